@@ -1,0 +1,36 @@
+"""Exact integer inference: accumulators of an affine map for a batch of inputs."""
+
+from qbitsat._types cimport int32_t, int64_t
+
+
+def affine(
+    const int64_t[::1] indptr,
+    const int32_t[::1] indices,
+    const int64_t[::1] weights,
+    const int64_t[::1] bias,
+    const int64_t[:, ::1] x,
+    int64_t[:, ::1] acc,
+):
+    """acc[b, i] = bias[i] + sum over the nonzeros k of row i of weights[k] * x[b, indices[k]].
+
+    indptr[n_out + 1], indices[nnz], weights[nnz], bias[n_out] are an `AffineMap`; x[batch, n_in], acc[batch, n_out].
+    The numpy equivalent is `acc[:] = x @ W.T + bias` in int64. The caller guarantees that no sum leaves int64.
+    Raises ValueError when shapes do not fit together.
+    """
+    cdef Py_ssize_t b, i, k
+    cdef Py_ssize_t batch = x.shape[0], n_in = x.shape[1], n_out = bias.shape[0]
+    cdef int64_t total
+    if acc.shape[0] != batch or acc.shape[1] != n_out or indptr.shape[0] != n_out + 1:
+        raise ValueError("acc and indptr must match x and bias")
+    if indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
+        raise ValueError("indices and weights must have indptr[-1] entries")
+    for k in range(indices.shape[0]):
+        if not 0 <= indices[k] < n_in:
+            raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    with nogil:
+        for b in range(batch):
+            for i in range(n_out):
+                total = bias[i]
+                for k in range(indptr[i], indptr[i + 1]):
+                    total += weights[k] * x[b, indices[k]]
+                acc[b, i] = total

@@ -1,0 +1,1 @@
+from qbitsat._types cimport int32_t, int64_t

@@ -1,0 +1,43 @@
+"""Exact integer interval arithmetic: the range of every accumulator over a box of inputs."""
+
+from qbitsat._types cimport int32_t, int64_t
+
+
+def affine(
+    const int64_t[::1] indptr,
+    const int32_t[::1] indices,
+    const int64_t[::1] weights,
+    const int64_t[::1] bias,
+    const int64_t[::1] x_lo,
+    const int64_t[::1] x_hi,
+    int64_t[::1] acc_lo,
+    int64_t[::1] acc_hi,
+):
+    """The smallest and largest value of each accumulator over x_lo <= x <= x_hi; both are reached.
+
+    The numpy equivalent, with P and N the positive and negative parts of W (W = P + N), is
+    `acc_lo[:] = P @ x_lo + N @ x_hi + bias` and `acc_hi[:] = P @ x_hi + N @ x_lo + bias`.
+    The caller guarantees that no sum leaves int64. Raises ValueError when shapes do not fit together.
+    """
+    cdef Py_ssize_t i, k, n_in = x_lo.shape[0], n_out = bias.shape[0]
+    cdef int64_t low, high, w
+    if x_hi.shape[0] != n_in or acc_lo.shape[0] != n_out or acc_hi.shape[0] != n_out or indptr.shape[0] != n_out + 1:
+        raise ValueError("x_hi, acc_lo, acc_hi and indptr must match x_lo and bias")
+    if indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
+        raise ValueError("indices and weights must have indptr[-1] entries")
+    for k in range(indices.shape[0]):
+        if not 0 <= indices[k] < n_in:
+            raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    with nogil:
+        for i in range(n_out):
+            low = high = bias[i]
+            for k in range(indptr[i], indptr[i + 1]):
+                w = weights[k]
+                if w > 0:
+                    low += w * x_lo[indices[k]]
+                    high += w * x_hi[indices[k]]
+                else:
+                    low += w * x_hi[indices[k]]
+                    high += w * x_lo[indices[k]]
+            acc_lo[i] = low
+            acc_hi[i] = high

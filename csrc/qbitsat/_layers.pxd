@@ -1,0 +1,26 @@
+cimport cython
+from qbitsat._clauses cimport ClauseBuffer
+from qbitsat._gates cimport Gates
+from qbitsat._types cimport int64_t
+from qbitsat._words cimport word_t
+
+
+@cython.final
+cdef class Words:
+    cdef readonly Py_ssize_t n
+    cdef word_t *items
+    cdef word_t *flipped
+
+
+@cython.final
+cdef class Encoder:
+    cdef readonly ClauseBuffer clauses
+    cdef readonly Gates gates
+    cdef word_t *terms
+    cdef Py_ssize_t capacity
+    cdef word_t total
+
+    cdef int _reserve(self, Py_ssize_t n) except -1
+    cdef int _sum_tree(self, Py_ssize_t m) except -1 nogil
+    cdef int _sum_chain(self, Py_ssize_t m) except -1 nogil
+    cdef int _keep(self, Py_ssize_t m) except -1 nogil

@@ -1,0 +1,11 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def affine(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    x: NDArray[np.int64],
+    acc: NDArray[np.int64],
+) -> None: ...

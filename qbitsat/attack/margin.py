@@ -1,0 +1,49 @@
+"""How far a batch of points is from making a formula true, and which inequality decides that.
+
+    margin(sum <= bound) = bound - sum,    margin(and) = min of the parts,    margin(or) = max of the parts
+
+A formula is true exactly where its margin is not negative.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..properties import And, AtMost, Formula
+from ..properties.formula import INPUT
+
+Batch = list[np.ndarray]
+
+FAR = 1 << 61  # margin of true and false; inequalities stay below 2**60
+
+
+def margins(formula: Formula, inputs: Batch, outputs: Batch, found: list[AtMost]) -> tuple[np.ndarray, np.ndarray]:
+    """Margins int64[batch] and, for each point, the index in `found` of the inequality that gives it.
+
+    inputs[k], outputs[k] are int64[batch, n] of network k; inequalities are appended to `found` as they are met.
+    """
+    if isinstance(formula, AtMost):
+        total = np.full(len(inputs[0]), formula.bound, np.int64)
+        for coefficient, ref in formula.terms:
+            total -= coefficient * (inputs if ref.tensor == INPUT else outputs)[ref.network][:, ref.index]
+        found.append(formula)
+        return total, np.full(len(total), len(found) - 1)
+    if not formula.parts:  # type: ignore[union-attr]
+        found.append(AtMost((), 0))
+        return np.full(len(inputs[0]), FAR if isinstance(formula, And) else -FAR), np.full(len(inputs[0]), len(found) - 1)
+    results = [margins(part, inputs, outputs, found) for part in formula.parts]  # type: ignore[union-attr]
+    margin = np.stack([m for m, _ in results])
+    pick = margin.argmin(axis=0) if isinstance(formula, And) else margin.argmax(axis=0)
+    rows = np.arange(margin.shape[1])
+    return margin[pick, rows], np.stack([atom for _, atom in results])[pick, rows]
+
+
+def gradients(found: list[AtMost], deciding: np.ndarray, inputs: Batch, outputs: Batch) -> tuple[Batch, Batch]:
+    """Gradient of each point's deciding inequality with respect to inputs and outputs, float32 of their shapes."""
+    by_input = [np.zeros(x.shape, np.float32) for x in inputs]
+    by_output = [np.zeros(y.shape, np.float32) for y in outputs]
+    for index in np.unique(deciding).tolist():
+        rows = np.flatnonzero(deciding == index)
+        for coefficient, ref in found[index].terms:
+            (by_input if ref.tensor == INPUT else by_output)[ref.network][rows, ref.index] -= coefficient
+    return by_input, by_output

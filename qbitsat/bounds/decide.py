@@ -1,0 +1,99 @@
+"""What bounds alone say of a formula: true, false or open, for all inputs in the boxes; only open parts remain."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ..arithmetic import Requantizer
+from ..properties import And, AtMost, Formula, Or, Query, Ref
+from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
+from .intervals import Bounds
+
+# Beyond this many output levels the widest step is not looked up; such outputs hardly ever tie.
+MAX_LEVELS = 1 << 12
+
+
+def simplify(query: Query, bounds: Bounds) -> Formula:
+    """The violation without `Not` and without what the bounds decide; TRUE or FALSE if they decide all of it."""
+    return _simplify(without_not(query.violation), query, bounds)
+
+
+def _simplify(formula: Formula, query: Query, bounds: Bounds) -> Formula:
+    if isinstance(formula, AtMost):
+        return {True: TRUE, False: FALSE, None: formula}[_atom_truth(formula, query, bounds)]
+    assert isinstance(formula, And | Or)
+    neutral, decisive = (TRUE, FALSE) if isinstance(formula, And) else (FALSE, TRUE)
+    parts = []
+    for part in formula.parts:
+        simple = _simplify(part, query, bounds)
+        if simple == decisive:
+            return decisive
+        if simple != neutral:
+            parts.append(simple)
+    return parts[0] if len(parts) == 1 else type(formula)(tuple(parts))
+
+
+def _atom_truth(atom: AtMost, query: Query, bounds: Bounds) -> bool | None:
+    terms = collect(atom)
+    low = high = 0
+    for ref, coefficient in terms.items():
+        lo, hi = bounds.of(ref)
+        low += coefficient * (lo if coefficient > 0 else hi)
+        high += coefficient * (hi if coefficient > 0 else lo)
+    if high <= atom.bound:
+        return True
+    if low > atom.bound or _ranked_below(terms, atom.bound, query, bounds):
+        return False
+    return None
+
+
+def collect(atom: AtMost) -> dict[Ref, int]:
+    """Coefficients by element, equal elements added up, zeros dropped; in order of first mention."""
+    terms: dict[Ref, int] = {}
+    for coefficient, ref in atom.terms:
+        terms[ref] = terms.get(ref, 0) + coefficient
+    return {ref: coefficient for ref, coefficient in terms.items() if coefficient}
+
+
+def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Bounds) -> bool:
+    """True only if the atom y_c - y_j <= bound is impossible because acc_j stays too far below acc_c.
+
+    Both outputs pass the same monotone requantizer, so acc_j <= acc_c gives y_j <= y_c. If acc_j stays a widest step
+    below acc_c, then y_j < y_c, unless both saturate at the same end.
+    """
+    if sorted(terms.values()) != [-1, 1] or bound > 0:
+        return False
+    c, j = sorted(terms, key=lambda ref: -terms[ref])
+    if c.network != j.network or {c.tensor, j.tensor} != {OUTPUT}:
+        return False
+    layer = query.networks[c.network].layers[-1]
+    requantizer = layer.requantizer(c.index)
+    if requantizer != layer.requantizer(j.index) or not requantizer.monotone:
+        return False
+    last = len(query.networks[c.network].layers) - 1
+    difference = _largest_difference(layer.affine, j.index, c.index, *bounds.networks[c.network].before(last))
+    if bound < 0:
+        return difference <= 0
+    clear = bounds.of(c)[0] > requantizer.lo and bounds.of(j)[1] < requantizer.hi
+    return clear and difference <= -widest_step(requantizer)
+
+
+def _largest_difference(affine, j: int, c: int, x_lo: np.ndarray, x_hi: np.ndarray) -> int:
+    """The largest acc_j - acc_c over x_lo <= x <= x_hi; below 2**61 because accumulators stay below 2**60."""
+    row = np.zeros(affine.n_in, np.int64)
+    for i, sign in ((j, 1), (c, -1)):
+        indices, weights = affine.row(i)
+        row[indices] += sign * weights
+    reach = np.where(row > 0, x_hi, x_lo)
+    return int(affine.bias[j]) - int(affine.bias[c]) + int(row @ reach)
+
+
+@lru_cache(maxsize=1024)
+def widest_step(requantizer: Requantizer) -> int:
+    """The largest number of accumulators that share one unsaturated output; 2**62 if there are too many levels to look."""
+    if requantizer.hi - requantizer.lo > MAX_LEVELS:
+        return 1 << 62
+    starts = [requantizer.first_reaching(y) for y in range(requantizer.lo + 1, requantizer.hi + 1)]
+    return max((b - a for a, b in zip(starts, starts[1:], strict=False)), default=0)

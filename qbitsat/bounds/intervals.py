@@ -1,0 +1,78 @@
+"""Interval propagation: the exact range of every accumulator and activation over boxes of integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _intervals
+from ..network import Layer, Network
+from ..properties import Box, Query, Ref
+from ..properties.formula import INPUT
+
+
+@dataclass(frozen=True, eq=False)
+class LayerBounds:
+    """Ranges over one layer's outputs, int64[n_out]: accumulators before, activations after the requantizer."""
+
+    acc_lo: np.ndarray
+    acc_hi: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+
+    @property
+    def num_fixed(self) -> int:
+        """Outputs that take one value only."""
+        return int((self.lo == self.hi).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkBounds:
+    """The input box and the bounds of every layer, in order."""
+
+    input: Box
+    layers: tuple[LayerBounds, ...]
+
+    def before(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ranges of what layer k reads."""
+        source = self.layers[k - 1] if k else self.input
+        return source.lo, source.hi
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """The bounds of every network of a query."""
+
+    networks: tuple[NetworkBounds, ...]
+
+    def of(self, ref: Ref) -> tuple[int, int]:
+        """Range of one element that a formula names."""
+        network = self.networks[ref.network]
+        source = network.input if ref.tensor == INPUT else network.layers[-1]
+        return int(source.lo[ref.index]), int(source.hi[ref.index])
+
+
+def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray) -> LayerBounds:
+    """Ranges of a layer's outputs for inputs in [x_lo, x_hi], int64[n_in]."""
+    affine = layer.affine
+    acc_lo, acc_hi, lo, hi = (np.empty(affine.n_out, np.int64) for _ in range(4))
+    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, x_lo, x_hi, acc_lo, acc_hi)
+    for i, (first, last) in enumerate(zip(acc_lo.tolist(), acc_hi.tolist(), strict=True)):
+        lo[i], hi[i] = layer.requantizer(i).image(first, last)
+    return LayerBounds(acc_lo, acc_hi, lo, hi)
+
+
+def propagate_network(network: Network, box: Box) -> NetworkBounds:
+    """Ranges of every layer of a network for inputs in the box."""
+    layers: list[LayerBounds] = []
+    lo, hi = box.lo, box.hi
+    for layer in network.layers:
+        layers.append(propagate_layer(layer, lo, hi))
+        lo, hi = layers[-1].lo, layers[-1].hi
+    return NetworkBounds(box, tuple(layers))
+
+
+def propagate(query: Query) -> Bounds:
+    """Ranges of everything that the query's networks compute inside its boxes."""
+    return Bounds(tuple(propagate_network(n, b) for n, b in zip(query.networks, query.boxes, strict=True)))

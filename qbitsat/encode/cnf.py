@@ -1,0 +1,188 @@
+"""Query -> CNF: every network bit-blasted by the kernels, then the violation on top of it.
+
+Only the cone of the formula is encoded: outputs that it names, hidden neurons that those read, inputs that these read.
+Elements that the bounds fix are constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._clauses import ClauseBuffer
+from .._layers import Encoder, Words
+from ..arithmetic import ROUNDINGS, ShiftRequantizer
+from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
+from ..errors import UnsupportedError
+from ..network import AffineMap, Layer, Network
+from ..properties import And, AtMost, Formula, Query, Ref
+from ..properties.formula import INPUT, OUTPUT, atoms, without_not
+
+
+TRUE_LIT = 0x7FFFFFFF
+
+
+class WordMap(NamedTuple):
+    """Where an element's value is: lo + sum of 2**i for the literals bits[i] that hold. +-TRUE_LIT are constants."""
+
+    lo: int
+    bits: tuple[int, ...]
+
+    def value(self, holds: np.ndarray) -> int:
+        """The value under an assignment: bool[num_vars + 1], indexed by variable."""
+        number = 0
+        for i, lit in enumerate(self.bits):
+            bit = (lit > 0) if abs(lit) == TRUE_LIT else bool(holds[abs(lit)]) == (lit > 0)
+            number += bit << i
+        return self.lo + number
+
+
+@dataclass(frozen=True, eq=False)
+class Cnf:
+    """Clauses and what their variables mean.
+
+    inputs[k][i] and outputs[k][i] map element i of network k; an output that the formula does not need is None.
+    """
+
+    clauses: ClauseBuffer
+    inputs: tuple[tuple[WordMap, ...], ...]
+    outputs: tuple[tuple[WordMap | None, ...], ...]
+
+    @property
+    def num_vars(self) -> int:
+        return self.clauses.num_vars
+
+    @property
+    def num_clauses(self) -> int:
+        return self.clauses.num_clauses
+
+    def decode(self, holds: np.ndarray) -> tuple[tuple[int, ...], ...]:
+        """The networks' inputs under an assignment: bool[num_vars + 1], indexed by variable."""
+        return tuple(tuple(word.value(holds) for word in words) for words in self.inputs)
+
+
+def encode_query(
+    query: Query,
+    bounds: Bounds,
+    options: Any,
+    formula: Formula | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Cnf:
+    """The CNF that is satisfiable iff some input of the boxes makes the violation true.
+
+    `formula` is the violation or what bounds left of it; `check` is called between neurons and may raise to stop.
+    """
+    formula = without_not(query.violation if formula is None else formula)
+    encoder = Encoder()
+    refs = list(dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom)))
+    tensors: dict[tuple[int, str], Words] = {}
+    for k, network in enumerate(query.networks):
+        named = {kind: [r.index for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
+        words = _encode_network(encoder, network, bounds.networks[k], named, options.encoding == "balanced", check)
+        tensors[k, INPUT], tensors[k, OUTPUT] = words
+    _FormulaEncoder(encoder, tensors, bounds, options.encoding == "balanced").require(formula)
+    encoder.gates.forget()
+    inputs = tuple(_word_maps(tensors[k, INPUT], b.input.lo, None) for k, b in enumerate(bounds.networks))
+    outputs = tuple(
+        _word_maps(tensors[k, OUTPUT], b.layers[-1].lo, {r.index for r in refs if r.network == k and r.tensor == OUTPUT})
+        for k, b in enumerate(bounds.networks)
+    )
+    return Cnf(encoder.clauses, inputs, outputs)  # type: ignore[arg-type]
+
+
+def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[WordMap | None, ...]:
+    return tuple(WordMap(int(lo[i]), tuple(words.bits(i))) if wanted is None or i in wanted else None for i in range(words.n))
+
+
+def _cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]]) -> list[np.ndarray]:
+    """For the input and every layer: bool masks of the elements that must be encoded."""
+    needed = np.zeros(network.output.size, bool)
+    needed[named[OUTPUT]] = True
+    masks = [needed]
+    for k in reversed(range(len(network.layers))):
+        affine, layer = network.layers[k].affine, bounds.layers[k]
+        masks[0] &= layer.lo < layer.hi
+        reads = np.zeros(affine.n_in, bool)
+        reads[affine.indices[np.repeat(masks[0], np.diff(affine.indptr))]] = True
+        masks.insert(0, reads)
+    masks[0][named[INPUT]] = True
+    masks[0] &= bounds.input.lo < bounds.input.hi
+    return masks
+
+
+def _encode_network(
+    encoder: Encoder,
+    network: Network,
+    bounds: NetworkBounds,
+    named: dict[str, list[int]],
+    balanced: bool,
+    check: Callable[[], None],
+) -> tuple[Words, Words]:
+    """Words of the network's input and output."""
+    masks = _cone(network, bounds, named)
+    source = first = encoder.variables(np.where(masks[0], bounds.input.hi - bounds.input.lo, 0))
+    for layer, layer_bounds, mask in zip(network.layers, bounds.layers, masks[1:], strict=True):
+        target = Words(layer.output.size)
+        for i in np.flatnonzero(mask).tolist():
+            check()
+            encoder.dot(source, *layer.affine.row(i), balanced)
+            _requantize(encoder, layer, layer_bounds, i, target)
+        source = target
+    return first, source
+
+
+def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words) -> None:
+    """Word i of `target` from the dot product just built. A clamp is built only where the bounds say it can act."""
+    requantizer = layer.requantizer(i)
+    if not isinstance(requantizer, ShiftRequantizer):
+        raise UnsupportedError(f"layer {layer.name!r}: no CNF for a requantizer of kind {type(requantizer).__name__}")
+    acc_lo, acc_hi, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
+    reach_low = reach_high = 0
+    if requantizer.monotone:
+        if requantizer.before_overflow(acc_lo) < lo:
+            reach_low = requantizer.first_reaching(lo + 1) - acc_lo
+        if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
+            reach_high = requantizer.first_reaching(hi) - acc_lo
+    rounding = ROUNDINGS.index(requantizer.rounding)
+    encoder.requantize(target, i, acc_lo, requantizer.shift, rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high)
+
+
+class _FormulaEncoder:
+    """And, or and inequalities over the words of all networks."""
+
+    def __init__(self, encoder: Encoder, tensors: dict[tuple[int, str], Words], bounds: Bounds, balanced: bool):
+        self.encoder = encoder
+        self.tensors = tensors
+        self.bounds = bounds
+        self.balanced = balanced
+
+    def require(self, formula: Formula) -> None:
+        """The clauses that make the formula true; no variable is spent on its top levels."""
+        if isinstance(formula, And):
+            for part in formula.parts:
+                self.require(part)
+        elif isinstance(formula, AtMost):
+            self.encoder.gates.require_any([self.literal(formula)])
+        else:
+            self.encoder.gates.require_any([self.literal(part) for part in formula.parts])  # type: ignore[union-attr]
+
+    def literal(self, formula: Formula) -> int:
+        """A literal that holds iff the formula does."""
+        if isinstance(formula, AtMost):
+            return self._atom(formula)
+        lits = [self.literal(part) for part in formula.parts]  # type: ignore[union-attr]
+        return self.encoder.gates.all_of(lits) if isinstance(formula, And) else self.encoder.gates.any_of(lits)
+
+    def _atom(self, atom: AtMost) -> int:
+        """sum <= bound  <=>  not (sum - smallest >= bound - smallest + 1)."""
+        terms: dict[Ref, int] = collect(atom)
+        words, smallest = Words(len(terms)), 0
+        for n, (ref, coefficient) in enumerate(terms.items()):
+            words.copy_from(n, self.tensors[ref.network, ref.tensor], ref.index)
+            smallest += coefficient * self.bounds.of(ref)[0 if coefficient > 0 else 1]
+        row = AffineMap.from_dense(np.array([list(terms.values())], np.int64).reshape(1, -1), np.zeros(1, np.int64))
+        self.encoder.dot(words, *row.row(0), self.balanced)
+        return -self.encoder.at_least(atom.bound - smallest + 1)

@@ -1,0 +1,45 @@
+"""A query as a DIMACS file for any SAT solver, with comments that map input and output bits to variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from ..bounds import propagate, simplify
+from ..properties import Query
+from ..properties.formula import without_not
+from .cnf import TRUE_LIT, Cnf, encode_query
+
+CHUNK = 1 << 20
+
+HEAD = """\
+c qbitsat: satisfiable iff the property is violated
+c input K I = LO : LITERALS   element I of network K is LO + the sum of 2^i over the literals that hold (T, F: constants)
+c output K I = LO : LITERALS  the same for the outputs that the property names
+"""
+
+
+def write(query: Query, options: Any, stream: BinaryIO) -> Cnf:
+    """Write the query's CNF to a binary stream and return it; bounds simplify it unless options.bounds is off."""
+    bounds = propagate(query)
+    formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+    cnf = encode_query(query, bounds, options, formula)
+    stream.write(HEAD.encode())
+    for line in _map_lines(cnf):
+        stream.write(line.encode())
+    stream.write(f"p cnf {cnf.num_vars} {cnf.num_clauses}\n".encode())
+    for start in range(0, len(cnf.clauses), CHUNK):
+        stream.write(cnf.clauses.dimacs(start, min(start + CHUNK, len(cnf.clauses))))
+    return cnf
+
+
+def _map_lines(cnf: Cnf) -> Iterator[str]:
+    for kind, tensors in (("input", cnf.inputs), ("output", cnf.outputs)):
+        for k, words in enumerate(tensors):
+            for i, word in enumerate(words):
+                if word is not None:
+                    yield f"c {kind} {k} {i} = {word.lo} :{''.join(_literal(lit) for lit in word.bits)}\n"
+
+
+def _literal(lit: int) -> str:
+    return {TRUE_LIT: " T", -TRUE_LIT: " F"}.get(lit, f" {lit}")

@@ -1,0 +1,24 @@
+"""The errors of qbitsat: one small hierarchy.
+
+Everything a user can cause derives from `QbitsatError`; the command line prints its message as one line and exits
+with code 2. Anything else that escapes is our own mistake and exits with code 1.
+"""
+
+
+class QbitsatError(Exception):
+    """Bad usage or bad input. The message names the file or argument, the place in it and what was expected."""
+
+
+class InputError(QbitsatError):
+    """A file, array or argument that is missing, malformed or out of range."""
+
+
+class UnsupportedError(QbitsatError):
+    """Valid input that qbitsat can't treat exactly, for example a layer kind or an accumulator beyond 60 bits."""
+
+
+class MissingExtraError(QbitsatError):
+    """An optional package is needed; the message names the extra that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str):
+        super().__init__(f"{purpose} needs the package {package!r}: pip install 'qbitsat[{extra}]'")

@@ -1,0 +1,161 @@
+"""Layers: each owns its shapes, gives its exact integer affine map, and requantizes its accumulators.
+
+    acc_i = sum_j w_ij * x_j + b_i,    y_i = requantizer_i.apply(acc_i)
+
+A new layer kind is one class that says how its parameters become an `AffineMap`; bounds, encoder and kernels see
+only that map and the requantizers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..arithmetic import Requantizer, ShiftRequantizer
+from ..errors import InputError, UnsupportedError
+from .tensor import TensorFormat
+
+# Sums of two accumulators, rounding constants and clause weights must stay inside int64 with room to spare.
+ACC_LIMIT = 1 << 60
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """acc = W x + bias over flattened tensors; W in compressed rows without explicit zeros.
+
+    indptr  int64[n_out + 1]   row i is the slice indptr[i]:indptr[i + 1] of the next two
+    indices int32[nnz]         input element, ascending within a row
+    weights int64[nnz]         never 0
+    bias    int64[n_out]
+    """
+
+    n_in: int
+    indptr: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def n_out(self) -> int:
+        return len(self.bias)
+
+    @classmethod
+    def from_dense(cls, matrix: np.ndarray, bias: np.ndarray) -> AffineMap:
+        """From an (n_out, n_in) int64 matrix and an n_out int64 vector."""
+        rows, columns = np.nonzero(matrix)
+        indptr = np.zeros(len(matrix) + 1, np.int64)
+        np.cumsum(np.count_nonzero(matrix, axis=1), out=indptr[1:])
+        weights = np.ascontiguousarray(matrix[rows, columns])
+        return cls(matrix.shape[1], frozen(indptr), frozen(columns.astype(np.int32)), frozen(weights), frozen(bias))
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """W as float32[n_out, n_in], for gradients: it only ever suggests."""
+        dense = np.zeros((self.n_out, self.n_in), np.float32)
+        dense[np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.indices] = self.weights
+        return dense
+
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices and weights of row i."""
+        part = slice(self.indptr[i], self.indptr[i + 1])
+        return self.indices[part], self.weights[part]
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The same array, contiguous and read-only."""
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+def integer_array(values, shape: tuple[int, ...], limit: int, what: str) -> np.ndarray:
+    """A read-only int64 copy of `values`, or an `InputError` that says what is wrong with `what`."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{what}: dtype {array.dtype}, expected integers")
+    if array.shape != shape:
+        raise InputError(f"{what}: shape {array.shape}, expected {shape}")
+    if array.size and (int(array.max()) >= limit or int(array.min()) <= -limit):
+        raise InputError(f"{what}: values from {array.min()} to {array.max()}, expected magnitudes below {limit}")
+    return frozen(array.astype(np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer(ABC):
+    """What every layer has: a name, its input and output formats, and its requantizers.
+
+    requantizers has one entry for all outputs, or one for each slice along the last output axis (channel).
+    """
+
+    name: str
+    input: TensorFormat
+    output: TensorFormat
+    requantizers: tuple[Requantizer, ...]
+
+    @cached_property
+    @abstractmethod
+    def affine(self) -> AffineMap:
+        """The layer's exact integer affine map over raw input integers, zero points included."""
+
+    def requantizer(self, i: int) -> Requantizer:
+        """The requantizer of flattened output i."""
+        return self.requantizers[i % len(self.requantizers)]
+
+    def requantize(self, acc: np.ndarray) -> np.ndarray:
+        """Activations of accumulators, int64[..., n_out] -> int64[..., n_out]."""
+        if len(self.requantizers) == 1:
+            return self.requantizers[0].apply(acc)
+        y = np.empty_like(acc)
+        for channel, requantizer in enumerate(self.requantizers):
+            part = (..., slice(channel, None, len(self.requantizers)))
+            y[part] = requantizer.apply(acc[part])
+        return y
+
+    def check(self) -> None:
+        """Refuse inconsistent requantizers and accumulators that could leave the exact range of the kernels."""
+        where = f"layer {self.name!r}"
+        if len(self.requantizers) not in (1, self.output.shape[-1]):
+            raise InputError(f"{where}: {len(self.requantizers)} requantizers, expected 1 or {self.output.shape[-1]}")
+        lo, hi = min(r.lo for r in self.requantizers), max(r.hi for r in self.requantizers)
+        if (lo, hi) != (self.output.lo, self.output.hi):
+            raise InputError(f"{where}: requantizers give [{lo}, {hi}], the output format says [{self.output.lo}, {self.output.hi}]")
+        affine, largest = self.affine, max(abs(self.input.lo), abs(self.input.hi))
+        row_sums = np.add.reduceat(np.abs(np.append(affine.weights, 0)), np.minimum(affine.indptr[:-1], len(affine.weights)))
+        row_sums[np.diff(affine.indptr) == 0] = 0
+        for i in range(affine.n_out):
+            reach = int(row_sums[i]) * largest + abs(int(affine.bias[i]))
+            requantizer = self.requantizer(i)
+            if isinstance(requantizer, ShiftRequantizer):
+                reach <<= max(0, -requantizer.shift)
+            if reach >= ACC_LIMIT:
+                raise UnsupportedError(f"{where}: accumulator of output {i} can reach {reach}, beyond the exact range of 2**60")
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Layer):
+    """Fully connected: acc = weights @ (x - input.zero_point) + bias, over the flattened input.
+
+    weights int (n_out, n_in), bias int (n_out,), both below 2**31 and 2**59 in magnitude.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def __post_init__(self):
+        if len(self.output.shape) != 1:
+            raise InputError(f"layer {self.name!r}: output shape {self.output.shape}, expected one axis")
+        n_out, n_in = self.output.size, self.input.size
+        object.__setattr__(self, "weights", integer_array(self.weights, (n_out, n_in), 1 << 31, f"layer {self.name!r}: weights"))
+        object.__setattr__(self, "bias", integer_array(self.bias, (n_out,), 1 << 59, f"layer {self.name!r}: bias"))
+        self.check()
+
+    @cached_property
+    def affine(self) -> AffineMap:
+        shift = [int(s) * self.input.zero_point for s in self.weights.sum(axis=1)]
+        bias = [int(b) - s for b, s in zip(self.bias, shift, strict=True)]
+        if any(abs(b) >= ACC_LIMIT for b in bias):
+            raise UnsupportedError(f"layer {self.name!r}: bias less zero point times weights leaves the exact range of 2**60")
+        return AffineMap.from_dense(self.weights, np.array(bias, np.int64))

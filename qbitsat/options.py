@@ -1,0 +1,81 @@
+"""The one table of options: name, default, allowed values, and the text of `--help`. Every row is read somewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, make_dataclass
+from typing import Any
+
+from .errors import InputError
+
+ENGINES = ("auto", "sat")
+ENCODINGS = ("balanced", "linear")
+SOLVERS = (
+    "cadical103", "cadical153", "cadical195", "cadical300", "kissat404", "glucose3", "glucose4", "glucose42",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row. choices for words; lo and hi (inclusive) for numbers; None as a default means no limit."""
+
+    name: str
+    default: Any
+    text: str
+    choices: tuple[str, ...] = ()
+    lo: float = 0
+    hi: float = math.inf
+    metavar: str | None = None
+
+    @property
+    def kind(self) -> type:
+        """bool, str, int or float; limits without a default are float."""
+        return float if self.default is None else type(self.default)
+
+    def check(self, value: Any) -> Any:
+        """The value in its proper type, or `InputError` that says what was expected."""
+        if self.choices:
+            if value not in self.choices:
+                raise InputError(f"{self.name}: {value!r} is unknown; expected one of {', '.join(self.choices)}")
+            return value
+        if value is None and self.default is None:
+            return None
+        if self.kind is bool:
+            if not isinstance(value, bool):
+                raise InputError(f"{self.name}: {value!r}, expected true or false")
+            return value
+        try:
+            number = self.kind(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if isinstance(value, bool) or not self.lo <= number <= self.hi or number != value:
+            most = "" if self.hi == math.inf else f" and at most {self.hi:g}"
+            whole = "a whole number" if self.kind is int else "a number"
+            raise InputError(f"{self.name}: {value!r}, expected {whole} of at least {self.lo:g}{most}")
+        return number
+
+
+TABLE = (
+    Option("engine", "auto", "how queries are decided: auto takes the fastest complete way", ENGINES),
+    Option("encoding", "balanced", "layout of sums in the CNF: balanced trees or linear chains", ENCODINGS),
+    Option("solver", "cadical195", "the SAT solver, by its PySAT name", SOLVERS),
+    Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
+    Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S"),
+    Option("memory", None, "GiB for each query; none by default", lo=0.001, metavar="GIB"),
+    Option("conflicts", None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N"),
+    Option("attack", True, "look for a violation with gradients first"),
+    Option("restarts", 4, "random restarts of the attack for each way to violate", lo=0, hi=10**6, metavar="N"),
+    Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
+)
+
+ROWS = {row.name: row for row in TABLE}
+
+Options = make_dataclass("Options", [(row.name, Any, row.default) for row in TABLE], frozen=True)
+
+
+def make_options(**values: Any) -> Any:
+    """A frozen record with one field for each row of the table, checked; unknown names raise `InputError`."""
+    for name in values:
+        if name not in ROWS:
+            raise InputError(f"option {name!r} is unknown; expected one of {', '.join(ROWS)}")
+    return Options(**{name: ROWS[name].check(value) for name, value in values.items()})

@@ -1,0 +1,95 @@
+"""Formulas: and, or, not over linear integer inequalities in input and output elements of the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+INPUT, OUTPUT = "input", "output"
+
+
+class Ref(NamedTuple):
+    """One element: network number, "input" or "output", index into the flattened tensor."""
+
+    network: int
+    tensor: str
+    index: int
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """sum of coefficient * element <= bound; terms are (coefficient, Ref)."""
+
+    terms: tuple[tuple[int, Ref], ...]
+    bound: int
+
+
+@dataclass(frozen=True)
+class And:
+    """All parts hold; true when there are none."""
+
+    parts: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Or:
+    """Some part holds; false when there are none."""
+
+    parts: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    part: Formula
+
+
+Formula = AtMost | And | Or | Not
+TRUE, FALSE = And(()), Or(())
+Values = Sequence[Sequence[int]]
+
+
+def at_least(terms: tuple[tuple[int, Ref], ...], bound: int) -> AtMost:
+    """sum of coefficient * element >= bound."""
+    return AtMost(tuple((-c, ref) for c, ref in terms), -bound)
+
+
+def without_not(formula: Formula, negated: bool = False) -> Formula:
+    """The same formula without `Not`: pushed inwards, not (s <= b) is -s <= -b - 1."""
+    if isinstance(formula, Not):
+        return without_not(formula.part, not negated)
+    if isinstance(formula, AtMost):
+        return at_least(formula.terms, formula.bound + 1) if negated else formula
+    parts = tuple(without_not(part, negated) for part in formula.parts)
+    return And(parts) if isinstance(formula, And) != negated else Or(parts)
+
+
+def atoms(formula: Formula) -> Iterator[AtMost]:
+    """Every inequality, left to right."""
+    if isinstance(formula, AtMost):
+        yield formula
+    else:
+        for part in (formula.part,) if isinstance(formula, Not) else formula.parts:
+            yield from atoms(part)
+
+
+def depth(formula: Formula) -> int:
+    """Nesting levels, counted without recursion, so that it is safe on anything."""
+    deepest, stack = 0, [(formula, 1)]
+    while stack:
+        node, level = stack.pop()
+        deepest = max(deepest, level)
+        if not isinstance(node, AtMost):
+            stack.extend((part, level + 1) for part in ((node.part,) if isinstance(node, Not) else node.parts))
+    return deepest
+
+
+def is_true(formula: Formula, inputs: Values, outputs: Values) -> bool:
+    """Evaluate on exact values: inputs[k][i] and outputs[k][i] of network k."""
+    if isinstance(formula, AtMost):
+        tensors = {INPUT: inputs, OUTPUT: outputs}
+        return sum(c * int(tensors[ref.tensor][ref.network][ref.index]) for c, ref in formula.terms) <= formula.bound
+    if isinstance(formula, Not):
+        return not is_true(formula.part, inputs, outputs)
+    results = (is_true(part, inputs, outputs) for part in formula.parts)
+    return all(results) if isinstance(formula, And) else any(results)

@@ -1,0 +1,74 @@
+"""A query: exist inputs in the boxes for which the networks' inputs and outputs make the violation true?
+
+The dual form of Giacobbe, Henzinger and Lechner (TACAS 2020, Eq. 7), over any number of networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError, UnsupportedError
+from ..network import Network
+from ..network.layers import ACC_LIMIT, integer_array
+from .formula import INPUT, OUTPUT, Formula, atoms, depth
+
+MAX_DEPTH = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """lo <= x <= hi elementwise over a flattened input; int64 arrays of one length."""
+
+    lo: np.ndarray
+    hi: np.ndarray
+
+    def __post_init__(self):
+        size = np.shape(self.lo)
+        object.__setattr__(self, "lo", integer_array(self.lo, size, 1 << 31, "box: lo"))
+        object.__setattr__(self, "hi", integer_array(self.hi, size, 1 << 31, "box: hi"))
+        if self.lo.ndim != 1 or (self.lo > self.hi).any():
+            raise InputError("box: expected one axis and lo <= hi everywhere")
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Inputs that break the property and the outputs they give: one flat tuple of ints for each network."""
+
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """networks, one input box for each, and the violation to look for."""
+
+    networks: tuple[Network, ...]
+    boxes: tuple[Box, ...]
+    violation: Formula
+
+    def __post_init__(self):
+        if not self.networks or len(self.networks) != len(self.boxes):
+            raise InputError(f"query: {len(self.networks)} networks and {len(self.boxes)} boxes, expected one box a network")
+        for k, (network, box) in enumerate(zip(self.networks, self.boxes, strict=True)):
+            if len(box.lo) != network.input.size:
+                raise InputError(f"query: box {k} has {len(box.lo)} elements, network {network.name!r} reads {network.input.size}")
+            if int(box.lo.min()) < network.input.lo or int(box.hi.max()) > network.input.hi:
+                raise InputError(f"query: box {k} leaves the input range [{network.input.lo}, {network.input.hi}]")
+        if depth(self.violation) > MAX_DEPTH:
+            raise UnsupportedError(f"query: the formula nests deeper than {MAX_DEPTH} levels")
+        for atom in atoms(self.violation):
+            self._check_atom(atom)
+
+    def _check_atom(self, atom) -> None:
+        reach = abs(atom.bound)
+        for coefficient, ref in atom.terms:
+            if not 0 <= ref.network < len(self.networks) or ref.tensor not in (INPUT, OUTPUT):
+                raise InputError(f"query: the formula names {ref}, which does not exist")
+            tensor = getattr(self.networks[ref.network], ref.tensor)
+            if not 0 <= ref.index < tensor.size:
+                raise InputError(f"query: the formula names {ref}, expected an index below {tensor.size}")
+            reach += abs(coefficient) * max(abs(tensor.lo), abs(tensor.hi))
+        if reach >= ACC_LIMIT:
+            raise UnsupportedError(f"query: an inequality can reach {reach}, beyond the exact range of 2**60")

@@ -1,0 +1,50 @@
+"""L-infinity robustness of a classification, untargeted and targeted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from ..network import Network
+from ..network.layers import integer_array
+from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
+from .query import Box, Query
+
+
+def beats(j: int, c: int) -> AtMost:
+    """Output j is ranked before output c by argmax: y_j > y_c, or y_j = y_c and j < c."""
+    return AtMost(((1, Ref(0, OUTPUT, c)), (-1, Ref(0, OUTPUT, j))), 0 if j < c else -1)
+
+
+def linf_box(network: Network, x, eps: int) -> Box:
+    """Inputs within eps integer steps of x, inside the input format."""
+    if not isinstance(eps, (int, np.integer)) or eps < 0:
+        raise InputError(f"eps: {eps!r}, expected a whole number of input steps, 0 or more")
+    form = network.input
+    x = integer_array(np.asarray(x).reshape(-1), (form.size,), 1 << 31, "input")
+    outside = np.flatnonzero((x < form.lo) | (x > form.hi))
+    if outside.size:
+        i = int(outside[0])
+        raise InputError(f"input: element {i} is {x[i]}, expected a value in [{form.lo}, {form.hi}]")
+    eps = min(int(eps), form.hi - form.lo)
+    return Box(np.maximum(x - eps, form.lo), np.minimum(x + eps, form.hi))
+
+
+def robustness(network: Network, x, eps: int, label: int, target: int | None = None) -> Query:
+    """Is every input within eps (integer input steps, L-infinity) of x classified as `label`?
+
+    x is an integer array of the input's shape or flattened. With `target` the question is the weaker one: is no such
+    input classified as `target`? Classes are first maxima, so ties go to the lower index.
+    """
+    classes = network.output.size
+    for name, value in (("label", label), ("target", target)):
+        if value is not None and not 0 <= value < classes:
+            raise InputError(f"{name}: {value}, expected a class in [0, {classes - 1}]")
+    if target == label:
+        raise InputError(f"target: {target} is the label itself")
+    violation: Formula
+    if target is None:
+        violation = Or(tuple(beats(j, label) for j in range(classes) if j != label))
+    else:
+        violation = And(tuple(beats(target, j) for j in range(classes) if j != target))
+    return Query((network,), (linf_box(network, x, eps),), violation)

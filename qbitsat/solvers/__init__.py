@@ -1,0 +1,1 @@
+"""Decision procedures behind one interface: clauses in, assignment or refutation out."""

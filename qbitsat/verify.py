@@ -1,0 +1,107 @@
+"""The pipeline: bounds -> attack -> SAT -> replay -> Verdict.
+
+Bounds come first because they cost a millisecond, decide most queries that hold, and tell the attack and the encoder
+which parts of the violation are still open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .attack import propose
+from .bounds import Bounds, propagate, simplify
+from .encode import encode_query
+from .errors import UnsupportedError
+from .limits import LimitReached, Limits
+from .network import reference
+from .options import make_options
+from .properties import Formula, Query, Witness
+from .properties.formula import FALSE, TRUE, is_true, without_not
+from .solvers import sat
+
+HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a query.
+
+    verdict    HOLDS (no input breaks the property), VIOLATED (with the witness), UNKNOWN (with the reason)
+    reason     why UNKNOWN: "timeout", "memory", "conflicts", or what is unsupported; else ""
+    engine     the stage that decided: "attack", "bounds" or "sat"; "" when none did
+    seconds    wall time
+    witness    replayed in the reference; None unless VIOLATED
+    statistics counts of the encoding and the solver, for reports
+    """
+
+    verdict: str
+    reason: str = ""
+    engine: str = ""
+    seconds: float = 0.0
+    witness: Witness | None = None
+    statistics: dict[str, float] = field(default_factory=dict)
+
+
+def verify(query: Query, **options: Any) -> Verdict:
+    """Decide a query. Options are the rows of `qbitsat.options.TABLE`; unknown ones raise `InputError`.
+
+    HOLDS: no input of the boxes makes the violation true. VIOLATED: the witness does, in exact integers.
+    """
+    values = make_options(**options)
+    limits = Limits(values.timeout, values.memory)
+    statistics: dict[str, float] = {}
+    try:
+        verdict = _decide(query, values, limits, statistics)
+    except LimitReached as limit:
+        verdict = Verdict(UNKNOWN, limit.reason)
+    except MemoryError:
+        verdict = Verdict(UNKNOWN, "memory")
+    except UnsupportedError as unsupported:
+        verdict = Verdict(UNKNOWN, str(unsupported))
+    return replace(verdict, seconds=limits.seconds(), statistics=statistics)
+
+
+def replay(query: Query, inputs: tuple[tuple[int, ...], ...]) -> Witness | None:
+    """The witness if these inputs lie in the boxes and make the violation true in the slow reference; else None."""
+    for x, box in zip(inputs, query.boxes, strict=True):
+        if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
+            return None
+    outputs = tuple(tuple(reference.run(n, x)[-1]) for n, x in zip(query.networks, inputs, strict=True))
+    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs) else None
+
+
+def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    bounds = propagate(query)
+    formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+    if formula == FALSE:
+        return Verdict(HOLDS, engine="bounds")
+    if formula == TRUE:
+        return _violated(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds")
+    if options.attack:
+        inputs = propose(query, formula, options, limits)
+        witness = inputs and replay(query, inputs)
+        if witness:
+            return Verdict(VIOLATED, engine="attack", witness=witness)
+    return _decide_by_sat(query, bounds, formula, options, limits, statistics)
+
+
+def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    cnf = encode_query(query, bounds, options, formula, limits.check)
+    statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
+    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
+    statistics.update(result.statistics)
+    if result.satisfiable is None:
+        return Verdict(UNKNOWN, result.reason)
+    if not result.satisfiable:
+        return Verdict(HOLDS, engine="sat")
+    assert result.assignment is not None
+    return _violated(query, cnf.decode(result.assignment), "sat")
+
+
+def _violated(query: Query, inputs: tuple[tuple[int, ...], ...], engine: str) -> Verdict:
+    """VIOLATED with the replayed witness; one that does not replay is our own mistake and never a verdict."""
+    witness = replay(query, inputs)
+    if witness is None:
+        raise AssertionError(f"the {engine} stage claims a violation that the reference does not confirm")
+    return Verdict(VIOLATED, engine=engine, witness=witness)

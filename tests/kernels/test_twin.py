@@ -1,0 +1,88 @@
+"""The Cython bit-blaster against its plain Python twin: the same clauses, byte for byte."""
+
+import random
+
+import numpy as np
+import pytest
+from twin import FALSE, TRUE, TwinEncoder
+
+from qbitsat._layers import Encoder, Words
+from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
+
+
+def random_literals(rng, count):
+    return [rng.choice([TRUE, FALSE, *(s * v for v in range(1, 5) for s in (1, -1))]) for _ in range(count)]
+
+
+def test_gates_random_circuits():
+    rng = random.Random(2)
+    for _ in range(300):
+        kernel, twin = Encoder(), TwinEncoder()
+        kernel.variables(np.array([15], np.int64))
+        twin.variable_word(15)
+        for _ in range(30):
+            a, b, c = random_literals(rng, 3)
+            gate = rng.choice(["and2", "or2", "xor2", "xor3", "one_of", "adder", "clamp", "any_of", "all_of", "require_any"])
+            if gate in ("and2", "or2", "xor2"):
+                assert getattr(kernel.gates, gate)(a, b) == getattr(twin, gate)(a, b)
+            elif gate in ("xor3", "one_of"):
+                assert getattr(kernel.gates, gate)(a, b, c) == getattr(twin, gate)(a, b, c)
+            elif gate == "adder":
+                assert kernel.gates.adder(a, b, c) == twin.full_adder(a, b, c)
+            elif gate == "clamp":
+                top = rng.random() < 0.5
+                assert kernel.gates.clamp(a, b, c, top) == twin.clamp(a, b, c, top)
+            else:
+                lits = random_literals(rng, rng.randrange(5))
+                assert getattr(kernel.gates, gate)(lits) == getattr(twin, gate)(lits)
+        assert np.asarray(kernel.clauses).tolist() == twin.data
+        assert (kernel.clauses.num_vars, kernel.clauses.num_clauses) == (twin.num_vars, twin.num_clauses)
+
+
+def random_neuron(rng):
+    """Weights, a requantizer and the facts that `requantize` wants, over words of the given spans."""
+    spans = [rng.choice([0, 1, 2, 3, 4, 5, 7, 16, 255]) for _ in range(rng.randint(1, 9))]
+    weights = [rng.choice([-1, 1]) * rng.randint(1, 1 << rng.randint(1, 12)) for _ in spans]
+    base = rng.randint(-5000, 5000)
+    shift, lo = rng.randint(-2, 8), rng.randint(-9, 3)
+    if rng.random() < 0.25:
+        requantizer = ShiftRequantizer(shift, rng.choice(ROUNDINGS), -8, 7, "wrap", rng.randint(-9, 9))
+    else:
+        requantizer = ShiftRequantizer(shift, rng.choice(ROUNDINGS), lo, lo + rng.randint(1, 70), "saturate", rng.randint(-9, 9))
+    return spans, weights, base, requantizer
+
+
+def requantize_arguments(requantizer, acc_lo, acc_hi):
+    y_lo, y_hi = requantizer.image(acc_lo, acc_hi)
+    reach_low = reach_high = 0
+    if requantizer.overflow == OVERFLOWS[0] and y_lo < y_hi:
+        if requantizer.before_overflow(acc_lo) < y_lo:
+            reach_low = requantizer.first_reaching(y_lo + 1) - acc_lo
+        if requantizer.before_overflow(acc_hi) > y_hi or y_hi - y_lo == 1:
+            reach_high = requantizer.first_reaching(y_hi) - acc_lo
+    return acc_lo, requantizer.shift, requantizer.rounding, requantizer.offset - y_lo, y_hi - y_lo, reach_low, reach_high
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_neurons_random(balanced):
+    rng = random.Random(3)
+    for _ in range(400):
+        spans, weights, base, requantizer = random_neuron(rng)
+        kernel, twin = Encoder(), TwinEncoder()
+        source = kernel.variables(np.array(spans, np.int64))
+        words = [twin.variable_word(span) for span in spans]
+        target = Words(2)
+        for i in range(2):  # the second neuron shares gates with the first
+            indices = np.arange(i, len(spans), dtype=np.int32)
+            span = kernel.dot(source, indices, np.array(weights[i:], np.int64), balanced)
+            acc = twin.dot(words, indices.tolist(), weights[i:], balanced)
+            assert span == acc[1]
+            arguments = requantize_arguments(requantizer, base, base + span)
+            rounding = ROUNDINGS.index(arguments[2])
+            kernel.requantize(target, i, *arguments[:2], rounding, *arguments[3:])
+            bits, levels = twin.requantize(acc, *arguments)
+            assert (target.bits(i), target.span(i)) == (bits, levels)
+            bound = rng.randint(-2, span + 2)
+            assert kernel.at_least(bound) == twin.at_least(acc[0], bound)
+        assert np.asarray(kernel.clauses).tolist() == twin.data
+        assert (kernel.clauses.num_vars, kernel.clauses.num_clauses) == (twin.num_vars, twin.num_clauses)

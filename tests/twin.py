@@ -1,0 +1,354 @@
+"""The bit-blaster in plain Python: emits the same clauses as the Cython kernels, byte for byte.
+
+It follows csrc/qbitsat/_clauses, _gates, _words and _layers in that order, for reading and for tests. A word is a list
+of literals, LSB first, together with its span: the largest value it can take. The smallest is 0.
+"""
+
+TRUE = 0x7FFFFFFF
+FALSE = -TRUE
+
+
+class TwinEncoder:
+    def __init__(self):
+        self.data: list[int] = []
+        self.num_vars = self.num_clauses = 0
+        self.known: dict[tuple, tuple[int, int]] = {}
+
+    # --- _clauses ---
+
+    def fresh(self) -> int:
+        self.num_vars += 1
+        return self.num_vars
+
+    def clause(self, *lits: int) -> None:
+        self.data.extend((*lits, 0))
+        self.num_clauses += 1
+
+    # --- _gates ---
+
+    def and2(self, a: int, b: int) -> int:
+        if FALSE in (a, b) or a == -b:
+            return FALSE
+        if a == TRUE or a == b:
+            return b
+        if b == TRUE:
+            return a
+        key = ("and2", min(a, b), max(a, b))
+        if key not in self.known:
+            _, a, b = key
+            y = self.fresh()
+            self.known[key] = (y, 0)
+            self.clause(-y, a)
+            self.clause(-y, b)
+            self.clause(y, -a, -b)
+        return self.known[key][0]
+
+    def or2(self, a: int, b: int) -> int:
+        return -self.and2(-a, -b)
+
+    def xor2(self, a: int, b: int) -> int:
+        if abs(b) < abs(a):
+            a, b = b, a
+        if abs(a) == abs(b):
+            return FALSE if a == b else TRUE
+        if abs(b) == TRUE:
+            return -a if b == TRUE else a
+        sign = 1 if (a < 0) == (b < 0) else -1
+        key = ("xor2", abs(a), abs(b))
+        if key not in self.known:
+            _, a, b = key
+            y = self.fresh()
+            self.known[key] = (y, 0)
+            self.clause(-y, a, b)
+            self.clause(-y, -a, -b)
+            self.clause(y, -a, b)
+            self.clause(y, a, -b)
+        return sign * self.known[key][0]
+
+    def half_adder(self, a: int, b: int) -> tuple[int, int]:
+        key = ("half", min(a, b), max(a, b))
+        if key not in self.known:
+            _, a, b = key
+            s, k = self.fresh(), self.fresh()
+            self.known[key] = (s, k)
+            self.clause(-k, a)
+            self.clause(-k, b)
+            self.clause(k, -a, -b)
+            self.clause(-s, -k)
+            self.clause(-s, a, b)
+            self.clause(s, k, -a)
+            self.clause(s, k, -b)
+        return self.known[key]
+
+    def fold3(self, a: int, b: int, c: int) -> tuple[int, int] | None:
+        """(sum, carry) of literals sorted by variable when two of them share one; None otherwise."""
+        if abs(b) == abs(c):
+            return (a, b) if b == c else (-a, a)
+        if abs(a) == abs(b):
+            return (c, a) if a == b else (-c, c)
+        return None
+
+    def full_adder(self, a: int, b: int, c: int) -> tuple[int, int]:
+        a, b, c = sorted((a, b, c), key=abs)
+        folded = self.fold3(a, b, c)
+        if folded is not None:
+            return folded
+        if c == FALSE:
+            return self.half_adder(a, b)
+        if c == TRUE:
+            s, k = self.half_adder(-a, -b)
+            return -s, -k
+        sign = 1 if a > 0 else -1
+        a, b, c = sign * a, sign * b, sign * c
+        key = ("full", a, b, c)
+        if key not in self.known:
+            s, k = self.fresh(), self.fresh()
+            self.known[key] = (s, k)
+            for x, y in ((a, b), (a, c), (b, c)):
+                self.clause(-k, x, y)
+            for x, y in ((a, b), (a, c), (b, c)):
+                self.clause(k, -x, -y)
+            for x in (a, b, c):
+                self.clause(-s, -k, x)
+            for x in (a, b, c):
+                self.clause(s, k, -x)
+            self.clause(-s, a, b, c)
+            self.clause(s, -a, -b, -c)
+        s, k = self.known[key]
+        return sign * s, sign * k
+
+    def xor3(self, a: int, b: int, c: int) -> int:
+        a, b, c = sorted((a, b, c), key=abs)
+        folded = self.fold3(a, b, c)
+        if folded is not None:
+            return folded[0]
+        if abs(c) == TRUE:
+            return self.xor2(a, b) if c == FALSE else -self.xor2(a, b)
+        sign = 1 if ((a < 0) + (b < 0) + (c < 0)) % 2 == 0 else -1
+        a, b, c = abs(a), abs(b), abs(c)
+        key = ("xor3", a, b, c)
+        if key not in self.known:
+            y = self.fresh()
+            self.known[key] = (y, 0)
+            for p, q, r in ((a, b, c), (a, -b, -c), (-a, b, -c), (-a, -b, c)):
+                self.clause(-y, p, q, r)
+            for p, q, r in ((-a, b, c), (a, -b, c), (a, b, -c), (-a, -b, -c)):
+                self.clause(y, p, q, r)
+        return sign * self.known[key][0]
+
+    def one_of(self, a: int, b: int, c: int) -> int:
+        a, b, c = sorted((a, b, c), key=abs)
+        if self.fold3(a, b, c) is not None or c == TRUE:
+            return self.xor3(a, b, c)
+        key = ("one", a, b, c)
+        if key not in self.known:
+            y = self.fresh()
+            self.known[key] = (y, 0)
+            self.clause(-a, -b)
+            self.clause(y, -a)
+            self.clause(y, -b)
+            if c == FALSE:
+                self.clause(-y, a, b)
+            else:
+                self.clause(-a, -c)
+                self.clause(-b, -c)
+                self.clause(y, -c)
+                self.clause(-y, a, b, c)
+        return self.known[key][0]
+
+    def clamp(self, t: int, low: int, high: int, top: int) -> int:
+        """One bit of min(max(t, 0), m): low says t > 0, high says t >= m (so high implies low), top is this bit of m."""
+        if abs(low) == TRUE or abs(high) == TRUE:
+            return self.or2(high, self.and2(t, low)) if top else self.and2(-high, self.and2(t, low))
+        if t in (TRUE, low, -high):
+            return low if top else self.and2(low, -high)
+        if t in (FALSE, -low, high):
+            return high if top else FALSE
+        key = ("clamp1" if top else "clamp0", t, low, high)
+        if key not in self.known:
+            y = self.fresh()
+            self.known[key] = (y, 0)
+            if top:
+                self.clause(y, -high)
+                self.clause(-y, low)
+                self.clause(y, -t, -low)
+                self.clause(-y, t, high)
+            else:
+                self.clause(-y, t)
+                self.clause(-y, low)
+                self.clause(-y, -high)
+                self.clause(y, -t, -low, high)
+        return self.known[key][0]
+
+    def any_of(self, lits: list[int]) -> int:
+        kept = sorted(set(lits) - {FALSE}, key=lambda lit: (abs(lit), lit))
+        if TRUE in kept or any(-lit in kept for lit in kept):
+            return TRUE
+        if len(kept) < 2:
+            return kept[0] if kept else FALSE
+        y = self.fresh()
+        for lit in kept:
+            self.clause(y, -lit)
+        self.clause(-y, *kept)
+        return y
+
+    def all_of(self, lits: list[int]) -> int:
+        return -self.any_of([-lit for lit in lits])
+
+    def require_any(self, lits: list[int]) -> None:
+        kept = sorted(set(lits) - {FALSE}, key=lambda lit: (abs(lit), lit))
+        if not (TRUE in kept or any(-lit in kept for lit in kept)):
+            self.clause(*kept)
+
+    # --- _words ---
+
+    def variable_word(self, span: int) -> tuple[list[int], int]:
+        n = span.bit_length()
+        bits = [self.fresh() for _ in range(n)]
+        for i in range(n):
+            if not span >> i & 1:
+                self.clause(-bits[i], *(-bits[j] for j in range(i + 1, n) if span >> j & 1))
+        return bits, span
+
+    def add_words(self, x, y, n: int, negate: bool, carry: int) -> list[int]:
+        """n bits of x + y, or of x + ~y; carry enters at bit 0.
+
+        The result is known to fit in n bits. So if both operands do, the carry out of the top is known too: 0, or 1
+        where y is negated.
+        """
+        fits = len(x) <= n and len(y) <= n
+        out = []
+        for i in range(n):
+            a = x[i] if i < len(x) else FALSE
+            b = y[i] if i < len(y) else FALSE
+            if negate:
+                b = -b
+            if i < n - 1:
+                s, carry = self.full_adder(a, b, carry)
+            elif not fits:
+                s = self.xor3(a, b, carry)
+            else:
+                s = -self.one_of(-a, -b, -carry) if negate else self.one_of(a, b, carry)
+            out.append(s)
+        return out
+
+    def add(self, x, y):
+        span = x[1] + y[1]
+        return self.add_words(x[0], y[0], span.bit_length(), False, FALSE), span
+
+    def complement(self, x):
+        """span - x."""
+        bits, span = x
+        if span & (span + 1) == 0:
+            return [-bit for bit in bits], span
+        constant = [TRUE if span >> i & 1 else FALSE for i in range(len(bits))]
+        return self.add_words(constant, bits, len(bits), True, TRUE), span
+
+    def multiply(self, x, factor: int):
+        """factor * x, factor >= 1, from the top signed digit down: q <- q * 2**d +- x."""
+        zeros = (factor & -factor).bit_length() - 1
+        digits = []
+        rest, place = factor >> zeros, 0
+        while rest:
+            if rest & 1:
+                digit = 2 - (rest & 3)
+                digits.append((place, digit))
+                rest -= digit
+            rest >>= 1
+            place += 1
+        bits, span = x
+        place, value, product = digits[-1][0], 1, bits
+        for next_place, digit in reversed(digits[:-1]):
+            distance = place - next_place
+            value = (value << distance) + digit
+            shifted = [FALSE] * distance + product
+            n = (value * span).bit_length()
+            product = self.add_words(shifted, bits, n, digit < 0, TRUE if digit < 0 else FALSE)
+            place = next_place
+        return [FALSE] * zeros + product, span * factor
+
+    def at_least(self, bits, bound: int) -> int:
+        """The literal of (word >= bound)."""
+        if bound <= 0:
+            return TRUE
+        if bound >> len(bits):
+            return FALSE
+        g = TRUE
+        for i, bit in enumerate(bits):
+            g = self.and2(bit, g) if bound >> i & 1 else self.or2(bit, g)
+        return g
+
+    def add_constant(self, bits, constant: int, carry: int, skip: int, n: int) -> list[int]:
+        """Bits skip..n-1 of word + constant + carry, modulo 2**n."""
+        out = []
+        for i in range(n):
+            a = bits[i] if i < len(bits) else FALSE
+            k = constant >> i & 1
+            if i < skip:
+                carry = self.or2(a, carry) if k else self.and2(a, carry)
+            elif i < n - 1:
+                s, carry = self.full_adder(a, TRUE if k else FALSE, carry)
+                out.append(s)
+            else:
+                out.append(self.xor3(a, TRUE if k else FALSE, carry))
+        return out
+
+    def rounded(self, bits, base: int, shift: int, rounding: str, delta: int, k: int) -> list[int]:
+        """k bits of round((base + word) / 2**shift) + delta, modulo 2**k."""
+        if shift <= 0:
+            return self.add_constant([FALSE] * -shift + bits, (base << -shift) + delta, FALSE, 0, k)
+        half = 1 << (shift - 1)
+        constant = base + (delta << shift)
+        carry = FALSE
+        if rounding == "half_up":
+            constant += half
+        elif rounding == "half_away":
+            constant += half - 1
+            carry = self.at_least(bits, -base)
+        elif rounding == "half_even":
+            constant += half - 1
+            carry = self.add_constant(bits, base, FALSE, shift, shift + 1)[0]
+        elif rounding == "toward_zero":
+            negative = -self.at_least(bits, -base)
+            if negative != FALSE:
+                low = self.add_constant(bits, base, FALSE, 0, shift)
+                inexact = self.at_least(low, 1)
+                quotient = self.add_constant(bits, constant, FALSE, shift, shift + k)
+                return self.add_constant(quotient, 0, self.and2(negative, inexact), 0, k)
+        return self.add_constant(bits, constant, carry, shift, shift + k)
+
+    # --- _layers ---
+
+    def dot(self, words, indices, weights, balanced: bool):
+        """sum over k of weights[k] * x[indices[k]] less its smallest value, for x = lo + word."""
+        terms = []
+        for j, weight in zip(indices, weights, strict=True):
+            if words[j][1]:
+                word = words[j] if weight > 0 else self.complement(words[j])
+                terms.append(self.multiply(word, abs(int(weight))))
+        if not terms:
+            return [], 0
+        if balanced:
+            while len(terms) > 1:
+                pairs = [self.add(terms[i], terms[i + 1]) for i in range(0, len(terms) - 1, 2)]
+                terms = pairs + terms[2 * len(pairs) :]
+            return terms[0]
+        total = terms[0]
+        for term in terms[1:]:
+            total = self.add(total, term)
+        return total
+
+    def requantize(self, acc, base: int, shift: int, rounding: str, delta: int, levels: int, reach_low: int, reach_high: int):
+        """y - y_lo for acc = base + word: see `_layers.pyx`."""
+        bits = acc[0]
+        if levels == 0:
+            return [], 0
+        if levels == 1 and reach_high > 0:
+            return [self.at_least(bits, reach_high)], 1
+        k = levels.bit_length()
+        t = self.rounded(bits, base, shift, rounding, delta, k)
+        low = self.at_least(bits, reach_low) if reach_low > 0 else TRUE
+        high = self.at_least(bits, reach_high) if reach_high > 0 else FALSE
+        if abs(low) != TRUE and abs(high) != TRUE:
+            self.clause(-high, low)
+        return [self.clamp(t[i], low, high, levels >> i & 1) for i in range(k)], levels
