@@ -10,7 +10,7 @@ GIB = 1 << 30
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-class LimitReached(Exception):
+class LimitReached(Exception):  # noqa: N818 (a result, not an error)
     """A limit ran out; `reason` becomes the reason of UNKNOWN."""
 
     def __init__(self, reason: str):

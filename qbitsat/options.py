@@ -64,7 +64,7 @@ TABLE = (
     Option("memory", None, "GiB for each query; none by default", lo=0.001, metavar="GIB"),
     Option("conflicts", None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N"),
     Option("attack", True, "look for a violation with gradients first"),
-    Option("restarts", 4, "random restarts of the attack for each way to violate", lo=0, hi=10**6, metavar="N"),
+    Option("restarts", 8, "random restarts of the attack for each way to violate", lo=0, hi=10**6, metavar="N"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
 )
 

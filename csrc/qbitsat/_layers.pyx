@@ -174,8 +174,8 @@ cdef class Encoder:
         cdef word_t *word
         cdef int k, j
         target._check(i)
-        k = width(levels)
-        if not (-61 <= shift <= 61 and 0 <= levels and k <= 32 and k + shift <= 62 and 0 <= rounding <= 4):
+        k = width(levels) if levels > 0 else 0
+        if levels < 0 or not (-61 <= shift <= 61 and k <= 32 and k + shift <= 62 and 0 <= rounding <= 4):
             raise ValueError(f"requantize: shift {shift}, levels {levels} or rounding {rounding} is out of range")
         word = &target.items[i]
         word.span = levels

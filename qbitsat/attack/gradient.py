@@ -2,7 +2,10 @@
 
 The forward pass is the exact integer one. Backwards, a requantizer counts as the identity where its output is not
 saturated and as nearly flat where it is, so that a network that saturates everywhere still shows a direction. Points
-are corners of the box or steps between them; whatever makes the formula true is handed back for exact replay.
+go to corners of the box, first with all their elements and then with random parts of them: moving everything at once
+overshoots a kink and comes back for ever (of the 17 violated AAAI 2021 MNIST queries, all
+elements at once found 12 and random parts 15, both in about 10 ms each). Whatever makes the formula true is handed back
+for exact replay.
 """
 
 from __future__ import annotations
@@ -13,66 +16,64 @@ import numpy as np
 
 from ..limits import Limits
 from ..network import Network, forward_all
-from ..properties import Formula, Or, Query
+from ..properties import AtMost, Formula, Or, Query
 from .margin import Batch, gradients, margins
 
-STEPS = 10
+STEPS = 16
+MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn
 LEAK = np.float32(0.1)
-MAX_WAYS = 64
+MAX_ELEMENTS = 1 << 22  # of all points together: bounds the memory of a batch
 
 
 def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
-    """Inputs in the boxes that seem to make `formula` (without `Not`) true, or None.
+    """Inputs in the boxes that make `formula` (without `Not`) true, or None.
 
     Each disjunct at the top is attacked from the middle of the boxes and from options.restarts random corners.
     """
     rng = np.random.default_rng(options.seed)
     ways = formula.parts if isinstance(formula, Or) else (formula,)
-    for group in range(0, len(ways), MAX_WAYS):
-        found = _attack_ways(query, ways[group : group + MAX_WAYS], options.restarts, rng, limits)
+    points = 1 + options.restarts
+    widest = max(layer.affine.n_in + layer.affine.n_out for network in query.networks for layer in network.layers)
+    group = max(1, MAX_ELEMENTS // (points * widest))
+    for start in range(0, len(ways), group):
+        found = _attack_ways(query, ways[start : start + group], points, rng, limits)
         if found is not None:
             return found
     return None
 
 
-def _attack_ways(query: Query, ways: tuple[Formula, ...], restarts: int, rng: np.random.Generator, limits: Limits):
-    """All ways at once, one block of points after the other: the middle first, then a random corner each."""
-    for restart in range(restarts + 1):
-        points = [_starts(box, len(ways), restart, rng) for box in query.boxes]
-        for step in range(STEPS):
-            limits.check()
-            found = _step(query, ways, points, 2 if step < STEPS // 2 else 1 + 2 * (step % 2))
-            if found is not None:
-                return found
+def _attack_ways(query: Query, ways: tuple[Formula, ...], points: int, rng: np.random.Generator, limits: Limits):
+    """All ways at once, `points` points each: row w * points + p is point p of way w; p = 0 starts in the middle."""
+    batch = []
+    for box in query.boxes:
+        x = np.where(rng.random((len(ways) * points, len(box.lo))) < 0.5, box.lo, box.hi)
+        x[::points] = (box.lo + box.hi) // 2
+        batch.append(x)
+    for step in range(STEPS):
+        limits.check()
+        traces = [forward_all(network, x) for network, x in zip(query.networks, batch, strict=True)]
+        found: list[AtMost] = []
+        deciding = np.empty(len(batch[0]), np.int64)
+        for w, way in enumerate(ways):
+            rows = slice(w * points, (w + 1) * points)
+            margin, deciding[rows] = margins(way, [x[rows] for x in batch], [t[-1][rows] for t in traces], found)
+            best = int(margin.argmax())
+            if margin[best] >= 0:
+                return tuple(tuple(x[w * points + best].tolist()) for x in batch)
+        share = MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0
+        _move(query, batch, traces, found, deciding, share, rng)
     return None
 
 
-def _starts(box, count: int, restart: int, rng: np.random.Generator) -> np.ndarray:
-    middle = (box.lo + box.hi) // 2
-    if restart == 0:
-        return np.repeat(middle[None], count, axis=0)
-    return np.where(rng.random((count, len(middle))) < 0.5, box.lo, box.hi)
-
-
-def _step(query: Query, ways: tuple[Formula, ...], points: Batch, divisor: int):
-    """Evaluate the points (row i belongs to way i); return inputs that make their way true, else move the points."""
-    traces = [forward_all(network, x) for network, x in zip(query.networks, points, strict=True)]
-    outputs = [trace[-1] for trace in traces]
-    found: list = []
-    deciding = np.empty(len(ways), np.int64)
-    for i, way in enumerate(ways):
-        row = slice(i, i + 1)
-        margin, atom = margins(way, [x[row] for x in points], [y[row] for y in outputs], found)
-        if margin[0] >= 0:
-            return tuple(tuple(x[i].tolist()) for x in points)
-        deciding[i] = atom[0]
-    by_input, by_output = gradients(found, deciding, points, outputs)
-    for k, network in enumerate(query.networks):
-        direction = np.sign(by_input[k] + _backward(network, traces[k], by_output[k])).astype(np.int64)
-        box = query.boxes[k]
-        reach = -(-(box.hi - box.lo) // divisor) if divisor > 1 else box.hi - box.lo
-        points[k] = np.clip(points[k] + direction * reach, box.lo, box.hi)
-    return None
+def _move(
+    query: Query, batch: Batch, traces: list[Batch], found: list[AtMost], deciding: np.ndarray, share: float, rng: np.random.Generator
+) -> None:
+    """Send a random share of every point's elements to the end of the box that its gradient points to."""
+    by_input, by_output = gradients(found, deciding, batch, [trace[-1] for trace in traces])
+    for k, (network, box) in enumerate(zip(query.networks, query.boxes, strict=True)):
+        direction = by_input[k] + _backward(network, traces[k], by_output[k])
+        moved = rng.random(direction.shape) < share
+        batch[k] = np.where(moved & (direction > 0), box.hi, np.where(moved & (direction < 0), box.lo, batch[k]))
 
 
 def _backward(network: Network, trace: Batch, gradient: np.ndarray) -> np.ndarray:

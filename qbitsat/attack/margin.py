@@ -25,7 +25,7 @@ def margins(formula: Formula, inputs: Batch, outputs: Batch, found: list[AtMost]
     if isinstance(formula, AtMost):
         total = np.full(len(inputs[0]), formula.bound, np.int64)
         for coefficient, ref in formula.terms:
-            total -= coefficient * (inputs if ref.tensor == INPUT else outputs)[ref.network][:, ref.index]
+            total -= coefficient * (inputs if ref.tensor == INPUT else outputs)[ref.network][:, ref.element]
         found.append(formula)
         return total, np.full(len(total), len(found) - 1)
     if not formula.parts:  # type: ignore[union-attr]
@@ -45,5 +45,5 @@ def gradients(found: list[AtMost], deciding: np.ndarray, inputs: Batch, outputs:
     for index in np.unique(deciding).tolist():
         rows = np.flatnonzero(deciding == index)
         for coefficient, ref in found[index].terms:
-            (by_input if ref.tensor == INPUT else by_output)[ref.network][rows, ref.index] -= coefficient
+            (by_input if ref.tensor == INPUT else by_output)[ref.network][rows, ref.element] -= coefficient
     return by_input, by_output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,7 +23,8 @@ def simplify(query: Query, bounds: Bounds) -> Formula:
 
 def _simplify(formula: Formula, query: Query, bounds: Bounds) -> Formula:
     if isinstance(formula, AtMost):
-        return {True: TRUE, False: FALSE, None: formula}[_atom_truth(formula, query, bounds)]
+        truth = _atom_truth(formula, query, bounds)
+        return formula if truth is None else (TRUE if truth else FALSE)
     assert isinstance(formula, And | Or)
     neutral, decisive = (TRUE, FALSE) if isinstance(formula, And) else (FALSE, TRUE)
     parts = []
@@ -69,11 +71,11 @@ def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Bound
     if c.network != j.network or {c.tensor, j.tensor} != {OUTPUT}:
         return False
     layer = query.networks[c.network].layers[-1]
-    requantizer = layer.requantizer(c.index)
-    if requantizer != layer.requantizer(j.index) or not requantizer.monotone:
+    requantizer = layer.requantizer(c.element)
+    if requantizer != layer.requantizer(j.element) or not requantizer.monotone:
         return False
     last = len(query.networks[c.network].layers) - 1
-    difference = _largest_difference(layer.affine, j.index, c.index, *bounds.networks[c.network].before(last))
+    difference = _largest_difference(layer.affine, j.element, c.element, *bounds.networks[c.network].before(last))
     if bound < 0:
         return difference <= 0
     clear = bounds.of(c)[0] > requantizer.lo and bounds.of(j)[1] < requantizer.hi
@@ -96,4 +98,4 @@ def widest_step(requantizer: Requantizer) -> int:
     if requantizer.hi - requantizer.lo > MAX_LEVELS:
         return 1 << 62
     starts = [requantizer.first_reaching(y) for y in range(requantizer.lo + 1, requantizer.hi + 1)]
-    return max((b - a for a, b in zip(starts, starts[1:], strict=False)), default=0)
+    return max((b - a for a, b in pairwise(starts)), default=0)

@@ -50,7 +50,7 @@ class Bounds:
         """Range of one element that a formula names."""
         network = self.networks[ref.network]
         source = network.input if ref.tensor == INPUT else network.layers[-1]
-        return int(source.lo[ref.index]), int(source.hi[ref.index])
+        return int(source.lo[ref.element]), int(source.hi[ref.element])
 
 
 def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray) -> LayerBounds:

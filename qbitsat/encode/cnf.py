@@ -21,7 +21,6 @@ from ..network import AffineMap, Layer, Network
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
 
-
 TRUE_LIT = 0x7FFFFFFF
 
 
@@ -80,14 +79,14 @@ def encode_query(
     refs = list(dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom)))
     tensors: dict[tuple[int, str], Words] = {}
     for k, network in enumerate(query.networks):
-        named = {kind: [r.index for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
+        named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
         words = _encode_network(encoder, network, bounds.networks[k], named, options.encoding == "balanced", check)
         tensors[k, INPUT], tensors[k, OUTPUT] = words
     _FormulaEncoder(encoder, tensors, bounds, options.encoding == "balanced").require(formula)
     encoder.gates.forget()
     inputs = tuple(_word_maps(tensors[k, INPUT], b.input.lo, None) for k, b in enumerate(bounds.networks))
     outputs = tuple(
-        _word_maps(tensors[k, OUTPUT], b.layers[-1].lo, {r.index for r in refs if r.network == k and r.tensor == OUTPUT})
+        _word_maps(tensors[k, OUTPUT], b.layers[-1].lo, {r.element for r in refs if r.network == k and r.tensor == OUTPUT})
         for k, b in enumerate(bounds.networks)
     )
     return Cnf(encoder.clauses, inputs, outputs)  # type: ignore[arg-type]
@@ -181,7 +180,7 @@ class _FormulaEncoder:
         terms: dict[Ref, int] = collect(atom)
         words, smallest = Words(len(terms)), 0
         for n, (ref, coefficient) in enumerate(terms.items()):
-            words.copy_from(n, self.tensors[ref.network, ref.tensor], ref.index)
+            words.copy_from(n, self.tensors[ref.network, ref.tensor], ref.element)
             smallest += coefficient * self.bounds.of(ref)[0 if coefficient > 0 else 1]
         row = AffineMap.from_dense(np.array([list(terms.values())], np.int64).reshape(1, -1), np.zeros(1, np.int64))
         self.encoder.dot(words, *row.row(0), self.balanced)

@@ -14,7 +14,7 @@ class Ref(NamedTuple):
 
     network: int
     tensor: str
-    index: int
+    element: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def is_true(formula: Formula, inputs: Values, outputs: Values) -> bool:
     """Evaluate on exact values: inputs[k][i] and outputs[k][i] of network k."""
     if isinstance(formula, AtMost):
         tensors = {INPUT: inputs, OUTPUT: outputs}
-        return sum(c * int(tensors[ref.tensor][ref.network][ref.index]) for c, ref in formula.terms) <= formula.bound
+        return sum(c * int(tensors[ref.tensor][ref.network][ref.element]) for c, ref in formula.terms) <= formula.bound
     if isinstance(formula, Not):
         return not is_true(formula.part, inputs, outputs)
     results = (is_true(part, inputs, outputs) for part in formula.parts)

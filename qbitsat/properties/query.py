@@ -67,7 +67,7 @@ class Query:
             if not 0 <= ref.network < len(self.networks) or ref.tensor not in (INPUT, OUTPUT):
                 raise InputError(f"query: the formula names {ref}, which does not exist")
             tensor = getattr(self.networks[ref.network], ref.tensor)
-            if not 0 <= ref.index < tensor.size:
+            if not 0 <= ref.element < tensor.size:
                 raise InputError(f"query: the formula names {ref}, expected an index below {tensor.size}")
             reach += abs(coefficient) * max(abs(tensor.lo), abs(tensor.hi))
         if reach >= ACC_LIMIT:

@@ -7,7 +7,6 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -17,7 +16,7 @@ import numpy as np
 from pysat.solvers import Solver
 
 from ..limits import GIB, LimitReached, Limits, resident_bytes
-from .processes import die_with_parent
+from .processes import CONTEXT, begin_child, interrupts_held, start
 
 # A formula of up to SMALL literals and zeros is tried for FIRST_CONFLICTS conflicts in this process: a few milliseconds.
 SMALL = 100_000
@@ -46,11 +45,17 @@ def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: i
     budget = None if conflicts is None else int(conflicts)
     if len(flat) <= SMALL:
         first = FIRST_CONFLICTS if budget is None else min(budget, FIRST_CONFLICTS)
-        result = run_solver(flat, num_vars, solver, first)
+        result = _run_briefly(flat, num_vars, solver, first)
         if result.satisfiable is not None or first == budget:
             return result
     limits.check()
     return _solve_in_child(flat, num_vars, solver, limits, budget)
+
+
+def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:
+    """Solve here, with Ctrl-C held back: PySAT would leave a solver in mid-flight, which must not be touched again."""
+    with interrupts_held():
+        return run_solver(flat, num_vars, name, conflicts)
 
 
 def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None) -> SatResult:
@@ -97,16 +102,13 @@ def _load(solver: Solver, entries: list[int]) -> bool:
 
 
 def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, conflicts: int | None) -> SatResult:
-    methods = multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    receiver, sender = context.Pipe(duplex=False)
+    receiver, sender = CONTEXT.Pipe(duplex=False)
     memory = None if limits.memory == float("inf") else int(limits.memory)
-    child = context.Process(target=_child_main, args=(sender, flat, num_vars, name, conflicts, memory), daemon=True)
-    child.start()
+    child = start(_child_main, sender, flat, num_vars, name, conflicts, memory, daemon=True)
     sender.close()
     try:
         while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
-            limits.check(child.pid)
+            limits.check(child.pid or 0)
         return receiver.recv()
     except EOFError:
         child.join()
@@ -121,10 +123,11 @@ def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, 
         receiver.close()
 
 
-def _child_main(sender: Connection, flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, memory: int | None) -> None:
-    """Solve and send the result; Ctrl-C is the parent's to handle. Exit code 3 says that memory ran out."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _child_main(
+    sender: Connection, flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, memory: int | None, parent: int
+) -> None:
+    """Solve and send the result. Exit code 3 says that memory ran out."""
+    begin_child(parent)
     if memory is not None and not resident_bytes():
         _limit_address_space(memory)
     try:

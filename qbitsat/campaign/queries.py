@@ -1,0 +1,88 @@
+"""Robustness of many samples: one task a query, and the verdicts as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..network import Network, classify
+from ..properties import Query, robustness
+from ..verify import Verdict, verify
+from .workers import run
+
+# Verdict words of samples about which there is no question to ask.
+MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One query: does the network keep `label` (or avoid `target`) within eps input steps of x, int64[size]?
+
+    index counts tasks in the order asked for. settled is the verdict of a task that needs no verification.
+    """
+
+    index: int
+    sample: int
+    eps: int
+    x: np.ndarray
+    label: int
+    target: int | None = None
+    settled: Verdict | None = None
+
+
+def plan(
+    network: Network,
+    inputs: np.ndarray,
+    labels: np.ndarray | None,
+    samples: Sequence[int],
+    epsilons: Sequence[int],
+    target: int | None = None,
+) -> list[Task]:
+    """The tasks of every sample at every eps, samples outermost; without labels the network's class is the label.
+
+    inputs int64[n, size], labels int64[n]. A sample whose label the network misses, or whose label is the target, is
+    settled beforehand. Raises `InputError` for a label or target that is no class of the network.
+    """
+    classes = network.output.size
+    if target is not None and not 0 <= target < classes:
+        raise InputError(f"target: {target}, expected a class in [0, {classes - 1}]")
+    predicted = classify(network, inputs[list(samples)]).tolist()
+    tasks: list[Task] = []
+    for sample, network_class in zip(samples, predicted, strict=True):
+        label = network_class if labels is None else int(labels[sample])
+        if not 0 <= label < classes:
+            raise InputError(f"labels: sample {sample} has label {label}, expected a class in [0, {classes - 1}]")
+        settled = None
+        if label != network_class:
+            settled = Verdict(MISCLASSIFIED, f"the network says {network_class}, the label is {label}")
+        elif label == target:
+            settled = Verdict(SKIPPED, "the label is the target")
+        tasks += [Task(len(tasks) + k, sample, eps, inputs[sample], label, target, settled) for k, eps in enumerate(epsilons)]
+    return tasks
+
+
+@dataclass(frozen=True, eq=False)
+class Verifier:
+    """What a worker does with a task; holds the network, so that it is handed over once and not with every task."""
+
+    network: Network
+    options: dict[str, Any]
+
+    def query(self, task: Task) -> Query:
+        """The task's question."""
+        return robustness(self.network, task.x, task.eps, task.label, task.target)
+
+    def __call__(self, task: Task) -> Verdict:
+        return verify(self.query(task), **self.options)
+
+
+def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:
+    """Every task with its verdict, in the order of completion; settled tasks come first."""
+    for task in tasks:
+        if task.settled is not None:
+            yield task, task.settled
+    yield from run(verifier, [task for task in tasks if task.settled is None], jobs)

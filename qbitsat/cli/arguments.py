@@ -1,0 +1,169 @@
+"""The command line's grammar, and the texts of --help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .. import __version__
+from ..errors import InputError
+from ..options import ROWS, TABLE, Option
+
+EXIT_CODES = """\
+exit codes:
+  0    every verified query holds
+  10   some query is violated
+  5    none is violated, but some are unknown, or there was nothing to verify
+  2    bad usage or bad input
+  1    a fault of qbitsat itself
+  130  interrupted by Ctrl-C; finished results are kept
+"""
+
+EXAMPLES = """\
+examples:
+  qbitsat demo
+  qbitsat inspect network.npz
+  qbitsat verify network.npz --inputs images.npy --labels labels.npy --samples 0:100,115 --eps 1 --timeout 60 --jobs 2 --out results
+  qbitsat export network.npz --inputs images.npy --samples 7 --eps 1,2 --format dimacs --out cnf
+
+"""
+
+# What of the options shapes the exported clauses; the others are about solving them.
+EXPORT_OPTIONS = ("encoding", "bounds")
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports bad usage as an error of ours, so that it is one line like all bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
+    """The parser of all commands; `args.run` is the function of the chosen one."""
+    kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = Parser(
+        prog="qbitsat",
+        description="Prove or refute properties of quantized neural networks, exactly as their integers are computed.",
+        epilog=EXAMPLES + EXIT_CODES,
+        **kind,
+    )
+    parser.add_argument("--version", action="version", version=f"qbitsat {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    texts = {
+        "demo": "verify the network that ships with qbitsat, start to end",
+        "inspect": "show a network's layers, formats, rounding and sizes",
+        "verify": "decide whether samples keep their class within eps",
+        "export": "write the same queries as files for any other solver",
+    }
+    for name, run in commands.items():
+        command = subparsers.add_parser(name, help=texts[name], description=f"{texts[name].capitalize()}.", epilog=EXIT_CODES, **kind)
+        command.set_defaults(run=run)
+        if name != "demo":
+            add_network(command)
+        if name in ("verify", "export"):
+            add_queries(command)
+        if name == "verify":
+            add_verify(command)
+        if name == "export":
+            add_export(command)
+    return parser
+
+
+def add_network(parser: Parser) -> None:
+    parser.add_argument("network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, or benchmark weights in .h5")
+    parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say")
+    parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 8 by default")
+
+
+def add_queries(parser: Parser) -> None:
+    parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help="samples: .npy, .npz, .csv or IDX, also .gz")
+    parser.add_argument("--labels", metavar="FILE", type=Path, help="their classes; without, the network's own answers")
+    parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
+    parser.add_argument("--eps", metavar="LIST", required=True, help="largest change of an input element, in whole input steps; as in 1,2")
+    parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="ask only whether this class can be reached")
+
+
+def add_verify(parser: Parser) -> None:
+    group = parser.add_argument_group("options of the engines")
+    for row in TABLE:
+        add_option(group, row)
+    parser.add_argument("--jobs", metavar="N", type=whole("--jobs", 1), default=1, help="queries at the same time; 1 by default")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line when a query ends")
+    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("--quiet", action="store_true", help="print the summary only")
+    volume.add_argument("--verbose", action="store_true", help="print statistics and the input elements that witnesses change")
+
+
+def add_export(parser: Parser) -> None:
+    for name in EXPORT_OPTIONS:
+        add_option(parser, ROWS[name])
+    parser.add_argument("--format", choices=("dimacs",), default="dimacs", help="dimacs: CNF with comments that name the variables")
+    parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="a folder; or for a single query a file, ending in .cnf")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+
+
+def add_option(parser: argparse._ActionsContainer, row: Option) -> None:
+    """The flag of a row of the table of options."""
+    flag = f"--{row.name}"
+    if row.kind is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=row.default, help=row.text)
+        return
+    words = f" ({', '.join(row.choices)})" if row.choices else ""
+    default = "" if row.default is None else f"; {row.default} by default"
+    metavar = row.metavar or row.name.upper()
+    parser.add_argument(flag, metavar=metavar, type=converter(row), default=row.default, help=row.text + words + default)
+
+
+def converter(row: Option) -> Callable[[str], Any]:
+    """Text to a checked value of the row."""
+
+    def convert(text: str) -> Any:
+        value: Any = text
+        if not row.choices:
+            try:
+                value = row.kind(text)
+            except ValueError:
+                value = text
+        try:
+            return row.check(value)
+        except InputError as error:
+            raise InputError(f"--{error}") from None
+
+    return convert
+
+
+def whole(flag: str, least: int = 0) -> Callable[[str], int]:
+    """Text to a whole number of at least `least`."""
+
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
+            raise InputError(f"{flag}: {text!r}, expected a whole number of at least {least}")
+        return int(text)
+
+    return convert
+
+
+def parse_epsilons(text: str) -> list[int]:
+    """As in 1,2: each once, in the order given."""
+    number = whole("--eps")
+    return list(dict.fromkeys(number(part.strip()) for part in text.split(",")))
+
+
+def parse_samples(text: str, count: int, source: Path) -> list[int]:
+    """As in 0:100,115 of `count` samples in `source`: each once, in the order given."""
+    number = whole("--samples")
+    chosen: dict[int, None] = {}
+    for part in text.split(","):
+        first, colon, last = (piece.strip() for piece in part.partition(":"))
+        start = number(first) if first or not colon else 0
+        stop = (number(last) if last else count) if colon else start + 1
+        if stop > count:
+            raise InputError(f"--samples: {part!r}, but {source} has {count} samples, 0 to {count - 1}")
+        if start >= stop:
+            raise InputError(f"--samples: {part!r} is empty, expected a:b with a below b")
+        chosen.update(dict.fromkeys(range(start, stop)))
+    return list(chosen)

@@ -1,0 +1,119 @@
+"""inspect, verify and export."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from ..campaign import RESULTS, Store, Task, Verifier, plan, record, verdicts
+from ..encode import dimacs
+from ..errors import InputError
+from ..importers import load, load_inputs, load_labels
+from ..network import Network
+from ..options import TABLE, make_options
+from ..report import describe, result_line
+from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples
+from .output import EXIT_HOLDS, EXIT_INTERRUPTED, Printer
+
+
+def inspect(args: argparse.Namespace) -> int:
+    print(describe(load(args.network, args.bits, args.input_bits)))
+    return EXIT_HOLDS
+
+
+def verify(args: argparse.Namespace) -> int:
+    network, tasks = read(args)
+    verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE})
+    # All input has been found good by now: nothing is written for a command that is refused.
+    with ExitStack() as stack:
+        write = stack.enter_context(Store(args.out, args.overwrite)).write if args.out else ignore
+        printer = Printer(network, tasks, args.quiet, args.verbose)
+        code = decide(verifier, tasks, printer, args.jobs, write)
+    if args.out:
+        print(f"results in {args.out / RESULTS}")
+    return code
+
+
+def ignore(entry: dict[str, Any]) -> None:
+    """For results that nobody asked to keep."""
+
+
+def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 1, write: Callable[[dict[str, Any]], None] = ignore) -> int:
+    """Verify, write and print all tasks; the exit code. Ctrl-C ends the workers and keeps what is finished."""
+    interrupted = False
+    try:
+        with closing(verdicts(verifier, tasks, jobs)) as results:
+            for task, verdict in results:
+                write(record(task, verdict, verifier.network, verifier.options))
+                printer.add(task, verdict)
+    except KeyboardInterrupt:
+        interrupted = True
+    code = printer.finish()
+    if interrupted:
+        print(f"qbitsat: interrupted; {printer.counts.total()} of {len(tasks)} queries are finished", file=sys.stderr)
+    return EXIT_INTERRUPTED if interrupted else code
+
+
+def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
+    """The network and the tasks that the arguments ask for, everything checked."""
+    epsilons = parse_epsilons(args.eps)
+    network = load(args.network, args.bits, args.input_bits)
+    inputs = load_inputs(args.inputs, network.input)
+    samples = parse_samples(args.samples, len(inputs), args.inputs)
+    labels = None
+    if args.labels:
+        labels = load_labels(args.labels)
+        if len(labels) != len(inputs):
+            raise InputError(f"{args.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {args.inputs}")
+    return network, plan(network, inputs, labels, samples, epsilons, args.target)
+
+
+def export(args: argparse.Namespace) -> int:
+    network, tasks = read(args)
+    options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
+    verifier = Verifier(network, options)
+    paths = export_paths(args.out, [task for task in tasks if task.settled is None], args.overwrite)
+    for task in tasks:
+        if task.settled:
+            print(result_line(task, task.settled))
+            continue
+        path = paths[task.index]
+        write_query(path, verifier, task)
+        print(f"sample {task.sample}  eps {task.eps}  {path}", flush=True)
+    return EXIT_HOLDS
+
+
+def export_paths(out: Path, tasks: list[Task], overwrite: bool) -> dict[int, Path]:
+    """The file of every task, none of which is there already unless `overwrite`; their folder is made."""
+    if out.suffix == ".cnf":
+        if len(tasks) > 1:
+            raise InputError(f"--out: {out} is one file, but there are {len(tasks)} queries; expected a folder")
+        folder, paths = out.parent, {task.index: out for task in tasks}
+    else:
+        folder, paths = out, {task.index: out / f"sample{task.sample}_eps{task.eps}.cnf" for task in tasks}
+    for path in paths.values():
+        if path.exists() and not overwrite:
+            raise InputError(f"--out: {path} exists already; expected a new name, or --overwrite")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out: {folder}: {error.strerror}, expected a folder that can be written") from error
+    return paths
+
+
+def write_query(path: Path, verifier: Verifier, task: Task) -> None:
+    """The task's CNF; the file takes its name only once it is complete."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as stream:
+            dimacs.write(verifier.query(task), make_options(**verifier.options), stream)
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""The entry point: from arguments to an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import QbitsatError
+from .arguments import build
+from .commands import export, inspect, verify
+from .demo import demo
+from .output import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+
+COMMANDS = {"demo": demo, "inspect": inspect, "verify": verify, "export": export}
+
+# What a shell reports of a program that ended because nobody reads its output.
+EXIT_BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what is not the user's doing escapes as an exception."""
+    try:
+        args = build(COMMANDS).parse_args(argv)
+        return args.run(args)
+    except QbitsatError as error:
+        print(f"qbitsat: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def entry() -> None:
+    """The console script and `python -m qbitsat`."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BROKEN_PIPE
+    sys.exit(code)

@@ -1,0 +1,31 @@
+"""From files to networks and samples. Formats are told by their first bytes, never by the file's name alone."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from ..network import Network
+from . import benchmark_h5, qbitsat_file
+from .files import Path, open_input
+from .inputs import load_inputs, load_labels
+from .npy import ZIP_MAGIC
+from .qbitsat_file import save
+
+__all__ = ["load", "load_inputs", "load_labels", "save"]
+
+
+def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> Network:
+    """The network in a file: qbitsat's own .npz, or benchmark weights in a Keras .h5 (needs the extra `keras`).
+
+    bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
+    from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too.
+    """
+    with open_input(path) as stream:
+        magic = stream.read(8)
+    if magic.startswith(ZIP_MAGIC):
+        for name, value in (("bits", bits), ("input_bits", input_bits)):
+            if value is not None:
+                raise InputError(f"{name}: {value}, but {path} is a qbitsat network and has its own formats; expected none")
+        return qbitsat_file.read(path)
+    if magic == benchmark_h5.HDF5_MAGIC:
+        return benchmark_h5.read(path, bits, input_bits)
+    raise InputError(f"{path}: unknown content; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5)")

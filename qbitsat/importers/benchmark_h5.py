@@ -1,0 +1,170 @@
+"""Keras .h5 weights of the quantized benchmark networks of two papers, read with h5py alone.
+
+Henzinger, Lechner and Zikelic (AAAI 2021), "Scalable Verification of Quantized Neural Networks", and Zhang et al.
+(ASE 2022), "QVIP". With Q bits, of which an activation has Q - 2 fractional (the input has all its bits fractional):
+
+    weight = Q signed bits, Q - 1 fractional;   bias = Q signed bits, Q - 2 fractional
+    acc    = sum(weight * x) + bias * 2**(F_in + 1)
+    y      = saturate(round_half_up(acc / 2**(F_in + 1)))
+
+to [0, 2**Q - 1] in hidden layers and [-2**(Q - 1), 2**(Q - 1) - 1] in the last one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import ShiftRequantizer
+from ..errors import InputError, MissingExtraError, UnsupportedError
+from ..network import Dense, Network, TensorFormat
+from .files import Path, damaged, placed
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+MAX_ATTRIBUTE_BYTES = 1 << 16
+Weights = tuple[str, np.ndarray, np.ndarray]  # name, kernel (inputs x outputs), bias
+
+# What h5py raises on damaged files, depending on where HDF5 notices.
+H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, AttributeError)
+
+
+def read(path: Path, bits: int | None = None, input_bits: int | None = None) -> Network:
+    """The network in the file, quantized on load; see `load` for the two widths."""
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtraError("h5py", "keras", f"{path}: reading a Keras .h5 file") from None
+    bits = width("bits", bits, path, r"_qu_(\d+)", None, (2, 16))
+    input_bits = width("input_bits", input_bits, path, r"_in_(\d+)", 8, (1, 16))
+    with damaged(str(path), "HDF5 file", H5_ERRORS), h5py.File(path, "r") as file:
+        weights = read_layers(file, str(path))
+    with placed(str(path)):
+        name = os.path.splitext(os.path.basename(path))[0]
+        return Network(build(weights, bits, input_bits), name, os.fspath(path))
+
+
+def width(name: str, given: int | None, path: Path, pattern: str, default: int | None, limits: tuple[int, int]) -> int:
+    """A number of bits: the argument wins over the file name, that over the default."""
+    place, value = name, given
+    if given is None:
+        found = re.search(pattern, os.path.basename(path))
+        place, value = f"{path}: {name} in the file name", int(found[1]) if found else default
+    if value is None:
+        raise InputError(f"{path}: the file does not say how many bits the network has; expected --bits, or _qu_<bits> in its name")
+    if type(value) is not int or not limits[0] <= value <= limits[1]:
+        raise InputError(f"{place}: {value!r}, expected a whole number from {limits[0]} to {limits[1]}")
+    return value
+
+
+# --- the file ---
+
+
+def read_layers(file: Any, path: str) -> list[Weights]:
+    """(name, kernel, bias) of each layer that has weights, in the order of the attribute layer_names."""
+    layers: list[Weights] = []
+    for layer in names_in(file, "layer_names", path):
+        place = f"{path}: layer {layer!r}"
+        group = follow(file, layer, place)
+        weights = names_in(group, "weight_names", place)
+        if not weights:
+            continue
+        found = {name.rsplit("/", 1)[-1]: name for name in weights}
+        if not re.fullmatch(r"quantized_dense(_\d+)?", layer) or len(weights) != 2 or set(found) != {"kernel:0", "bias:0"}:
+            raise UnsupportedError(f"{place}: weights {weights}, expected quantized_dense layers with kernel:0 and bias:0")
+        kernel = read_floats(follow(group, found["kernel:0"], place), 2, f"{place}: kernel:0")
+        bias = read_floats(follow(group, found["bias:0"], place), 1, f"{place}: bias:0")
+        n_in = len(layers[-1][2]) if layers else len(kernel)
+        if kernel.shape != (n_in, len(bias)):
+            raise InputError(f"{place}: kernel:0 has shape {kernel.shape}, expected ({n_in}, {len(bias)})")
+        layers.append((layer, kernel, bias))
+    if not layers:
+        raise InputError(f"{path}: no layer has weights; expected at least one quantized_dense layer")
+    return layers
+
+
+def names_in(item: Any, attribute: str, place: str) -> list[str]:
+    """A list of names that Keras keeps as an attribute: fixed or variable-length strings, or an empty float array."""
+    if attribute not in item.attrs:
+        raise InputError(f"{place}: has no attribute {attribute}; expected a file of Keras weights")
+    info = item.attrs.get_id(attribute)
+    if len(info.shape or ()) != 1 or info.shape[0] * info.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
+        raise InputError(f"{place}: attribute {attribute} has shape {info.shape}, expected a short list of names")
+    values = item.attrs[attribute].tolist()
+    names = [value.decode() if isinstance(value, bytes) else value for value in values]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise InputError(f"{place}: attribute {attribute}: expected different names")
+    return names
+
+
+def follow(item: Any, name: str, place: str) -> Any:
+    """The object at a relative path below a group; links that could lead elsewhere are refused unresolved."""
+    import h5py
+
+    for part in name.split("/"):
+        link = item.get(part, getlink=True) if part not in ("", ".") and isinstance(item, h5py.Group) else None
+        if link is None:
+            raise InputError(f"{place}: has no {name!r}")
+        if not isinstance(link, h5py.HardLink):
+            kind = {"SoftLink": "a soft link", "ExternalLink": "an external link"}.get(type(link).__name__, "a link")
+            raise InputError(f"{place}: {part!r} in {name!r} is {kind}, expected the data in its place in this file")
+        item = item[part]
+    return item
+
+
+def read_floats(item: Any, axes: int, place: str) -> np.ndarray:
+    """A float64 array of that many axes, finite and not empty.
+
+    The data must lie in the file, plain: filters, virtual datasets and chunks that were never written would all let a
+    small file claim any size.
+    """
+    import h5py
+
+    if not isinstance(item, h5py.Dataset):
+        raise InputError(f"{place}: expected a dataset")
+    if item.is_virtual or item.external:
+        raise InputError(f"{place}: its data lies outside this file; expected it inside")
+    if item.dtype.kind != "f" or item.dtype.itemsize > 8:
+        raise InputError(f"{place}: dtype {item.dtype}, expected float32 or float64")
+    if item.shape is None or len(item.shape) != axes or 0 in item.shape:
+        raise InputError(f"{place}: shape {item.shape}, expected {axes} axes, none empty")
+    if item.id.get_create_plist().get_nfilters():
+        raise UnsupportedError(f"{place}: compressed or filtered data; expected plain data (h5repack -f NONE)")
+    stored = min(item.id.get_storage_size(), item.file.id.get_filesize())
+    if item.nbytes > stored:
+        raise InputError(f"{place}: shape {item.shape} of {item.dtype} takes {item.nbytes} bytes, the file stores {stored}")
+    values = np.asarray(item[()], np.float64)
+    if not np.isfinite(values).all():
+        i = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
+        raise InputError(f"{place}: element {list(i)} is {values[i]}, expected a finite number")
+    return values
+
+
+# --- the network ---
+
+
+def quantize(values: np.ndarray, bits: int, fraction: int) -> np.ndarray:
+    """Fixed-point int64 of `bits` signed bits, `fraction` of them fractional: saturated, ties away from zero."""
+    top = 1 << (bits - 1)
+    # The values scaled by a power of two, and their distance to the integer below, are exact; adding 1/2 would not be.
+    scaled = np.clip(values, -top * 2.0**-fraction, (top - 1) * 2.0**-fraction) * 2.0**fraction
+    size = np.abs(scaled)
+    whole = np.floor(size)
+    return (np.sign(scaled) * (whole + (size - whole >= 0.5))).astype(np.int64)
+
+
+def build(weights: list[Weights], bits: int, input_bits: int) -> tuple[Dense, ...]:
+    """The layers; the last one is signed."""
+    n_in, fraction = len(weights[0][1]), input_bits
+    source = TensorFormat((28, 28) if n_in == 784 else (n_in,), 0, (1 << input_bits) - 1, 2.0**-input_bits)
+    layers = []
+    for name, kernel, bias in weights:
+        lo = -(1 << (bits - 1)) if name == weights[-1][0] else 0
+        target = TensorFormat((len(bias),), lo, lo + (1 << bits) - 1, 2.0 ** -(bits - 2))
+        requantizer = ShiftRequantizer(fraction + 1, "half_up", target.lo, target.hi)
+        integers = quantize(kernel.T, bits, bits - 1), quantize(bias, bits, bits - 2) << (fraction + 1)
+        layers.append(Dense(name, source, target, (requantizer,), *integers))
+        source, fraction = target, bits - 2
+    return tuple(layers)

@@ -1,0 +1,78 @@
+"""Opening, naming faults in, and writing files; the same for every format."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from ..errors import InputError, UnsupportedError
+
+Path = str | os.PathLike[str]
+
+# What one file may make us hold, in bytes; a tensor counts 8 bytes an element, as it ends as int64.
+MAX_BYTES = 1 << 30
+MAX_ELEMENTS = MAX_BYTES // 8
+
+
+def one_line(error: BaseException) -> str:
+    """The message of a foreign error, or its kind if it has none, without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def open_input(path: Path) -> BinaryIO:
+    """The file opened for reading bytes; pipes and devices are refused, their length can't be known beforehand."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f"{path}: not a regular file")
+        return open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or one_line(error)}") from error
+
+
+def size_of(stream: BinaryIO) -> int:
+    """Length in bytes of a seekable stream, which is rewound."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return size
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Put the place in front of the message of an `InputError` or `UnsupportedError` that does not know it."""
+    try:
+        yield
+    except (InputError, UnsupportedError) as error:
+        raise type(error)(f"{place}: {error}") from error
+
+
+@contextmanager
+def damaged(place: str, what: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn the errors that a library raises on bytes it can't read into an `InputError`."""
+    try:
+        yield
+    except errors as error:
+        raise InputError(f"{place}: damaged {what}: {one_line(error)}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write all or nothing: a new file beside the target takes its name once it is complete."""
+    # Writing through a symbolic link changes the file it points to, as an ordinary write does.
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise InputError(f"{path}: can't be written: not a regular file")
+    partial = f"{target}.{secrets.token_hex(4)}.partial"
+    try:
+        with open(partial, "xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, target)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror or one_line(error)}") from error
+    finally:
+        with suppress(OSError):
+            os.unlink(partial)

@@ -1,0 +1,69 @@
+"""What a network is made of: layers, formats, rounding, sizes, and the accumulators it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..bounds import LayerBounds
+from ..bounds.intervals import propagate_network
+from ..network import Layer, Network, TensorFormat
+from ..properties import Box
+from .table import table
+
+HEADER = ("layer", "kind", "input", "output", "range", "scale", "zero point", "rounding", "shift", "overflow", "offset",
+          "weights", "nonzero", "accumulator", "bits")  # fmt: skip
+
+
+def describe(network: Network) -> str:
+    """The network in a dozen lines and a row for each layer; accumulators are exact ranges over all inputs."""
+    size = network.input.size
+    box = Box(np.full(size, network.input.lo), np.full(size, network.input.hi))
+    bounds = propagate_network(network, box).layers
+    weights = sum(layer.input.size * layer.output.size for layer in network.layers)
+    facts = [
+        ("network", network.name),
+        ("source", network.source or "-"),
+        ("sha256", network.sha256),
+        ("input", format_text(network.input)),
+        ("output", format_text(network.output)),
+        ("parameters", f"{weights} weights, {sum(layer.affine.n_out for layer in network.layers)} biases"),
+        ("unsupported", "nothing; every layer can be verified"),
+    ]
+    head = "\n".join(f"{name:<12}{value}" for name, value in facts)
+    rows = [row(layer, layer_bounds) for layer, layer_bounds in zip(network.layers, bounds, strict=True)]
+    return f"{head}\n\n{table([HEADER, *rows])}"
+
+
+def format_text(form: TensorFormat) -> str:
+    """A tensor's shape, range and meaning in words."""
+    return f"{shape_text(form.shape)} integers in [{form.lo}, {form.hi}], scale {form.scale:g}, zero point {form.zero_point}"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def row(layer: Layer, bounds: LayerBounds) -> tuple[object, ...]:
+    """A layer's cells, in the order of HEADER."""
+    form = layer.output
+    acc_lo, acc_hi = int(bounds.acc_lo.min()), int(bounds.acc_hi.max())
+    parameters = [common(getattr(r, name) for r in layer.requantizers) for name in ("rounding", "shift", "overflow", "offset")]
+    return (
+        layer.name, type(layer).__name__, shape_text(layer.input.shape), shape_text(form.shape), f"[{form.lo}, {form.hi}]",
+        f"{form.scale:g}", form.zero_point, *parameters,
+        layer.input.size * form.size, len(layer.affine.weights), f"[{acc_lo}, {acc_hi}]", word_bits(acc_lo, acc_hi),
+    )  # fmt: skip
+
+
+def common(values: Iterable[object]) -> object:
+    """The value that all channels share, or how many different ones there are."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else f"{len(different)} kinds"
+
+
+def word_bits(lo: int, hi: int) -> int:
+    """Bits of the smallest word that holds all of [lo, hi]: two's complement if lo is negative."""
+    magnitude = max((~lo if lo < 0 else lo).bit_length(), (~hi if hi < 0 else hi).bit_length())
+    return magnitude + 1 if lo < 0 else max(1, magnitude)

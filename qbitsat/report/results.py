@@ -1,0 +1,54 @@
+"""Results as lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from textwrap import wrap
+
+import numpy as np
+
+from ..campaign import MISCLASSIFIED, SKIPPED, Task
+from ..network import Network
+from ..network.reference import first_maximum
+from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict
+
+# In the order of the summary, each with its word there.
+WORDS = {HOLDS: "hold", VIOLATED: "violated", UNKNOWN: "unknown", MISCLASSIFIED: "misclassified", SKIPPED: "skipped"}
+
+
+def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: int = 1) -> str:
+    """sample, eps, verdict, engine, seconds, and then what else there is to say."""
+    word = verdict.verdict if task.settled is None else verdict.verdict.lower()
+    note = verdict.reason
+    if verdict.witness:
+        note = f"class {task.label} becomes {first_maximum(verdict.witness.outputs[0])}"
+    head = f"sample {task.sample:<{sample_width}}  eps {task.eps:<{eps_width}}"
+    return f"{head}  {word:<13}  {verdict.engine or '-':<6}  {verdict.seconds:9.3f} s  {note}".rstrip()
+
+
+def details(network: Network, task: Task, verdict: Verdict) -> list[str]:
+    """Indented lines: the counts of encoding and solver, and every input element that a witness changes."""
+    lines = []
+    if verdict.statistics:
+        lines.append("    " + "  ".join(f"{name} {value:.10g}" for name, value in verdict.statistics.items()))
+    if verdict.witness:
+        witness = np.array(verdict.witness.inputs[0])
+        changed = np.flatnonzero(witness != task.x).tolist()
+        places = [",".join(str(int(k)) for k in np.unravel_index(i, network.input.shape)) for i in changed]
+        elements = [f"[{place}]:{task.x[i]}->{witness[i]}" for i, place in zip(changed, places, strict=True)]
+        text = f"{len(changed)} input elements change: {', '.join(elements)}"
+        lines += wrap(text, 120, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+        lines.append(f"    outputs {list(verdict.witness.outputs[0])}")
+    return lines
+
+
+def summary(counts: Counter[str], reasons: Counter[str], seconds: float, epsilons: Iterable[int], network: Network) -> list[str]:
+    """What came out of all queries; reasons are those of UNKNOWN, seconds the time of the whole run."""
+    parts = [f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict] or verdict in (HOLDS, VIOLATED, UNKNOWN)]
+    total = counts.total()
+    lines = [f"{total} {'query' if total == 1 else 'queries'} in {seconds:.3f} s: {', '.join(parts)}"]
+    if reasons:
+        lines.append("unknown because of " + ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common()))
+    lines += [f"eps {eps} is {eps * network.input.scale:g} in real units" for eps in epsilons]
+    return lines

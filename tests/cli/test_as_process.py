@@ -1,0 +1,139 @@
+"""The command as its own process: exit codes, Ctrl-C, a closed pipe, a killed parent, a killed worker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import is_running, wait_until
+
+import qbitsat
+
+# Verification as always, but the query of sample 1 starts a child, tells both process ids and never ends.
+HANGS = """
+import multiprocessing, os, pathlib, signal, sys, time
+import qbitsat.campaign.queries as queries
+from qbitsat.cli.main import entry
+from qbitsat.solvers.processes import die_with_parent
+from qbitsat.verify import verify
+
+def child():
+    die_with_parent()
+    time.sleep(600)
+
+def hang(query, **options):
+    if query.boxes[0].lo[0] != 4:
+        return verify(query, **options)
+    process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
+    process.start()
+    pids = pathlib.Path("pids")
+    pathlib.Path("partial").write_text(f"{os.getpid()} {process.pid}")
+    pathlib.Path("partial").rename(pids)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    queries.verify = hang
+    entry()
+"""
+
+FAILS = """
+import qbitsat.campaign.queries as queries
+from qbitsat.cli.main import entry
+
+def fail(query, **options):
+    raise ZeroDivisionError
+
+if __name__ == "__main__":
+    queries.verify = fail
+    entry()
+"""
+
+
+def start(*command: str, **more) -> subprocess.Popen:
+    """A Python process with its output in pipes; this package is the one it imports."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(qbitsat.__file__).parent.parent)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *command], env=environment, **pipes, **more)
+
+
+@pytest.fixture
+def hanging(files, tmp_path):
+    """Start `verify` with the jobs asked for and wait until its last query hangs: the process, and the hanging pids."""
+    started = []
+
+    def start_hanging(jobs: int, samples: str = "0,2,1"):
+        (tmp_path / "hangs.py").write_text(HANGS)
+        arguments = files.arguments("--jobs", str(jobs), "--out", str(tmp_path / "out"), samples=samples)
+        process = start("hangs.py", *arguments, cwd=tmp_path)
+        started.append(process)
+        results = tmp_path / "out" / "results.jsonl"
+        assert wait_until(lambda: (tmp_path / "pids").exists() and results.read_text().count("\n") == 2)
+        return process, [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+
+    yield start_hanging
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupt_keeps_results_and_leaves_no_child(hanging, tmp_path, jobs):
+    process, pids = hanging(jobs)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; 2 of 3 queries are finished" in err
+    assert "Traceback" not in err
+    assert out.splitlines()[2].startswith("2 queries")
+    results = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert sorted(entry["sample"] for entry in results) == [0, 2]
+    assert wait_until(lambda: not any(map(is_running, pids)))
+
+
+def test_killed_command_leaves_no_child(hanging):
+    process, pids = hanging(2)
+    process.kill()
+    process.wait()
+    assert wait_until(lambda: not any(map(is_running, pids)))
+
+
+def test_killed_worker_costs_its_query_only(hanging, tmp_path):
+    process, (worker, child) = hanging(2)
+    os.kill(worker, signal.SIGKILL)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 5
+    assert out.splitlines()[2].endswith("worker died: signal 9")
+    assert out.count("HOLDS") == 2
+    assert wait_until(lambda: not is_running(child))
+
+
+def test_module_exit_code_violated(files):
+    process = start("-m", "qbitsat", *files.arguments("--jobs", "2"))
+    process.communicate(timeout=60)
+    assert process.returncode == 10
+
+
+def test_module_bad_input_has_no_traceback(files):
+    process = start("-m", "qbitsat", *files.arguments(samples="7"))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+
+
+def test_fault_of_our_own_has_a_traceback(files, tmp_path):
+    (tmp_path / "fails.py").write_text(FAILS)
+    process = start("fails.py", *files.arguments("--jobs", "2"), cwd=tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "ZeroDivisionError" in err
+
+
+def test_reader_that_leaves_is_no_fault(files):
+    process = start("-m", "qbitsat", *files.arguments())
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), err) == (141, "")

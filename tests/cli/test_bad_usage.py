@@ -1,0 +1,130 @@
+"""Bad input and bad usage: exit code 2, one line that names the argument or file, and nothing written."""
+
+import numpy as np
+import pytest
+
+from qbitsat.cli.main import main
+
+
+def refused(capsys, arguments) -> str:
+    """The message of a command that must be refused."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("qbitsat: error: ")
+    return captured.err
+
+
+def test_samples_beyond_the_file(files, capsys):
+    message = refused(capsys, files.arguments(samples="2:5"))
+    assert f"--samples: '2:5', but {files.inputs} has 4 samples, 0 to 3" in message
+
+
+def test_samples_empty_range(files, capsys):
+    assert "--samples: '2:2' is empty" in refused(capsys, files.arguments(samples="0,2:2"))
+
+
+@pytest.mark.parametrize("text", ["", "x", "1,", "-1", "1:2:3", "0:-1", "1.0", "99999999999"])
+def test_samples_not_a_list_of_indices(files, capsys, text):
+    assert "--samples" in refused(capsys, files.arguments(f"--samples={text}"))
+
+
+@pytest.mark.parametrize("text", ["-1", "0.5", "", "1,,2", "nan"])
+def test_eps_not_whole(files, capsys, text):
+    assert "--eps" in refused(capsys, files.arguments(f"--eps={text}"))
+
+
+def test_eps_missing(files, capsys):
+    assert "--eps" in refused(capsys, files.arguments()[:-2])
+
+
+def test_inputs_missing(files, capsys):
+    assert "--inputs" in refused(capsys, ["verify", files.network, "--eps", "1"])
+
+
+def test_network_missing(files, capsys, tmp_path):
+    files = files._replace(network=tmp_path / "absent.npz")
+    assert "absent.npz" in refused(capsys, files.arguments())
+
+
+def test_network_damaged(files, capsys):
+    files.network.write_bytes(files.network.read_bytes()[:200])
+    assert "network.npz" in refused(capsys, files.arguments())
+
+
+def test_inputs_out_of_range(files, capsys):
+    np.save(files.inputs, np.array([[1, 2], [3, 16]]))
+    message = refused(capsys, files.arguments())
+    assert "inputs.npy" in message
+    assert "sample 1" in message
+    assert "16" in message
+
+
+def test_labels_of_another_length(files, capsys):
+    np.save(files.labels, np.array([0, 1]))
+    assert f"{files.labels}: 2 labels, expected 4" in refused(capsys, files.arguments())
+
+
+def test_label_no_class(files, capsys):
+    np.save(files.labels, np.array([0, 0, 2, 0]))
+    assert "sample 2 has label 2, expected a class in [0, 1]" in refused(capsys, files.arguments())
+
+
+def test_target_no_class(files, capsys):
+    assert "target: 2, expected a class in [0, 1]" in refused(capsys, files.arguments("--target", "2"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--solver", "zchaff"), ("--encoding", "round"), ("--engine", "steam"), ("--timeout", "-1"), ("--timeout", "soon"),
+        ("--timeout", "nan"), ("--memory", "0"), ("--seed", "1.5"), ("--conflicts", "0"), ("--jobs", "0"), ("--jobs", "two"),
+        ("--target", "-1"), ("--bits", "six"), ("--restarts", "-1"),
+    ],
+)  # fmt: skip
+def test_option_out_of_range(files, capsys, flag, value):
+    assert flag in refused(capsys, files.arguments(f"{flag}={value}"))
+
+
+def test_option_unknown(files, capsys):
+    assert "--fast" in refused(capsys, files.arguments("--fast"))
+
+
+def test_quiet_and_verbose_together(files, capsys):
+    assert "--quiet" in refused(capsys, files.arguments("--quiet", "--verbose"))
+
+
+def test_no_command(capsys):
+    assert "COMMAND" in refused(capsys, [])
+
+
+def test_unknown_command(capsys):
+    assert "prove" in refused(capsys, ["prove"])
+
+
+def test_bits_of_a_network_that_knows_them(files, capsys):
+    assert "bits" in refused(capsys, files.arguments("--bits", "6"))
+
+
+def test_out_with_results_is_kept(files, capsys, tmp_path):
+    (tmp_path / "results.jsonl").write_text("precious\n")
+    assert "results.jsonl: exists already" in refused(capsys, files.arguments("--out", tmp_path))
+    assert (tmp_path / "results.jsonl").read_text() == "precious\n"
+
+
+def test_out_is_a_file(files, capsys):
+    assert "is a file" in refused(capsys, files.arguments("--out", files.network))
+
+
+def test_out_below_a_file(files, capsys):
+    assert "network.npz" in refused(capsys, files.arguments("--out", files.network / "out"))
+
+
+def test_out_is_not_made_for_bad_input(files, capsys, tmp_path):
+    refused(capsys, files.arguments("--out", tmp_path / "out", samples="9"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_message_is_one_line_whatever_the_names(files, capsys, tmp_path):
+    refused(capsys, files._replace(network=tmp_path / "two\nlines.npz").arguments())

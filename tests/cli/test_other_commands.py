@@ -1,0 +1,120 @@
+"""demo, inspect, export, --version, --help."""
+
+import re
+
+import pytest
+from pysat.formula import CNF
+from pysat.solvers import Solver
+
+from qbitsat import __version__, load
+from qbitsat.cli.main import main
+
+# --- demo ---
+
+
+def test_demo_exit_code():
+    assert main(["demo"]) == 0
+
+
+def test_demo_decides_every_query(capsys):
+    main(["demo"])
+    assert ", 0 unknown" in capsys.readouterr().out
+
+
+def test_demo_draws_a_counterexample(capsys):
+    main(["demo"])
+    assert re.search(r"^sample \d+: class \d +counterexample: class \d +changes$", capsys.readouterr().out, re.MULTILINE)
+
+
+# --- inspect ---
+
+
+def test_inspect_shows_the_hash(files, capsys):
+    assert main(["inspect", str(files.network)]) == 0
+    assert load(files.network).sha256 in capsys.readouterr().out
+
+
+def test_inspect_rows_are_layers(files, capsys):
+    main(["inspect", str(files.network)])
+    row = capsys.readouterr().out.splitlines()[-1].split("  ")
+    cells = [cell.strip() for cell in row if cell.strip()]
+    assert cells == ["copy", "Dense", "2", "2", "[0, 15]", "0.5", "0", "floor", "0", "saturate", "0", "4", "2", "[0, 15]", "4"]
+
+
+def test_inspect_bad_network(files, capsys):
+    assert main(["inspect", str(files.labels)]) == 2
+    assert "labels.npy" in capsys.readouterr().err
+
+
+# --- export ---
+
+
+def satisfiable(path) -> bool:
+    with Solver(name="cadical195", bootstrap_with=CNF(from_file=str(path))) as solver:
+        return solver.solve()
+
+
+def test_export_one_file_a_query(files, tmp_path):
+    main(files.arguments("--out", str(tmp_path / "cnf"), command="export", eps="1,2"))
+    names = sorted(path.name for path in (tmp_path / "cnf").iterdir())
+    assert names == sorted(f"sample{sample}_eps{eps}.cnf" for sample in range(3) for eps in (1, 2))
+
+
+def test_export_names_the_misclassified(files, tmp_path, capsys):
+    main(files.arguments("--out", str(tmp_path / "cnf"), command="export", samples="3"))
+    assert "misclassified" in capsys.readouterr().out
+
+
+def test_export_satisfiable_iff_violated(files, tmp_path):
+    main(files.arguments("--out", str(tmp_path), "--no-bounds", "--format", "dimacs", command="export", samples="0:3"))
+    assert [satisfiable(tmp_path / f"sample{sample}_eps1.cnf") for sample in range(3)] == [False, True, False]
+
+
+def test_export_to_a_file(files, tmp_path):
+    assert main(files.arguments("--out", str(tmp_path / "query.cnf"), command="export", samples="1")) == 0
+    assert satisfiable(tmp_path / "query.cnf")
+
+
+def test_export_many_queries_to_a_file(files, tmp_path, capsys):
+    assert main(files.arguments("--out", str(tmp_path / "query.cnf"), command="export")) == 2
+    assert "there are 3 queries" in capsys.readouterr().err
+
+
+def test_export_keeps_what_is_there(files, tmp_path, capsys):
+    (tmp_path / "query.cnf").write_text("precious")
+    assert main(files.arguments("--out", str(tmp_path / "query.cnf"), command="export", samples="1")) == 2
+    assert (tmp_path / "query.cnf").read_text() == "precious"
+
+
+def test_export_overwrite_replaces(files, tmp_path):
+    (tmp_path / "query.cnf").write_text("old")
+    assert main(files.arguments("--out", str(tmp_path / "query.cnf"), "--overwrite", command="export", samples="1")) == 0
+    assert satisfiable(tmp_path / "query.cnf")
+
+
+def test_export_leaves_no_part_of_a_file(files, tmp_path, monkeypatch):
+    def fail(query, options, stream):
+        stream.write(b"p cnf 1 1\n")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("qbitsat.encode.dimacs.write", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(files.arguments("--out", str(tmp_path / "cnf"), command="export", samples="1"))
+    assert list((tmp_path / "cnf").iterdir()) == []
+
+
+# --- the rest ---
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert (stop.value.code, capsys.readouterr().out) == (0, f"qbitsat {__version__}\n")
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["inspect"], ["verify"], ["export"]])
+def test_help_tells_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "exit codes:" in capsys.readouterr().out

@@ -1,0 +1,248 @@
+"""`verify`: exit codes, lines, order, results."""
+
+import io
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+
+from qbitsat.cli.main import main
+from qbitsat.importers import load
+from qbitsat.verify import UNKNOWN, Verdict, verify
+
+LINE = re.compile(r"sample \d+ +eps \d+ +(HOLDS|VIOLATED|UNKNOWN|misclassified|skipped) +(attack|bounds|sat|-) +\d+\.\d{3} s(  .+)?")
+
+
+def replace_verify(monkeypatch, function) -> None:
+    monkeypatch.setattr("qbitsat.campaign.queries.verify", function)
+
+
+def read_results(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+# --- exit codes ---
+
+
+def test_exit_code_all_hold(files):
+    assert main(files.arguments(samples="0,2")) == 0
+
+
+def test_exit_code_some_violated(files):
+    assert main(files.arguments(samples="0:3")) == 10
+
+
+def test_exit_code_some_unknown(files, monkeypatch):
+    replace_verify(monkeypatch, lambda query, **_: verify(query) if query.boxes[0].lo[0] > 5 else Verdict(UNKNOWN, "timeout"))
+    assert main(files.arguments(samples="0,2")) == 5
+
+
+def test_exit_code_violated_counts_more_than_unknown(files, monkeypatch):
+    replace_verify(monkeypatch, lambda query, **_: verify(query) if query.boxes[0].lo[0] == 4 else Verdict(UNKNOWN, "timeout"))
+    assert main(files.arguments(samples="0:3")) == 10
+
+
+def test_exit_code_misclassified_beside_holding(files):
+    assert main(files.arguments(samples="0,3")) == 0
+
+
+def test_exit_code_nothing_verified(files):
+    assert main(files.arguments(samples="3")) == 5
+
+
+def test_exit_code_bad_input(files):
+    assert main(files.arguments(samples="4")) == 2
+
+
+def test_fault_of_our_own_escapes(files, monkeypatch):
+    def fail(query, **_):
+        raise ZeroDivisionError
+
+    replace_verify(monkeypatch, fail)
+    with pytest.raises(ZeroDivisionError):
+        main(files.arguments(samples="0"))
+
+
+# --- standard output ---
+
+
+def test_lines_have_one_format(files, capsys):
+    main(files.arguments(eps="1,2"))
+    lines = capsys.readouterr().out.splitlines()
+    assert all(LINE.fullmatch(line) for line in lines[:8])
+    assert len({re.search(r"HOLDS|VIOLATED|misclassified", line).start() for line in lines[:8]}) == 1
+
+
+def test_every_sample_at_every_eps(files, capsys):
+    main(files.arguments(samples="2,0", eps="2,1"))
+    found = re.findall(r"sample (\d+) +eps (\d+)", capsys.readouterr().out)
+    assert found == [("2", "2"), ("2", "1"), ("0", "2"), ("0", "1")]
+
+
+def test_line_of_violation_names_both_classes(files, capsys):
+    main(files.arguments(samples="1"))
+    assert "class 0 becomes 1" in capsys.readouterr().out
+
+
+def test_line_of_misclassified(files, capsys):
+    main(files.arguments(samples="3"))
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(r"sample 3  eps 1  misclassified  - +0\.000 s  the network says 1, the label is 0", line)
+
+
+def test_line_of_unknown_has_its_reason(files, capsys, monkeypatch):
+    replace_verify(monkeypatch, lambda query, **_: Verdict(UNKNOWN, "memory", seconds=1.5))
+    main(files.arguments(samples="0"))
+    assert re.search(r"UNKNOWN +- +1\.500 s  memory\n", capsys.readouterr().out)
+
+
+def test_summary_counts_and_real_units(files, capsys):
+    main(files.arguments())
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert re.fullmatch(r"4 queries in \d+\.\d{3} s: 2 hold, 1 violated, 0 unknown, 1 misclassified", first)
+    assert second == "eps 1 is 0.5 in real units"
+
+
+def test_summary_counts_reasons_of_unknown(files, capsys, monkeypatch):
+    replace_verify(monkeypatch, lambda query, **_: Verdict(UNKNOWN, "timeout"))
+    main(files.arguments(samples="0,1"))
+    assert "unknown because of timeout (2)\n" in capsys.readouterr().out
+
+
+def test_quiet_prints_summary_only(files, capsys):
+    main(files.arguments("--quiet"))
+    assert "sample" not in capsys.readouterr().out
+
+
+def test_verbose_prints_changed_inputs(files, capsys):
+    main(files.arguments("--verbose", samples="1"))
+    assert re.search(r"\d input elements change: (\[0\]:5->4|.*\[1\]:5->6)", capsys.readouterr().out)
+
+
+def test_verbose_prints_statistics(files, capsys):
+    main(files.arguments("--verbose", "--no-attack", "--no-bounds", samples="0"))
+    assert re.search(r"variables \d+  clauses \d+", capsys.readouterr().out)
+
+
+def test_progress_not_on_a_file(files, capsys):
+    main(files.arguments())
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal(files, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+    main(files.arguments())
+    assert "\r\x1b[K4 of 4 queries, 1 violated, 0 unknown" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_order_of_lines_is_that_of_samples(files, capsys, monkeypatch, tmp_path):
+    def first_is_slow(query, **options):
+        time.sleep(0.5 * (query.boxes[0].lo[0] == 9))
+        return verify(query, **options)
+
+    replace_verify(monkeypatch, first_is_slow)
+    main(files.arguments("--jobs", "2", "--out", str(tmp_path / "out"), samples="0:3"))
+    assert re.findall(r"sample (\d+)", capsys.readouterr().out) == ["0", "1", "2"]
+    assert [entry["sample"] for entry in read_results(tmp_path / "out")] == [1, 2, 0]
+
+
+# --- what is verified ---
+
+
+def test_options_reach_the_engine(files, monkeypatch):
+    seen = {}
+
+    def remember(query, **options):
+        seen.update(options)
+        return verify(query)
+
+    replace_verify(monkeypatch, remember)
+    main(files.arguments("--solver", "glucose4", "--timeout", "7", "--no-attack", "--encoding", "linear", samples="0"))
+    assert (seen["solver"], seen["timeout"], seen["attack"], seen["encoding"]) == ("glucose4", 7.0, False, "linear")
+
+
+def test_target_that_cannot_be_reached(files):
+    assert main(files.arguments("--target", "1", samples="0")) == 0
+
+
+def test_target_that_is_the_label_is_skipped(files, capsys):
+    assert main(files.arguments("--target", "0", samples="0,2")) == 0
+    assert "skipped" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_labels_default_to_the_networks_answers(files, capsys):
+    arguments = files.arguments(samples="3")
+    del arguments[4:6]
+    assert main(arguments) == 0
+
+
+def test_samples_default_to_all(files, capsys):
+    arguments = files.arguments()
+    del arguments[6:8]
+    main(arguments)
+    assert len(re.findall(r"^sample", capsys.readouterr().out, re.MULTILINE)) == 4
+
+
+# --- --out ---
+
+
+def test_out_has_one_object_a_query(files, tmp_path):
+    main(files.arguments("--out", str(tmp_path / "a" / "b")))
+    entries = sorted(read_results(tmp_path / "a" / "b"), key=lambda entry: entry["sample"])
+    assert [entry["verdict"] for entry in entries] == ["HOLDS", "VIOLATED", "HOLDS", "MISCLASSIFIED"]
+
+
+def test_out_fields(files, tmp_path):
+    main(files.arguments("--out", str(tmp_path / "out"), "--seed", "3", samples="0"))
+    (entry,) = read_results(tmp_path / "out")
+    expected = {"sample", "eps", "label", "verdict", "reason", "engine", "seconds", "witness", "certificate", "options", "version"}
+    assert expected <= entry.keys()
+    assert entry["network_sha256"] == load(files.network).sha256
+    assert entry["options"]["seed"] == 3
+    assert (entry["witness"], entry["certificate"]) == (None, None)
+
+
+def test_out_witness_breaks_the_property(files, tmp_path):
+    main(files.arguments("--out", str(tmp_path / "out"), samples="1"))
+    (entry,) = read_results(tmp_path / "out")
+    x0, x1 = entry["witness"]
+    assert x0 < x1
+    assert max(abs(x0 - 5), abs(x1 - 5)) <= 1
+    assert (entry["witness_outputs"], entry["witness_class"]) == ([x0, x1], 1)
+
+
+def test_out_is_written_when_a_query_ends(files, tmp_path, monkeypatch):
+    lengths = []
+
+    def count(query, **options):
+        lengths.append(len(read_results(tmp_path / "out")))
+        return verify(query)
+
+    replace_verify(monkeypatch, count)
+    main(files.arguments("--out", str(tmp_path / "out"), samples="0:3"))
+    assert lengths == [0, 1, 2]
+
+
+def test_out_overwrite_replaces(files, tmp_path):
+    for samples in ("0:3", "2"):
+        assert main(files.arguments("--out", str(tmp_path), "--overwrite", samples=samples)) in (0, 10)
+    assert [entry["sample"] for entry in read_results(tmp_path)] == [2]
+
+
+def test_same_verdicts_with_any_number_of_jobs(files, tmp_path):
+    found = []
+    for jobs in ("1", "2", "9"):
+        main(files.arguments("--out", str(tmp_path / jobs), "--jobs", jobs, eps="1,3,4"))
+        entries = sorted(read_results(tmp_path / jobs), key=lambda entry: (entry["sample"], entry["eps"]))
+        found.append([(entry["verdict"], entry["witness"]) for entry in entries])
+    assert found[0] == found[1] == found[2]
+
+
+def test_csv_of_one_sample(files, tmp_path):
+    np.savetxt(tmp_path / "x.csv", [[10, 2]], fmt="%d", delimiter=",")
+    assert main(["verify", str(files.network), "--inputs", str(tmp_path / "x.csv"), "--eps", "1"]) == 0

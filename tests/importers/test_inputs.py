@@ -1,0 +1,288 @@
+"""Samples and labels: every format read alike, and one refused file a fault."""
+
+import gzip
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qbitsat.errors import InputError
+from qbitsat.importers import files, inputs, load_inputs, load_labels
+from qbitsat.network import TensorFormat
+
+FORM = TensorFormat((2, 3), -4, 200)
+SAMPLES = np.array([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, -4]])
+IDX_CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
+
+
+def npy(array) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def npz(**arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = struct.pack(f">4B{array.ndim}I", 0, 0, IDX_CODES[array.dtype.str[1:]], array.ndim, *array.shape)
+    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def text(rows) -> bytes:
+    return "".join(",".join(map(str, row)) + "\n" for row in rows).encode()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "samples"
+
+
+def refused(path, content: bytes, message: str, read=lambda path: load_inputs(path, FORM)) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- every format ---
+
+CONTENTS = {
+    "npy": npy(SAMPLES),
+    "npy of images": npy(SAMPLES.reshape(2, 2, 3)),
+    "npy in Fortran order": npy(np.asfortranarray(SAMPLES)),
+    "npy big-endian": npy(SAMPLES.astype(">i2")),
+    "npy of whole floats": npy(SAMPLES.astype(np.float32)),
+    "npz": npz(anything=SAMPLES),
+    "npz by name": npz(inputs=SAMPLES, y=np.arange(2)),
+    "idx": idx(SAMPLES.astype(np.int16)),
+    "idx of floats": idx(SAMPLES.reshape(2, 2, 3).astype(np.float64)),
+    "csv": text(SAMPLES),
+    "csv with header": b"a,b,c,d,e,f\n" + text(SAMPLES),
+    "csv of spreadsheets": b"\xef\xbb\xbf" + text(SAMPLES).replace(b"2", b'"2"').replace(b"\n", b"\r\n\r\n"),
+    "csv of whole floats": text(SAMPLES.astype(float)),
+    "csv of savetxt": text([[f"{value:.18e}" for value in row] for row in SAMPLES]),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
+def test_samples_are_read_from(path, content, packed):
+    path.write_bytes(gzip.compress(content) if packed else content)
+    read = load_inputs(path, FORM)
+    assert read.dtype == np.int64
+    assert read.tolist() == SAMPLES.tolist()
+
+
+@pytest.mark.parametrize("content", [npy(SAMPLES[0].reshape(2, 3)), npy(SAMPLES[:1]), text(SAMPLES[:1])])
+def test_single_sample_is_read(path, content):
+    path.write_bytes(content)
+    assert load_inputs(path, FORM).tolist() == SAMPLES[:1].tolist()
+
+
+@pytest.mark.parametrize(
+    "content", [npy(np.array([3, 1, 2])), npy(np.array([[3.0], [1], [2]])), npz(x=SAMPLES, y=np.array([3, 1, 2])), b"label\n3\n1\n2\n"]
+)
+def test_labels_are_read(path, content):
+    path.write_bytes(content)
+    assert load_labels(path).tolist() == [3, 1, 2]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(-4, 200), min_size=6, max_size=6), min_size=1, max_size=5))
+def test_formats_agree(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("formats") / "samples"
+    array = np.array(rows, np.int32)
+    for content in (npy(array), npz(x=array), idx(array), text(rows)):
+        path.write_bytes(content)
+        assert load_inputs(path, FORM).tolist() == rows
+
+
+# --- values ---
+
+
+@pytest.mark.parametrize("make", [npy, text])
+def test_value_out_of_range_is_named(path, make):
+    values = SAMPLES.copy()
+    values[1, 3] = 201
+    refused(path, make(values), r"sample 1, element 3 is 201, expected a value in \[-4, 200\]")
+
+
+def test_value_below_range_is_named(path):
+    refused(path, npy(SAMPLES - 4), r"sample 1, element 5 is -8, expected a value in \[-4, 200\]")
+
+
+def test_value_beyond_int64_is_named(path):
+    refused(path, npy(np.full((1, 6), 2**64 - 1, np.uint64)), "sample 0, element 0 is 18446744073709551615, expected a value in")
+
+
+@pytest.mark.parametrize("digits", [20, 300, 5000])
+def test_csv_value_of_many_digits_is_named(path, digits):
+    refused(path, text([["9" * digits, 1, 2, 3, 4, 5]]), "sample 0, element 0 is .*, expected a value in")
+
+
+@pytest.mark.parametrize("make", [npy, text])
+@pytest.mark.parametrize(("value", "expected"), [(0.5, "an integer"), (np.nan, "an integer"), (np.inf, "a value in")])
+def test_value_that_is_no_integer_is_named(path, make, value, expected):
+    values = SAMPLES.astype(float)
+    values[0, 2] = value
+    refused(path, make(values), f"sample 0, element 2 is {value}, expected {expected}")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(-1, r"a value in \[0, 2147483647\]"), (1.5, "an integer")])
+def test_label_that_is_no_class_is_named(path, value, expected):
+    refused(path, npy(np.array([0, 1, value])), f"label 2 is {value}.*, expected {expected}", load_labels)
+
+
+# --- shapes ---
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (2, 5), (3, 2), (0, 6)])
+def test_inputs_of_wrong_shape_are_refused(path, shape):
+    refused(path, npy(np.zeros(shape, np.int8)), r"shape \(.*\), expected (\(n, \.\.\.\) with 6 elements|at least one sample)")
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 2), (1, 1, 1)])
+def test_labels_of_wrong_shape_are_refused(path, shape):
+    refused(path, npy(np.zeros(shape, np.int8)), "shape .*, expected one label a sample", load_labels)
+
+
+# --- files ---
+
+
+def test_missing_file_is_refused(path):
+    with pytest.raises(InputError, match="samples: can't be read: No such file"):
+        load_inputs(path, FORM)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_empty_file_is_refused(path, pack):
+    refused(path, pack(b""), "is empty; expected .npy, .npz, .csv or IDX")
+
+
+@pytest.mark.parametrize("content", [b"\x80\x04\x95", b"\x89HDF\r\n\x1a\n", gzip.compress(gzip.compress(b"1"))])
+def test_unknown_content_is_refused(path, content):
+    refused(path, content, "unknown content; expected .npy, .npz, .csv or IDX")
+
+
+def test_pickled_npy_is_refused(path):
+    refused(path, npy(np.array([[1, None]], object)), "holds pickled objects, which are never loaded; expected floats")
+
+
+def test_pickled_npz_is_refused(path):
+    refused(path, npz(x=np.array([[1, None]], object)), "array 'x': holds pickled objects, which are never loaded")
+
+
+@pytest.mark.parametrize("dtype", ["U3", "c16", "?", "M8[s]", "V4"])
+def test_npy_of_another_dtype_is_refused(path, dtype):
+    refused(path, npy(np.zeros((1, 6), dtype)), "dtype .*, expected integers or floats")
+
+
+@pytest.mark.parametrize("cut", [8, 50, -1])
+def test_truncated_npy_is_refused(path, cut):
+    refused(path, npy(SAMPLES)[:cut], "takes 96 bytes, found 95|damaged .npy header")
+
+
+def test_npy_with_bytes_after_its_end_is_refused(path):
+    refused(path, npy(SAMPLES) + b"\0", "takes 96 bytes, found 97")
+
+
+def test_npy_that_claims_too_much_is_refused(path):
+    refused(path, npy(SAMPLES).replace(b"(2, 6), }" + b" " * 9, b"(2000000000, 6), }"), "has 12000000000 elements, expected at most")
+
+
+@pytest.mark.parametrize("arrays", [{}, {"a": SAMPLES, "b": SAMPLES}, {"x": SAMPLES, "inputs": SAMPLES}])
+def test_npz_without_one_fitting_array_is_refused(path, arrays):
+    refused(path, npz(**arrays), "expected one array, or one named x or inputs|unknown content")
+
+
+def test_npz_that_claims_more_than_it_holds_is_refused(path):
+    data = npz(x=SAMPLES)
+    entry = data.index(b"PK\1\2")
+    refused(path, data[: entry + 24] + (10**9).to_bytes(4, "little") + data[entry + 28 :], "array 'x': shape .* takes 96 bytes, found")
+
+
+def test_truncated_npz_is_refused(path):
+    refused(path, npz(x=SAMPLES)[:-30], "damaged .npz archive")
+
+
+# --- IDX ---
+
+
+def test_idx_of_unknown_type_is_refused(path):
+    refused(path, b"\0\0\7\1" + idx(SAMPLES.astype(np.uint8))[4:], "IDX magic 00000701, expected 0000, a type")
+
+
+@pytest.mark.parametrize(("cut", "message"), [(3, "IDX magic"), (7, "takes 12 bytes, found 7"), (23, "takes 24 bytes .*, found 23")])
+def test_truncated_idx_is_refused(path, cut, message):
+    refused(path, idx(SAMPLES.astype(np.uint8))[:cut], message)
+
+
+def test_idx_with_bytes_after_its_end_is_refused(path):
+    refused(path, idx(SAMPLES.astype(np.uint8)) + b"\0", r"IDX data of shape \(2, 6\) takes 24 bytes .*, found 25")
+
+
+def test_idx_that_claims_too_much_is_refused(path):
+    refused(path, struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3), "takes 79228162458924105385300197391 bytes .*, found 16")
+
+
+# --- gzip ---
+
+
+def test_truncated_gzip_is_refused(path):
+    refused(path, gzip.compress(idx(SAMPLES.astype(np.uint8)))[:-9], "damaged gzip data")
+
+
+def test_flipped_gzip_is_refused(path):
+    data = bytearray(gzip.compress(npy(SAMPLES)))
+    data[-6] ^= 1
+    refused(path, bytes(data), "damaged gzip data: CRC check failed")
+
+
+def test_gzip_that_unpacks_to_too_much_is_refused(path, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_BYTES", 1 << 21)
+    refused(path, gzip.compress(bytes(1 << 22)), "unpacks to more than 2097152 bytes")
+
+
+def test_limits_are_one_gibibyte():
+    assert (files.MAX_BYTES, files.MAX_ELEMENTS) == (1 << 30, 1 << 27)
+
+
+# --- csv ---
+
+
+def test_ragged_csv_is_refused(path):
+    refused(path, text([*SAMPLES, [1, 2, 3]]), r"samples:3: 3 values, expected 6 as in the first line")
+
+
+@pytest.mark.parametrize("cell", ["x", "", "1 2", "0x1", "1_0", "--1"])
+def test_csv_with_another_word_is_refused(path, cell):
+    refused(path, text([*SAMPLES, [1, cell, 3, 4, 5, 6]]), f"samples:3: value 2 is '{cell}', expected an integer")
+
+
+def test_csv_with_one_number_in_its_first_line_has_no_header(path):
+    refused(path, text([["a", 2, 3, 4, 5, 6]]), "samples:1: value 1 is 'a', expected an integer")
+
+
+def test_csv_of_a_header_alone_is_refused(path):
+    refused(path, b"a,b,c\n", "has no samples")
+
+
+def test_csv_that_is_not_utf8_is_refused(path):
+    refused(path, b"1,2,3,4,5,\xff\n", "damaged .csv text")
+
+
+def test_csv_with_an_open_quote_is_refused(path):
+    refused(path, b'"1,2,3,4,5,6\n', "damaged .csv text: unexpected end of data")
+
+
+def test_csv_of_too_many_values_is_refused(path, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_ELEMENTS", 6)
+    refused(path, text(SAMPLES), "samples:2: more than 6 values")

@@ -1,0 +1,48 @@
+"""The shipped example is what docs/example.md says."""
+
+import numpy as np
+
+from qbitsat import examples
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.importers import load, load_inputs, load_labels
+from qbitsat.network import classify
+
+
+def test_example_network_shape():
+    network = load(examples.network_path())
+    assert [layer.input.shape for layer in network.layers] == [(8, 8), (16,)]
+    assert network.output.shape == (10,)
+
+
+def test_example_network_formats():
+    first, second = load(examples.network_path()).layers
+    assert (first.input.lo, first.input.hi) == (0, 16)
+    assert (first.output.lo, first.output.hi) == (0, 63)
+    assert (second.output.lo, second.output.hi) == (-32, 31)
+
+
+def test_example_weights_fit_6_bits():
+    for layer in load(examples.network_path()).layers:
+        assert -32 <= layer.affine.weights.min() <= layer.affine.weights.max() <= 31
+
+
+def test_example_requantizers_as_documented():
+    first, second = load(examples.network_path()).layers
+    assert first.requantizers == (ShiftRequantizer(6, "half_up", 0, 63),)
+    assert second.requantizers == (ShiftRequantizer(5, "half_up", -32, 31),)
+
+
+def test_example_images_are_50_by_8_by_8():
+    images = np.load(examples.images_path())
+    assert (images.shape, images.dtype) == ((50, 8, 8), np.uint8)
+
+
+def test_example_misclassified_as_documented():
+    network = load(examples.network_path())
+    classes = classify(network, load_inputs(examples.images_path(), network.input))
+    assert np.flatnonzero(classes != load_labels(examples.labels_path())).tolist() == [12, 38, 49]
+
+
+def test_example_files_are_small():
+    paths = (examples.network_path(), examples.images_path(), examples.labels_path())
+    assert sum(path.stat().st_size for path in paths) < 200_000
