@@ -19,6 +19,8 @@ extensions = [
 ]
 
 setup(
+    # Leave the kernels in the source tree too: in a clone, Python finds the folder qbitsat/ before the installed package.
+    options={"build_ext": {"inplace": True}},
     ext_modules=cythonize(
         extensions,
         include_path=["csrc"],

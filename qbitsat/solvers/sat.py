@@ -62,7 +62,7 @@ def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None
     """Load and solve in this process, with no limit but conflicts."""
     with Solver(name=name) as solver:
         for start, stop in chunks(flat):
-            if not _load(solver, flat[start:stop].tolist()):
+            if not add_clauses(solver, flat[start:stop].tolist()):
                 return SatResult(False)
         if conflicts is None:
             satisfiable = solver.solve()
@@ -89,7 +89,7 @@ def chunks(flat: np.ndarray):
         start = stop
 
 
-def _load(solver: Solver, entries: list[int]) -> bool:
+def add_clauses(solver: Solver, entries: list[int]) -> bool:
     """Add the clauses; false if one of them is empty, which no solver has to be asked about."""
     start = 0
     for stop, entry in enumerate(entries):

@@ -1,0 +1,181 @@
+"""Whole queries as CNF: the twin's clauses, the variable map, model counts, determinism."""
+
+import io
+import itertools
+import random
+
+import numpy as np
+import pytest
+from pysat.solvers import Solver
+from test_gates import clauses_of
+from tiny import points_of, random_query
+from twin import TwinEncoder
+
+from qbitsat.bounds import collect, propagate, simplify
+from qbitsat.encode import dimacs, encode_query
+from qbitsat.limits import LimitReached
+from qbitsat.network import forward
+from qbitsat.options import ENCODINGS, make_options
+from qbitsat.properties import And, AtMost, Box, Or
+from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, is_true, without_not
+from qbitsat.verify import HOLDS, replay, verify
+
+
+def needed(query, bounds, formula):
+    """For each network, a set of needed elements for the input and every layer, by plain reachability."""
+    refs = [ref for atom in atoms(formula) for ref in collect(atom)]
+    masks = []
+    for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
+        wanted = {r.element for r in refs if (r.network, r.tensor) == (k, OUTPUT)}
+        chain = []
+        for layer, layer_bounds in zip(reversed(network.layers), reversed(network_bounds.layers), strict=True):
+            wanted = {i for i in wanted if layer_bounds.lo[i] < layer_bounds.hi[i]}
+            chain.insert(0, wanted)
+            wanted = {int(j) for i in wanted for j in layer.affine.row(i)[0]}
+        masks.append([wanted | {r.element for r in refs if (r.network, r.tensor) == (k, INPUT)}, *chain])
+    return masks
+
+
+def twin_encode(query, bounds, formula, balanced):
+    """The clauses of a query from the plain Python twin."""
+    twin, words = TwinEncoder(), {}
+    for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
+        masks = needed(query, bounds, formula)[k]
+        spans = (network_bounds.input.hi - network_bounds.input.lo).tolist()
+        source = [twin.variable_word(span if j in masks[0] else 0) for j, span in enumerate(spans)]
+        words[k, INPUT] = source
+        for layer, b, mask in zip(network.layers, network_bounds.layers, masks[1:], strict=True):
+            target = [([], 0) for _ in b.lo]
+            for i in sorted(mask):
+                acc = twin.dot(source, *(a.tolist() for a in layer.affine.row(i)), balanced)
+                target[i] = twin_requantize(twin, acc, layer.requantizer(i), *(int(a[i]) for a in (b.acc_lo, b.acc_hi, b.lo, b.hi)))
+            source = target
+        words[k, OUTPUT] = source
+
+    def literal(node):
+        if isinstance(node, AtMost):
+            terms = collect(node)
+            smallest = sum(c * bounds.of(ref)[c < 0] for ref, c in terms.items())
+            row = [words[ref.network, ref.tensor][ref.element] for ref in terms]
+            total, _ = twin.dot(row, range(len(row)), list(terms.values()), balanced)
+            return -twin.at_least(total, node.bound - smallest + 1)
+        lits = [literal(part) for part in node.parts]
+        return twin.all_of(lits) if isinstance(node, And) else twin.any_of(lits)
+
+    def require(node):
+        if isinstance(node, And):
+            for part in node.parts:
+                require(part)
+        else:
+            twin.require_any([literal(part) for part in node.parts] if isinstance(node, Or) else [literal(node)])
+
+    require(formula)
+    return twin
+
+
+def twin_requantize(twin, acc, requantizer, acc_lo, acc_hi, lo, hi):
+    low = high = 0
+    if requantizer.monotone:
+        if requantizer.before_overflow(acc_lo) < lo:
+            low = requantizer.first_reaching(lo + 1) - acc_lo
+        if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
+            high = requantizer.first_reaching(hi) - acc_lo
+    return twin.requantize(acc, acc_lo, requantizer.shift, requantizer.rounding, requantizer.offset - lo, hi - lo, low, high)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_queries_equal_the_twin_byte_for_byte(encoding):
+    for seed in range(150):
+        query = random_query(random.Random(seed))
+        bounds = propagate(query)
+        formula = simplify(query, bounds) if seed % 2 else without_not(query.violation)
+        cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
+        twin = twin_encode(query, bounds, formula, encoding == "balanced")
+        assert np.asarray(cnf.clauses).tolist() == twin.data
+        assert (cnf.num_vars, cnf.num_clauses) == (twin.num_vars, twin.num_clauses)
+
+
+def test_number_of_solutions_is_the_number_of_violating_inputs():
+    """One assignment for each violating input of the cone: no clause is missing, and no variable is left loose."""
+    for seed in range(80):
+        query = random_query(random.Random(seed))
+        bounds = propagate(query)
+        formula = without_not(query.violation)
+        cnf = encode_query(query, bounds, make_options(encoding=ENCODINGS[seed % 2]), formula)
+        clauses = clauses_of(cnf.clauses)
+        assert count_solutions(clauses, cnf.num_vars) == count_violating(query, bounds, formula), seed
+
+
+def count_solutions(clauses, num_vars):
+    """Assignments of all variables; those that no clause mentions count twice each."""
+    if [] in clauses:
+        return 0
+    mentioned = {abs(lit) for clause in clauses for lit in clause}
+    number = {v: n + 1 for n, v in enumerate(sorted(mentioned))}
+    dense = [[number[lit] if lit > 0 else -number[-lit] for lit in clause] for clause in clauses]
+    with Solver(name="glucose4", bootstrap_with=dense) as solver:
+        return sum(1 for _ in solver.enum_models()) * 2 ** (num_vars - len(mentioned)) if dense else 2**num_vars
+
+
+def count_violating(query, bounds, formula):
+    """Violating inputs, with elements outside the formula's cone held at their lower bound."""
+    tables = []
+    for network, box, masks in zip(query.networks, query.boxes, needed(query, bounds, formula), strict=True):
+        held = np.array([j not in masks[0] for j in range(len(box.lo))])
+        points = points_of(Box(box.lo, np.where(held, box.lo, box.hi)))
+        tables.append(list(zip(points.tolist(), forward(network, points).tolist(), strict=True)))
+    return sum(is_true(formula, *zip(*combination, strict=True)) for combination in itertools.product(*tables))
+
+
+def test_same_query_same_bytes():
+    query = random_query(random.Random(11))
+    texts = []
+    for _ in range(2):
+        stream = io.BytesIO()
+        dimacs.write(query, make_options(), stream)
+        texts.append(stream.getvalue())
+    assert texts[0] == texts[1]
+
+
+def test_dimacs_answers_can_be_replayed():
+    """Solve the file with nothing but its text, read the witness off its comments, and replay it."""
+    replayed = 0
+    for seed in range(60):
+        query = random_query(random.Random(seed))
+        stream = io.BytesIO()
+        dimacs.write(query, make_options(), stream)
+        text = stream.getvalue().decode()
+        header, *body = text[text.index("p cnf") :].splitlines()
+        num_vars, num_clauses = map(int, header.split()[2:])
+        clauses = [[int(word) for word in line.split()[:-1]] for line in body]
+        assert len(clauses) == num_clauses
+        if [] in clauses:
+            assert verify(query).verdict == HOLDS
+            continue
+        with Solver(name="cadical195", bootstrap_with=clauses) as solver:
+            if not solver.solve():
+                assert verify(query).verdict == HOLDS
+                continue
+            true = {str(lit) for lit in solver.get_model()} | {"T"}
+        true |= {str(-v) for v in range(1, num_vars + 1) if str(v) not in true}
+        read = {}
+        for line in text.splitlines():
+            if line.startswith(("c input ", "c output ")) and "K I" not in line:
+                place, _, bits = line.partition(":")
+                _, kind, k, i, _, lo = place.split()
+                read[kind, int(k), int(i)] = int(lo) + sum((lit in true) << n for n, lit in enumerate(bits.split()))
+        inputs = tuple(tuple(read["input", k, i] for i in range(n.input.size)) for k, n in enumerate(query.networks))
+        witness = replay(query, inputs)
+        assert witness is not None
+        assert all(witness.outputs[k][i] == value for (kind, k, i), value in read.items() if kind == "output")
+        replayed += 1
+    assert replayed > 10
+
+
+def test_check_can_stop_the_encoding():
+    def stop():
+        raise LimitReached("timeout")
+
+    query = next(q for q in map(random_query, map(random.Random, range(50))) if simplify(q, propagate(q)) not in (TRUE, FALSE))
+    with pytest.raises(LimitReached):
+        encode_query(query, propagate(query), make_options(), None, stop)

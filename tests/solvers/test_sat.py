@@ -1,0 +1,134 @@
+"""The SAT back end: answers, limits that are kept, children that die."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from qbitsat.limits import LimitReached, Limits
+from qbitsat.options import SOLVERS
+from qbitsat.solvers import sat
+
+
+def flat(clauses):
+    return np.array([lit for clause in clauses for lit in (*clause, 0)], np.int32)
+
+
+def pigeons(n):
+    """n + 1 pigeons in n holes: unsatisfiable, and out of reach of resolution from n = 10 or so."""
+    var = lambda i, j: i * n + j + 1  # noqa: E731
+    clauses = [[var(i, j) for j in range(n)] for i in range(n + 1)]
+    clauses += [[-var(a, j), -var(b, j)] for j in range(n) for a, b in itertools.combinations(range(n + 1), 2)]
+    return flat(clauses), n * (n + 1)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_satisfiable_with_assignment(solver):
+    result = sat.solve(flat([[1, 2], [-1], [3, -2]]), 4, solver, Limits())
+    assert result.satisfiable
+    assert result.assignment.tolist()[1:4] == [False, True, True]
+    assert len(result.assignment) == 5
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_unsatisfiable(solver):
+    assert sat.solve(flat([[1, 2], [-1], [-2]]), 2, solver, Limits()).satisfiable is False
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_empty_formula_and_empty_clause(solver):
+    assert sat.solve(flat([]), 0, solver, Limits()).satisfiable
+    assert sat.solve(flat([[1], []]), 1, solver, Limits()).satisfiable is False
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_timeout_is_kept(solver):
+    limits = Limits(timeout=1)
+    result = sat.solve(*pigeons(13), solver, limits)
+    assert (result.satisfiable, result.reason) == (None, "timeout")
+
+
+@pytest.mark.parametrize("solver", ["cadical195", "glucose42"])
+def test_conflict_limit_is_kept(solver):
+    for conflicts in (1, 3000):
+        result = sat.solve(*pigeons(12), solver, Limits(timeout=60), conflicts)
+        assert (result.satisfiable, result.reason) == (None, "conflicts")
+
+
+def test_memory_limit_is_kept():
+    # 4 million clauses take some hundred MB in a solver; the limit leaves 100 MB beyond what this process holds.
+    rows = np.arange(1, 4_000_001, dtype=np.int32)
+    clauses = np.stack([rows, -(rows % 999_983 + 1), rows % 7 + 1, np.zeros_like(rows)], axis=1).reshape(-1)
+    limits = Limits(memory=(sat.resident_bytes() + (100 << 20)) / (1 << 30))
+    result = sat.solve(clauses, 4_000_000, "cadical195", limits)
+    assert (result.satisfiable, result.reason) == (None, "memory")
+
+
+def test_time_that_is_up_already_starts_nothing():
+    with pytest.raises(LimitReached, match="timeout"):
+        sat.solve(*pigeons(12), "cadical195", Limits(timeout=1e-9))
+
+
+def test_killed_solver_is_unknown_with_its_reason(monkeypatch):
+    def killed(*arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(sat, "SMALL", -1)
+    monkeypatch.setattr(sat, "run_solver", killed)
+    result = sat.solve(*pigeons(3), "cadical195", Limits())
+    assert result.satisfiable is None
+    assert "died" in result.reason
+
+
+def test_solver_out_of_memory_is_unknown(monkeypatch):
+    def starved(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(sat, "SMALL", -1)
+    monkeypatch.setattr(sat, "run_solver", starved)
+    assert sat.solve(*pigeons(3), "cadical195", Limits()).reason == "memory"
+
+
+def test_interrupt_ends_the_child():
+    seen = []
+    start = sat.start
+
+    def remember(*arguments, **keywords):
+        seen.append(start(*arguments, **keywords))
+        return seen[-1]
+
+    timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sat, "start", remember)
+        sat.solve(*pigeons(13), "cadical195", Limits(timeout=60))
+    timer.join()
+    assert len(seen) == 1
+    assert not seen[0].is_alive()
+
+
+def test_interrupt_during_the_short_try_waits(monkeypatch):
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        order.append("solved")
+        return sat.SatResult(True)
+
+    order = []
+    monkeypatch.setattr(sat, "run_solver", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sat.solve(*pigeons(3), "cadical195", Limits())
+    assert order == ["solved"]
+
+
+def test_chunks_are_whole_clauses(monkeypatch):
+    monkeypatch.setattr(sat, "CHUNK", 5)
+    clauses = flat([[1, 2, 3], [4], [5, 6], [7, 8, 9, 10, 11, 12], [13]])
+    parts = [clauses[a:b].tolist() for a, b in sat.chunks(clauses)]
+    assert all(part[-1] == 0 for part in parts)
+    assert sum(parts, []) == clauses.tolist()
+    assert len(parts) > 2

@@ -1,0 +1,96 @@
+"""The pipeline as a whole: stages, limits, replay, and what must never become a verdict."""
+
+import random
+
+import numpy as np
+import pytest
+from tiny import random_query
+
+import qbitsat
+from qbitsat.errors import InputError
+from qbitsat.examples import images_path, labels_path, network_path
+from qbitsat.properties import And, Box, Or, Query
+from qbitsat.solvers import sat
+from qbitsat.verify import replay, verify
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return qbitsat.load(network_path()), np.load(images_path()), np.load(labels_path())
+
+
+def test_each_stage_decides_some_of_the_example(digits):
+    network, images, labels = digits
+    engines = {i: verify(qbitsat.robustness(network, images[i], 1, int(labels[i])), timeout=60).engine for i in (0, 1, 2, 26, 40)}
+    assert engines == {0: "attack", 1: "sat", 2: "bounds", 26: "attack", 40: "sat"}
+
+
+def test_encodings_and_switches_give_the_same_verdict(digits):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
+    for options in ({"encoding": "linear"}, {"attack": False}, {"bounds": False}, {"solver": "glucose42"}, {"engine": "sat"}):
+        assert verify(query, timeout=60, **options).verdict == qbitsat.HOLDS, options
+
+
+def test_witness_of_sat_is_replayed(digits):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[26], 1, int(labels[26]))
+    verdict = verify(query, attack=False, timeout=100)
+    assert (verdict.verdict, verdict.engine) == (qbitsat.VIOLATED, "sat")
+    assert replay(query, verdict.witness.inputs) == verdict.witness
+
+
+def test_timeout_and_conflicts_are_unknown(digits):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[3], 3, int(labels[3]))
+    for options, reason in (({"timeout": 1.0}, "timeout"), ({"conflicts": 10}, "conflicts")):
+        verdict = verify(query, attack=False, bounds=False, **options)
+        assert (verdict.verdict, verdict.reason, verdict.witness) == (qbitsat.UNKNOWN, reason, None)
+
+
+def test_assignment_that_does_not_replay_is_no_verdict(digits, monkeypatch):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
+    lie = lambda clauses, num_vars, *rest: sat.SatResult(True, "", np.zeros(num_vars + 1, bool))  # noqa: E731
+    monkeypatch.setattr(sat, "solve", lie)
+    with pytest.raises(AssertionError, match="does not confirm"):
+        verify(query)
+
+
+def test_attack_that_does_not_replay_is_ignored(digits, monkeypatch):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
+    module = __import__("sys").modules["qbitsat.verify"]
+    monkeypatch.setattr(module, "propose", lambda *_: (tuple(images[40].reshape(-1).tolist()),))
+    assert verify(query, timeout=60).verdict == qbitsat.HOLDS
+
+
+def test_replay_refuses_inputs_outside_the_box(digits):
+    network, images, _ = digits
+    x = images[0].reshape(-1).astype(np.int64)
+    query = Query((network,), (Box(x, x),), And(()))
+    assert replay(query, (tuple(x.tolist()),)) is not None
+    assert replay(query, (tuple((x + (np.arange(64) == 3)).tolist()),)) is None
+    assert replay(query, (tuple(x.tolist())[:-1],)) is None
+
+
+def test_formula_that_is_always_true_or_false(digits):
+    network, images, _ = digits
+    x = images[0].reshape(-1)
+    for bounds in (True, False):
+        assert verify(Query((network,), (Box(x, x),), And(())), bounds=bounds).verdict == qbitsat.VIOLATED
+        assert verify(Query((network,), (Box(x, x),), Or(())), bounds=bounds).verdict == qbitsat.HOLDS
+
+
+def test_same_seed_same_witness():
+    for seed in range(30):
+        query = random_query(random.Random(seed))
+        assert verify(query, seed=7).witness == verify(query, seed=7).witness
+
+
+def test_unknown_options_are_refused(digits):
+    network, images, _ = digits
+    query = qbitsat.robustness(network, images[0], 1, 2)
+    for options in ({"solver": "minisat99"}, {"encodings": "linear"}, {"timeout": -1}, {"engine": "magic"}):
+        with pytest.raises(InputError, match="expected"):
+            verify(query, **options)
