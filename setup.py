@@ -5,9 +5,21 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("QBITSAT_DEBUG") == "1"
 KERNELS = sorted(Path("csrc/qbitsat").glob("*.pyx"))
+
+
+class BuildEverywhere(build_ext):
+    """Leaves the kernels in the source tree too: in a clone, Python finds the folder qbitsat/ before the installed package."""
+
+    def run(self):
+        in_source = self.inplace
+        super().run()
+        if not in_source and os.access("qbitsat", os.W_OK):
+            self.copy_extensions_to_source()
+
 
 extensions = [
     Extension(
@@ -19,8 +31,7 @@ extensions = [
 ]
 
 setup(
-    # Leave the kernels in the source tree too: in a clone, Python finds the folder qbitsat/ before the installed package.
-    options={"build_ext": {"inplace": True}},
+    cmdclass={"build_ext": BuildEverywhere},
     ext_modules=cythonize(
         extensions,
         include_path=["csrc"],
@@ -34,5 +45,5 @@ setup(
             "cdivision": True,
             "embedsignature": True,
         },
-    )
+    ),
 )

@@ -28,6 +28,8 @@ def divide_pow2(value, shift: int, rounding: str):
     half_away    nearest; ties away from zero
     half_even    nearest; ties to the even neighbour
     """
+    if rounding not in ROUNDINGS:
+        raise InputError(f"rounding: {rounding!r} is unknown; expected one of {', '.join(ROUNDINGS)}")
     if shift <= 0:
         return value << -shift
     half = 1 << (shift - 1)
@@ -39,9 +41,7 @@ def divide_pow2(value, shift: int, rounding: str):
         return (value + half) >> shift
     if rounding == "half_away":
         return (value + (half - (value < 0))) >> shift
-    if rounding == "half_even":
-        return (value + (half - 1) + ((value >> shift) & 1)) >> shift
-    raise InputError(f"rounding: {rounding!r} is unknown; expected one of {', '.join(ROUNDINGS)}")
+    return (value + (half - 1) + ((value >> shift) & 1)) >> shift
 
 
 def saturate(value, lo: int, hi: int):

@@ -25,7 +25,7 @@ MAX_INPUTS = 400
 
 def random_requantizers(rng: random.Random, n: int) -> tuple[ShiftRequantizer, ...]:
     """One for all outputs, or one each with its own offset (the bias after the shift) and sometimes its own shift."""
-    overflow = rng.choice(OVERFLOWS + ("saturate",))
+    overflow = rng.choice((*OVERFLOWS, "saturate"))
     lo = rng.choice([0, 0, -1, -2, -4, -8, 3])
     hi = lo + (2 ** rng.randint(1, 4) - 1 if overflow == "wrap" else rng.randint(0, 15))
     first = ShiftRequantizer(rng.randint(-1, 5), rng.choice(ROUNDINGS), lo, hi, overflow, rng.choice([0, 0, rng.randint(-5, 5)]))

@@ -29,7 +29,7 @@ class TwinEncoder:
     def and2(self, a: int, b: int) -> int:
         if FALSE in (a, b) or a == -b:
             return FALSE
-        if a == TRUE or a == b:
+        if a in (TRUE, b):
             return b
         if b == TRUE:
             return a

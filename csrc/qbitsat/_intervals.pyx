@@ -25,6 +25,9 @@ def affine(
         raise ValueError("x_hi, acc_lo, acc_hi and indptr must match x_lo and bias")
     if indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
         raise ValueError("indices and weights must have indptr[-1] entries")
+    for i in range(n_out):
+        if not 0 <= indptr[i] <= indptr[i + 1]:
+            raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
     for k in range(indices.shape[0]):
         if not 0 <= indices[k] < n_in:
             raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")

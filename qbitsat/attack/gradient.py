@@ -22,7 +22,7 @@ from .margin import Batch, gradients, margins
 STEPS = 16
 MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn
 LEAK = np.float32(0.1)
-MAX_ELEMENTS = 1 << 22  # of all points together: bounds the memory of a batch
+MAX_ELEMENTS = 1 << 22  # of all points together (32 MB an array): bounds the memory of a batch
 
 
 def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
@@ -32,22 +32,24 @@ def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tup
     """
     rng = np.random.default_rng(options.seed)
     ways = formula.parts if isinstance(formula, Or) else (formula,)
-    points = 1 + options.restarts
     widest = max(layer.affine.n_in + layer.affine.n_out for network in query.networks for layer in network.layers)
-    group = max(1, MAX_ELEMENTS // (points * widest))
-    for start in range(0, len(ways), group):
-        found = _attack_ways(query, ways[start : start + group], points, rng, limits)
-        if found is not None:
-            return found
+    most = max(1, MAX_ELEMENTS // widest)
+    points = min(1 + options.restarts, most)
+    for tried in range(0, 1 + options.restarts, points):
+        for start in range(0, len(ways), most // points):
+            found = _attack_ways(query, ways[start : start + most // points], points, tried == 0, rng, limits)
+            if found is not None:
+                return found
     return None
 
 
-def _attack_ways(query: Query, ways: tuple[Formula, ...], points: int, rng: np.random.Generator, limits: Limits):
-    """All ways at once, `points` points each: row w * points + p is point p of way w; p = 0 starts in the middle."""
+def _attack_ways(query: Query, ways: tuple[Formula, ...], points: int, middle: bool, rng: np.random.Generator, limits: Limits):
+    """All ways at once, `points` points each: row w * points + p is point p of way w; p = 0 may start in the middle."""
     batch = []
     for box in query.boxes:
         x = np.where(rng.random((len(ways) * points, len(box.lo))) < 0.5, box.lo, box.hi)
-        x[::points] = (box.lo + box.hi) // 2
+        if middle:
+            x[::points] = (box.lo + box.hi) // 2
         batch.append(x)
     for step in range(STEPS):
         limits.check()

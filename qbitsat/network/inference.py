@@ -14,9 +14,14 @@ def forward_all(network: Network, x: np.ndarray) -> list[np.ndarray]:
 
     The plain Python equivalent is `[reference.run(network, row)[1:] for row in x]`.
     """
-    values = np.ascontiguousarray(x, np.int64)
-    if values.ndim != 2 or values.shape[1] != network.input.size:
-        raise InputError(f"inference: inputs have shape {values.shape}, expected (batch, {network.input.size})")
+    values, form = np.asarray(x), network.input
+    if values.dtype.kind not in "iu":
+        raise InputError(f"inference: inputs have dtype {values.dtype}, expected integers")
+    if values.ndim != 2 or values.shape[1] != form.size:
+        raise InputError(f"inference: inputs have shape {values.shape}, expected (batch, {form.size})")
+    if values.size and (int(values.min()) < form.lo or int(values.max()) > form.hi):
+        raise InputError(f"inference: inputs from {values.min()} to {values.max()}, expected values in [{form.lo}, {form.hi}]")
+    values = np.ascontiguousarray(values, np.int64)
     outputs = []
     for layer in network.layers:
         affine = layer.affine

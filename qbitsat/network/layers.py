@@ -49,14 +49,14 @@ class AffineMap:
         indptr = np.zeros(len(matrix) + 1, np.int64)
         np.cumsum(np.count_nonzero(matrix, axis=1), out=indptr[1:])
         weights = np.ascontiguousarray(matrix[rows, columns])
-        return cls(matrix.shape[1], frozen(indptr), frozen(columns.astype(np.int32)), frozen(weights), frozen(bias))
+        return cls(matrix.shape[1], frozen(indptr), frozen(columns.astype(np.int32)), frozen(weights), frozen(bias.copy()))
 
     @cached_property
     def matrix(self) -> np.ndarray:
         """W as float32[n_out, n_in], for gradients: it only ever suggests."""
         dense = np.zeros((self.n_out, self.n_in), np.float32)
         dense[np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.indices] = self.weights
-        return dense
+        return frozen(dense)
 
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices and weights of row i."""
@@ -71,13 +71,16 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def integer_array(values, shape: tuple[int, ...], limit: int, what: str) -> np.ndarray:
-    """A read-only int64 copy of `values`, or an `InputError` that says what is wrong with `what`."""
-    array = np.asarray(values)
+def integer_array(values, shape: tuple[int, ...] | None, limit: int, what: str) -> np.ndarray:
+    """A read-only int64 copy of `values`, or an `InputError` that says what is wrong with `what`; shape None takes any but ()."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{what}: rows of different lengths or numbers out of range, expected an array of integers") from error
     if array.dtype.kind not in "iu":
         raise InputError(f"{what}: dtype {array.dtype}, expected integers")
-    if array.shape != shape:
-        raise InputError(f"{what}: shape {array.shape}, expected {shape}")
+    if array.shape != shape and (shape is not None or not array.shape):
+        raise InputError(f"{what}: shape {array.shape}, expected {shape or 'at least one axis'}")
     if array.size and (int(array.max()) >= limit or int(array.min()) <= -limit):
         raise InputError(f"{what}: values from {array.min()} to {array.max()}, expected magnitudes below {limit}")
     return frozen(array.astype(np.int64))

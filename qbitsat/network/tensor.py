@@ -22,8 +22,8 @@ class TensorFormat:
     zero_point: int = 0
 
     def __post_init__(self):
-        if not self.shape or any(not isinstance(n, int) or n < 1 for n in self.shape):
-            raise InputError(f"tensor: shape {self.shape!r}, expected positive integers")
+        if not isinstance(self.shape, tuple) or not self.shape or any(not isinstance(n, int) or n < 1 for n in self.shape):
+            raise InputError(f"tensor: shape {self.shape!r}, expected positive integers in a tuple")
         for name in ("lo", "hi", "zero_point"):
             value = getattr(self, name)
             if not isinstance(value, int) or abs(value) >= 1 << 31:
@@ -31,7 +31,7 @@ class TensorFormat:
         if self.lo > self.hi:
             raise InputError(f"tensor: lo {self.lo} is above hi {self.hi}")
         if not (isinstance(self.scale, float) and math.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"tensor: scale is {self.scale!r}, expected a positive finite number")
+            raise InputError(f"tensor: scale is {self.scale!r}, expected a positive finite number (float)")
 
     @property
     def size(self) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import NamedTuple
+
+from ..errors import InputError
 
 INPUT, OUTPUT = "input", "output"
 
@@ -19,10 +22,23 @@ class Ref(NamedTuple):
 
 @dataclass(frozen=True)
 class AtMost:
-    """sum of coefficient * element <= bound; terms are (coefficient, Ref)."""
+    """sum of coefficient * element <= bound; terms are (coefficient, Ref). All numbers are kept as Python ints.
+
+    Raises `InputError` for fractions: `Not` counts on s > b being s >= b + 1.
+    """
 
     terms: tuple[tuple[int, Ref], ...]
     bound: int
+
+    def __post_init__(self):
+        try:
+            terms = tuple((index(c), Ref(index(ref.network), ref.tensor, index(ref.element))) for c, ref in self.terms)
+            object.__setattr__(self, "terms", terms)
+            object.__setattr__(self, "bound", index(self.bound))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"query: inequality with terms {self.terms!r} and bound {self.bound!r}, expected an integer everywhere"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,8 @@ Values = Sequence[Sequence[int]]
 
 def at_least(terms: tuple[tuple[int, Ref], ...], bound: int) -> AtMost:
     """sum of coefficient * element >= bound."""
-    return AtMost(tuple((-c, ref) for c, ref in terms), -bound)
+    same = AtMost(terms, bound)
+    return AtMost(tuple((-c, ref) for c, ref in same.terms), -same.bound)
 
 
 def without_not(formula: Formula, negated: bool = False) -> Formula:
@@ -74,11 +91,13 @@ def atoms(formula: Formula) -> Iterator[AtMost]:
 
 
 def depth(formula: Formula) -> int:
-    """Nesting levels, counted without recursion, so that it is safe on anything."""
+    """Nesting levels, counted without recursion, so that it is safe on anything; `InputError` for what is no formula."""
     deepest, stack = 0, [(formula, 1)]
     while stack:
         node, level = stack.pop()
         deepest = max(deepest, level)
+        if not isinstance(node, Formula):
+            raise InputError(f"query: the formula has a part {node!r}, expected AtMost, And, Or or Not")
         if not isinstance(node, AtMost):
             stack.extend((part, level + 1) for part in ((node.part,) if isinstance(node, Not) else node.parts))
     return deepest

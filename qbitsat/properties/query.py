@@ -25,9 +25,8 @@ class Box:
     hi: np.ndarray
 
     def __post_init__(self):
-        size = np.shape(self.lo)
-        object.__setattr__(self, "lo", integer_array(self.lo, size, 1 << 31, "box: lo"))
-        object.__setattr__(self, "hi", integer_array(self.hi, size, 1 << 31, "box: hi"))
+        object.__setattr__(self, "lo", integer_array(self.lo, None, 1 << 31, "box: lo"))
+        object.__setattr__(self, "hi", integer_array(self.hi, self.lo.shape, 1 << 31, "box: hi"))
         if self.lo.ndim != 1 or (self.lo > self.hi).any():
             raise InputError("box: expected one axis and lo <= hi everywhere")
 
@@ -69,6 +68,6 @@ class Query:
             tensor = getattr(self.networks[ref.network], ref.tensor)
             if not 0 <= ref.element < tensor.size:
                 raise InputError(f"query: the formula names {ref}, expected an index below {tensor.size}")
-            reach += abs(coefficient) * max(abs(tensor.lo), abs(tensor.hi))
+            reach += abs(coefficient) * max(1, abs(tensor.lo), abs(tensor.hi))
         if reach >= ACC_LIMIT:
             raise UnsupportedError(f"query: an inequality can reach {reach}, beyond the exact range of 2**60")

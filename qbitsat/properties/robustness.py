@@ -18,10 +18,12 @@ def beats(j: int, c: int) -> AtMost:
 
 def linf_box(network: Network, x, eps: int) -> Box:
     """Inputs within eps integer steps of x, inside the input format."""
-    if not isinstance(eps, (int, np.integer)) or eps < 0:
+    if not isinstance(eps, int | np.integer) or eps < 0:
         raise InputError(f"eps: {eps!r}, expected a whole number of input steps, 0 or more")
     form = network.input
-    x = integer_array(np.asarray(x).reshape(-1), (form.size,), 1 << 31, "input")
+    x = integer_array(x, None, 1 << 31, "input").reshape(-1)
+    if x.shape != (form.size,):
+        raise InputError(f"input: shape {x.shape}, expected {(form.size,)}")
     outside = np.flatnonzero((x < form.lo) | (x > form.hi))
     if outside.size:
         i = int(outside[0])
@@ -38,10 +40,11 @@ def robustness(network: Network, x, eps: int, label: int, target: int | None = N
     """
     classes = network.output.size
     for name, value in (("label", label), ("target", target)):
-        if value is not None and not 0 <= value < classes:
-            raise InputError(f"{name}: {value}, expected a class in [0, {classes - 1}]")
+        if value is not None and not (isinstance(value, int | np.integer) and 0 <= value < classes):
+            raise InputError(f"{name}: {value!s}, expected a class in [0, {classes - 1}]")
     if target == label:
         raise InputError(f"target: {target} is the label itself")
+    label, target = int(label), None if target is None else int(target)
     violation: Formula
     if target is None:
         violation = Or(tuple(beats(j, label) for j in range(classes) if j != label))

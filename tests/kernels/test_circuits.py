@@ -88,7 +88,7 @@ def test_dot_refuses_what_does_not_fit():
     encoder = Encoder()
     source = encoder.variables(np.array([1, (1 << 40) - 1], np.int64))
     for indices, weights in (([2], [1]), ([-1], [1]), ([0], [0]), ([1], [1 << 30]), ([0, 1], [1])):
-        with pytest.raises(ValueError, match="term|sum|differ"):
+        with pytest.raises(ValueError, match=r"term|sum|differ"):
             encoder.dot(source, np.array(indices, np.int32), np.array(weights, np.int64), True)
     for span in (-1, 1 << 60):
         with pytest.raises(ValueError, match="span"):

@@ -93,7 +93,7 @@ def test_solver_out_of_memory_is_unknown(monkeypatch):
     assert sat.solve(*pigeons(3), "cadical195", Limits()).reason == "memory"
 
 
-def test_interrupt_ends_the_child():
+def test_interrupt_ends_the_child(monkeypatch):
     seen = []
     start = sat.start
 
@@ -103,8 +103,8 @@ def test_interrupt_ends_the_child():
 
     timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(sat, "start", remember)
+    monkeypatch.setattr(sat, "start", remember)
+    with pytest.raises(KeyboardInterrupt):
         sat.solve(*pigeons(13), "cadical195", Limits(timeout=60))
     timer.join()
     assert len(seen) == 1
@@ -130,5 +130,5 @@ def test_chunks_are_whole_clauses(monkeypatch):
     clauses = flat([[1, 2, 3], [4], [5, 6], [7, 8, 9, 10, 11, 12], [13]])
     parts = [clauses[a:b].tolist() for a, b in sat.chunks(clauses)]
     assert all(part[-1] == 0 for part in parts)
-    assert sum(parts, []) == clauses.tolist()
+    assert np.concatenate(parts).tolist() == clauses.tolist()
     assert len(parts) > 2

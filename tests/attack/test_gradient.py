@@ -1,0 +1,150 @@
+"""The attack: what it proposes is in the boxes and true, obvious violations are found, and seeds repeat."""
+
+import random
+
+import numpy as np
+import pytest
+from handmade import copying, one_layer, query, tensor, x, y
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import random_query
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.attack import gradient, propose
+from qbitsat.limits import LimitReached, Limits
+from qbitsat.network import Network, forward_all, reference
+from qbitsat.options import make_options
+from qbitsat.properties import And, AtMost, Box, Formula, Or, Query, Ref, at_least, robustness
+from qbitsat.properties.formula import FALSE, TRUE, is_true, without_not
+
+EXAMPLES = settings(derandomize=True, deadline=None, max_examples=100)
+
+
+def attack(asked: Query, **options):
+    return propose(asked, without_not(asked.violation), make_options(**options), Limits())
+
+
+def confirmed(asked: Query, inputs) -> bool:
+    """Inside the boxes, and a violation in the slow reference."""
+    inside = all((b.lo <= np.array(p)).all() and (np.array(p) <= b.hi).all() for p, b in zip(inputs, asked.boxes, strict=True))
+    outputs = [reference.run(network, point)[-1] for network, point in zip(asked.networks, inputs, strict=True)]
+    return inside and is_true(asked.violation, inputs, outputs)
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_attack_is_never_wrong(seed):
+    asked = random_query(random.Random(seed))
+    inputs = attack(asked, seed=seed, restarts=seed % 4)
+    assert inputs is None or confirmed(asked, inputs)
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_attack_repeats_for_a_seed(seed):
+    asked = random_query(random.Random(seed))
+    assert attack(asked, seed=3) == attack(asked, seed=3)
+
+
+@EXAMPLES
+@given(st.integers(0, 40))
+def test_attack_repeats_for_a_seed_after_many_steps(total):
+    """Twelve ones that must add up exactly: the first step overshoots, random parts find it or don't."""
+    network = one_layer(np.ones((1, 12), int), form=tensor(12, 0, 5))
+    asked = query(network, And((AtMost(((1, y(0)),), total), at_least(((1, y(0)),), total))))
+    assert attack(asked, seed=5, restarts=1) == attack(asked, seed=5, restarts=1)
+
+
+def test_attack_proposes_tuples_of_python_ints():
+    found = attack(query(copying(2), at_least(((1, y(0)),), 15)))
+    assert type(found) is type(found[0]) is tuple
+    assert {type(v) for v in found[0]} == {int}
+
+
+def deep_network(size: int = 12) -> Network:
+    """Three layers of half_up rounding, where output 1 grows with every input and output 0 is constant."""
+    requantizer = ShiftRequantizer(2, "half_up", 0, 63)
+    first = one_layer(np.ones((4, size), int), None, requantizer, tensor(size)).layers[0]
+    second = one_layer(np.full((4, 4), 2), None, requantizer, first.output).layers[0]
+    third = one_layer([[0] * 4, [1] * 4], [120, 0], requantizer, second.output).layers[0]
+    return Network((first, second, third))
+
+
+def test_attack_finds_an_obvious_change_of_class():
+    asked = robustness(deep_network(), [0] * 12, 15, 0)
+    inputs = attack(asked, restarts=0)
+    assert inputs is not None
+    assert confirmed(asked, inputs)
+
+
+def test_attack_finds_a_target():
+    asked = robustness(deep_network(), [0] * 12, 15, 0, 1)
+    assert attack(asked, restarts=0) is not None
+
+
+@pytest.mark.parametrize("formula", [at_least(((1, x(0)), (-1, x(1))), 15), AtMost(((1, y(0)), (-1, y(1))), -15)])
+def test_attack_reaches_the_corner_of_the_box(formula):
+    assert attack(query(copying(2), formula), restarts=0) is not None
+
+
+def test_attack_finds_all_parts_of_a_conjunction():
+    parts = tuple(at_least(((1, y(i)),), 15) if i % 2 else AtMost(((1, y(i)),), 0) for i in range(6))
+    assert attack(query(copying(6), And(parts)), restarts=0) == ((0, 15, 0, 15, 0, 15),)
+
+
+@pytest.mark.parametrize("elements", [1, gradient.MAX_ELEMENTS], ids=["one_by_one", "together"])
+def test_attack_finds_the_last_of_many_ways(monkeypatch, elements):
+    monkeypatch.setattr(gradient, "MAX_ELEMENTS", elements)
+    ways: tuple[Formula, ...] = tuple(at_least(((1, y(0)),), 16 + k) for k in range(20))
+    asked = query(copying(6), Or((*ways, And(tuple(AtMost(((1, y(i)),), 0) for i in range(6))))))
+    inputs = attack(asked)
+    assert inputs is not None
+    assert confirmed(asked, inputs)
+
+
+def test_attack_batches_stay_within_the_bound_on_memory(monkeypatch):
+    sizes = []
+
+    def spy(network, points):
+        sizes.append(len(points) * (network.input.size + network.output.size))
+        return forward_all(network, points)
+
+    monkeypatch.setattr(gradient, "MAX_ELEMENTS", 100)
+    monkeypatch.setattr(gradient, "forward_all", spy)
+    attack(query(copying(2), at_least(((1, y(0)),), 16)), restarts=50)
+    assert max(sizes) <= 100
+
+
+def test_attack_over_two_networks():
+    one, two = copying(1), copying(2)
+    boxes = (Box(np.array([2]), np.array([9])), Box(np.array([3, 0]), np.array([8, 0])))
+    asked = Query((one, two), boxes, at_least(((1, Ref(0, "output", 0)), (-1, Ref(1, "output", 0))), 6))
+    assert attack(asked) == ((9,), (3, 0))
+
+
+def test_attack_stays_in_a_box_of_one_point():
+    box = Box(np.array([4, 7]), np.array([4, 7]))
+    assert attack(query(copying(2), at_least(((1, y(0)),), 5), box)) is None
+    assert attack(query(copying(2), at_least(((1, y(0)),), 4), box)) == ((4, 7),)
+
+
+def test_attack_at_the_ends_of_the_largest_format():
+    top = (1 << 31) - 1
+    network = one_layer([[1]], None, ShiftRequantizer(0, "floor", -top, top), tensor(1, -top, top))
+    assert attack(query(network, AtMost(((1, y(0)),), -top))) == ((-top,),)
+
+
+def test_attack_through_zero_weights_finds_nothing_and_survives():
+    network = one_layer(np.zeros((2, 3), int), [1, 1], ShiftRequantizer(0, "floor", 0, 15))
+    assert attack(robustness(network, [5, 5, 5], 3, 0)) is None
+
+
+def test_attack_on_true_and_false():
+    assert attack(query(copying(2), TRUE)) == ((7, 7),)
+    assert attack(query(copying(2), FALSE)) is None
+
+
+def test_attack_keeps_its_limits():
+    asked = query(copying(2), at_least(((1, y(0)),), 16))
+    with pytest.raises(LimitReached, match="timeout"):
+        propose(asked, asked.violation, make_options(), Limits(timeout=0))

@@ -1,0 +1,147 @@
+"""Interval propagation: exact for one layer, sound for all, and the kernel against numpy."""
+
+import random
+
+import numpy as np
+import pytest
+from handmade import copying, dense, one_layer, query, tensor, whole_box
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import points_of, random_box, random_network
+
+from qbitsat import _intervals
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.bounds.intervals import propagate_layer, propagate_network
+from qbitsat.network import AffineMap, Dense, Network, forward_all, reference
+from qbitsat.properties import Box, Query, Ref
+from qbitsat.properties.formula import TRUE
+
+EXAMPLES = settings(derandomize=True, deadline=None, max_examples=100)
+TOP = (1 << 31) - 1
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_propagate_holds_every_layer_of_every_point(seed):
+    rng = random.Random(seed)
+    network = random_network(rng)
+    box = random_box(rng, network, 300)
+    layers = forward_all(network, points_of(box))
+    for values, bounds in zip(layers, propagate_network(network, box).layers, strict=True):
+        assert (bounds.lo <= values.min(axis=0)).all()
+        assert (values.max(axis=0) <= bounds.hi).all()
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_propagate_first_layer_is_exact(seed):
+    rng = random.Random(seed)
+    network = random_network(rng)
+    box = random_box(rng, network, 300)
+    layer, points = network.layers[0], points_of(box)
+    assert isinstance(layer, Dense)
+    acc = points @ layer.weights.T + layer.affine.bias
+    bounds = propagate_layer(layer, box.lo, box.hi)
+    assert (bounds.acc_lo.tolist(), bounds.acc_hi.tolist()) == (acc.min(axis=0).tolist(), acc.max(axis=0).tolist())
+    if layer.requantizers[0].monotone:
+        y = layer.requantize(acc)
+        assert (bounds.lo.tolist(), bounds.hi.tolist()) == (y.min(axis=0).tolist(), y.max(axis=0).tolist())
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_propagate_one_point_is_the_reference(seed):
+    rng = random.Random(seed)
+    network = random_network(rng)
+    x = [rng.randint(network.input.lo, network.input.hi) for _ in range(network.input.size)]
+    bounds = propagate_network(network, Box(np.array(x), np.array(x)))
+    values = reference.run(network, x)[1:]
+    assert [layer.lo.tolist() for layer in bounds.layers] == [layer.hi.tolist() for layer in bounds.layers] == values
+    assert all(layer.num_fixed == len(layer.lo) for layer in bounds.layers)
+
+
+def test_propagate_named_example():
+    layer = dense([[2, -3]], [1], ShiftRequantizer(1, "half_up", -8, 7))
+    bounds = propagate_layer(layer, np.array([0, 1]), np.array([4, 5]))
+    assert [int(a[0]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi)] == [-14, 6, -7, 3]
+
+
+def test_propagate_saturated_output_is_fixed():
+    bounds = propagate_layer(dense([[9], [1]], [100, 0], ShiftRequantizer(0, "floor", 0, 15)), np.array([0]), np.array([15]))
+    assert (bounds.lo.tolist(), bounds.hi.tolist(), bounds.num_fixed) == ([15, 0], [15, 15], 1)
+
+
+def test_propagate_wrap_falls_back_to_the_whole_range():
+    bounds = propagate_layer(dense([[1]], [0], ShiftRequantizer(0, "floor", -8, 7, "wrap")), np.array([6]), np.array([9]))
+    assert (bounds.lo.tolist(), bounds.hi.tolist()) == ([-8], [7])
+
+
+def test_propagate_channels_have_their_own_requantizers():
+    requantizers = (ShiftRequantizer(0, "floor", 0, 15), ShiftRequantizer(1, "floor", -4, 3, offset=-4))
+    bounds = propagate_layer(dense([[1], [1]], None, requantizers), np.array([0]), np.array([9]))
+    assert (bounds.lo.tolist(), bounds.hi.tolist()) == ([0, -4], [9, 0])
+
+
+@pytest.mark.parametrize("rounding", ["floor", "toward_zero", "half_up", "half_away", "half_even"])
+def test_propagate_at_the_ends_of_the_exact_range(rounding):
+    requantizer = ShiftRequantizer(30, rounding, -(1 << 30), 1 << 30)
+    network = one_layer([[1 << 28, -(1 << 27)]], [TOP], requantizer, tensor(2, -TOP, TOP))
+    bounds = propagate_network(network, whole_box(network)).layers[0]
+    reach = TOP * ((1 << 28) + (1 << 27))
+    assert (bounds.acc_lo.tolist(), bounds.acc_hi.tolist()) == ([TOP - reach], [TOP + reach])
+    assert (int(bounds.lo[0]), int(bounds.hi[0])) == (requantizer.apply(TOP - reach), requantizer.apply(TOP + reach))
+
+
+def test_bounds_before_a_layer_are_what_it_reads():
+    network = Network((dense([[2]], requantizers=ShiftRequantizer(0, "floor", 0, 15)), dense([[3]])))
+    bounds = propagate_network(network, Box(np.array([1]), np.array([4])))
+    assert [tuple(int(a[0]) for a in bounds.before(k)) for k in (0, 1)] == [(1, 4), (2, 8)]
+
+
+def test_bounds_of_an_element_of_either_network():
+    one, two = one_layer([[2, 0], [0, -1]]), copying(1)
+    bounds = propagate(Query((one, two), (Box(np.array([1, 2]), np.array([3, 4])), Box(np.array([5]), np.array([6]))), TRUE))
+    assert [bounds.of(Ref(0, "input", 1)), bounds.of(Ref(0, "output", 0)), bounds.of(Ref(0, "output", 1))] == [(2, 4), (2, 6), (-4, -2)]
+    assert [bounds.of(Ref(1, "input", 0)), bounds.of(Ref(1, "output", 0))] == [(5, 6), (5, 6)]
+
+
+def test_bounds_are_python_ints_in_a_formula():
+    bounds = propagate(query(copying(1), TRUE))
+    assert [type(v) for v in bounds.of(Ref(0, "output", 0))] == [int, int]
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 5), (64, 33)])
+@pytest.mark.parametrize("limit", [1, 100, 1 << 30])
+def test_intervals_kernel_equals_numpy(n_in, n_out, limit):
+    rng = np.random.default_rng(limit)
+    matrix = rng.integers(-limit, limit + 1, (n_out, n_in)) * (rng.random((n_out, n_in)) < 0.6)
+    bias = rng.integers(-limit, limit + 1, n_out)
+    affine = AffineMap.from_dense(matrix, bias)
+    lo = rng.integers(-1000, 1000, n_in)
+    hi = lo + rng.integers(0, 50, n_in)
+    acc_lo, acc_hi = np.full((2, n_out), 99, np.int64)
+    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, lo, hi, acc_lo, acc_hi)
+    positive, negative = np.maximum(matrix, 0), np.minimum(matrix, 0)
+    assert acc_lo.tolist() == (positive @ lo + negative @ hi + bias).tolist()
+    assert acc_hi.tolist() == (positive @ hi + negative @ lo + bias).tolist()
+
+
+FAULTS = {
+    "x_hi": {"x_hi": np.zeros(3, np.int64)},
+    "acc_lo": {"acc_lo": np.zeros(1, np.int64)},
+    "acc_hi": {"acc_hi": np.zeros(3, np.int64)},
+    "indptr": {"indptr": np.array([0, 3])},
+    "weights": {"weights": np.array([1, 2])},
+    "index_too_large": {"indices": np.array([0, 2, 0], np.int32)},
+    "index_negative": {"indices": np.array([0, -1, 0], np.int32)},
+}
+
+
+@pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
+def test_intervals_kernel_shapes_that_do_not_fit(change):
+    affine = dense([[1, 2], [3, 0]]).affine
+    arrays = {name: getattr(affine, name) for name in ("indptr", "indices", "weights", "bias")}
+    vectors = {name: np.zeros(2, np.int64) for name in ("x_lo", "x_hi", "acc_lo", "acc_hi")}
+    with pytest.raises(ValueError, match=r"must|outside"):
+        _intervals.affine(**{**arrays, **vectors, **change})
