@@ -1,1 +1,5 @@
 from qbitsat._types cimport int32_t, int64_t
+
+cdef int check_rows(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] weights, Py_ssize_t n_out, Py_ssize_t n_in
+) except -1

@@ -3,6 +3,22 @@
 from qbitsat._types cimport int32_t, int64_t
 
 
+cdef int check_rows(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] weights, Py_ssize_t n_out, Py_ssize_t n_in
+) except -1:
+    """Raise ValueError unless these are n_out compressed rows over n_in inputs, so that the loops stay inside them."""
+    cdef Py_ssize_t i, k
+    if indptr.shape[0] != n_out + 1 or indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
+        raise ValueError("indptr must have an entry more than bias, and indices and weights indptr[-1] entries")
+    for i in range(n_out):
+        if not 0 <= indptr[i] <= indptr[i + 1]:
+            raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
+    for k in range(indices.shape[0]):
+        if not 0 <= indices[k] < n_in:
+            raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    return 0
+
+
 def affine(
     const int64_t[::1] indptr,
     const int32_t[::1] indices,
@@ -20,16 +36,9 @@ def affine(
     cdef Py_ssize_t b, i, k
     cdef Py_ssize_t batch = x.shape[0], n_in = x.shape[1], n_out = bias.shape[0]
     cdef int64_t total
-    if acc.shape[0] != batch or acc.shape[1] != n_out or indptr.shape[0] != n_out + 1:
-        raise ValueError("acc and indptr must match x and bias")
-    if indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
-        raise ValueError("indices and weights must have indptr[-1] entries")
-    for i in range(n_out):
-        if not 0 <= indptr[i] <= indptr[i + 1]:
-            raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
-    for k in range(indices.shape[0]):
-        if not 0 <= indices[k] < n_in:
-            raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    if acc.shape[0] != batch or acc.shape[1] != n_out:
+        raise ValueError("acc must match x and bias")
+    check_rows(indptr, indices, weights, n_out, n_in)
     with nogil:
         for b in range(batch):
             for i in range(n_out):

@@ -1,5 +1,6 @@
 """Exact integer interval arithmetic: the range of every accumulator over a box of inputs."""
 
+from qbitsat._forward cimport check_rows
 from qbitsat._types cimport int32_t, int64_t
 
 
@@ -21,16 +22,9 @@ def affine(
     """
     cdef Py_ssize_t i, k, n_in = x_lo.shape[0], n_out = bias.shape[0]
     cdef int64_t low, high, w
-    if x_hi.shape[0] != n_in or acc_lo.shape[0] != n_out or acc_hi.shape[0] != n_out or indptr.shape[0] != n_out + 1:
-        raise ValueError("x_hi, acc_lo, acc_hi and indptr must match x_lo and bias")
-    if indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
-        raise ValueError("indices and weights must have indptr[-1] entries")
-    for i in range(n_out):
-        if not 0 <= indptr[i] <= indptr[i + 1]:
-            raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
-    for k in range(indices.shape[0]):
-        if not 0 <= indices[k] < n_in:
-            raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    if x_hi.shape[0] != n_in or acc_lo.shape[0] != n_out or acc_hi.shape[0] != n_out:
+        raise ValueError("x_hi, acc_lo and acc_hi must match x_lo and bias")
+    check_rows(indptr, indices, weights, n_out, n_in)
     with nogil:
         for i in range(n_out):
             low = high = bias[i]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pysat.solvers import Solver
 from test_gates import clauses_of
+from test_twin import requantize_arguments
 from tiny import points_of, random_query
 from twin import TwinEncoder
 
@@ -48,7 +49,7 @@ def twin_encode(query, bounds, formula, balanced):
             target = [([], 0) for _ in b.lo]
             for i in sorted(mask):
                 acc = twin.dot(source, *(a.tolist() for a in layer.affine.row(i)), balanced)
-                target[i] = twin_requantize(twin, acc, layer.requantizer(i), *(int(a[i]) for a in (b.acc_lo, b.acc_hi, b.lo, b.hi)))
+                target[i] = twin.requantize(acc, *requantize_arguments(layer.requantizer(i), int(b.acc_lo[i]), int(b.acc_hi[i])))
             source = target
         words[k, OUTPUT] = source
 
@@ -71,16 +72,6 @@ def twin_encode(query, bounds, formula, balanced):
 
     require(formula)
     return twin
-
-
-def twin_requantize(twin, acc, requantizer, acc_lo, acc_hi, lo, hi):
-    low = high = 0
-    if requantizer.monotone:
-        if requantizer.before_overflow(acc_lo) < lo:
-            low = requantizer.first_reaching(lo + 1) - acc_lo
-        if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
-            high = requantizer.first_reaching(hi) - acc_lo
-    return twin.requantize(acc, acc_lo, requantizer.shift, requantizer.rounding, requantizer.offset - lo, hi - lo, low, high)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

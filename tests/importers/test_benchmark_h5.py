@@ -3,6 +3,7 @@
 import builtins
 import struct
 
+import h5py
 import numpy as np
 import pytest
 
@@ -10,8 +11,6 @@ from qbitsat.errors import InputError, MissingExtraError, UnsupportedError
 from qbitsat.importers import load, load_inputs, load_labels
 from qbitsat.importers.benchmark_h5 import quantize
 from qbitsat.network import classify, reference
-
-h5py = pytest.importorskip("h5py", reason="h5py is in the extra keras")
 
 KERNELS = (np.array([[0.5, -0.25, 0.125], [1.0, -1.0, 0.75]], np.float32), np.array([[0.5], [0.25], [-0.5]], np.float32))
 BIASES = (np.array([0.5, 0.25, -0.25], np.float32), np.array([1.0], np.float32))
