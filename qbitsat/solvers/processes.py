@@ -10,13 +10,71 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ..limits import GIB, LimitReached, Limits, resident_bytes
+
 PR_SET_PDEATHSIG = 1
+POLL_SECONDS = 0.02
+EXIT_MEMORY = 3
 
 # Forked children share the parent's memory; away from Linux, forking a process that has used system libraries is unsafe.
 CONTEXT: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+
+
+class ChildDied(Exception):  # noqa: N818 (a result, not an error)
+    """A child ended without an answer; `exitcode` is negative for a signal."""
+
+    def __init__(self, exitcode: int | None):
+        super().__init__(f"died with exit code {exitcode}")
+        self.exitcode = exitcode
+
+
+def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
+    """work(*args), computed in a child that is killed when a limit runs out.
+
+    Raises `LimitReached` for "timeout" and "memory", and `ChildDied` if the child crashes or `work` raises.
+    """
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    memory = None if limits.memory == float("inf") else int(limits.memory)
+    child = start(_answer, sender, work, args, memory, daemon=True)
+    sender.close()
+    try:
+        while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
+            limits.check(child.pid or 0)
+        return receiver.recv()
+    except EOFError:
+        child.join()
+        killed_for_memory = child.exitcode == -signal.SIGKILL and limits.memory < float("inf")
+        if killed_for_memory or child.exitcode == EXIT_MEMORY:
+            raise LimitReached("memory") from None
+        raise ChildDied(child.exitcode) from None
+    finally:
+        child.kill()
+        child.join()
+        receiver.close()
+
+
+def _answer(sender: Connection, work: Callable[..., Any], args: tuple[Any, ...], memory: int | None, parent: int) -> None:
+    """The child: send what `work` returns."""
+    begin_child(parent)
+    if memory is not None and not resident_bytes():
+        _limit_address_space(memory)
+    try:
+        sender.send(work(*args))
+    except MemoryError:
+        raise SystemExit(EXIT_MEMORY) from None
+
+
+def _limit_address_space(memory: int) -> None:
+    """The limit where resident memory can't be watched from outside; 1 GiB more for what is mapped but not used."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (memory + GIB, memory + GIB))
 
 
 def start(target: Callable[..., None], *args: Any, daemon: bool = False) -> BaseProcess:

@@ -7,22 +7,19 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 from pysat.solvers import Solver
 
-from ..limits import GIB, LimitReached, Limits, resident_bytes
-from .processes import CONTEXT, begin_child, interrupts_held, start
+from ..limits import LimitReached, Limits
+from .processes import ChildDied, call_in_child, interrupts_held
 
 # A formula of up to SMALL literals and zeros is tried for FIRST_CONFLICTS conflicts in this process: a few milliseconds.
 SMALL = 100_000
 FIRST_CONFLICTS = 1000
 
-POLL_SECONDS = 0.02
 CHUNK = 1 << 18
 
 
@@ -49,7 +46,12 @@ def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: i
         if result.satisfiable is not None or first == budget:
             return result
     limits.check()
-    return _solve_in_child(flat, num_vars, solver, limits, budget)
+    try:
+        return call_in_child(limits, run_solver, flat, num_vars, solver, budget)
+    except LimitReached as limit:
+        return SatResult(None, limit.reason)
+    except ChildDied as death:
+        return SatResult(None, f"solver {death}")
 
 
 def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:
@@ -99,47 +101,3 @@ def add_clauses(solver: Solver, entries: list[int]) -> bool:
             solver.add_clause(entries[start:stop])
             start = stop + 1
     return True
-
-
-def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, conflicts: int | None) -> SatResult:
-    receiver, sender = CONTEXT.Pipe(duplex=False)
-    memory = None if limits.memory == float("inf") else int(limits.memory)
-    child = start(_child_main, sender, flat, num_vars, name, conflicts, memory, daemon=True)
-    sender.close()
-    try:
-        while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
-            limits.check(child.pid or 0)
-        return receiver.recv()
-    except EOFError:
-        child.join()
-        if child.exitcode == -signal.SIGKILL and limits.memory < float("inf"):
-            return SatResult(None, "memory")
-        return SatResult(None, "memory" if child.exitcode == 3 else f"solver died with exit code {child.exitcode}")
-    except LimitReached as limit:
-        return SatResult(None, limit.reason)
-    finally:
-        child.kill()
-        child.join()
-        receiver.close()
-
-
-def _child_main(
-    sender: Connection, flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, memory: int | None, parent: int
-) -> None:
-    """Solve and send the result. Exit code 3 says that memory ran out."""
-    begin_child(parent)
-    if memory is not None and not resident_bytes():
-        _limit_address_space(memory)
-    try:
-        sender.send(run_solver(flat, num_vars, name, conflicts))
-    except MemoryError:
-        raise SystemExit(3) from None
-
-
-def _limit_address_space(memory: int) -> None:
-    """The limit where resident memory can't be watched from outside; 1 GiB more for what is mapped but not used."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (memory + GIB, memory + GIB))

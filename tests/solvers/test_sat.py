@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from qbitsat.limits import LimitReached, Limits
+from qbitsat.limits import LimitReached, Limits, resident_bytes
 from qbitsat.options import SOLVERS
-from qbitsat.solvers import sat
+from qbitsat.solvers import processes, sat
 
 
 def flat(clauses):
@@ -63,7 +63,7 @@ def test_memory_limit_is_kept():
     # 4 million clauses take some hundred MB in a solver; the limit leaves 100 MB beyond what this process holds.
     rows = np.arange(1, 4_000_001, dtype=np.int32)
     clauses = np.stack([rows, -(rows % 999_983 + 1), rows % 7 + 1, np.zeros_like(rows)], axis=1).reshape(-1)
-    limits = Limits(memory=(sat.resident_bytes() + (100 << 20)) / (1 << 30))
+    limits = Limits(memory=(resident_bytes() + (100 << 20)) / (1 << 30))
     result = sat.solve(clauses, 4_000_000, "cadical195", limits)
     assert (result.satisfiable, result.reason) == (None, "memory")
 
@@ -95,7 +95,7 @@ def test_solver_out_of_memory_is_unknown(monkeypatch):
 
 def test_interrupt_ends_the_child(monkeypatch):
     seen = []
-    start = sat.start
+    start = processes.start
 
     def remember(*arguments, **keywords):
         seen.append(start(*arguments, **keywords))
@@ -103,7 +103,7 @@ def test_interrupt_ends_the_child(monkeypatch):
 
     timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    monkeypatch.setattr(sat, "start", remember)
+    monkeypatch.setattr(processes, "start", remember)
     with pytest.raises(KeyboardInterrupt):
         sat.solve(*pigeons(13), "cadical195", Limits(timeout=60))
     timer.join()
