@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ examples:
   qbitsat inspect network.npz
   qbitsat verify network.npz --inputs images.npy --labels labels.npy --samples 0:100,115 --eps 1 --timeout 60 --jobs 2 --out results
   qbitsat export network.npz --inputs images.npy --samples 7 --eps 1,2 --format dimacs --out cnf
+  qbitsat compare network.npz --inputs images.npy --samples 0:20 --eps 1 --backends sat,sat:linear,bitwuzla --timeout 20
 
 """
 
@@ -57,18 +59,21 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "inspect": "show a network's layers, formats, rounding and sizes",
         "verify": "decide whether samples keep their class within eps",
         "export": "write the same queries as files for any other solver",
+        "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
     }
     for name, run in commands.items():
         command = subparsers.add_parser(name, help=texts[name], description=f"{texts[name].capitalize()}.", epilog=EXIT_CODES, **kind)
         command.set_defaults(run=run)
         if name != "demo":
             add_network(command)
-        if name in ("verify", "export"):
+        if name in ("verify", "export", "compare"):
             add_queries(command)
         if name == "verify":
             add_verify(command)
         if name == "export":
             add_export(command)
+        if name == "compare":
+            add_compare(command)
     return parser
 
 
@@ -101,9 +106,22 @@ def add_verify(parser: Parser) -> None:
 def add_export(parser: Parser) -> None:
     for name in EXPORT_OPTIONS:
         add_option(parser, ROWS[name])
-    parser.add_argument("--format", choices=("dimacs",), default="dimacs", help="dimacs: CNF with comments that name the variables")
-    parser.add_argument("--out", metavar="PATH", type=Path, required=True, help="a folder; or for a single query a file, ending in .cnf")
+    text = "dimacs: CNF with comments that name the variables; smt2: SMT-LIB 2, bit-vectors; dimacs by default"
+    parser.add_argument("--format", choices=("dimacs", "smt2"), default="dimacs", help=text)
+    text = "a folder; or for a single query a file, ending in .cnf or .smt2"
+    parser.add_argument("--out", metavar="PATH", type=Path, required=True, help=text)
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+
+
+def add_compare(parser: Parser) -> None:
+    text = "as in sat,sat:linear,sat:glucose42,bitwuzla: each of sat, bitwuzla, boolector, z3, cvc5, yices, with :balanced or :linear"
+    text += " if not balanced, and for sat with :SOLVER; sat,sat:linear by default. Bounds are the same for all; nothing is attacked"
+    parser.add_argument("--backends", metavar="LIST", default="sat,sat:linear", help=text)
+    timeout = replace(ROWS["timeout"], default=60.0, text="seconds for each query and backend")
+    for row in (timeout, ROWS["memory"], ROWS["bounds"]):
+        add_option(parser, row)
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write compare.json there as runs end, and a plot, cactus.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace a compare.json that is there already")
 
 
 def add_option(parser: argparse._ActionsContainer, row: Option) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..campaign import RESULTS, Store, Task, Verifier, plan, record, verdicts
-from ..encode import dimacs
+from ..encode import dimacs, smtlib
 from ..errors import InputError
 from ..importers import load, load_inputs, load_labels
 from ..network import Network
@@ -19,6 +19,10 @@ from ..options import TABLE, make_options
 from ..report import describe, result_line
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples
 from .output import EXIT_HOLDS, EXIT_INTERRUPTED, Printer
+
+# What writes each format of `export`, and how its files are named.
+WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
+SUFFIXES = {"dimacs": ".cnf", "smt2": ".smt2"}
 
 
 def inspect(args: argparse.Namespace) -> int:
@@ -77,25 +81,27 @@ def export(args: argparse.Namespace) -> int:
     network, tasks = read(args)
     options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
     verifier = Verifier(network, options)
-    paths = export_paths(args.out, [task for task in tasks if task.settled is None], args.overwrite)
+    paths = export_paths(args.out, [task for task in tasks if task.settled is None], args.overwrite, SUFFIXES[args.format])
     for task in tasks:
         if task.settled:
             print(result_line(task, task.settled))
             continue
         path = paths[task.index]
-        write_query(path, verifier, task)
+        write_query(path, verifier, task, args.format)
         print(f"sample {task.sample}  eps {task.eps}  {path}", flush=True)
     return EXIT_HOLDS
 
 
-def export_paths(out: Path, tasks: list[Task], overwrite: bool) -> dict[int, Path]:
+def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> dict[int, Path]:
     """The file of every task, none of which is there already unless `overwrite`; their folder is made."""
-    if out.suffix == ".cnf":
+    if out.suffix != suffix and out.suffix in SUFFIXES.values():
+        raise InputError(f"--out: {out} has the wrong ending for this --format, expected {suffix} or a folder")
+    if out.suffix == suffix:
         if len(tasks) > 1:
             raise InputError(f"--out: {out} is one file, but there are {len(tasks)} queries; expected a folder")
         folder, paths = out.parent, {task.index: out for task in tasks}
     else:
-        folder, paths = out, {task.index: out / f"sample{task.sample}_eps{task.eps}.cnf" for task in tasks}
+        folder, paths = out, {task.index: out / f"sample{task.sample}_eps{task.eps}{suffix}" for task in tasks}
     for path in paths.values():
         if path.exists() and not overwrite:
             raise InputError(f"--out: {path} exists already; expected a new name, or --overwrite")
@@ -106,12 +112,12 @@ def export_paths(out: Path, tasks: list[Task], overwrite: bool) -> dict[int, Pat
     return paths
 
 
-def write_query(path: Path, verifier: Verifier, task: Task) -> None:
-    """The task's CNF; the file takes its name only once it is complete."""
+def write_query(path: Path, verifier: Verifier, task: Task, form: str) -> None:
+    """The task's query in a format of WRITERS; the file takes its name only once it is complete."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as stream:
-            dimacs.write(verifier.query(task), make_options(**verifier.options), stream)
+            WRITERS[form].write(verifier.query(task), make_options(**verifier.options), stream)
         os.replace(partial, path)
     except OSError as error:
         raise InputError(f"{path}: can't be written: {error.strerror}") from error

@@ -96,7 +96,7 @@ def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[W
     return tuple(WordMap(int(lo[i]), tuple(words.bits(i))) if wanted is None or i in wanted else None for i in range(words.n))
 
 
-def _cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]]) -> list[np.ndarray]:
+def cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]]) -> list[np.ndarray]:
     """For the input and every layer: bool masks of the elements that must be encoded."""
     needed = np.zeros(network.output.size, bool)
     needed[named[OUTPUT]] = True
@@ -121,7 +121,7 @@ def _encode_network(
     check: Callable[[], None],
 ) -> tuple[Words, Words]:
     """Words of the network's input and output."""
-    masks = _cone(network, bounds, named)
+    masks = cone(network, bounds, named)
     source = first = encoder.variables(np.where(masks[0], bounds.input.hi - bounds.input.lo, 0))
     for layer, layer_bounds, mask in zip(network.layers, bounds.layers, masks[1:], strict=True):
         target = Words(layer.output.size)
@@ -134,10 +134,21 @@ def _encode_network(
 
 
 def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words) -> None:
-    """Word i of `target` from the dot product just built. A clamp is built only where the bounds say it can act."""
+    """Word i of `target` from the dot product just built."""
+    requantizer, reach_low, reach_high = clamps(layer, bounds, i)
+    acc_lo, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.lo, bounds.hi))
+    rounding = ROUNDINGS.index(requantizer.rounding)
+    encoder.requantize(target, i, acc_lo, requantizer.shift, rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high)
+
+
+def clamps(layer: Layer, bounds: LayerBounds, i: int) -> tuple[ShiftRequantizer, int, int]:
+    """The requantizer of output i and the sums, less their smallest, from which y > lo and from which y = hi.
+
+    Either is 0 where the bounds say that the clamp at that end can't act. Raises `UnsupportedError` for other requantizers.
+    """
     requantizer = layer.requantizer(i)
     if not isinstance(requantizer, ShiftRequantizer):
-        raise UnsupportedError(f"layer {layer.name!r}: no CNF for a requantizer of kind {type(requantizer).__name__}")
+        raise UnsupportedError(f"layer {layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}")
     acc_lo, acc_hi, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
     reach_low = reach_high = 0
     if requantizer.monotone:
@@ -145,8 +156,7 @@ def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, tar
             reach_low = requantizer.first_reaching(lo + 1) - acc_lo
         if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
             reach_high = requantizer.first_reaching(hi) - acc_lo
-    rounding = ROUNDINGS.index(requantizer.rounding)
-    encoder.requantize(target, i, acc_lo, requantizer.shift, rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high)
+    return requantizer, reach_low, reach_high
 
 
 class _FormulaEncoder:

@@ -1,0 +1,204 @@
+"""The same queries to several backends, side by side: SAT in our encodings, and SMT solvers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from ..bounds import Bounds, propagate, simplify
+from ..encode import encode_query, encode_smtlib
+from ..encode.smtlib import LAYOUTS
+from ..errors import InputError, UnsupportedError
+from ..limits import LimitReached, Limits
+from ..options import ENCODINGS, ROWS, SOLVERS, make_options
+from ..properties import Formula, Query
+from ..properties.formula import FALSE, TRUE, without_not
+from ..solvers import sat, smt
+from ..verify import HOLDS, UNKNOWN, VIOLATED, replay
+from .queries import Task, Verifier
+
+ERROR = "ERROR"
+BACKENDS = ("sat", *smt.BACKENDS)
+
+# Times below this say nothing: the geometric mean takes them for this many seconds.
+SHORTEST = 0.001
+
+
+@dataclass(frozen=True)
+class Backend:
+    """sat with an encoding and a solver, or an SMT solver with an encoding."""
+
+    name: str
+    encoding: str = ROWS["encoding"].default
+    solver: str = ROWS["solver"].default
+
+    def __str__(self) -> str:
+        """As a person would ask for it: what is as by default goes without saying."""
+        said = [self.name]
+        said += [value for key, value in (("encoding", self.encoding), ("solver", self.solver)) if value != ROWS[key].default]
+        return ":".join(said)
+
+
+# Not a backend, but what decides a task before any is asked.
+BOUNDS = Backend("bounds")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A backend's answer to a task. verdict may be ERROR: the backend crashed, or its answer does not hold water.
+
+    seconds: encoding and solving, without the loading of a solver's Python package; statistics are the encoding's sizes.
+    """
+
+    task: Task
+    backend: Backend
+    verdict: str
+    reason: str
+    seconds: float
+    statistics: dict[str, float]
+
+
+def parse_backends(text: str) -> list[Backend]:
+    """As in sat,sat:linear:glucose42,bitwuzla: each once, in the order given; raises `InputError` for what is unknown."""
+    return list(dict.fromkeys(_parse_backend(part.strip()) for part in text.split(",")))
+
+
+def _parse_backend(text: str) -> Backend:
+    name, *parts = text.split(":")
+    if name not in BACKENDS:
+        raise InputError(f"--backends: {name!r} is unknown; expected one of {', '.join(BACKENDS)}")
+    allowed = {"encoding": ENCODINGS, "solver": SOLVERS} if name == "sat" else {"encoding": LAYOUTS}
+    chosen: dict[str, str] = {}
+    for part in parts:
+        kind = next((kind for kind, choices in allowed.items() if part in choices), None)
+        if kind is None:
+            raise InputError(f"--backends: {part!r} of {text!r} is unknown; expected one of {', '.join(sum(allowed.values(), ()))}")
+        if kind in chosen:
+            raise InputError(f"--backends: {text!r} has two of {', '.join(allowed[kind])}, expected one")
+        chosen[kind] = part
+    return Backend(name, **chosen)
+
+
+def require(backends: Sequence[Backend]) -> None:
+    """Raise `MissingExtraError` for a backend that is not installed."""
+    for backend in backends:
+        if backend.name != "sat":
+            smt.require(backend.name)
+
+
+def compare(verifier: Verifier, tasks: Sequence[Task], backends: Sequence[Backend]) -> Generator[Run, None, None]:
+    """Every run as it ends: task by task, and the backends in an order that rotates, so that noise hits all alike.
+
+    A task that bounds decide has a single run, of BOUNDS. The verifier's options (timeout, memory, bounds) hold for all.
+    """
+    for turn, task in enumerate(tasks):
+        query = verifier.query(task)
+        bounds = propagate(query)
+        options = make_options(**verifier.options)
+        formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+        if formula in (TRUE, FALSE):
+            yield Run(task, BOUNDS, HOLDS if formula == FALSE else VIOLATED, "", 0.0, {})
+            continue
+        first = turn % len(backends)
+        for backend in (*backends[first:], *backends[:first]):
+            yield _run(task, query, bounds, formula, backend, verifier.options)
+
+
+def _run(task: Task, query: Query, bounds: Bounds, formula: Formula, backend: Backend, values: dict[str, Any]) -> Run:
+    options = make_options(**values, encoding=backend.encoding, solver=backend.solver)
+    limits = Limits(options.timeout, options.memory)
+    statistics: dict[str, float] = {}
+    decide = _by_sat if backend.name == "sat" else _by_smt
+    try:
+        verdict, reason, loading = decide(query, bounds, formula, backend, options, limits, statistics)
+    except LimitReached as limit:
+        verdict, reason, loading = UNKNOWN, limit.reason, 0.0
+    except MemoryError:
+        verdict, reason, loading = UNKNOWN, "memory", 0.0
+    except UnsupportedError as unsupported:
+        verdict, reason, loading = UNKNOWN, str(unsupported), 0.0
+    return Run(task, backend, verdict, reason, limits.seconds() - loading, statistics)
+
+
+Outcome = tuple[str, str, float]
+
+
+def _by_sat(
+    query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
+) -> Outcome:
+    cnf = encode_query(query, bounds, options, formula, limits.check)
+    statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
+    result = sat.solve(cnf.clauses, cnf.num_vars, backend.solver, limits)
+    if result.satisfiable is None:
+        return (ERROR if "died" in result.reason else UNKNOWN), result.reason, 0.0
+    if not result.satisfiable:
+        return HOLDS, "", 0.0
+    assert result.assignment is not None
+    return *_judged(query, cnf.decode(result.assignment)), 0.0
+
+
+def _by_smt(
+    query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
+) -> Outcome:
+    script = encode_smtlib(query, bounds, options, formula, limits.check)
+    statistics.update(characters=len(script.body), encode_seconds=limits.seconds())
+    answer = smt.solve(backend.name, script, limits)
+    if answer.status == "sat":
+        return *_judged(query, script.decode(answer.values)), answer.load_seconds
+    verdict = {"unsat": HOLDS, "unknown": UNKNOWN}.get(answer.status, ERROR)
+    return verdict, answer.reason, answer.load_seconds
+
+
+def _judged(query: Query, inputs: tuple[tuple[int, ...], ...]) -> tuple[str, str]:
+    """Only a witness that the reference confirms is a violation."""
+    return (VIOLATED, "") if replay(query, inputs) else (ERROR, "its witness does not replay")
+
+
+def disagreement(runs: Sequence[Run]) -> str:
+    """Which backends say HOLDS and which VIOLATED, if there are both; else "". VIOLATED is right, because it was replayed."""
+    sides = {v: [str(run.backend) for run in runs if run.verdict == v] for v in (HOLDS, VIOLATED)}
+    if not all(sides.values()):
+        return ""
+    task = runs[0].task
+    said = " but ".join(f"{', '.join(names)} {'says' if len(names) == 1 else 'say'} {v}" for v, names in sides.items())
+    return f"sample {task.sample} eps {task.eps}: {said} with a witness that replays"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a backend did on all tasks that were left to backends.
+
+    par2: mean seconds, an undecided task counted with twice the timeout. ratio: geometric mean of its seconds over those
+    of the first backend, on the `common` tasks that both decided; nan if there is none.
+    """
+
+    backend: Backend
+    solved: int
+    holds: int
+    violated: int
+    timeouts: int
+    other: int
+    errors: int
+    par2: float
+    common: int
+    ratio: float
+
+
+def standings(runs: Sequence[Run], backends: Sequence[Backend], timeout: float) -> list[Standing]:
+    """One for each backend, in order."""
+    seconds = {b: {run.task.index: run.seconds for run in runs if run.backend == b and run.verdict in (HOLDS, VIOLATED)} for b in backends}
+    result = []
+    for backend in backends:
+        own, first = seconds[backend], seconds[backends[0]]
+        mine = [run for run in runs if run.backend == backend]
+        count = {verdict: sum(run.verdict == verdict for run in mine) for verdict in (HOLDS, VIOLATED, UNKNOWN, ERROR)}
+        timeouts = sum(run.verdict == UNKNOWN and run.reason == "timeout" for run in mine)
+        par2 = fmean(own.get(run.task.index, 2 * timeout) for run in mine) if mine else math.nan
+        logs = [math.log(max(own[i], SHORTEST) / max(first[i], SHORTEST)) for i in own.keys() & first.keys()]
+        ratio = math.exp(fmean(logs)) if logs else math.nan
+        other = count[UNKNOWN] - timeouts
+        result.append(Standing(backend, len(own), count[HOLDS], count[VIOLATED], timeouts, other, count[ERROR], par2, len(logs), ratio))
+    return result

@@ -1,0 +1,102 @@
+"""compare.json: everything about a comparison, complete after every run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import InputError
+from ..network import Network
+from ..solvers.smt import PACKAGES
+from .compare import Backend, Run, Standing
+
+COMPARISON = "compare.json"
+
+
+class ComparisonFile:
+    """The file in a folder, which is made if it isn't there; an existing file is refused unless `overwrite`."""
+
+    def __init__(self, folder: Path, overwrite: bool, network: Network, options: dict[str, Any], backends: Sequence[Backend]):
+        self.path = folder / COMPARISON
+        if self.path.exists() and not overwrite:
+            raise InputError(f"{self.path}: exists already; expected a folder without a comparison, or --overwrite")
+        self.content: dict[str, Any] = {
+            "machine": machine(),
+            "versions": versions(backends),
+            "network": {"name": network.name, "sha256": network.sha256},
+            "options": options,
+            "backends": [{"as": str(backend), **asdict(backend)} for backend in backends],
+            "runs": [],
+            "standings": [],
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}, expected a folder that can be written") from error
+        self._write()
+
+    def add(self, run: Run) -> None:
+        """Append a run; it is in the file when this returns."""
+        self.content["runs"].append(
+            {
+                "sample": run.task.sample,
+                "eps": run.task.eps,
+                "label": run.task.label,
+                "target": run.task.target,
+                "backend": str(run.backend),
+                "verdict": run.verdict,
+                "reason": run.reason,
+                "seconds": round(run.seconds, 6),
+                "statistics": run.statistics,
+            }
+        )
+        self._write()
+
+    def finish(self, standings: Sequence[Standing]) -> None:
+        """Add what the runs come to."""
+        rows = [{**asdict(standing), "backend": str(standing.backend)} for standing in standings]
+        self.content["standings"] = [
+            {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()} for row in rows
+        ]
+        self._write()
+
+    def _write(self) -> None:
+        partial = self.path.with_name(f"{COMPARISON}.{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+            os.replace(partial, self.path)
+        except OSError as error:
+            raise InputError(f"{self.path}: can't be written: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def machine() -> dict[str, Any]:
+    """What the times depend on, as far as the system tells."""
+    processor = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+    except OSError:
+        pass
+    return {"platform": platform.platform(), "processor": processor, "cores": os.cpu_count()}
+
+
+def versions(backends: Sequence[Backend]) -> dict[str, str]:
+    """Versions of Python, of qbitsat and of the packages behind the backends."""
+    packages = dict.fromkeys(PACKAGES.get(backend.name, "python-sat") for backend in backends)
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return {"python": platform.python_version(), "qbitsat": __version__, **found}

@@ -1,0 +1,98 @@
+"""compare: the same queries to several backends."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from ..campaign import Task, Verifier
+from ..campaign import compare as campaign
+from ..campaign.compare import Backend, Run
+from ..campaign.compare_file import ComparisonFile
+from ..errors import MissingExtraError
+from ..report import result_line
+from ..report.compare import cactus, run_line, standings_table
+from .commands import SUFFIXES, read, write_query
+from .output import EXIT_HOLDS, EXIT_INTERRUPTED
+
+EXIT_DISAGREEMENT = 1
+
+
+def compare(args: argparse.Namespace) -> int:
+    """0 if all backends agree wherever two decide, 1 if not."""
+    backends = campaign.parse_backends(args.backends)
+    campaign.require(backends)
+    network, tasks = read(args)
+    options = {name: getattr(args, name) for name in ("timeout", "memory", "bounds")}
+    file = ComparisonFile(args.out, args.overwrite, network, options, backends) if args.out else None
+    for task in tasks:
+        if task.settled:
+            print(result_line(task, task.settled))
+    session = _Session(Verifier(network, options), backends, file, args.out)
+    code = EXIT_HOLDS
+    try:
+        session.run([task for task in tasks if task.settled is None])
+    except KeyboardInterrupt:
+        print("qbitsat: interrupted; the table is that of the runs that ended", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    session.finish()
+    return code or (EXIT_DISAGREEMENT if session.disagreements else EXIT_HOLDS)
+
+
+class _Session:
+    """Runs as they come, and what is printed, written and kept of them."""
+
+    def __init__(self, verifier: Verifier, backends: list[Backend], file: ComparisonFile | None, out: Path | None):
+        self.verifier, self.backends, self.file, self.out = verifier, backends, file, out
+        self.runs: list[Run] = []
+        self.disagreements = 0
+
+    def run(self, tasks: list[Task]) -> None:
+        width = max(len(str(backend)) for backend in (*self.backends, campaign.BOUNDS))
+        with closing(campaign.compare(self.verifier, tasks, self.backends)) as runs:
+            for run in runs:
+                self.runs.append(run)
+                if self.file:
+                    self.file.add(run)
+                print(run_line(run, width), flush=True)
+                of_task = [other for other in self.runs if other.task is run.task]
+                if len(of_task) == len(self.backends):
+                    self._hold_together(of_task)
+
+    def _hold_together(self, runs: list[Run]) -> None:
+        """Report backends that contradict each other, and keep the query in the encodings that they were given."""
+        message = campaign.disagreement(runs)
+        if not message:
+            return
+        self.disagreements += 1
+        kept = "--out DIR would have kept its files"
+        if self.out:
+            task, paths = runs[0].task, []
+            for encoding in dict.fromkeys(run.backend.encoding for run in runs):
+                verifier = replace(self.verifier, options={"bounds": self.verifier.options["bounds"], "encoding": encoding})
+                for form, suffix in SUFFIXES.items():
+                    paths.append(self.out / f"sample{task.sample}_eps{task.eps}_{encoding}{suffix}")
+                    write_query(paths[-1], verifier, task, form)
+            kept = f"kept as {', '.join(map(str, paths))}"
+        print(f"qbitsat: error: {message}; {kept}", file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """The table, the rest of the file, and the plot."""
+        standings = campaign.standings(self.runs, self.backends, self.verifier.options["timeout"])
+        print(f"\n{standings_table(standings)}")
+        by_bounds = Counter(run.verdict for run in self.runs if run.backend == campaign.BOUNDS)
+        if by_bounds:
+            print(f"not in the table: {', '.join(f'{count} {verdict}' for verdict, count in by_bounds.items())} by bounds")
+        if self.file:
+            self.file.finish(standings)
+            print(f"comparison in {self.file.path}")
+        if self.out:
+            try:
+                cactus(self.runs, self.backends, self.out / "cactus.png")
+                print(f"plot in {self.out / 'cactus.png'}")
+            except MissingExtraError as missing:
+                print(f"no plot: {missing}")
