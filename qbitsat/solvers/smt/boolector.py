@@ -19,7 +19,9 @@ def run(script: Script, limits: Limits) -> Answer:
     with tempfile.NamedTemporaryFile("w", suffix=".smt2", encoding="ascii") as file:
         file.write(script.body)
         file.flush()
-        boolector.Parse(file.name)
+        _, _, message = boolector.Parse(file.name)
+    if message:
+        raise ValueError(message)
     result = boolector.Sat()
     if result == boolector.SAT:
         # A bit that the answer leaves open is an x.
