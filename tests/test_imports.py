@@ -53,6 +53,13 @@ def test_imports_point_left(path):
             assert ORDER.index(room(name)) <= ORDER.index(own), f"{path} imports {name}"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "solvers" / "smt").glob("*.py")), ids=lambda path: path.name)
+def test_smt_backends_import_no_kernel(path):
+    """Of ours only errors, limits and what watches processes: no compiled module is behind any of these."""
+    allowed = ("qbitsat.errors.", "qbitsat.limits.", "qbitsat.solvers.processes.", "qbitsat.solvers.smt.")
+    assert all(f"{name}.".startswith(allowed) for name in imported(path))
+
+
 def test_imports_are_seen_at_all():
     edges = {(path.relative_to(PACKAGE).parts[0], room(name)) for path in FILES for name in imported(path) if name.count(".") > 0}
     assert {("verify.py", "solvers"), ("network", "kernels"), ("cli", "campaign"), ("campaign", "verify")} <= edges

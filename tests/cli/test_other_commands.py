@@ -112,7 +112,7 @@ def test_version(capsys):
     assert (stop.value.code, capsys.readouterr().out) == (0, f"qbitsat {__version__}\n")
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["inspect"], ["verify"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["inspect"], ["verify"], ["export"], ["compare"]])
 def test_help_tells_the_exit_codes(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])

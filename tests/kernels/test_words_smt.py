@@ -102,10 +102,9 @@ def test_difference_of_two_words(width):
 
 
 @pytest.mark.parametrize("balanced", [True, False])
-@pytest.mark.parametrize("width", [8, 10])
-def test_sum_of_products(width, balanced):
-    weights = [3, -5, 1, -2]
-    bench = Bench([2**width - 1, 2**width - 7, 2 ** (width - 1), 5])
+def test_sum_of_products(balanced):
+    weights = [3, -5, 1]
+    bench = Bench([255, 249, 128])
     base, span = bench.dot(weights, balanced)
     kept = bench.term(Kind.BV_ADD, kept_sum(bench, base, span, span.bit_length()), bench.number(base))
     assert bench.always_equal(kept, bench.total(weights))

@@ -16,10 +16,12 @@ MODEL_GEN = 1
 def run(script: Script, limits: Limits) -> Answer:
     boolector = pyboolector.Boolector()
     boolector.Set_opt(MODEL_GEN, 1)
-    with tempfile.NamedTemporaryFile("w", suffix=".smt2", encoding="ascii") as file:
+    # A file without a name: nothing is left of it when this process is killed.
+    with tempfile.TemporaryFile("w", encoding="ascii") as file:
         file.write(script.body)
         file.flush()
-        _, _, message = boolector.Parse(file.name)
+        file.seek(0)
+        _, _, message = boolector.Parse(f"/dev/fd/{file.fileno()}")
     if message:
         raise ValueError(message)
     result = boolector.Sat()
