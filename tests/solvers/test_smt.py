@@ -80,6 +80,21 @@ def test_tiny_queries_agree_with_verify(backend):
 
 
 @pytest.mark.parametrize("backend", smt.BACKENDS)
+def test_long_chain_of_definitions(backend):
+    steps = 20_000
+    lines = [
+        "(set-option :produce-models true)",
+        "(set-logic QF_BV)",
+        "(declare-fun a () (_ BitVec 8))",
+        "(define-fun t0 () (_ BitVec 8) a)",
+    ]
+    lines += [f"(define-fun t{i} () (_ BitVec 8) (bvadd t{i - 1} (_ bv1 8)))" for i in range(1, steps + 1)]
+    lines.append(f"(assert (= t{steps} (_ bv5 8)))\n")
+    answer = smt.solve(backend, script("\n".join(lines), "a"), Limits(timeout=60))
+    assert (answer.status, dict(answer.values)) == ("sat", {"a": (5 - steps) % 256})
+
+
+@pytest.mark.parametrize("backend", smt.BACKENDS)
 def test_timeout_is_kept(backend):
     limits = Limits(timeout=0.5)
     answer = smt.solve(backend, HARD, limits)

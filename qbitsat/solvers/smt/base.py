@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import IO, Protocol
 
 from ...errors import MissingExtraError
 from ...limits import LimitReached, Limits
@@ -46,6 +48,16 @@ class Answer:
 
 
 Run = Callable[[Script, Limits], Answer]
+
+
+@contextmanager
+def nameless_file(text: str) -> Iterator[IO[str]]:
+    """A file to read the text from; it has no name, so nothing is left of it when this process is killed."""
+    with tempfile.TemporaryFile("w+", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        file.seek(0)
+        yield file
 
 
 def require(backend: str) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import pyboolector
 
 from ...limits import Limits
-from .base import SAT, UNKNOWN, UNSAT, Answer, Script
+from .base import SAT, UNKNOWN, UNSAT, Answer, Script, nameless_file
 
 # The number of Boolector's option model-gen, which the package doesn't name.
 MODEL_GEN = 1
@@ -16,11 +14,7 @@ MODEL_GEN = 1
 def run(script: Script, limits: Limits) -> Answer:
     boolector = pyboolector.Boolector()
     boolector.Set_opt(MODEL_GEN, 1)
-    # A file without a name: nothing is left of it when this process is killed.
-    with tempfile.TemporaryFile("w", encoding="ascii") as file:
-        file.write(script.body)
-        file.flush()
-        file.seek(0)
+    with nameless_file(script.body) as file:
         _, _, message = boolector.Parse(f"/dev/fd/{file.fileno()}")
     if message:
         raise ValueError(message)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...limits import Limits
 from ..processes import POLL_SECONDS, die_with_parent
-from .base import SAT, UNKNOWN, UNSAT, Answer, Script
+from .base import SAT, UNKNOWN, UNSAT, Answer, Script, nameless_file
 
 PROGRAM = "yices-smt2"
 VALUE = re.compile(r"\s*\(\s*([A-Za-z_0-9]+)\s+#b([01]+)\s*\)")
@@ -25,29 +25,27 @@ def run(script: Script, limits: Limits) -> Answer:
     """The program is a process of its own, so its memory is watched here; its time is the caller's, as for all backends."""
     program = find_program()
     assert program is not None
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [program], stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", preexec_fn=die_with_parent
-    )
-    with process:
-        try:
-            text = _output(process, script.body + script.tail, limits)
-        finally:
-            process.kill()
+    with nameless_file(script.body + script.tail) as file:
+        process = subprocess.Popen(
+            [program], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+            preexec_fn=die_with_parent,
+        )  # fmt: skip
+        with process:
+            try:
+                text = _output(process, limits)
+            finally:
+                process.kill()
     if process.returncode:
         raise ValueError(f"{PROGRAM} ended with exit code {process.returncode}: {text[:200]}")
     return parse(text)
 
 
-def _output(process: subprocess.Popen[str], text: str, limits: Limits) -> str:
-    """All that the program prints when it reads the text."""
-    waiting: str | None = text
+def _output(process: subprocess.Popen[str], limits: Limits) -> str:
+    """All that the program prints."""
     while True:
         try:
-            return process.communicate(waiting, timeout=POLL_SECONDS)[0]
+            return process.communicate(timeout=POLL_SECONDS)[0]
         except subprocess.TimeoutExpired:
-            # The rest of the text is sent by the calls to come.
-            waiting = None
             limits.check(process.pid)
 
 
