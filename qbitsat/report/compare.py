@@ -50,6 +50,7 @@ def cactus(runs: Sequence[Run], backends: Sequence[Backend], path: Path) -> None
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError as error:
         raise MissingExtraError("matplotlib", "plot", "a cactus plot") from error
     figure = Figure(figsize=(7, 5), layout="constrained")
@@ -58,5 +59,6 @@ def cactus(runs: Sequence[Run], backends: Sequence[Backend], path: Path) -> None
     for backend in backends:
         seconds = sorted(run.seconds for run in runs if run.backend == backend and run.verdict in (HOLDS, VIOLATED))
         axes.plot(range(1, len(seconds) + 1), seconds, marker=".", label=str(backend))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     figure.savefig(path, dpi=150, format="png")
