@@ -136,7 +136,7 @@ def _encode_network(
 def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words) -> None:
     """Word i of `target` from the dot product just built. A clamp is built only where the bounds say it can act."""
     requantizer = layer.requantizer(i)
-    if not isinstance(requantizer, ShiftRequantizer):
+    if type(requantizer) is not ShiftRequantizer:  # a subclass may mean something else
         raise UnsupportedError(f"layer {layer.name!r}: no CNF for a requantizer of kind {type(requantizer).__name__}")
     acc_lo, acc_hi, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
     reach_low = reach_high = 0

@@ -22,11 +22,23 @@ CONTEXT: Any = multiprocessing.get_context("fork" if sys.platform == "linux" els
 def start(target: Callable[..., None], *args: Any, daemon: bool = False) -> BaseProcess:
     """A running child that calls target(*args, this process's id); it begins with `begin_child` on that id."""
     child = CONTEXT.Process(target=target, args=(*args, os.getpid()), daemon=daemon)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _may_have_children():
         # Python warns of threads at a fork; the only ones here are those of numpy's BLAS, which survives forks.
         warnings.simplefilter("ignore", DeprecationWarning)
         child.start()
     return child
+
+
+@contextmanager
+def _may_have_children() -> Iterator[None]:
+    """Workers of multiprocessing.Pool are daemonic and so may not start processes; ours die with their parent anyway."""
+    config = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    daemonic = config.get("daemon")
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config["daemon"] = daemonic
 
 
 def begin_child(parent: int) -> None:

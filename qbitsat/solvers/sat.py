@@ -7,6 +7,7 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
+import pickle
 import signal
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -109,8 +110,14 @@ def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, 
     try:
         while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
             limits.check(child.pid or 0)
-        return receiver.recv()
-    except EOFError:
+            # Not left to the end of the pipe: another thread's fork may hold its other end open.
+            if not child.is_alive() and not receiver.poll():
+                raise EOFError
+        result = receiver.recv()
+        assert isinstance(result, SatResult)
+        return result
+    except (EOFError, OSError, pickle.UnpicklingError):
+        child.kill()
         child.join()
         if child.exitcode == -signal.SIGKILL and limits.memory < float("inf"):
             return SatResult(None, "memory")
