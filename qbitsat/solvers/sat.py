@@ -105,9 +105,12 @@ def add_clauses(solver: Solver, entries: list[int]) -> bool:
 def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, conflicts: int | None) -> SatResult:
     receiver, sender = CONTEXT.Pipe(duplex=False)
     memory = None if limits.memory == float("inf") else int(limits.memory)
-    child = start(_child_main, sender, flat, num_vars, name, conflicts, memory, daemon=True)
-    sender.close()
+    child = None
     try:
+        # Ctrl-C between the fork and the assignment would lose the child.
+        with interrupts_held():
+            child = start(_child_main, sender, flat, num_vars, name, conflicts, memory, daemon=True)
+            sender.close()
         while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
             limits.check(child.pid or 0)
             # Not left to the end of the pipe: another thread's fork may hold its other end open.
@@ -117,6 +120,8 @@ def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, 
         assert isinstance(result, SatResult)
         return result
     except (EOFError, OSError, pickle.UnpicklingError):
+        if child is None:
+            raise
         child.kill()
         child.join()
         if child.exitcode == -signal.SIGKILL and limits.memory < float("inf"):
@@ -125,8 +130,9 @@ def _solve_in_child(flat: np.ndarray, num_vars: int, name: str, limits: Limits, 
     except LimitReached as limit:
         return SatResult(None, limit.reason)
     finally:
-        child.kill()
-        child.join()
+        if child is not None:
+            child.kill()
+            child.join()
         receiver.close()
 
 

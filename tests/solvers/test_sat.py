@@ -134,6 +134,22 @@ def test_interrupt_ends_the_child(monkeypatch):
     assert not seen[0].is_alive()
 
 
+def test_interrupt_right_after_the_fork_ends_the_child(monkeypatch):
+    """Before the caller knows of the child: it must be ended all the same."""
+    seen = []
+    start = sat.start
+
+    def interrupted(*arguments, **keywords):
+        seen.append(start(*arguments, **keywords))
+        os.kill(os.getpid(), signal.SIGINT)
+        return seen[-1]
+
+    monkeypatch.setattr(sat, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sat.solve(*pigeons(13), "cadical195", Limits(timeout=60))
+    assert not seen[0].is_alive()
+
+
 def test_interrupt_during_the_short_try_waits(monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
