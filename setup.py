@@ -9,6 +9,8 @@ from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("QBITSAT_DEBUG") == "1"
 KERNELS = sorted(Path("csrc/qbitsat").glob("*.pyx"))
+if not KERNELS:
+    raise SystemExit("setup.py: no kernels in csrc/qbitsat; build in the root of the sources")
 
 
 class BuildEverywhere(build_ext):

@@ -26,11 +26,12 @@ class Option:
     lo: float = 0
     hi: float = math.inf
     metavar: str | None = None
+    number: type = float
 
     @property
     def kind(self) -> type:
-        """bool, str, int or float; limits without a default are float."""
-        return float if self.default is None else type(self.default)
+        """bool, str, int or float; that of `number` where there is no default."""
+        return self.number if self.default is None else type(self.default)
 
     def check(self, value: Any) -> Any:
         """The value in its proper type, or `InputError` that says what was expected."""
@@ -48,23 +49,23 @@ class Option:
             number = self.kind(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if isinstance(value, bool) or not self.lo <= number <= self.hi or number != value:
-            most = "" if self.hi == math.inf else f" and at most {self.hi:g}"
-            whole = "a whole number" if self.kind is int else "a number"
-            raise InputError(f"{self.name}: {value!r}, expected {whole} of at least {self.lo:g}{most}")
+        if isinstance(value, bool) or not self.lo <= number <= self.hi or math.isinf(number) or number != value:
+            most = "" if self.hi == math.inf else f" and at most {self.hi}"
+            whole = "a whole number" if self.kind is int else "a finite number"
+            raise InputError(f"{self.name}: {value!r}, expected {whole} of at least {self.lo}{most}")
         return number
 
 
 TABLE = (
-    Option("engine", "auto", "how queries are decided: auto takes the fastest complete way", ENGINES),
+    Option("engine", "auto", "what decides queries that bounds and attack leave open; auto is the best there is, now sat", ENGINES),
     Option("encoding", "balanced", "layout of sums in the CNF: balanced trees or linear chains", ENCODINGS),
     Option("solver", "cadical195", "the SAT solver, by its PySAT name", SOLVERS),
     Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
     Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S"),
-    Option("memory", None, "GiB for each query; none by default", lo=0.001, metavar="GIB"),
-    Option("conflicts", None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N"),
+    Option("memory", None, "GiB of resident memory for each process that works on a query; none by default", lo=0.001, metavar="GIB"),
+    Option("conflicts", None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N", number=int),
     Option("attack", True, "look for a violation with gradients first"),
-    Option("restarts", 8, "random restarts of the attack for each way to violate", lo=0, hi=10**6, metavar="N"),
+    Option("restarts", 8, "random starting points of the attack for each class to reach", lo=0, hi=10**6, metavar="N"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
 )
 

@@ -22,7 +22,9 @@ from .margin import Batch, gradients, margins
 STEPS = 16
 MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn
 LEAK = np.float32(0.1)
-MAX_ELEMENTS = 1 << 22  # of all points together (32 MB an array): bounds the memory of a batch
+# A batch is one step without a look at the limits: points of a way at once, and elements of all points together.
+MAX_POINTS = 16
+MAX_ELEMENTS = 1 << 20
 
 
 def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
@@ -34,7 +36,7 @@ def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tup
     ways = formula.parts if isinstance(formula, Or) else (formula,)
     widest = max(layer.affine.n_in + layer.affine.n_out for network in query.networks for layer in network.layers)
     most = max(1, MAX_ELEMENTS // widest)
-    points = min(1 + options.restarts, most)
+    points = min(1 + options.restarts, MAX_POINTS, most)
     for tried in range(0, 1 + options.restarts, points):
         for start in range(0, len(ways), most // points):
             found = _attack_ways(query, ways[start : start + most // points], points, tried == 0, rng, limits)

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from ..errors import QbitsatError
-from ..solvers.processes import CONTEXT, begin_child, start
+from ..solvers.processes import CONTEXT, begin_child, interrupts_held, start
 from ..verify import UNKNOWN, Verdict
 
 T = TypeVar("T")
@@ -94,7 +94,9 @@ class _Worker(Generic[T]):
     def _start(self) -> None:
         self.connection, theirs = CONTEXT.Pipe()
         # Not daemonic: a daemonic process may not start the child that runs the solver.
-        self.process = start(_serve, self.work, theirs)
+        # Ctrl-C between the fork and the assignment would leave a worker that nobody ends.
+        with interrupts_held():
+            self.process = start(_serve, self.work, theirs)
         theirs.close()
 
 

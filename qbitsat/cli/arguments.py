@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,9 @@ from ..options import ROWS, TABLE, Option
 
 EXIT_CODES = """\
 exit codes:
-  0    every verified query holds
-  10   some query is violated
-  5    none is violated, but some are unknown, or there was nothing to verify
+  0    every verified query holds (verify); done (demo, inspect, export)
+  10   some query is violated (verify)
+  5    none is violated, but some are unknown, or there was nothing to verify or export
   2    bad usage or bad input
   1    a fault of qbitsat itself
   130  interrupted by Ctrl-C; finished results are kept
@@ -79,8 +80,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
 
 def add_network(parser: Parser) -> None:
     parser.add_argument("network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, or benchmark weights in .h5")
-    parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say")
-    parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 8 by default")
+    parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say, 2 to 16")
+    parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 1 to 16; 8 by default")
 
 
 def add_queries(parser: Parser) -> None:
@@ -159,7 +160,7 @@ def whole(flag: str, least: int = 0) -> Callable[[str], int]:
 
     def convert(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
-            raise InputError(f"{flag}: {text!r}, expected a whole number of at least {least}")
+            raise InputError(f"{flag}: {text!r}, expected a whole number from {least} to 999999999")
         return int(text)
 
     return convert
@@ -176,6 +177,8 @@ def parse_samples(text: str, count: int, source: Path) -> list[int]:
     number = whole("--samples")
     chosen: dict[int, None] = {}
     for part in text.split(","):
+        if not re.fullmatch(r"\s*\d*\s*(:\s*\d*\s*)?", part) or not part.strip():
+            raise InputError(f"--samples: {part!r}, expected indices and ranges a:b, as in 0:100,115")
         first, colon, last = (piece.strip() for piece in part.partition(":"))
         start = number(first) if first or not colon else 0
         stop = (number(last) if last else count) if colon else start + 1

@@ -18,7 +18,7 @@ from ..network import Network
 from ..options import TABLE, make_options
 from ..report import describe, result_line
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples
-from .output import EXIT_HOLDS, EXIT_INTERRUPTED, Printer
+from .output import EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_UNKNOWN, Printer
 
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
@@ -81,7 +81,8 @@ def export(args: argparse.Namespace) -> int:
     network, tasks = read(args)
     options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
     verifier = Verifier(network, options)
-    paths = export_paths(args.out, [task for task in tasks if task.settled is None], args.overwrite, SUFFIXES[args.format])
+    asked = [task for task in tasks if task.settled is None]
+    paths = export_paths(args.out, asked, args.overwrite, SUFFIXES[args.format]) if asked else {}
     for task in tasks:
         if task.settled:
             print(result_line(task, task.settled))
@@ -89,7 +90,7 @@ def export(args: argparse.Namespace) -> int:
         path = paths[task.index]
         write_query(path, verifier, task, args.format)
         print(f"sample {task.sample}  eps {task.eps}  {path}", flush=True)
-    return EXIT_HOLDS
+    return EXIT_HOLDS if asked else EXIT_UNKNOWN
 
 
 def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> dict[int, Path]:

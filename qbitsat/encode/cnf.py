@@ -147,7 +147,7 @@ def clamps(layer: Layer, bounds: LayerBounds, i: int) -> tuple[ShiftRequantizer,
     Either is 0 where the bounds say that the clamp at that end can't act. Raises `UnsupportedError` for other requantizers.
     """
     requantizer = layer.requantizer(i)
-    if not isinstance(requantizer, ShiftRequantizer):
+    if type(requantizer) is not ShiftRequantizer:  # a subclass may mean something else
         raise UnsupportedError(f"layer {layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}")
     acc_lo, acc_hi, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
     reach_low = reach_high = 0

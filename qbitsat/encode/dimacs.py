@@ -14,8 +14,8 @@ CHUNK = 1 << 20
 
 HEAD = """\
 c qbitsat: satisfiable iff the property is violated
-c input K I = LO : LITERALS   element I of network K is LO + the sum of 2^i over the literals that hold (T, F: constants)
-c output K I = LO : LITERALS  the same for the outputs that the property names
+c each line "input K I = LO : LITERALS" says: element I of network K is LO + the sum of 2^i over the literals that hold,
+c i from 0 (T and F are constants); "output" lines say the same of the outputs that the property needs
 """
 
 

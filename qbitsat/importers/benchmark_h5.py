@@ -70,6 +70,9 @@ def read_layers(file: Any, path: str) -> list[Weights]:
         group = follow(file, layer, place)
         weights = names_in(group, "weight_names", place)
         if not weights:
+            # Only what does nothing to the numbers: a pooling or activation layer has no weights either.
+            if not re.fullmatch(r"(dropout|flatten|input|input_layer)(_\d+)?", layer):
+                raise UnsupportedError(f"{place}: expected quantized_dense, dropout, flatten or input layers")
             continue
         found = {name.rsplit("/", 1)[-1]: name for name in weights}
         if not re.fullmatch(r"quantized_dense(_\d+)?", layer) or len(weights) != 2 or set(found) != {"kernel:0", "bias:0"}:

@@ -107,6 +107,8 @@ def record(value: Any, types: dict[str, type], place: str) -> dict[str, Any]:
             raise InputError(f"{place}: key {key!r} is {fault}; expected {', '.join(types)}")
     for key, kind in types.items():
         expect(value[key], kind, f"{place}: {key}")
+        if kind is str and not value[key].isprintable():  # names reach terminals
+            raise InputError(f"{place}: {key} {shown(value[key])}, expected printable characters")
     return value
 
 

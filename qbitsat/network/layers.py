@@ -125,6 +125,11 @@ class Layer(ABC):
         lo, hi = min(r.lo for r in self.requantizers), max(r.hi for r in self.requantizers)
         if (lo, hi) != (self.output.lo, self.output.hi):
             raise InputError(f"{where}: requantizers give [{lo}, {hi}], the output format says [{self.output.lo}, {self.output.hi}]")
+        for r in self.requantizers:
+            if isinstance(r, ShiftRequantizer) and not r.monotone and r.shift + (r.hi - r.lo).bit_length() > 62:
+                raise UnsupportedError(
+                    f"{where}: wrap-around at bit {r.shift} and above of the accumulator leaves the exact range of 2**62"
+                )
         affine, largest = self.affine, max(abs(self.input.lo), abs(self.input.hi))
         row_sums = np.add.reduceat(np.abs(np.append(affine.weights, 0)), np.minimum(affine.indptr[:-1], len(affine.weights)))
         row_sums[np.diff(affine.indptr) == 0] = 0

@@ -42,17 +42,26 @@ class AtMost:
 
 
 @dataclass(frozen=True)
-class And:
-    """All parts hold; true when there are none."""
+class _Parts:
+    """Parts as a tuple of their own: a list could change, and an iterator would be empty the second time."""
 
     parts: tuple[Formula, ...]
+
+    def __post_init__(self):
+        try:
+            object.__setattr__(self, "parts", tuple(self.parts))
+        except TypeError as error:
+            raise InputError(f"query: {type(self).__name__} of {self.parts!r}, expected a tuple of formulas") from error
 
 
 @dataclass(frozen=True)
-class Or:
-    """Some part holds; false when there are none."""
+class And(_Parts):
+    """All parts hold; true when there are none."""
 
-    parts: tuple[Formula, ...]
+
+@dataclass(frozen=True)
+class Or(_Parts):
+    """Some part holds; false when there are none."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class Not:
 
 Formula = AtMost | And | Or | Not
 TRUE, FALSE = And(()), Or(())
+MAX_PARTS = 1 << 20
 Values = Sequence[Sequence[int]]
 
 
@@ -91,11 +101,16 @@ def atoms(formula: Formula) -> Iterator[AtMost]:
 
 
 def depth(formula: Formula) -> int:
-    """Nesting levels, counted without recursion, so that it is safe on anything; `InputError` for what is no formula."""
-    deepest, stack = 0, [(formula, 1)]
+    """Nesting levels, counted without recursion, so that it is safe on anything.
+
+    Raises `InputError` for what is no formula and for one of more than MAX_PARTS parts; a shared part counts each time.
+    """
+    deepest, visited, stack = 0, 0, [(formula, 1)]
     while stack:
         node, level = stack.pop()
-        deepest = max(deepest, level)
+        deepest, visited = max(deepest, level), visited + 1
+        if visited > MAX_PARTS:
+            raise InputError(f"query: the formula has more than {MAX_PARTS} parts")
         if not isinstance(node, Formula):
             raise InputError(f"query: the formula has a part {node!r}, expected AtMost, And, Or or Not")
         if not isinstance(node, AtMost):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import warnings
@@ -39,21 +40,31 @@ def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
     """
     receiver, sender = CONTEXT.Pipe(duplex=False)
     memory = None if limits.memory == float("inf") else int(limits.memory)
-    child = start(_answer, sender, work, args, memory, daemon=True)
-    sender.close()
+    child = None
     try:
+        # Ctrl-C between the fork and the assignment would lose the child.
+        with interrupts_held():
+            child = start(_answer, sender, work, args, memory, daemon=True)
+            sender.close()
         while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
             limits.check(child.pid or 0)
+            # Not left to the end of the pipe: another thread's fork may hold its other end open.
+            if not child.is_alive() and not receiver.poll():
+                raise EOFError
         return receiver.recv()
-    except EOFError:
+    except (EOFError, OSError, pickle.UnpicklingError):
+        if child is None:
+            raise
+        child.kill()
         child.join()
         killed_for_memory = child.exitcode == -signal.SIGKILL and limits.memory < float("inf")
         if killed_for_memory or child.exitcode == EXIT_MEMORY:
             raise LimitReached("memory") from None
         raise ChildDied(child.exitcode) from None
     finally:
-        child.kill()
-        child.join()
+        if child is not None:
+            child.kill()
+            child.join()
         receiver.close()
 
 
@@ -80,11 +91,23 @@ def _limit_address_space(memory: int) -> None:
 def start(target: Callable[..., None], *args: Any, daemon: bool = False) -> BaseProcess:
     """A running child that calls target(*args, this process's id); it begins with `begin_child` on that id."""
     child = CONTEXT.Process(target=target, args=(*args, os.getpid()), daemon=daemon)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _may_have_children():
         # Python warns of threads at a fork; the only ones here are those of numpy's BLAS, which survives forks.
         warnings.simplefilter("ignore", DeprecationWarning)
         child.start()
     return child
+
+
+@contextmanager
+def _may_have_children() -> Iterator[None]:
+    """Workers of multiprocessing.Pool are daemonic and so may not start processes; ours die with their parent anyway."""
+    config = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    daemonic = config.get("daemon")
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config["daemon"] = daemonic
 
 
 def begin_child(parent: int) -> None:

@@ -148,3 +148,17 @@ def test_attack_keeps_its_limits():
     asked = query(copying(2), at_least(((1, y(0)),), 16))
     with pytest.raises(LimitReached, match="timeout"):
         propose(asked, asked.violation, make_options(), Limits(timeout=0))
+
+
+def test_attack_looks_at_the_time_between_small_batches(monkeypatch):
+    """Many restarts come in batches of MAX_POINTS, so that a limit is noticed soon."""
+    sizes = []
+
+    def spy(network, points):
+        sizes.append(len(points))
+        return forward_all(network, points)
+
+    monkeypatch.setattr(gradient, "forward_all", spy)
+    attack(query(copying(2), at_least(((1, y(0)),), 16)), restarts=100)
+    assert max(sizes) <= gradient.MAX_POINTS
+    assert sum(sizes) >= 101 * gradient.STEPS

@@ -123,3 +123,21 @@ def test_spawned_workers_give_the_same_verdicts(monkeypatch):
     forked = {task.sample: verdict.verdict for task, verdict in run(Verifier(network, {}), tasks, 2)}
     monkeypatch.setattr(workers, "CONTEXT", multiprocessing.get_context("spawn"))
     assert {task.sample: verdict.verdict for task, verdict in run(Verifier(network, {}), tasks, 2)} == forked
+
+
+def test_interrupt_right_after_a_fork_leaves_no_worker(monkeypatch):
+    """Before the new process is known to the run: it must be ended all the same."""
+    pids = []
+    start = workers.start
+
+    def interrupted(*arguments, **keywords):
+        process = start(*arguments, **keywords)
+        pids.append(process.pid)
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(workers, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(run(report_pid, range(3), 2))
+    assert len(pids) == 1
+    assert not is_running(pids[0])

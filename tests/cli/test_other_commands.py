@@ -61,8 +61,10 @@ def test_export_one_file_a_query(files, tmp_path):
 
 
 def test_export_names_the_misclassified(files, tmp_path, capsys):
-    main(files.arguments("--out", str(tmp_path / "cnf"), command="export", samples="3"))
+    code = main(files.arguments("--out", str(tmp_path / "cnf"), command="export", samples="3"))
     assert "misclassified" in capsys.readouterr().out
+    assert code == 5  # nothing to export is no success
+    assert not (tmp_path / "cnf").exists()
 
 
 def test_export_satisfiable_iff_violated(files, tmp_path):

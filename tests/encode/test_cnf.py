@@ -12,14 +12,15 @@ from test_twin import requantize_arguments
 from tiny import points_of, random_query
 from twin import TwinEncoder
 
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import collect, propagate, simplify
 from qbitsat.encode import dimacs, encode_query
 from qbitsat.limits import LimitReached
-from qbitsat.network import forward
+from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.options import ENCODINGS, make_options
-from qbitsat.properties import And, AtMost, Box, Or
+from qbitsat.properties import And, AtMost, Box, Or, Query, Ref
 from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, is_true, without_not
-from qbitsat.verify import HOLDS, replay, verify
+from qbitsat.verify import HOLDS, UNKNOWN, replay, verify
 
 
 def needed(query, bounds, formula):
@@ -170,3 +171,17 @@ def test_check_can_stop_the_encoding():
     query = next(q for q in map(random_query, map(random.Random, range(50))) if simplify(q, propagate(q)) not in (TRUE, FALSE))
     with pytest.raises(LimitReached):
         encode_query(query, propagate(query), make_options(), None, stop)
+
+
+def test_requantizers_of_unknown_kinds_are_never_taken_for_known_ones():
+    class Doubling(ShiftRequantizer):
+        def apply(self, acc):
+            return super().apply(2 * acc)
+
+    form = TensorFormat((1,), 0, 15)
+    layer = Dense("double", form, form, (Doubling(0, "floor", 0, 15),), np.array([[1]]), np.array([0]))
+    network = Network((layer,))
+    asked = Query((network,), (Box(np.array([0]), np.array([6])),), AtMost(((-1, Ref(0, OUTPUT, 0)),), -9))
+    verdict = verify(asked, attack=False, bounds=False)
+    assert verdict.verdict == UNKNOWN
+    assert "Doubling" in verdict.reason

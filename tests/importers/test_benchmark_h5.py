@@ -16,6 +16,18 @@ KERNELS = (np.array([[0.5, -0.25, 0.125], [1.0, -1.0, 0.75]], np.float32), np.ar
 BIASES = (np.array([0.5, 0.25, -0.25], np.float32), np.array([1.0], np.float32))
 
 
+@pytest.mark.parametrize("layer", ["max_pooling2d", "leaky_re_lu", "softmax", "flatten2"])
+def test_h5_layer_without_weights_that_computes_is_refused(tmp_path, layer):
+    """Skipping it would verify another network."""
+    path = tmp_path / "network_qu_6.h5"
+    keras_file(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = ["quantized_dense", layer, "quantized_dense_1"]
+        file.create_group(layer).attrs["weight_names"] = np.zeros(0)
+    with pytest.raises(UnsupportedError, match=f"layer '{layer}': expected quantized_dense"):
+        load(path)
+
+
 def keras_file(path, kernels=KERNELS, biases=BIASES, names=("quantized_dense", "quantized_dense_1")):
     """Write weights as Keras does, and two layers without weights."""
     with h5py.File(path, "w") as file:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from handmade import IDENTITY, dense, tensor
+from handmade import IDENTITY, dense, one_layer, tensor
 
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
 from qbitsat.errors import InputError, UnsupportedError
@@ -207,3 +207,9 @@ def test_zero_point_that_takes_the_bias_out_of_the_exact_range():
 
 def test_integer_array_of_nothing():
     assert integer_array(np.zeros((0, 3), np.int8), (0, 3), 1, "nothing").shape == (0, 3)
+
+
+def test_wrap_above_bit_62_is_refused():
+    with pytest.raises(UnsupportedError, match="wrap-around at bit 55"):
+        one_layer([[1]], None, ShiftRequantizer(55, "floor", -128, 127, "wrap"), tensor(1))
+    one_layer([[1]], None, ShiftRequantizer(54, "floor", -128, 127, "wrap"), tensor(1))

@@ -123,6 +123,32 @@ def test_at_least_small_integer_types_do_not_wrap(dtype):
     assert [is_true(formula, [[0, 0]], [[v, 0]]) for v in (14, 15)] == [False, True]
 
 
+@pytest.mark.parametrize("connective", [And, Or])
+def test_query_keeps_parts_given_as_an_iterator_or_list(connective):
+    """An iterator that is used up while the query is checked would leave an empty formula, and a wrong verdict."""
+    parts = [at_least(((1, y(0)),), 15), at_least(((1, y(1)),), 15)]
+    formula = connective(part for part in parts)
+    asked = query(NETWORK, formula)
+    assert asked.violation == connective(tuple(parts))
+    listed = connective(parts)
+    parts.clear()
+    assert listed == asked.violation
+
+
+@pytest.mark.parametrize("parts", [None, 3, at_least(((1, y(0)),), 15)])
+def test_query_parts_that_are_no_sequence(parts):
+    with pytest.raises(InputError, match="expected a tuple of formulas"):
+        Or(parts)
+
+
+def test_query_of_exponentially_many_parts_is_refused():
+    formula = at_least(((1, y(0)),), 15)
+    for _ in range(40):
+        formula = And((formula, formula))
+    with pytest.raises(InputError, match="more than 1048576 parts"):
+        query(NETWORK, formula)
+
+
 def nested(levels: int):
     formula: Formula = AtMost(((1, y(0)),), 7)
     for k in range(levels - 1):

@@ -1,6 +1,7 @@
 """The SAT back end: answers, limits that are kept, children that die."""
 
 import itertools
+import multiprocessing
 import os
 import signal
 import threading
@@ -84,6 +85,28 @@ def test_killed_solver_is_unknown_with_its_reason(monkeypatch):
     assert "died" in result.reason
 
 
+def test_solver_that_dies_while_it_answers_is_unknown(monkeypatch):
+    def half(sender, *arguments):
+        os.write(sender.fileno(), (1000).to_bytes(4, "big") + b"half an answer")
+        os._exit(1)
+
+    monkeypatch.setattr(sat, "SMALL", -1)
+    monkeypatch.setattr(processes, "_answer", half)
+    result = sat.solve(*pigeons(3), "cadical195", Limits(timeout=60))
+    assert result.satisfiable is None
+    assert "died" in result.reason
+
+
+def test_daemonic_processes_may_solve():
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(solve_in_a_child) == (False, True)
+
+
+def solve_in_a_child():
+    sat.SMALL = -1
+    return sat.solve(*pigeons(5), "cadical195", Limits()).satisfiable, multiprocessing.current_process().daemon
+
+
 def test_solver_out_of_memory_is_unknown(monkeypatch):
     def starved(*arguments):
         raise MemoryError
@@ -108,6 +131,22 @@ def test_interrupt_ends_the_child(monkeypatch):
         sat.solve(*pigeons(13), "cadical195", Limits(timeout=60))
     timer.join()
     assert len(seen) == 1
+    assert not seen[0].is_alive()
+
+
+def test_interrupt_right_after_the_fork_ends_the_child(monkeypatch):
+    """Before the caller knows of the child: it must be ended all the same."""
+    seen = []
+    start = processes.start
+
+    def interrupted(*arguments, **keywords):
+        seen.append(start(*arguments, **keywords))
+        os.kill(os.getpid(), signal.SIGINT)
+        return seen[-1]
+
+    monkeypatch.setattr(processes, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sat.solve(*pigeons(13), "cadical195", Limits(timeout=60))
     assert not seen[0].is_alive()
 
 
