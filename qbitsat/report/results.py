@@ -37,7 +37,8 @@ def details(network: Network, task: Task, verdict: Verdict) -> list[str]:
         changed = np.flatnonzero(witness != task.x).tolist()
         places = [",".join(str(int(k)) for k in np.unravel_index(i, network.input.shape)) for i in changed]
         elements = [f"[{place}]:{task.x[i]}->{witness[i]}" for i, place in zip(changed, places, strict=True)]
-        text = f"{len(changed)} input elements change: {', '.join(elements)}"
+        count = "1 input element changes" if len(changed) == 1 else f"{len(changed)} input elements change"
+        text = f"{count}: {', '.join(elements)}"
         lines += wrap(text, 120, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
         lines.append(f"    outputs {list(verdict.witness.outputs[0])}")
     return lines

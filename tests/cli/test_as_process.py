@@ -137,3 +137,20 @@ def test_reader_that_leaves_is_no_fault(files):
     err = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), err) == (141, "")
+
+
+def test_closed_output_is_no_fault(files):
+    command = f"exec {sys.executable} -m qbitsat verify {files.network} --inputs {files.inputs} --samples 0 --eps 1 >&-"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_names_beyond_the_encoding_are_escaped(files, tmp_path):
+    path = tmp_path / "n\u00e9t.npz"
+    path.write_bytes(files.network.read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-m", "qbitsat", "inspect", str(path)], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert result.returncode == 0
+    assert "n\\xe9t.npz" in result.stdout
