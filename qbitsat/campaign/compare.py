@@ -10,7 +10,6 @@ from typing import Any
 
 from ..bounds import Bounds, propagate, simplify
 from ..encode import encode_query, encode_smtlib
-from ..encode.smtlib import LAYOUTS
 from ..errors import InputError, UnsupportedError
 from ..limits import LimitReached, Limits
 from ..options import ENCODINGS, ROWS, SOLVERS, make_options
@@ -70,7 +69,7 @@ def _parse_backend(text: str) -> Backend:
     name, *parts = text.split(":")
     if name not in BACKENDS:
         raise InputError(f"--backends: {name!r} is unknown; expected one of {', '.join(BACKENDS)}")
-    allowed = {"encoding": ENCODINGS, "solver": SOLVERS} if name == "sat" else {"encoding": LAYOUTS}
+    allowed = {"encoding": ENCODINGS, **({"solver": SOLVERS} if name == "sat" else {})}
     chosen: dict[str, str] = {}
     for part in parts:
         kind = next((kind for kind, choices in allowed.items() if part in choices), None)

@@ -15,11 +15,11 @@ from ..options import ROWS, TABLE, Option
 
 EXIT_CODES = """\
 exit codes:
-  0    every verified query holds (verify); done (demo, inspect, export)
+  0    every verified query holds (verify); done (demo, inspect, export); backends agree (compare)
   10   some query is violated (verify)
   5    none is violated, but some are unknown, or there was nothing to verify or export
   2    bad usage or bad input
-  1    a fault of qbitsat itself
+  1    a fault of qbitsat itself; backends disagree (compare)
   130  interrupted by Ctrl-C; finished results are kept
 """
 

@@ -19,8 +19,6 @@ from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
 from .cnf import clamps, cone
 
-LAYOUTS = ("balanced", "linear")
-
 HEAD = """\
 ; qbitsat: satisfiable iff the property is violated
 ; input K I = LO + WORD    element I of network K is LO plus the unsigned value of WORD, or the constant LO
@@ -82,7 +80,7 @@ def encode_smtlib(
 ) -> SmtLib:
     """The script that is satisfiable iff some input of the boxes makes the violation true; arguments as of `encode_query`."""
     formula = without_not(query.violation if formula is None else formula)
-    writer = _Writer(options.encoding != "linear", check)
+    writer = _Writer(options.encoding == "balanced", check)
     refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
     tensors: dict[tuple[int, str], list[Word]] = {}
     for k, network in enumerate(query.networks):

@@ -15,7 +15,7 @@ from qbitsat.encode import encode_smtlib, smtlib
 from qbitsat.errors import UnsupportedError
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Network, forward
-from qbitsat.options import make_options
+from qbitsat.options import ENCODINGS, make_options
 from qbitsat.properties import And, AtMost, Box, Not, Or
 from qbitsat.properties.formula import is_true
 from qbitsat.solvers.smt import bitwuzla, boolector
@@ -43,7 +43,7 @@ def solve(question, backend="bitwuzla", encoding="balanced", formula=None):
 
 
 @pytest.mark.parametrize(("backend", "first"), [("bitwuzla", 0), ("boolector", 100)])
-@pytest.mark.parametrize("encoding", smtlib.LAYOUTS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_random_queries_agree_with_enumeration(backend, first, encoding):
     for seed in range(first, first + 60):
         question = random_query(random.Random(seed))
@@ -131,7 +131,7 @@ def test_tail_without_inputs_only_checks():
 
 def test_linear_adds_one_after_the_other():
     question = query(one_layer([[1, 1, 1, 1]]), AtMost(((1, y(0)),), 2))
-    sums = {e: [line for line in body_of(question, encoding=e).splitlines() if "define-fun s" in line] for e in smtlib.LAYOUTS}
+    sums = {e: [line for line in body_of(question, encoding=e).splitlines() if "define-fun s" in line] for e in ENCODINGS}
     assert "s1" in sums["linear"][1]
     assert "s1" not in sums["balanced"][1]
 
