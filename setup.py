@@ -23,11 +23,17 @@ class BuildEverywhere(build_ext):
             self.copy_extensions_to_source()
 
 
+# Sums of floats may be reordered for vector instructions: they only suggest.
+FLOATS = [] if os.name == "nt" else ["-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
+
 extensions = [
     Extension(
         f"qbitsat.{path.stem}",
-        [path.as_posix()],
-        extra_compile_args=["/Ox"] if os.name == "nt" else (["-O1", "-g"] if DEBUG else ["-O3"]),
+        [path.as_posix(), *(["csrc/qbitsat/ascent.c"] if path.stem == "_ascent" else [])],
+        include_dirs=["csrc/qbitsat"],
+        depends=["csrc/qbitsat/ascent.h"],
+        extra_compile_args=(["/Ox"] if os.name == "nt" else ["-O1", "-g"] if DEBUG else ["-O3"])
+        + (FLOATS if path.stem == "_ascent" else []),
     )
     for path in KERNELS
 ]

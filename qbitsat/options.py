@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import InputError
 
-ENGINES = ("auto", "sat")
+ENGINES = ("auto", "hybrid", "sat")
 ENCODINGS = ("balanced", "linear")
 SOLVERS = (
     "cadical103", "cadical153", "cadical195", "cadical300", "kissat404", "glucose3", "glucose4", "glucose42",
@@ -57,7 +57,12 @@ class Option:
 
 
 TABLE = (
-    Option("engine", "auto", "what decides queries that bounds and attack leave open; auto is the best there is, now sat", ENGINES),
+    Option(
+        "engine",
+        "auto",
+        "what decides queries that bounds and attack leave open: search with multipliers and SAT, or SAT alone; auto is hybrid",
+        ENGINES,
+    ),
     Option("encoding", "balanced", "layout of sums in the CNF: balanced trees or linear chains", ENCODINGS),
     Option("solver", "cadical195", "the SAT solver, by its PySAT name", SOLVERS),
     Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
@@ -66,6 +71,17 @@ TABLE = (
     Option("conflicts", None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N", number=int),
     Option("attack", True, "look for a violation with gradients first"),
     Option("restarts", 8, "random starting points of the attack for each class to reach", lo=0, hi=10**6, metavar="N"),
+    Option(
+        "tighten",
+        40,
+        "steps for tighter bounds of every accumulator before the search; 0 leaves interval bounds",
+        lo=0,
+        hi=10**6,
+        metavar="N",
+    ),
+    Option("steps", 20, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
+    Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
+    Option("points", True, "try the relaxed points of open nodes as witnesses"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
 )
 

@@ -1,4 +1,4 @@
-"""The pipeline: bounds -> attack -> SAT -> replay -> Verdict.
+"""The pipeline: bounds -> attack -> search or SAT -> replay -> Verdict.
 
 Bounds come first because they cost a millisecond, decide most queries that hold, and tell the attack and the encoder
 which parts of the violation are still open.
@@ -11,6 +11,7 @@ from typing import Any
 
 from .attack import propose
 from .bounds import Bounds, propagate, simplify
+from .bounds.frame import Frame
 from .encode import encode_query
 from .errors import UnsupportedError
 from .limits import LimitReached, Limits
@@ -18,6 +19,7 @@ from .network import reference
 from .options import make_options
 from .properties import Formula, Query, Witness
 from .properties.formula import FALSE, TRUE, is_true, without_not
+from .search import Search
 from .solvers import sat
 
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
@@ -29,7 +31,7 @@ class Verdict:
 
     verdict    HOLDS (no input breaks the property), VIOLATED (with the witness), UNKNOWN (with the reason)
     reason     why UNKNOWN: "timeout", "memory", "conflicts", or what is unsupported; else ""
-    engine     the stage that decided: "attack", "bounds" or "sat"; "" when none did
+    engine     the stage that decided: "attack", "bounds", "hybrid" or "sat"; "" when none did
     seconds    wall time
     witness    replayed in the reference; None unless VIOLATED
     statistics counts of the encoding and the solver, for reports
@@ -99,8 +101,21 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
     return _violated(query, cnf.decode(result.assignment), "sat")
 
 
+def _decide_by_search(
+    query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
+) -> Verdict:
+    if not any(len(block.steps) for block in Frame(query).blocks):
+        return _decide_by_sat(query, bounds, formula, options, limits, statistics)
+    search = Search(query, bounds, formula, options, limits)
+    try:
+        inputs = search.run()
+    finally:
+        statistics.update(search.counts)
+    return Verdict(HOLDS, engine="hybrid") if inputs is None else _violated(query, inputs, "hybrid")
+
+
 # What an engine does with a query that bounds and attack leave open; `auto` is the fastest of them.
-DECIDE = {"auto": _decide_by_sat, "sat": _decide_by_sat}
+DECIDE = {"auto": _decide_by_search, "hybrid": _decide_by_search, "sat": _decide_by_sat}
 
 
 def _violated(query: Query, inputs: tuple[tuple[int, ...], ...], engine: str) -> Verdict:

@@ -53,7 +53,7 @@ def test_option_accepts_and_converts(name, value, kept):
 
 
 REFUSED = [
-    ("engine", "fast", "'fast' is unknown; expected one of auto, sat"),
+    ("engine", "fast", "'fast' is unknown; expected one of auto, hybrid, sat"),
     ("engine", None, "None is unknown"),
     ("encoding", 1, "1 is unknown; expected one of balanced, linear"),
     ("solver", "cadical", "'cadical' is unknown; expected one of cadical103"),
@@ -91,7 +91,9 @@ def test_option_refuses(name, value, message):
 def attributes_read() -> set[str]:
     """Names that some file of the package reads from a record of options."""
     nodes = (node for path in Path(qbitsat.__file__).parent.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    return {node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("options", "values")}
+    return {
+        node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("options", "values", "self.options")
+    }
 
 
 @pytest.mark.parametrize("name", ROWS)

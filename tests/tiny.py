@@ -107,7 +107,7 @@ def points_of(box: Box) -> np.ndarray:
 
 
 def check_query(query: Query, seed: int) -> bool:
-    """Hold attack, bounds, SAT in both encodings and the whole pipeline against enumeration; return the truth."""
+    """Hold attack, bounds, SAT in both encodings, the search and the whole pipeline against enumeration; return the truth."""
     bounds = propagate(query)
     simple = simplify(query, bounds)
     tables = []
@@ -144,6 +144,9 @@ def check_query(query: Query, seed: int) -> bool:
                 for k, words in enumerate(cnf.outputs):
                     for i, word in enumerate(words):
                         assert word is None or word.value(result.assignment) == witness.outputs[k][i]
-    verdict = verify(query, seed=seed, attack=seed % 3 > 0, bounds=seed % 5 > 0, solver=solver)
-    assert verdict.verdict == (VIOLATED if violated else HOLDS)
+    truth = VIOLATED if violated else HOLDS
+    assert verify(query, engine="sat", seed=seed, attack=seed % 3 > 0, bounds=seed % 5 > 0, solver=solver).verdict == truth
+    rules = {"tighten": (40, 0)[seed % 2], "steps": (1, 5, 20)[seed % 3], "batch": (1, 64)[seed % 2], "points": seed % 4 > 0}
+    assert verify(query, engine="hybrid", seed=seed, attack=seed % 3 == 0, bounds=seed % 5 > 0, **rules).verdict == truth
+    assert verify(query, attack=False).verdict == truth
     return violated

@@ -3,7 +3,7 @@
 # Bits are LSB first: bit i of a word weighs 2**i. There are no sign bits: a word is a natural number in [0, span] and
 # what it stands for is a constant plus that number (see _words.pxd).
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 # A literal as in DIMACS: +variable or -variable; never 0, which ends a clause.
 ctypedef int32_t lit_t

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._ascent import products
 from ..limits import Limits
 from ..network import Network, forward_all
 from ..properties import AtMost, Formula, Or, Query
@@ -87,7 +88,7 @@ def _backward(network: Network, trace: Batch, gradient: np.ndarray) -> np.ndarra
         if k < len(network.layers) - 1:
             inside = (trace[k] > layer.output.lo) & (trace[k] < layer.output.hi)
             gradient = gradient * np.where(inside, np.float32(1), LEAK)
-        gradient = gradient @ layer.affine.matrix
+        gradient = products(np.ascontiguousarray(gradient, np.float32), layer.affine.turned)
         largest = np.abs(gradient).max(axis=1, keepdims=True)
         gradient = gradient / np.maximum(largest, np.float32(1e-30))
     return gradient

@@ -57,7 +57,8 @@ def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray) -> LayerBo
     """Ranges of a layer's outputs for inputs in [x_lo, x_hi], int64[n_in]."""
     affine = layer.affine
     acc_lo, acc_hi, lo, hi = (np.empty(affine.n_out, np.int64) for _ in range(4))
-    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, x_lo, x_hi, acc_lo, acc_hi)
+    boxes = (array[None] for array in (x_lo, x_hi, acc_lo, acc_hi))
+    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, *boxes)
     for i, (first, last) in enumerate(zip(acc_lo.tolist(), acc_hi.tolist(), strict=True)):
         lo[i], hi[i] = layer.requantizer(i).image(first, last)
     return LayerBounds(acc_lo, acc_hi, lo, hi)

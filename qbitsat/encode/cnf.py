@@ -6,7 +6,7 @@ Elements that the bounds fix are constants.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
 
 TRUE_LIT = 0x7FFFFFFF
+
+Within = Sequence[Sequence[LayerBounds | None]]
 
 
 class WordMap(NamedTuple):
@@ -69,10 +71,12 @@ def encode_query(
     options: Any,
     formula: Formula | None = None,
     check: Callable[[], None] = lambda: None,
+    within: Within | None = None,
 ) -> Cnf:
     """The CNF that is satisfiable iff some input of the boxes makes the violation true.
 
-    `formula` is the violation or what bounds left of it; `check` is called between neurons and may raise to stop.
+    `formula` is the violation or what bounds left of it; `check` is called between neurons and may raise to stop. `within`
+    has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None.
     """
     formula = without_not(query.violation if formula is None else formula)
     encoder = Encoder()
@@ -80,7 +84,8 @@ def encode_query(
     tensors: dict[tuple[int, str], Words] = {}
     for k, network in enumerate(query.networks):
         named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
-        words = _encode_network(encoder, network, bounds.networks[k], named, options.encoding == "balanced", check)
+        cuts = within[k] if within else [None] * len(network.layers)
+        words = _encode_network(encoder, network, bounds.networks[k], named, options.encoding == "balanced", check, cuts)
         tensors[k, INPUT], tensors[k, OUTPUT] = words
     _FormulaEncoder(encoder, tensors, bounds, options.encoding == "balanced").require(formula)
     encoder.gates.forget()
@@ -96,7 +101,7 @@ def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[W
     return tuple(WordMap(int(lo[i]), tuple(words.bits(i))) if wanted is None or i in wanted else None for i in range(words.n))
 
 
-def cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]]) -> list[np.ndarray]:
+def cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]], cuts: Sequence[LayerBounds | None] = ()) -> list[np.ndarray]:
     """For the input and every layer: bool masks of the elements that must be encoded."""
     needed = np.zeros(network.output.size, bool)
     needed[named[OUTPUT]] = True
@@ -104,6 +109,9 @@ def cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]]) -
     for k in reversed(range(len(network.layers))):
         affine, layer = network.layers[k].affine, bounds.layers[k]
         masks[0] &= layer.lo < layer.hi
+        cut = cuts[k] if cuts else None
+        if cut is not None:
+            masks[0] |= (cut.acc_lo > layer.acc_lo) | (cut.acc_hi < layer.acc_hi)
         reads = np.zeros(affine.n_in, bool)
         reads[affine.indices[np.repeat(masks[0], np.diff(affine.indptr))]] = True
         masks.insert(0, reads)
@@ -119,18 +127,30 @@ def _encode_network(
     named: dict[str, list[int]],
     balanced: bool,
     check: Callable[[], None],
+    cuts: Sequence[LayerBounds | None],
 ) -> tuple[Words, Words]:
     """Words of the network's input and output."""
-    masks = cone(network, bounds, named)
+    masks = cone(network, bounds, named, cuts)
     source = first = encoder.variables(np.where(masks[0], bounds.input.hi - bounds.input.lo, 0))
-    for layer, layer_bounds, mask in zip(network.layers, bounds.layers, masks[1:], strict=True):
+    for layer, layer_bounds, mask, cut in zip(network.layers, bounds.layers, masks[1:], cuts, strict=True):
         target = Words(layer.output.size)
         for i in np.flatnonzero(mask).tolist():
             check()
             encoder.dot(source, *layer.affine.row(i), balanced)
-            _requantize(encoder, layer, layer_bounds, i, target)
+            if cut is not None:
+                _keep_within(encoder, layer_bounds, cut, i)
+            if layer_bounds.lo[i] < layer_bounds.hi[i]:
+                _requantize(encoder, layer, layer_bounds, i, target)
         source = target
     return first, source
+
+
+def _keep_within(encoder: Encoder, bounds: LayerBounds, cut: LayerBounds, i: int) -> None:
+    """Clauses that hold accumulator i, just built, inside `cut` where that is narrower than its bounds."""
+    if cut.acc_lo[i] > bounds.acc_lo[i]:
+        encoder.gates.require_any([encoder.at_least(int(cut.acc_lo[i] - bounds.acc_lo[i]))])
+    if cut.acc_hi[i] < bounds.acc_hi[i]:
+        encoder.gates.require_any([-encoder.at_least(int(cut.acc_hi[i] - bounds.acc_lo[i]) + 1)])
 
 
 def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words) -> None:

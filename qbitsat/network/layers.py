@@ -58,6 +58,11 @@ class AffineMap:
         dense[np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.indices] = self.weights
         return frozen(dense)
 
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """The transposed `matrix`, float32[n_in, n_out], rows contiguous."""
+        return frozen(self.matrix.T)
+
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices and weights of row i."""
         part = slice(self.indptr[i], self.indptr[i + 1])

@@ -121,16 +121,17 @@ def test_intervals_kernel_equals_numpy(n_in, n_out, limit):
     lo = rng.integers(-1000, 1000, n_in)
     hi = lo + rng.integers(0, 50, n_in)
     acc_lo, acc_hi = np.full((2, n_out), 99, np.int64)
-    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, lo, hi, acc_lo, acc_hi)
+    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, lo[None], hi[None], acc_lo[None], acc_hi[None])
     positive, negative = np.maximum(matrix, 0), np.minimum(matrix, 0)
     assert acc_lo.tolist() == (positive @ lo + negative @ hi + bias).tolist()
     assert acc_hi.tolist() == (positive @ hi + negative @ lo + bias).tolist()
 
 
 FAULTS = {
-    "x_hi": {"x_hi": np.zeros(3, np.int64)},
-    "acc_lo": {"acc_lo": np.zeros(1, np.int64)},
-    "acc_hi": {"acc_hi": np.zeros(3, np.int64)},
+    "batch": {"x_hi": np.zeros((2, 2), np.int64)},
+    "x_hi": {"x_hi": np.zeros((1, 3), np.int64)},
+    "acc_lo": {"acc_lo": np.zeros((1, 1), np.int64)},
+    "acc_hi": {"acc_hi": np.zeros((1, 3), np.int64)},
     "indptr": {"indptr": np.array([0, 3])},
     "weights": {"weights": np.array([1, 2])},
     "index_too_large": {"indices": np.array([0, 2, 0], np.int32)},
@@ -142,6 +143,6 @@ FAULTS = {
 def test_intervals_kernel_shapes_that_do_not_fit(change):
     affine = dense([[1, 2], [3, 0]]).affine
     arrays = {name: getattr(affine, name) for name in ("indptr", "indices", "weights", "bias")}
-    vectors = {name: np.zeros(2, np.int64) for name in ("x_lo", "x_hi", "acc_lo", "acc_hi")}
+    vectors = {name: np.zeros((1, 2), np.int64) for name in ("x_lo", "x_hi", "acc_lo", "acc_hi")}
     with pytest.raises(ValueError, match=r"must|outside"):
         _intervals.affine(**{**arrays, **vectors, **change})

@@ -20,14 +20,14 @@ from qbitsat.cli.main import entry
 from qbitsat.solvers.processes import die_with_parent
 from qbitsat.verify import verify
 
-def child():
-    die_with_parent()
+def child(parent):
+    die_with_parent(parent)
     time.sleep(600)
 
 def hang(query, **options):
     if query.boxes[0].lo[0] != 4:
         return verify(query, **options)
-    process = multiprocessing.get_context("fork").Process(target=child, daemon=True)
+    process = multiprocessing.get_context("fork").Process(target=child, args=(os.getpid(),), daemon=True)
     process.start()
     pids = pathlib.Path("pids")
     pathlib.Path("partial").write_text(f"{os.getpid()} {process.pid}")

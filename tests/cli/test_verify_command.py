@@ -122,7 +122,7 @@ def test_verbose_prints_changed_inputs(files, capsys):
 
 
 def test_verbose_prints_statistics(files, capsys):
-    main(files.arguments("--verbose", "--no-attack", "--no-bounds", samples="0"))
+    main(files.arguments("--verbose", "--engine", "sat", "--no-attack", "--no-bounds", samples="0"))
     assert re.search(r"variables \d+  clauses \d+", capsys.readouterr().out)
 
 

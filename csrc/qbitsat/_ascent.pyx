@@ -1,0 +1,175 @@
+"""Good multipliers for many nodes of a search, one after the other: ascent.c with numpy around it."""
+
+cimport cython
+from libc.stdlib cimport free, malloc
+
+import numpy as np
+
+from qbitsat._types cimport int32_t, uint8_t
+
+
+cdef extern from "ascent.h":
+    ctypedef struct layer_t:
+        int n_out, n_in, source, neuron, reads_inputs
+        const float *matrix
+        const float *turned
+        const float *bias
+
+    ctypedef struct atom_t:
+        int size
+        const int *values
+        const float *coefficients
+        float bound
+
+    ctypedef struct plan_t:
+        int num_layers, num_inputs, num_neurons
+        const layer_t *layers
+
+    ctypedef struct node_t:
+        int num_atoms
+        const atom_t *const *atoms
+        const float *x_lo
+        const float *x_hi
+        const float *corner_acc
+        const float *corner_y
+        const float *slopes
+        int fresh
+        float *multipliers
+        float *shares
+        float *coefficients
+        float *x_best
+        float *x_mean
+        float *acc_mean
+        float *y_mean
+
+    int CORNERS
+    float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, float *work, int *taken) noexcept nogil
+    long floats_needed(const plan_t *plan, int num_atoms) noexcept nogil
+    void c_products "products"(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) noexcept nogil
+
+
+@cython.final
+cdef class Ascent:
+    """The layers and the inequalities of a query, as float32.
+
+    layers: (matrix float32[n_out, n_in], bias float32[n_out], first value read, first neuron) of every layer, each after what it reads.
+    atoms: (values int32[k], coefficients float32[k], bound) of every inequality.
+    """
+
+    cdef plan_t plan
+    cdef layer_t *layers
+    cdef atom_t *atoms
+    cdef int num_atoms
+    cdef list kept
+
+    def __cinit__(self, int num_inputs, list layers, list atoms):
+        cdef Py_ssize_t k
+        cdef const float[:, ::1] matrix, turned
+        cdef const float[::1] bias, coefficients
+        cdef const int32_t[::1] values
+        cdef int neurons = 0
+        self.kept = []
+        self.layers = <layer_t *> malloc((len(layers) + 1) * sizeof(layer_t))
+        self.atoms = <atom_t *> malloc((len(atoms) + 1) * sizeof(atom_t))
+        if self.layers == NULL or self.atoms == NULL:
+            raise MemoryError("no memory for layers and inequalities")
+        for k, (weights, offsets, source, neuron) in enumerate(layers):
+            reads_inputs = source < num_inputs
+            matrix, turned, bias = weights, np.ascontiguousarray(weights.T if reads_inputs else weights[:0]), offsets
+            if neuron != neurons or not 0 <= source <= num_inputs + neuron - matrix.shape[1] or bias.shape[0] != matrix.shape[0]:
+                raise ValueError(f"layer {k} does not follow from those before")
+            if reads_inputs and source + matrix.shape[1] > num_inputs:
+                raise ValueError(f"layer {k} reads inputs and neurons")
+            self.layers[k].n_out, self.layers[k].n_in = <int> matrix.shape[0], <int> matrix.shape[1]
+            self.layers[k].source, self.layers[k].neuron, self.layers[k].reads_inputs = source, neuron, reads_inputs
+            self.layers[k].matrix = &matrix[0, 0]
+            self.layers[k].turned = &turned[0, 0] if reads_inputs else NULL
+            self.layers[k].bias = &bias[0]
+            self.kept.append((weights, np.asarray(turned), offsets))
+            neurons += <int> matrix.shape[0]
+        for k, (names, factors, bound) in enumerate(atoms):
+            values, coefficients = names, factors
+            if len(names) != len(factors) or any(not 0 <= v < num_inputs + neurons for v in names):
+                raise ValueError(f"inequality {k} names values that do not exist")
+            self.atoms[k].size = <int> values.shape[0]
+            self.atoms[k].values = <const int *> &values[0] if values.shape[0] else NULL
+            self.atoms[k].coefficients = &coefficients[0] if values.shape[0] else NULL
+            self.atoms[k].bound = bound
+            self.kept.append((names, factors))
+        self.plan.num_layers, self.plan.num_inputs, self.plan.num_neurons = <int> len(layers), num_inputs, neurons
+        self.plan.layers = self.layers
+        self.num_atoms = <int> len(atoms)
+
+    def __dealloc__(self):
+        free(self.layers)
+        free(self.atoms)
+
+    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, fresh, multipliers, shares, int steps, float rate, float decay):
+        """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0.
+
+        One row a node, float32 but for atoms (int32: its inequalities, then -1s) and fresh (uint8: start from the slopes instead);
+        shares are the multipliers of inequalities; corners are [nodes, 6, neurons]; slopes below 0 mark neurons whose multiplier stays 0.
+        Returns value float32[nodes], coefficients float32[nodes, values], x_best and x_mean float32[nodes, inputs], acc_mean and
+        y_mean float32[nodes, neurons] and the number of steps taken.
+        """
+        cdef int total = 0
+        cdef Py_ssize_t n = atoms.shape[0], most = atoms.shape[1]
+        inputs, neurons = self.plan.num_inputs, self.plan.num_neurons
+        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (fresh, ()), (multipliers, (neurons,)), (shares, (most,)))
+        for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
+            if array.shape != (n, *shape):
+                raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
+        if atoms.size and not (-1 <= atoms.min() and atoms.max() < self.num_atoms):
+            raise ValueError("a node names an inequality that does not exist")
+        cdef const atom_t **mine = <const atom_t **> malloc((most + 1) * sizeof(atom_t *))
+        cdef float *work = <float *> malloc((floats_needed(&self.plan, <int> most) + 1) * sizeof(float))
+        try:
+            if mine == NULL or work == NULL:
+                raise MemoryError("no memory for multipliers")
+            shapes = ((inputs + neurons,), (inputs,), (inputs,), (neurons,), (neurons,))
+            results = tuple(np.zeros((n, *shape), np.float32) for shape in shapes)
+            value = np.empty(n, np.float32)
+            self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, fresh, multipliers, shares, steps, rate, decay, value, results[0], results[1], results[2], results[3], results[4],
+                      mine, work, &total)
+        finally:
+            free(mine)
+            free(work)
+        return (value, *results, total)
+
+    cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
+              const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
+              float rate, float decay, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
+              float[:, ::1] acc_mean, float[:, ::1] y_mean, const atom_t **mine, float *work, int *total):
+        cdef Py_ssize_t i, k
+        cdef int taken = 0
+        cdef node_t node
+        with nogil:
+            for i in range(atoms.shape[0]):
+                node.num_atoms = 0
+                for k in range(atoms.shape[1]):
+                    if atoms[i, k] >= 0:
+                        mine[node.num_atoms] = &self.atoms[atoms[i, k]]
+                        node.num_atoms += 1
+                    else:
+                        break
+                node.atoms = mine
+                node.x_lo, node.x_hi = &x_lo[i, 0], &x_hi[i, 0]
+                node.corner_acc, node.corner_y = &corner_acc[i, 0, 0], &corner_y[i, 0, 0]
+                node.slopes, node.fresh, node.multipliers = &slopes[i, 0], fresh[i], &multipliers[i, 0]
+                node.shares = &shares[i, 0] if atoms.shape[1] else NULL
+                node.coefficients, node.x_best, node.x_mean = &coefficients[i, 0], &x_best[i, 0], &x_mean[i, 0]
+                node.acc_mean, node.y_mean = &acc_mean[i, 0], &y_mean[i, 0]
+                value[i] = ascend(&self.plan, &node, steps, rate, decay, work, &taken)
+                total[0] += taken
+
+
+def products(const float[:, ::1] x, const float[:, ::1] matrix):
+    """x @ matrix.T in float32 on one thread: numpy's many threads cost more than they give on matrices of this size."""
+    if x.shape[1] != matrix.shape[1]:
+        raise ValueError(f"rows of {x.shape[1]} and {matrix.shape[1]} numbers")
+    result = np.zeros((x.shape[0], matrix.shape[0]), np.float32)
+    cdef float[:, ::1] out = result
+    if x.shape[0] and x.shape[1] and matrix.shape[0]:
+        with nogil:
+            c_products(&x[0, 0], &matrix[0, 0], &out[0, 0], x.shape[0], <int> matrix.shape[0], <int> x.shape[1])
+    return result

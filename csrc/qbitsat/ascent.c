@@ -1,0 +1,247 @@
+#include "ascent.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The same loops for each generation of vector instructions, chosen when the program starts. */
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#define EVERY_TARGET __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
+#else
+#define EVERY_TARGET
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* How much of the last point stays in the running means of points, gradients and squares. */
+#define MEAN_STEPS 8
+#define FIRST_MOMENT 0.3f
+#define SECOND_MOMENT 0.1f
+
+/* No step is smaller than this share of the mean one: a neuron whose relaxation is exact now may need a multiplier later. */
+#define LEAST_STEP 1e-3f
+
+typedef struct {
+    float *lambda, *mean, *square, *gradient; /* num_neurons + num_atoms */
+    float *c, *x, *acc, *y, *reached;         /* num_values, num_inputs, then num_neurons each */
+    float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
+} work_t;
+
+long floats_needed(const plan_t *plan, int num_atoms) {
+    long n = plan->num_neurons, m = plan->num_inputs;
+    return 4 * (n + num_atoms) + (n + m) + m + 5 * n;
+}
+
+INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
+    work_t w;
+    long n = plan->num_neurons, m = plan->num_inputs, all = n + num_atoms;
+    w.lambda = work, work += all;
+    w.mean = work, work += all;
+    w.square = work, work += all;
+    w.gradient = work, work += all;
+    w.c = work, work += n + m;
+    w.x = work, work += m;
+    w.acc = work, work += n;
+    w.y = work, work += n;
+    w.reached = work, work += n;
+    w.best = work, work += n;
+    w.natural = work;
+    return w;
+}
+
+/* sum += factor * row */
+INLINE void add_row(float *restrict sum, const float *restrict row, float factor, int n) {
+    for (int j = 0; j < n; j++) sum[j] += factor * row[j];
+}
+
+/* sum += four factors times four rows: a quarter of the traffic to `sum` */
+INLINE void add_rows(float *restrict sum, const float *const *rows, const float *f, int n) {
+    const float *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
+    for (int j = 0; j < n; j++) sum[j] += f[0] * a[j] + f[1] * b[j] + f[2] * c[j] + f[3] * d[j];
+}
+
+INLINE float dot(const float *restrict a, const float *restrict b, int n) {
+    float sum = 0;
+    for (int j = 0; j < n; j++) sum += a[j] * b[j];
+    return sum;
+}
+
+/* c[source] += lambda W, skipping rows with a multiplier of 0 (neurons that are fixed) */
+INLINE void pass_back(const layer_t *layer, const float *lambda, float *c) {
+    const float *rows[4];
+    float factors[4];
+    int held = 0;
+    for (int i = 0; i < layer->n_out; i++) {
+        if (lambda[i] == 0) continue;
+        rows[held] = layer->matrix + (long)i * layer->n_in;
+        factors[held++] = lambda[i];
+        if (held == 4) {
+            add_rows(c + layer->source, rows, factors, layer->n_in);
+            held = 0;
+        }
+    }
+    while (held--) add_row(c + layer->source, rows[held], factors[held], layer->n_in);
+}
+
+/* The largest c * y - lambda * acc over the corners of each neuron; returns their sum. */
+INLINE float largest_corners(const plan_t *plan, const node_t *node, const layer_t *layer, const float *c, work_t *w) {
+    int n = layer->n_out, at = layer->neuron;
+    const float *restrict lambda = w->lambda + at;
+    float *restrict acc = w->acc + at, *restrict y = w->y + at, *restrict best = w->best + at;
+    for (int k = 0; k < CORNERS; k++) {
+        const float *restrict a = node->corner_acc + (long)k * plan->num_neurons + at;
+        const float *restrict v = node->corner_y + (long)k * plan->num_neurons + at;
+        if (k == 0) {
+            for (int i = 0; i < n; i++) best[i] = c[i] * v[i] - lambda[i] * a[i], acc[i] = a[i], y[i] = v[i];
+            continue;
+        }
+        for (int i = 0; i < n; i++) {
+            float value = c[i] * v[i] - lambda[i] * a[i];
+            int more = value > best[i];
+            best[i] = more ? value : best[i];
+            acc[i] = more ? a[i] : acc[i];
+            y[i] = more ? v[i] : y[i];
+        }
+    }
+    float sum = 0;
+    for (int i = 0; i < n; i++) sum += best[i];
+    return sum;
+}
+
+/* Move inputs to the ends that c points to, and carry the few that change into the accumulators that read them. */
+INLINE float best_inputs(const plan_t *plan, const node_t *node, work_t *w) {
+    float sum = 0;
+    for (int j = 0; j < plan->num_inputs; j++) {
+        float x = w->c[j] > 0 ? node->x_hi[j] : node->x_lo[j];
+        sum += w->c[j] * x;
+        if (x == w->x[j]) continue;
+        for (int l = 0; l < plan->num_layers; l++) {
+            const layer_t *layer = &plan->layers[l];
+            if (layer->reads_inputs && j >= layer->source && j < layer->source + layer->n_in)
+                add_row(w->reached + layer->neuron, layer->turned + (long)(j - layer->source) * layer->n_out, x - w->x[j], layer->n_out);
+        }
+        w->x[j] = x;
+    }
+    return sum;
+}
+
+/* What the inequalities alone put on the values; returns their part of the dual value. */
+INLINE float combine_atoms(const plan_t *plan, const node_t *node, const float *mu, float *c) {
+    float total = 0;
+    memset(c, 0, sizeof(float) * (plan->num_neurons + plan->num_inputs));
+    for (int k = 0; k < node->num_atoms; k++) {
+        const atom_t *atom = node->atoms[k];
+        total += mu[k] * atom->bound;
+        for (int t = 0; t < atom->size; t++) c[atom->values[t]] -= mu[k] * atom->coefficients[t];
+    }
+    return total;
+}
+
+/* Backward substitution: the multipliers of a straight line between the ends of each neuron's range, and the sizes of steps. */
+INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
+    int n = plan->num_neurons, alive = 0;
+    float *slope_line = w->best, sum = 0;
+    combine_atoms(plan, node, w->lambda + n, w->c);
+    for (int l = plan->num_layers - 1; l >= 0; l--) {
+        const layer_t *layer = &plan->layers[l];
+        for (int i = layer->neuron; i < layer->neuron + layer->n_out; i++)
+            slope_line[i] = node->slopes[i] < 0 ? 0 : node->slopes[i] * w->c[plan->num_inputs + i];
+        pass_back(layer, slope_line + layer->neuron, w->c);
+    }
+    if (node->fresh) memcpy(w->lambda, slope_line, sizeof(float) * n);
+    for (int i = 0; i < n; i++) {
+        if (node->slopes[i] < 0) w->lambda[i] = 0;
+        w->natural[i] = fmaxf(fabsf(slope_line[i]), fabsf(w->lambda[i]));
+        sum += w->natural[i], alive += node->slopes[i] >= 0;
+    }
+    for (int i = 0; i < n; i++) w->natural[i] = node->slopes[i] < 0 ? 0 : fmaxf(w->natural[i], LEAST_STEP * sum / alive + 1e-12f);
+}
+
+/* The dual value at w->lambda and its gradient. */
+INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w) {
+    int n = plan->num_neurons, m = plan->num_inputs;
+    float total = combine_atoms(plan, node, w->lambda + n, w->c);
+    for (int l = plan->num_layers - 1; l >= 0; l--) {
+        const layer_t *layer = &plan->layers[l];
+        total += dot(w->lambda + layer->neuron, layer->bias, layer->n_out);
+        total += largest_corners(plan, node, layer, w->c + m + layer->neuron, w);
+        pass_back(layer, w->lambda + layer->neuron, w->c);
+    }
+    total += best_inputs(plan, node, w);
+    for (int l = 0; l < plan->num_layers; l++) {
+        const layer_t *layer = &plan->layers[l];
+        float *gradient = w->gradient + layer->neuron;
+        const float *source = w->y + layer->source - m;
+        for (int i = 0; i < layer->n_out; i++) {
+            float reached = layer->reads_inputs ? w->reached[layer->neuron + i] : dot(layer->matrix + (long)i * layer->n_in, source, layer->n_in);
+            gradient[i] = reached + layer->bias[i] - w->acc[layer->neuron + i];
+        }
+    }
+    for (int k = 0; k < node->num_atoms; k++) {
+        const atom_t *atom = node->atoms[k];
+        float slack = atom->bound;
+        for (int t = 0; t < atom->size; t++) {
+            int v = atom->values[t];
+            slack -= atom->coefficients[t] * (v < m ? w->x[v] : w->y[v - m]);
+        }
+        w->gradient[n + k] = slack;
+    }
+    return total;
+}
+
+INLINE void follow(float *restrict mean, const float *restrict point, float share, int n) {
+    for (int i = 0; i < n; i++) mean[i] += share * (point[i] - mean[i]);
+}
+
+/* Adam, each multiplier in steps of its natural size. */
+INLINE void move(const float *restrict natural, float *restrict lambda, float *restrict mean, float *restrict square,
+                 const float *restrict gradient, float rate, float first, float second, int n) {
+    for (int i = 0; i < n; i++) {
+        float g = gradient[i] * natural[i];
+        mean[i] += FIRST_MOMENT * (g - mean[i]);
+        square[i] += SECOND_MOMENT * (g * g - square[i]);
+        lambda[i] -= rate * natural[i] * (mean[i] * first) / (sqrtf(square[i] * second) + 1e-9f);
+    }
+}
+
+EVERY_TARGET
+float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, float *work, int *taken) {
+    work_t w = share_out(plan, node->num_atoms, work);
+    int n = plan->num_neurons, m = plan->num_inputs, atoms = node->num_atoms;
+    float best = INFINITY, first = 1, second = 1;
+    static const float unit = 1.0f;
+    memset(work, 0, sizeof(float) * floats_needed(plan, atoms));
+    if (!node->fresh) memcpy(w.lambda, node->multipliers, sizeof(float) * n);
+    memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
+    substitute(plan, node, &w);
+    for (int step = 1; step <= steps; step++) {
+        float value = evaluate(plan, node, &w);
+        float share = 1.0f / (step < MEAN_STEPS ? step : MEAN_STEPS);
+        *taken = step;
+        follow(node->x_mean, w.x, share, m);
+        follow(node->acc_mean, w.acc, share, n);
+        follow(node->y_mean, w.y, share, n);
+        if (value < best) {
+            best = value;
+            memcpy(node->multipliers, w.lambda, sizeof(float) * n);
+            memcpy(node->shares, w.lambda + n, sizeof(float) * atoms);
+            memcpy(node->coefficients, w.c, sizeof(float) * (n + m));
+            memcpy(node->x_best, w.x, sizeof(float) * m);
+        }
+        if (best < 0) break;
+        first *= 1 - FIRST_MOMENT, second *= 1 - SECOND_MOMENT;
+        move(w.natural, w.lambda, w.mean, w.square, w.gradient, rate, 1 / (1 - first), 1 / (1 - second), n);
+        if (atoms > 1) /* a single inequality sets the scale */
+            for (int k = 0; k < atoms; k++) {
+                move(&unit, w.lambda + n + k, w.mean + n + k, w.square + n + k, w.gradient + n + k, rate, 1 / (1 - first), 1 / (1 - second), 1);
+                if (w.lambda[n + k] < 0) w.lambda[n + k] = 0;
+            }
+        rate *= decay;
+    }
+    return best;
+}
+
+EVERY_TARGET
+void products(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) {
+    for (long b = 0; b < batch; b++)
+        for (int i = 0; i < n_out; i++) result[b * n_out + i] = dot(matrix + (long)i * n_in, x + b * n_in, n_in);
+}

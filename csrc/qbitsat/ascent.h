@@ -1,0 +1,46 @@
+/* Subgradient ascent on the multipliers of one node: see _ascent.pyx. Floats; nothing here decides. */
+#ifndef QBITSAT_ASCENT_H
+#define QBITSAT_ASCENT_H
+
+/* One layer. Its matrix is n_out x n_in by rows; `turned` is the same by columns, for layers that read inputs. */
+typedef struct {
+    int n_out, n_in, source, neuron, reads_inputs;
+    const float *matrix, *turned, *bias;
+} layer_t;
+
+/* An inequality sum coefficient * value <= bound. */
+typedef struct {
+    int size;
+    const int *values;
+    const float *coefficients;
+    float bound;
+} atom_t;
+
+typedef struct {
+    int num_layers, num_inputs, num_neurons;
+    const layer_t *layers;
+} plan_t;
+
+enum { CORNERS = 6 };
+
+/* What a node hands in and gets back; see `Ascent.run`. All arrays belong to the caller. */
+typedef struct {
+    int num_atoms;
+    const atom_t *const *atoms;
+    const float *x_lo, *x_hi;              /* num_inputs */
+    const float *corner_acc, *corner_y;    /* CORNERS x num_neurons */
+    const float *slopes;                   /* num_neurons: y over acc between the ends of a range; below 0 for one of no use */
+    int fresh;                             /* start from the slopes, not from `multipliers` */
+    float *multipliers, *shares;           /* num_neurons, num_atoms: start, then the best found */
+    float *coefficients;                   /* num_values: those of the best */
+    float *x_best, *x_mean, *acc_mean, *y_mean;
+} node_t;
+
+/* The smallest dual value found in at most `steps` steps; stops at the first value below 0. `work` has floats_needed() floats. */
+float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, float *work, int *taken);
+long floats_needed(const plan_t *plan, int num_atoms);
+
+/* result[b, i] = x[b] . matrix[i] */
+void products(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in);
+
+#endif

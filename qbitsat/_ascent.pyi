@@ -1,0 +1,29 @@
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+class Ascent:
+    def __init__(
+        self,
+        num_inputs: int,
+        layers: list[tuple[Floats, Floats, int, int]],
+        atoms: list[tuple[NDArray[np.int32], Floats, float]],
+    ) -> None: ...
+    def run(
+        self,
+        atoms: NDArray[np.int32],
+        x_lo: Floats,
+        x_hi: Floats,
+        corner_acc: Floats,
+        corner_y: Floats,
+        slopes: Floats,
+        fresh: NDArray[np.uint8],
+        multipliers: Floats,
+        shares: Floats,
+        steps: int,
+        rate: float,
+        decay: float,
+    ) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats, int]: ...
+
+def products(x: Floats, matrix: Floats) -> Floats: ...

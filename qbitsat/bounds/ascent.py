@@ -1,0 +1,99 @@
+"""Good multipliers by a first-order method, for many nodes. Floats: they suggest, `dual.upper_bound` says what they prove.
+
+The dual value is convex and piecewise linear in the multipliers; its slope is the difference between both sides of the
+accumulators' equations at the point that attains it. Adam follows that slope from backward substitution (the multipliers of straight
+lines over the steps), or from where a node's parent ended. Running means of the points approach the solution of the linear relaxation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .._ascent import Ascent
+from .frame import Block, Frame
+from .ranges import Ranges
+
+RATE, DECAY = 0.15, 0.9
+
+# Coefficients over values and a bound: sum of coefficient * value <= bound.
+Inequality = tuple[np.ndarray, np.ndarray, int]
+
+
+class Suggestion(NamedTuple):
+    """One row a node, float32. value estimates the dual value; below 0 it says that a proof is near.
+
+    multipliers of accumulators, shares of inequalities, and the coefficients that they put on all values; x_best attains the dual
+    value, x, acc and y are running means.
+    """
+
+    value: np.ndarray
+    multipliers: np.ndarray
+    shares: np.ndarray
+    coefficients: np.ndarray
+    x_best: np.ndarray
+    x: np.ndarray
+    acc: np.ndarray
+    y: np.ndarray
+
+
+class Ascender:
+    """Ascends on some blocks of a frame (each after what it reads) and some inequalities over their values."""
+
+    def __init__(self, frame: Frame, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
+        self.frame, self.blocks = frame, blocks
+        self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
+        # Values in the kernel's order: inputs, then the neurons of these blocks.
+        place = np.full(frame.num_values, -1, np.int32)
+        place[: frame.num_inputs] = np.arange(frame.num_inputs)
+        place[frame.num_inputs + self.neurons] = frame.num_inputs + np.arange(len(self.neurons))
+        layers, neuron = [], 0
+        for block in blocks:
+            affine = block.layer.affine
+            layers.append((affine.matrix, affine.bias.astype(np.float32), int(place[block.source.start]), neuron))
+            neuron += affine.n_out
+        atoms = [(place[values], coefficients.astype(np.float32), float(bound)) for values, coefficients, bound in inequalities]
+        self.kernel = Ascent(frame.num_inputs, layers, atoms)
+        fixed = root.lo[0, frame.num_inputs :] == root.hi[0, frame.num_inputs :]
+        self.useless = np.concatenate([fixed[b.neurons] for b in blocks])
+
+    def run(
+        self, ranges: Ranges, atoms: np.ndarray, fresh: np.ndarray, multipliers: np.ndarray, shares: np.ndarray, steps: int
+    ) -> Suggestion:
+        """At most `steps` steps for every node; each stops once its value is below 0.
+
+        atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
+        are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks].
+        """
+        corners = [_corners(block, ranges) for block in self.blocks]
+        acc, y, slopes = (np.ascontiguousarray(np.concatenate(parts, axis=-1)) for parts in zip(*corners, strict=True))
+        slopes[:, self.useless] = -1
+        multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
+        x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
+        value, coefficients, x_best, x, acc_mean, y_mean, _ = self.kernel.run(
+            atoms, x_lo, x_hi, acc, y, slopes, fresh.astype(np.uint8), multipliers, shares, steps, RATE, DECAY
+        )
+        return Suggestion(value, multipliers, shares, coefficients, x_best, x, acc_mean, y_mean)
+
+
+def _corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """acc and y of six points of each neuron, float32[nodes, 6, n], and slopes float32[nodes, n].
+
+    Where steps are equally long these are the corners of the steps' hull: a linear function is largest at one of them.
+    """
+    acc_lo, acc_hi = ranges.acc_lo[:, block.neurons], ranges.acc_hi[:, block.neurons]
+    lo, hi = ranges.lo[:, block.target], ranges.hi[:, block.target]
+    if len(block.steps):
+        low, high, steps, channel = lo - block.y_min, hi - block.y_min, block.steps, block.channel
+        second, after = np.minimum(low + 1, high), np.maximum(high, low + 1)
+        begins = (acc_lo, np.maximum(acc_lo, steps[channel, second]), np.maximum(acc_lo, steps[channel, high]))
+        ends = (np.minimum(acc_hi, steps[channel, low + 1] - 1), np.minimum(acc_hi, steps[channel, after] - 1), acc_hi)
+        acc, y = (*begins, *ends), (lo, lo + second - low, hi, lo, np.maximum(hi - 1, lo), hi)
+        run, usual = begins[2] - acc_lo, (steps[:, -2] - steps[:, 1])[channel] / max(1, steps.shape[1] - 3)
+    else:
+        acc, y = (acc_lo, acc_lo, acc_hi, acc_hi, acc_lo, acc_lo), (lo, hi, lo, hi, lo, lo)
+        run, usual = acc_hi - acc_lo, np.ones(1)
+    slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, run), 1 / np.maximum(1, usual))
+    return np.stack(acc, axis=1).astype(np.float32), np.stack(y, axis=1).astype(np.float32), slopes.astype(np.float32)

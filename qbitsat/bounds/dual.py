@@ -1,0 +1,117 @@
+"""What integer multipliers prove: Lagrangian bounds over the exact graphs of the requantizers.
+
+For a linear objective c . values and a multiplier m_i for every accumulator equation acc_i = W_i x + b_i, weak duality gives
+
+    max c . values  <=  sum_i m_i b_i  +  sum_i max over (acc, y) of neuron i of (c'_i y - m_i acc)  +  max over the box of c'' . inputs
+
+where c' and c'' are c plus what the multipliers of later layers put on a value, c'_j = c_j + sum_i m_i W_ij. The maximum over (acc, y)
+runs over the steps of the requantizer itself, so no line has to be trusted: a linear relaxation is one choice of multipliers (m = slope
+of its line times c'), and the best multipliers give the bound of the linear program over the hulls of all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import _dual
+from .frame import Block, Frame
+from .ranges import Ranges
+
+# Scaled multipliers let sums reach about 2**58, with room to spare below the kernel's 2**61.
+REACH = 2.0**58
+MAX_SCALE = 2.0**50
+
+
+def upper_bound(
+    frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray, blocks: Sequence[Block] | None = None
+) -> int | None:
+    """An upper bound of objective . values over all points in the ranges of one node; None if there is no such point.
+
+    objective int64[num_values], multipliers int64[num_neurons]: any integers prove something. `blocks`, all by default, must
+    hold every block whose outputs have a coefficient, and those before it.
+    """
+    chosen = frame.blocks if blocks is None else blocks
+    try:
+        return _by_kernel(frame, ranges, row, objective, multipliers, chosen)
+    except OverflowError:
+        return _by_python(frame, ranges, row, objective, multipliers, chosen)
+
+
+def _by_kernel(
+    frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray, blocks: Sequence[Block]
+) -> int | None:
+    total, c = 0, objective.copy()
+    lo, hi, acc_lo, acc_hi = ranges.lo[row], ranges.hi[row], ranges.acc_lo[row], ranges.acc_hi[row]
+    for block in reversed(blocks):
+        affine, n, t = block.layer.affine, block.neurons, block.target
+        part, possible = _dual.layer(
+            affine.indptr, affine.indices, affine.weights, affine.bias, block.steps, block.y_min,
+            acc_lo[n], acc_hi[n], lo[t], hi[t], multipliers[n], c[t], c[block.source],
+        )  # fmt: skip
+        if not possible:
+            return None
+        total += part
+    inputs = slice(0, frame.num_inputs)
+    return total + _dual.box(lo[inputs], hi[inputs], c[inputs])
+
+
+def _by_python(
+    frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray, blocks: Sequence[Block]
+) -> int | None:
+    """The same on Python integers, which no multiplier overflows."""
+    total, c = 0, [int(v) for v in objective]
+    for block in reversed(blocks):
+        for i in range(block.layer.affine.n_out):
+            neuron, value = block.neurons.start + i, block.target.start + i
+            m = int(multipliers[neuron])
+            indices, weights = block.layer.affine.row(i)
+            for j, w in zip(indices.tolist(), weights.tolist(), strict=True):
+                c[block.source.start + j] += m * w
+            accs = int(ranges.acc_lo[row, neuron]), int(ranges.acc_hi[row, neuron])
+            best = _largest(block, i, m, c[value], *accs, int(ranges.lo[row, value]), int(ranges.hi[row, value]))
+            if best is None:
+                return None
+            total += m * int(block.layer.affine.bias[i]) + best
+    return total + sum(max(c[i] * int(ranges.lo[row, i]), c[i] * int(ranges.hi[row, i])) for i in range(frame.num_inputs))
+
+
+def _largest(block: Block, i: int, m: int, c: int, acc_lo: int, acc_hi: int, lo: int, hi: int) -> int | None:
+    """The largest c * y - m * acc over the steps of output i inside its ranges; None without any."""
+    if not len(block.steps):
+        return max(c * lo, c * hi) + max(-m * acc_lo, -m * acc_hi)
+    starts, best = block.steps[i % len(block.steps)].tolist(), None
+    for v in range(lo, hi + 1):
+        first, last = max(acc_lo, starts[v - block.y_min]), min(acc_hi, starts[v - block.y_min + 1] - 1)
+        if first <= last:
+            value = c * v - m * (first if m >= 0 else last)
+            best = value if best is None else max(best, value)
+    return best
+
+
+class Scale:
+    """Powers of two that turn float multipliers into integers as fine as int64 allows."""
+
+    def __init__(self, frame: Frame):
+        self.frame = frame
+        heights = []
+        for block in frame.blocks:
+            affine = block.layer.affine
+            rows = np.abs(np.append(affine.weights, 0))
+            height = np.maximum.reduceat(rows, np.minimum(affine.indptr[:-1], len(affine.weights)))
+            heights.append(np.where(np.diff(affine.indptr) > 0, height, 0))
+        self.heights = np.concatenate(heights).astype(float)
+
+    def of(self, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray) -> int:
+        """The scale for float64[num_values] and float64[num_neurons]; 0 if they are no finite numbers.
+
+        With |x| at most its range's larger end, no sum is above sum |c| |x| + sum |m| (|acc| + largest weight * sum |x|).
+        """
+        values = np.maximum(np.abs(ranges.lo[row]), np.abs(ranges.hi[row])).astype(float)
+        accs = np.maximum(np.abs(ranges.acc_lo[row]), np.abs(ranges.acc_hi[row])).astype(float)
+        sources = np.concatenate([np.full(b.layer.affine.n_out, values[b.source].sum()) for b in self.frame.blocks])
+        size = np.abs(objective) @ (values + 1) + np.abs(multipliers) @ (accs + self.heights * sources + 1)
+        if not np.isfinite(size):
+            return 0
+        return int(2.0 ** np.floor(np.log2(min(MAX_SCALE, max(1.0, REACH / max(size, 1e-300))))))

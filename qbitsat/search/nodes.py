@@ -1,0 +1,53 @@
+"""Open nodes of a search, as arrays with one row a node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ..bounds.ranges import Ranges
+
+
+@dataclass(eq=False)
+class Nodes:
+    """ranges       what is left for every value
+    case         int64[nodes]: which case of the formula
+    name         int64[nodes]: number in the proof
+    fresh        bool[nodes]: multipliers are not set yet
+    multipliers  float32[nodes, neurons], shares float32[nodes, most]: where the search for a proof starts
+    atoms        int32[nodes, most]: the case's inequalities that the ranges leave open, then -1s
+    slots        int32[nodes, most]: where in the case each of them stands, and its share
+    """
+
+    ranges: Ranges
+    case: np.ndarray
+    name: np.ndarray
+    fresh: np.ndarray
+    multipliers: np.ndarray
+    shares: np.ndarray
+    atoms: np.ndarray
+    slots: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.case)
+
+    def take(self, rows: np.ndarray) -> Nodes:
+        """A copy of some rows, in the given order."""
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "ranges"}
+        return Nodes(self.ranges.take(rows), **arrays)
+
+    @staticmethod
+    def stack(parts: Sequence[Nodes]) -> Nodes:
+        if len(parts) == 1:
+            return parts[0]
+        arrays = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Nodes) if f.name != "ranges"}
+        return Nodes(Ranges.stack([p.ranges for p in parts]), **arrays)
+
+    @staticmethod
+    def root(ranges: Ranges, num_neurons: int, most: int) -> Nodes:
+        """The one node that a search starts from: case 0, name 0."""
+        zero, none = np.zeros(1, np.int64), np.full((1, most), -1, np.int32)
+        floats = np.zeros((1, num_neurons), np.float32), np.ones((1, most), np.float32)
+        return Nodes(ranges, zero, zero.copy(), np.ones(1, bool), *floats, none, none.copy())

@@ -1,0 +1,53 @@
+"""What a search writes down of a query that holds, for a checker that shares nothing with it.
+
+The tree is over ranges. Its root has the ranges of interval propagation from the boxes, narrowed by the facts in their order. A
+child of a split has its parent's ranges with one value cut, propagated forward once: accumulators from the values they read, outputs
+from accumulators, accumulators from outputs. Beside its ranges a node has pending formulas: the violation without `Not`, with every
+`And` taken apart; the inequalities among them are its atoms, in order, the `Or`s wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ..bounds.tighten import Fact
+
+
+class Split(NamedTuple):
+    """value < at in the node `below`, value >= at in the node `above`."""
+
+    value: int
+    at: int
+    below: int
+    above: int
+
+
+class Cases(NamedTuple):
+    """The first pending `Or`: one node for each of its parts, whose formulas come after the node's other pending ones."""
+
+    parts: tuple[int, ...]
+
+
+class Multipliers(NamedTuple):
+    """Closed: shares >= 0 of the atoms and multipliers of the accumulators give a bound below 0 (see bounds/dual.py)."""
+
+    shares: np.ndarray
+    multipliers: np.ndarray
+
+
+class Emptied(NamedTuple):
+    """Closed: propagation leaves some range empty, or some atom out of reach of the ranges."""
+
+
+Node = Split | Cases | Multipliers | Emptied
+
+
+@dataclass
+class Proof:
+    """The facts about the root and the tree: nodes[0] is its root."""
+
+    facts: list[Fact] = field(default_factory=list)
+    nodes: dict[int, Node] = field(default_factory=dict)

@@ -1,0 +1,196 @@
+"""Branch and bound over integer ranges: nodes are refuted by integer multipliers, split on a neuron's output, or left to SAT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..bounds import Bounds
+from ..bounds.ascent import Ascender, Suggestion
+from ..bounds.dual import Scale, upper_bound
+from ..bounds.frame import Frame
+from ..bounds.ranges import Ranges
+from ..bounds.tighten import tighten
+from ..limits import Limits
+from ..properties import Formula, Query
+from . import leaves, points, split
+from .cases import Cases
+from .nodes import Nodes
+from .proof import Cases as CasesNode
+from .proof import Emptied, Multipliers, Proof, Split
+
+Inputs = tuple[tuple[int, ...], ...]
+
+
+class Search:
+    """One query's search. `run` is the whole of it; `open` and `step` are for who shares the work."""
+
+    def __init__(self, query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
+        self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
+        self.frame = Frame(query)
+        self.cases = Cases(self.frame, formula)
+        self.scale = Scale(self.frame)
+        self.root = Ranges.of(bounds)
+        self.stack: list[Nodes] = []
+        self.names = 1
+        self.counts = dict.fromkeys(("nodes", "refuted", "doubted", "leaves"), 0)
+
+    def start(self) -> None:
+        """Put the root on the stack, unless tighter ranges leave nothing of it."""
+        facts = tighten(self.frame, self.root, self.options.tighten) if self.options.tighten else []
+        if facts is None:
+            self._note(0, Emptied())
+            return
+        if self.proof is not None:
+            self.proof.facts.extend(facts)
+        self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
+        self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
+
+    def run(self) -> Inputs | None:
+        """Inputs that make the formula true, to be replayed, or None: there are none. Raises `LimitReached`."""
+        self.start()
+        while self.stack:
+            self.limits.check()
+            found = self.step()
+            if found is not None:
+                return found
+        return None
+
+    def step(self) -> Inputs | None:
+        """Work on the newest nodes: refute them, or put their children on the stack; inputs if they make the formula true."""
+        nodes = self._pop()
+        self.counts["nodes"] += len(nodes)
+        bare = nodes.atoms[:, 0] < 0
+        suggestion = self.ascender.run(nodes.ranges, nodes.atoms, nodes.fresh & ~bare, nodes.multipliers, nodes.shares, self.options.steps)
+        nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, nodes.fresh & bare
+        rest = np.array([i for i in range(len(nodes)) if not (suggestion.value[i] < 0 and self._refuted(nodes, i))], np.int64)
+        if not len(rest):
+            return None
+        nodes, suggestion = nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
+        if self.options.points:
+            found = points.propose(self.query, self.frame, self.formula, suggestion)
+            if found is not None:
+                return found
+        return self._divide(nodes, suggestion)
+
+    def _pop(self) -> Nodes:
+        """Up to options.batch nodes from the top of the stack."""
+        size, taken = self.options.batch, [self.stack.pop()]
+        while self.stack and sum(map(len, taken)) < size:
+            taken.insert(0, self.stack.pop())
+        nodes = Nodes.stack(taken)
+        if len(nodes) > size:
+            self.stack.append(nodes.take(np.arange(len(nodes) - size)))
+            nodes = nodes.take(np.arange(len(nodes) - size, len(nodes)))
+        return nodes
+
+    def _refuted(self, nodes: Nodes, row: int) -> bool:
+        """Whether the row's multipliers, rounded to integers, prove that no point of its ranges satisfies its case."""
+        case = self.cases.table[nodes.case[row]]
+        objective = np.zeros(self.frame.num_values)
+        shares = np.zeros(len(case.atoms))
+        for k, slot in enumerate(nodes.slots[row].tolist()):
+            if slot >= 0:
+                shares[slot] = max(0.0, float(nodes.shares[row, k]))
+        for part, atom in zip(shares.tolist(), case.atoms, strict=True):
+            values, coefficients, _ = self.cases.inequalities[atom]
+            objective[values] -= part * coefficients
+        floats = nodes.multipliers[row].astype(float)
+        scale = self.scale.of(nodes.ranges, row, objective, floats)
+        if not scale:
+            return False
+        whole = [int(v) for v in np.rint(shares * scale)]
+        multipliers = np.rint(floats * scale).astype(np.int64)
+        objective_int, bound = np.zeros(self.frame.num_values, np.int64), 0
+        for share, atom in zip(whole, case.atoms, strict=True):
+            values, coefficients, most = self.cases.inequalities[atom]
+            objective_int[values] -= share * coefficients
+            bound += share * most
+        value = upper_bound(self.frame, nodes.ranges, row, objective_int, multipliers)
+        if value is not None and value + bound >= 0:
+            self.counts["doubted"] += 1
+            return False
+        self.counts["refuted"] += 1
+        self._note(int(nodes.name[row]), Multipliers(np.array(whole, dtype=object), multipliers))
+        return True
+
+    def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
+        """Children of nodes that stay open: cases of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""
+        waits = np.array([bool(self.cases.table[case].waiting) for case in nodes.case])
+        neuron, at = split.choose(self.frame, nodes.ranges, suggestion)
+        for row in np.flatnonzero(waits).tolist():
+            self._push(self._case_parts(nodes, row))
+        for row in np.flatnonzero(~waits & (neuron < 0)).tolist():
+            found = self._leaf(nodes, row)
+            if found is not None:
+                return found
+        rows = np.flatnonzero(~waits & (neuron >= 0))
+        if len(rows):
+            self._push(self._halves(nodes, rows, neuron[rows] + self.frame.num_inputs, at[rows], suggestion))
+        return None
+
+    def _case_parts(self, nodes: Nodes, row: int) -> Nodes:
+        parts = self.cases.parts(int(nodes.case[row]))
+        children = nodes.take(np.full(len(parts), row))
+        children.case, children.name = np.array(parts, np.int64), self._new_names(len(parts))
+        children.fresh = np.ones(len(parts), bool)
+        children.shares = np.ones_like(children.shares)
+        self._note(int(nodes.name[row]), CasesNode(tuple(children.name.tolist())))
+        return children
+
+    def _halves(self, nodes: Nodes, rows: np.ndarray, value: np.ndarray, at: np.ndarray, suggestion: Suggestion) -> Nodes:
+        """value < at and value >= at, next to each other; the half that holds the relaxed point comes second, to be next."""
+        n = len(rows)
+        point_above = suggestion.y[rows, value - self.frame.num_inputs] >= at
+        children = nodes.take(np.repeat(rows, 2))
+        above = np.stack([~point_above, point_above], axis=1).ravel()
+        names = self._new_names(2 * n)
+        ranges, k, value2, at2 = children.ranges, np.arange(2 * n), np.repeat(value, 2), np.repeat(at, 2)
+        ranges.lo[k[above], value2[above]] = at2[above]
+        ranges.hi[k[~above], value2[~above]] = at2[~above] - 1
+        for i in range(n):
+            low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
+            self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
+        children.name = names
+        left = ranges.propagate(self.frame)
+        for name in names[~left].tolist():
+            self._note(name, Emptied())
+        return children.take(np.flatnonzero(left))
+
+    def _push(self, nodes: Nodes) -> None:
+        """Onto the stack with what their ranges say of their inequalities; impossible nodes are closed here."""
+        possible = np.ones(len(nodes), bool)
+        nodes.atoms, nodes.slots = (np.full((len(nodes), self.cases.most), -1, np.int32) for _ in range(2))
+        filled = np.zeros(len(nodes), np.int64)
+        for case in np.unique(nodes.case).tolist():
+            rows = np.flatnonzero(nodes.case == case)
+            for slot, atom in enumerate(self.cases.table[case].atoms):
+                low, high = self.cases.reach(atom, nodes.ranges, rows)
+                possible[rows[low > 0]] = False
+                undecided = rows[high > 0]
+                nodes.atoms[undecided, filled[undecided]] = atom
+                nodes.slots[undecided, filled[undecided]] = slot
+                filled[undecided] += 1
+        # A share that lost its partners sets the scale alone.
+        nodes.shares[(filled == 1) & (nodes.shares[:, 0] < 1e-3), 0] = 1
+        for name in nodes.name[~possible].tolist():
+            self._note(name, Emptied())
+        if possible.any():
+            self.stack.append(nodes if possible.all() else nodes.take(np.flatnonzero(possible)))
+
+    def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
+        """What SAT says of a node; None once it is closed."""
+        self.counts["leaves"] += 1
+        case = self.cases.table[nodes.case[row]]
+        formulas = [self.cases.formulas[atom] for atom in case.atoms]
+        return leaves.solve(self.query, self.frame, self.root, nodes.ranges, row, formulas, self.options, self.limits)
+
+    def _new_names(self, count: int) -> np.ndarray:
+        names = np.arange(self.names, self.names + count)
+        self.names += count
+        return names
+
+    def _note(self, name: int, node: Any) -> None:
+        if self.proof is not None:
+            self.proof.nodes[name] = node
