@@ -104,7 +104,7 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
 def _decide_by_search(
     query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Verdict:
-    if not any(len(block.steps) for block in Frame(query).blocks):
+    if not all(len(block.steps) for block in Frame(query).blocks):  # wrap-around has no relaxation worth a search
         return _decide_by_sat(query, bounds, formula, options, limits, statistics)
     search = Search(query, bounds, formula, options, limits)
     try:

@@ -64,11 +64,11 @@ class Ranges:
         """Outputs from accumulators and back, where they grow with each other; the nodes with something left."""
         acc_lo, acc_hi = self.acc_lo[:, block.neurons], self.acc_hi[:, block.neurons]
         lo, hi = self.lo[:, block.target], self.hi[:, block.target]
-        left: np.ndarray = np.ones(len(self), bool)
+        left = np.ones(len(self), bool)
         if len(block.steps):
             np.maximum(lo, block.layer.requantize(acc_lo), out=lo)
             np.minimum(hi, block.layer.requantize(acc_hi), out=hi)
-            left = (lo <= hi).all(axis=1)
+            left &= (lo <= hi).all(axis=1)
             np.maximum(acc_lo, block.steps[block.channel, lo - block.y_min], out=acc_lo)
             np.minimum(acc_hi, block.steps[block.channel, hi - block.y_min + 1] - 1, out=acc_hi)
         return left & (acc_lo <= acc_hi).all(axis=1)

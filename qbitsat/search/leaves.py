@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,25 +10,34 @@ from ..bounds import Bounds, LayerBounds, NetworkBounds
 from ..bounds.frame import Frame
 from ..bounds.intervals import propagate_layer
 from ..bounds.ranges import Ranges
-from ..encode import encode_query
-from ..limits import LimitReached, Limits
+from ..encode import Cnf, encode_query
+from ..limits import Limits
 from ..properties import And, AtMost, Box, Query
 from ..solvers import sat
 
+Inputs = tuple[tuple[int, ...], ...]
 
-def solve(
-    query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int, atoms: list[AtMost], options: Any, limits: Limits
-) -> tuple[tuple[int, ...], ...] | None:
-    """Inputs inside the ranges of one node at which all atoms hold, or None. Raises `LimitReached`."""
-    bounds, within = node_bounds(query, frame, root, ranges, row)
-    cnf = encode_query(query, bounds, options, And(tuple(atoms)), limits.check, within)
-    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
-    if result.satisfiable is None:
-        raise LimitReached(result.reason)
-    if not result.satisfiable:
-        return None
-    assert result.assignment is not None
-    return cnf.decode(result.assignment)
+
+class Leaf(NamedTuple):
+    """The inequalities that must hold inside the ranges of one node."""
+
+    query: Query
+    frame: Frame
+    root: Ranges
+    ranges: Ranges
+    row: int
+    atoms: list[AtMost]
+
+    def encode(self, options: Any, limits: Limits) -> Cnf:
+        """The CNF that is satisfiable iff some inputs inside the ranges make all inequalities true."""
+        bounds, within = node_bounds(self.query, self.frame, self.root, self.ranges, self.row)
+        return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits.check, within)
+
+    def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
+        """The solver's answer, and the inputs if it found some."""
+        cnf = self.encode(options, limits)
+        result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
+        return result, cnf.decode(result.assignment) if result.assignment is not None else None
 
 
 def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, list[list[LayerBounds | None]]]:

@@ -14,7 +14,7 @@ from ..bounds.ranges import Ranges
 
 
 def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
-    """For each node the neuron to cut, or -1 for none, and the first output above the cut: int64[nodes] each."""
+    """For each node the value of the neuron to cut, or -1 for none, and the first output above the cut: int64[nodes] each."""
     lo, hi = ranges.lo[:, frame.num_inputs :], ranges.hi[:, frame.num_inputs :]
     weight = np.abs(suggestion.coefficients[:, frame.num_inputs :])
     # Even a point on the graph may hide a wide range: the last term lets the widest go first then.
@@ -31,7 +31,26 @@ def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.nda
     flat_lo, flat_hi = _saturated(frame, ranges, rows, neuron, first, last)
     low = flat_lo & ~(flat_hi & (point > (first + last) / 2))
     at = np.where(low, first + 1, np.where(flat_hi, last, at))
-    return np.where(score[rows, neuron] > 0, neuron, -1), at
+    return np.where(score[rows, neuron] > 0, neuron + frame.num_inputs, -1), at
+
+
+def input_bits(frame: Frame, ranges: Ranges, row: int) -> float:
+    """log2 of the number of inputs in one node's ranges."""
+    inputs = slice(0, frame.num_inputs)
+    return float(np.log2((ranges.hi[row, inputs] - ranges.lo[row, inputs] + 1).astype(float)).sum())
+
+
+def choose_input(frame: Frame, ranges: Ranges, row: int, suggestion: Suggestion) -> tuple[int, int]:
+    """The input of one node to cut where no neuron is left to cut, and the first value above the cut; some input must be open.
+
+    The one whose relaxed value is farthest from whole, weighed with what it puts on the dual value.
+    """
+    inputs = slice(0, frame.num_inputs)
+    lo, hi, x = ranges.lo[row, inputs], ranges.hi[row, inputs], suggestion.x[row]
+    score = (np.abs(suggestion.coefficients[row, inputs]) + 1e-6) * (0.01 + np.abs(x - np.rint(x))) * (hi > lo)
+    best = int(score.argmax())
+    at = min(max(int(np.floor(x[best])) + 1, int(lo[best]) + 1), int(hi[best]))
+    return best, at
 
 
 def _gaps(frame: Frame, suggestion: Suggestion) -> np.ndarray:

@@ -12,7 +12,7 @@ from ..bounds.dual import Scale, upper_bound
 from ..bounds.frame import Frame
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
-from ..limits import Limits
+from ..limits import LimitReached, Limits
 from ..properties import Formula, Query
 from . import leaves, points, split
 from .cases import Cases
@@ -117,17 +117,21 @@ class Search:
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Children of nodes that stay open: cases of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""
-        waits = np.array([bool(self.cases.table[case].waiting) for case in nodes.case])
-        neuron, at = split.choose(self.frame, nodes.ranges, suggestion)
-        for row in np.flatnonzero(waits).tolist():
+        settled = np.array([bool(self.cases.table[case].waiting) for case in nodes.case])
+        value, at = split.choose(self.frame, nodes.ranges, suggestion)
+        for row in np.flatnonzero(settled).tolist():
             self._push(self._case_parts(nodes, row))
-        for row in np.flatnonzero(~waits & (neuron < 0)).tolist():
+        for row in np.flatnonzero(~settled & (value < 0)).tolist():
+            if split.input_bits(self.frame, nodes.ranges, row) > self.options.leaf:
+                value[row], at[row] = split.choose_input(self.frame, nodes.ranges, row, suggestion)
+                continue
+            settled[row] = True
             found = self._leaf(nodes, row)
             if found is not None:
                 return found
-        rows = np.flatnonzero(~waits & (neuron >= 0))
+        rows = np.flatnonzero(~settled)
         if len(rows):
-            self._push(self._halves(nodes, rows, neuron[rows] + self.frame.num_inputs, at[rows], suggestion))
+            self._push(self._halves(nodes, rows, value[rows], at[rows], suggestion))
         return None
 
     def _case_parts(self, nodes: Nodes, row: int) -> Nodes:
@@ -142,7 +146,7 @@ class Search:
     def _halves(self, nodes: Nodes, rows: np.ndarray, value: np.ndarray, at: np.ndarray, suggestion: Suggestion) -> Nodes:
         """value < at and value >= at, next to each other; the half that holds the relaxed point comes second, to be next."""
         n = len(rows)
-        point_above = suggestion.y[rows, value - self.frame.num_inputs] >= at
+        point_above = np.concatenate([suggestion.x, suggestion.y], axis=1)[rows, value] >= at
         children = nodes.take(np.repeat(rows, 2))
         above = np.stack([~point_above, point_above], axis=1).ravel()
         names = self._new_names(2 * n)
@@ -153,7 +157,7 @@ class Search:
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
         children.name = names
-        left = ranges.propagate(self.frame)
+        left = ranges.propagate(self.frame, inputs=bool((value < self.frame.num_inputs).any()))
         for name in names[~left].tolist():
             self._note(name, Emptied())
         return children.take(np.flatnonzero(left))
@@ -180,11 +184,15 @@ class Search:
             self.stack.append(nodes if possible.all() else nodes.take(np.flatnonzero(possible)))
 
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
-        """What SAT says of a node; None once it is closed."""
+        """Inputs that SAT finds in a node; None closes it."""
         self.counts["leaves"] += 1
         case = self.cases.table[nodes.case[row]]
         formulas = [self.cases.formulas[atom] for atom in case.atoms]
-        return leaves.solve(self.query, self.frame, self.root, nodes.ranges, row, formulas, self.options, self.limits)
+        leaf = leaves.Leaf(self.query, self.frame, self.root, nodes.ranges, row, formulas)
+        result, inputs = leaf.solve(self.options, self.limits)
+        if result.satisfiable is None:
+            raise LimitReached(result.reason)
+        return inputs
 
     def _new_names(self, count: int) -> np.ndarray:
         names = np.arange(self.names, self.names + count)
