@@ -21,6 +21,7 @@ from .ranges import Ranges
 
 # Scaled multipliers let sums reach about 2**58, with room to spare below the kernel's 2**61.
 REACH = 2.0**58
+LIMIT = 2.0**61  # rounding may double small multipliers
 MAX_SCALE = 2.0**50
 
 
@@ -104,7 +105,7 @@ class Scale:
         self.heights = np.concatenate(heights).astype(float)
 
     def of(self, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray) -> int:
-        """The scale for float64[num_values] and float64[num_neurons]; 0 if they are no finite numbers.
+        """The scale for float64[num_values] and float64[num_neurons]; 0 if they are no finite numbers or leave int64.
 
         With |x| at most its range's larger end, no sum is above sum |c| |x| + sum |m| (|acc| + largest weight * sum |x|).
         """
@@ -112,6 +113,6 @@ class Scale:
         accs = np.maximum(np.abs(ranges.acc_lo[row]), np.abs(ranges.acc_hi[row])).astype(float)
         sources = np.concatenate([np.full(b.layer.affine.n_out, values[b.source].sum()) for b in self.frame.blocks])
         size = np.abs(objective) @ (values + 1) + np.abs(multipliers) @ (accs + self.heights * sources + 1)
-        if not np.isfinite(size):
+        if not size < LIMIT:
             return 0
         return int(2.0 ** np.floor(np.log2(min(MAX_SCALE, max(1.0, REACH / max(size, 1e-300))))))

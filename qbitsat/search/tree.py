@@ -88,16 +88,16 @@ class Search:
     def _refuted(self, nodes: Nodes, row: int) -> bool:
         """Whether the row's multipliers, rounded to integers, prove that no point of its ranges satisfies its case."""
         case = self.cases.table[nodes.case[row]]
-        objective = np.zeros(self.frame.num_values)
+        reach = np.zeros(self.frame.num_values)  # of every partial sum, where inequalities cancel each other
         shares = np.zeros(len(case.atoms))
         for k, slot in enumerate(nodes.slots[row].tolist()):
             if slot >= 0:
                 shares[slot] = max(0.0, float(nodes.shares[row, k]))
         for part, atom in zip(shares.tolist(), case.atoms, strict=True):
             values, coefficients, _ = self.cases.inequalities[atom]
-            objective[values] -= part * coefficients
+            reach[values] += part * np.abs(coefficients)
         floats = nodes.multipliers[row].astype(float)
-        scale = self.scale.of(nodes.ranges, row, objective, floats)
+        scale = self.scale.of(nodes.ranges, row, reach, floats)
         if not scale:
             return False
         whole = [int(v) for v in np.rint(shares * scale)]
