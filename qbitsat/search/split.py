@@ -16,7 +16,7 @@ from ..bounds.ranges import Ranges
 def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
     """For each node the value of the neuron to cut, or -1 for none, and the first output above the cut: int64[nodes] each."""
     lo, hi = ranges.lo[:, frame.num_inputs :], ranges.hi[:, frame.num_inputs :]
-    weight = np.abs(suggestion.coefficients[:, frame.num_inputs :])
+    weight = np.nan_to_num(np.abs(suggestion.coefficients[:, frame.num_inputs :]))
     # Even a point on the graph may hide a wide range: the last term lets the widest go first then.
     score = weight * (_gaps(frame, suggestion) + 1e-6 * (hi - lo))
     score[lo == hi] = 0
@@ -46,8 +46,10 @@ def choose_input(frame: Frame, ranges: Ranges, row: int, suggestion: Suggestion)
     The one whose relaxed value is farthest from whole, weighed with what it puts on the dual value.
     """
     inputs = slice(0, frame.num_inputs)
-    lo, hi, x = ranges.lo[row, inputs], ranges.hi[row, inputs], suggestion.x[row]
-    score = (np.abs(suggestion.coefficients[row, inputs]) + 1e-6) * (0.01 + np.abs(x - np.rint(x))) * (hi > lo)
+    lo, hi = ranges.lo[row, inputs], ranges.hi[row, inputs]
+    x = np.fmax(np.fmin(suggestion.x[row], hi), lo)
+    weight = np.nan_to_num(np.abs(suggestion.coefficients[row, inputs])) + 1e-6
+    score = np.where(hi > lo, weight * (0.01 + np.abs(x - np.rint(x))), -1)
     best = int(score.argmax())
     at = min(max(int(np.floor(x[best])) + 1, int(lo[best]) + 1), int(hi[best]))
     return best, at
