@@ -29,9 +29,9 @@ FLOATS = [] if os.name == "nt" else ["-fno-math-errno", "-fno-trapping-math", "-
 extensions = [
     Extension(
         f"qbitsat.{path.stem}",
-        [path.as_posix(), *(["csrc/qbitsat/ascent.c"] if path.stem == "_ascent" else [])],
+        [path.as_posix(), *(source.as_posix() for source in [path.with_name(path.stem[1:] + ".c")] if source.exists())],
         include_dirs=["csrc/qbitsat"],
-        depends=["csrc/qbitsat/ascent.h"],
+        depends=[header.as_posix() for header in Path("csrc/qbitsat").glob("*.h")],
         extra_compile_args=(["/Ox"] if os.name == "nt" else ["-O1", "-g"] if DEBUG else ["-O3"])
         + (FLOATS if path.stem == "_ascent" else []),
     )

@@ -2,9 +2,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 def layer(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    weights: NDArray[np.int64],
+    matrix: NDArray[np.int32],
+    heaviest: int,
     bias: NDArray[np.int64],
     steps: NDArray[np.int64],
     y_min: int,

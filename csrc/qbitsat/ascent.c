@@ -3,12 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The same loops for each generation of vector instructions, chosen when the program starts. */
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
-#define EVERY_TARGET __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
-#else
-#define EVERY_TARGET
-#endif
+#include "vector.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -63,6 +63,18 @@ class AffineMap:
         """The transposed `matrix`, float32[n_in, n_out], rows contiguous."""
         return frozen(self.matrix.T)
 
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """W as int32[n_out, n_in]: weights are below 2**31 in magnitude."""
+        dense = np.zeros((self.n_out, self.n_in), np.int32)
+        dense[np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.indices] = self.weights
+        return frozen(dense)
+
+    @cached_property
+    def heaviest(self) -> int:
+        """The largest magnitude of a weight."""
+        return int(np.abs(self.weights).max(initial=0))
+
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices and weights of row i."""
         part = slice(self.indptr[i], self.indptr[i + 1])
