@@ -19,7 +19,7 @@ from .network import reference
 from .options import make_options
 from .properties import Formula, Query, Witness
 from .properties.formula import FALSE, TRUE, is_true, without_not
-from .search import Search
+from .search import Search, shared
 from .solvers import sat
 
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
@@ -108,7 +108,7 @@ def _decide_by_search(
         return _decide_by_sat(query, bounds, formula, options, limits, statistics)
     search = Search(query, bounds, formula, options, limits)
     try:
-        inputs = search.run()
+        inputs = shared.run(search, options.processes) if options.processes > 1 else search.run()
     finally:
         statistics.update(search.counts)
     return Verdict(HOLDS, engine="hybrid") if inputs is None else _violated(query, inputs, "hybrid")

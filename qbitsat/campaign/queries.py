@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,14 @@ class Verifier:
 
 
 def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:
-    """Every task with its verdict, in the order of completion; settled tasks come first."""
+    """Every task with its verdict, in the order of completion; settled tasks come first.
+
+    With more jobs than open tasks, each task's own search gets an equal part of them.
+    """
     for task in tasks:
         if task.settled is not None:
             yield task, task.settled
-    yield from run(verifier, [task for task in tasks if task.settled is None], jobs)
+    unsettled = [task for task in tasks if task.settled is None]
+    if unsettled and jobs > len(unsettled):
+        verifier = replace(verifier, options={**verifier.options, "processes": jobs // len(unsettled)})
+    yield from run(verifier, unsettled, jobs)
