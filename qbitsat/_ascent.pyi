@@ -18,6 +18,7 @@ class Ascent:
         corner_acc: Floats,
         corner_y: Floats,
         slopes: Floats,
+        held: NDArray[np.int32],
         fresh: NDArray[np.uint8],
         multipliers: Floats,
         shares: Floats,

@@ -79,7 +79,7 @@ TABLE = (
         hi=10**6,
         metavar="N",
     ),
-    Option("steps", 20, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
+    Option("steps", 50, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
     Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
     Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
     Option("processes", 1, "processes that share the search of one query", lo=1, hi=1024, metavar="N"),

@@ -33,6 +33,7 @@ cdef extern from "ascent.h":
         const float *corner_acc
         const float *corner_y
         const float *slopes
+        int held
         int fresh
         float *multipliers
         float *shares
@@ -104,10 +105,11 @@ cdef class Ascent:
         free(self.layers)
         free(self.atoms)
 
-    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, fresh, multipliers, shares, int steps, float rate, float decay):
+    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay):
         """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0.
 
-        One row a node, float32 but for atoms (int32: its inequalities, then -1s) and fresh (uint8: start from the slopes instead);
+        One row a node, float32 but for atoms (int32: its inequalities, then -1s), held (int32: a neuron whose multiplier
+        stays, or -1) and fresh (uint8: start from the slopes instead);
         shares are the multipliers of inequalities; corners are [nodes, 6, neurons]; slopes below 0 mark neurons whose multiplier stays 0.
         Returns value float32[nodes], coefficients float32[nodes, values], x_best and x_mean float32[nodes, inputs], acc_mean and
         y_mean float32[nodes, neurons] and the number of steps taken.
@@ -115,12 +117,14 @@ cdef class Ascent:
         cdef int total = 0
         cdef Py_ssize_t n = atoms.shape[0], most = atoms.shape[1]
         inputs, neurons = self.plan.num_inputs, self.plan.num_neurons
-        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (fresh, ()), (multipliers, (neurons,)), (shares, (most,)))
+        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (held, ()), (fresh, ()), (multipliers, (neurons,)), (shares, (most,)))
         for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
             if array.shape != (n, *shape):
                 raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
         if atoms.size and not (-1 <= atoms.min() and atoms.max() < self.num_atoms):
             raise ValueError("a node names an inequality that does not exist")
+        if held.size and not (-1 <= held.min() and held.max() < neurons):
+            raise ValueError("a node holds a neuron that does not exist")
         cdef const atom_t **mine = <const atom_t **> malloc((most + 1) * sizeof(atom_t *))
         cdef float *work = <float *> malloc((floats_needed(&self.plan, <int> most) + 1) * sizeof(float))
         try:
@@ -129,7 +133,7 @@ cdef class Ascent:
             shapes = ((inputs + neurons,), (inputs,), (inputs,), (neurons,), (neurons,))
             results = tuple(np.zeros((n, *shape), np.float32) for shape in shapes)
             value = np.empty(n, np.float32)
-            self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, fresh, multipliers, shares, steps, rate, decay, value, results[0], results[1], results[2], results[3], results[4],
+            self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, steps, rate, decay, value, results[0], results[1], results[2], results[3], results[4],
                       mine, work, &total)
         finally:
             free(mine)
@@ -137,7 +141,8 @@ cdef class Ascent:
         return (value, *results, total)
 
     cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
-              const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
+              const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] held,
+              const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
               float rate, float decay, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
               float[:, ::1] acc_mean, float[:, ::1] y_mean, const atom_t **mine, float *work, int *total):
         cdef Py_ssize_t i, k
@@ -155,7 +160,7 @@ cdef class Ascent:
                 node.atoms = mine
                 node.x_lo, node.x_hi = &x_lo[i, 0], &x_hi[i, 0]
                 node.corner_acc, node.corner_y = &corner_acc[i, 0, 0], &corner_y[i, 0, 0]
-                node.slopes, node.fresh, node.multipliers = &slopes[i, 0], fresh[i], &multipliers[i, 0]
+                node.slopes, node.held, node.fresh, node.multipliers = &slopes[i, 0], held[i], fresh[i], &multipliers[i, 0]
                 node.shares = &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best, node.x_mean = &coefficients[i, 0], &x_best[i, 0], &x_mean[i, 0]
                 node.acc_mean, node.y_mean = &acc_mean[i, 0], &y_mean[i, 0]

@@ -5,8 +5,6 @@
 
 #include "vector.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* How much of the last point stays in the running means of points, gradients and squares. */
 #define MEAN_STEPS 8
 #define FIRST_MOMENT 0.3f
@@ -139,7 +137,9 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
     for (int l = plan->num_layers - 1; l >= 0; l--) {
         const layer_t *layer = &plan->layers[l];
         for (int i = layer->neuron; i < layer->neuron + layer->n_out; i++)
-            slope_line[i] = node->slopes[i] < 0 ? 0 : node->slopes[i] * w->c[plan->num_inputs + i];
+            slope_line[i] = i == node->held        ? node->multipliers[i]
+                            : node->slopes[i] < 0 ? 0
+                                                  : node->slopes[i] * w->c[plan->num_inputs + i];
         pass_back(layer, slope_line + layer->neuron, w->c);
     }
     if (node->fresh) memcpy(w->lambda, slope_line, sizeof(float) * n);
@@ -149,6 +149,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
         sum += w->natural[i], alive += node->slopes[i] >= 0;
     }
     for (int i = 0; i < n; i++) w->natural[i] = node->slopes[i] < 0 ? 0 : fmaxf(w->natural[i], LEAST_STEP * sum / alive + 1e-12f);
+    if (node->held >= 0) w->natural[node->held] = 0;
 }
 
 /* The dual value at w->lambda and its gradient. */

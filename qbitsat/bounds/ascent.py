@@ -16,7 +16,7 @@ from .._ascent import Ascent
 from .frame import Block, Frame
 from .ranges import Ranges
 
-RATE, DECAY = 0.15, 0.9
+RATE, DECAY = 0.15, 0.95
 
 # Coefficients over values and a bound: sum of coefficient * value <= bound.
 Inequality = tuple[np.ndarray, np.ndarray, int]
@@ -60,20 +60,29 @@ class Ascender:
         self.useless = np.concatenate([fixed[b.neurons] for b in blocks])
 
     def run(
-        self, ranges: Ranges, atoms: np.ndarray, fresh: np.ndarray, multipliers: np.ndarray, shares: np.ndarray, steps: int
+        self,
+        ranges: Ranges,
+        atoms: np.ndarray,
+        fresh: np.ndarray,
+        multipliers: np.ndarray,
+        shares: np.ndarray,
+        steps: int,
+        held: np.ndarray | None = None,
     ) -> Suggestion:
         """At most `steps` steps for every node; each stops once its value is below 0.
 
         atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
-        are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks].
+        are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. held int32[nodes]
+        names a neuron whose multiplier stays as it is, or -1: without an inequality, the dual value falls to 0 with all multipliers.
         """
+        held = np.full(len(ranges), -1, np.int32) if held is None else held
         corners = [_corners(block, ranges) for block in self.blocks]
         acc, y, slopes = (np.ascontiguousarray(np.concatenate(parts, axis=-1)) for parts in zip(*corners, strict=True))
         slopes[:, self.useless] = -1
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
         value, coefficients, x_best, x, acc_mean, y_mean, _ = self.kernel.run(
-            atoms, x_lo, x_hi, acc, y, slopes, fresh.astype(np.uint8), multipliers, shares, steps, RATE, DECAY
+            atoms, x_lo, x_hi, acc, y, slopes, held, fresh.astype(np.uint8), multipliers, shares, steps, RATE, DECAY
         )
         return Suggestion(value, multipliers, shares, coefficients, x_best, x, acc_mean, y_mean)
 

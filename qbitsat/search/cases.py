@@ -33,6 +33,10 @@ class Cases:
             values = np.array([frame.value(ref) for ref in terms], np.int64)
             self.inequalities.append((values, np.array(list(terms.values()), np.int64), atom.bound))
         self.most = max(1, _longest(formula))
+        # A cut through outputs that do not grow with their accumulators would say nothing of these.
+        self.cuttable = np.ones(frame.num_values, bool)
+        for block in frame.blocks:
+            self.cuttable[block.target] = len(block.steps) > 0
         self.table: list[Case] = []
         self.known: dict[tuple, int] = {}
         self._number(self._joined(Case((), ()), formula))
@@ -65,6 +69,18 @@ class Cases:
         values, coefficients, bound = self.inequalities[atom]
         ends = coefficients * ranges.lo[np.ix_(rows, values)], coefficients * ranges.hi[np.ix_(rows, values)]
         return np.minimum(*ends).sum(axis=1) - bound, np.maximum(*ends).sum(axis=1) - bound
+
+    def narrow(self, atom: int, ranges: Ranges, rows: np.ndarray) -> None:
+        """Cut the ranges of an inequality's values, in some nodes, to what the ranges of its others leave them."""
+        values, coefficients, bound = self.inequalities[atom]
+        at = np.ix_(rows, values)
+        lo, hi = ranges.lo[at], ranges.hi[at]
+        smallest = np.minimum(coefficients * lo, coefficients * hi)
+        # coefficient * value <= room
+        room = bound - smallest.sum(axis=1, keepdims=True) + smallest
+        kept = self.cuttable[values]
+        ranges.hi[at] = np.where((coefficients > 0) & kept, np.minimum(hi, room // coefficients), hi)
+        ranges.lo[at] = np.where((coefficients < 0) & kept, np.maximum(lo, -(room // -coefficients)), lo)
 
 
 def _longest(formula: Formula) -> int:

@@ -16,6 +16,7 @@ class Nodes:
     case         int64[nodes]: which case of the formula
     name         int64[nodes]: number in the proof
     fresh        bool[nodes]: multipliers are not set yet
+    held         int32[nodes]: the neuron whose multiplier stays, or -1
     multipliers  float32[nodes, neurons], shares float32[nodes, most]: where the search for a proof starts
     atoms        int32[nodes, most]: the case's inequalities that the ranges leave open, then -1s
     slots        int32[nodes, most]: where in the case each of them stands, and its share
@@ -25,6 +26,7 @@ class Nodes:
     case: np.ndarray
     name: np.ndarray
     fresh: np.ndarray
+    held: np.ndarray
     multipliers: np.ndarray
     shares: np.ndarray
     atoms: np.ndarray
@@ -50,4 +52,4 @@ class Nodes:
         """The one node that a search starts from: case 0, name 0."""
         zero, none = np.zeros(1, np.int64), np.full((1, most), -1, np.int32)
         floats = np.zeros((1, num_neurons), np.float32), np.ones((1, most), np.float32)
-        return Nodes(ranges, zero, zero.copy(), np.ones(1, bool), *floats, none, none.copy())
+        return Nodes(ranges, zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), *floats, none, none.copy())

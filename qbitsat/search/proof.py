@@ -2,7 +2,8 @@
 
 The tree is over ranges. Its root has the ranges of interval propagation from the boxes, narrowed by the facts in their order. A
 child of a split has its parent's ranges with one value cut, propagated forward once: accumulators from the values they read, outputs
-from accumulators, accumulators from outputs. Beside its ranges a node has pending formulas: the violation without `Not`, with every
+from accumulators, accumulators from outputs. Then, and also in the parts of an `Or`, each of its atoms in turn cuts the ranges of its values to what the
+others' ranges leave them, all values of an atom at once, outputs of layers without steps excepted, and ranges are propagated once more. Beside its ranges a node has pending formulas: the violation without `Not`, with every
 `And` taken apart; the inequalities among them are its atoms, in order, the `Or`s wait.
 """
 

@@ -34,6 +34,14 @@ class Search:
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
         self.names = 1
+        # Outputs of the networks, and the multiplier of one output unit, for every neuron.
+        self.is_output = np.zeros(self.frame.num_neurons, bool)
+        self.usual = np.ones(self.frame.num_neurons)
+        for block in self.frame.blocks:
+            self.is_output[block.neurons] = block.target in self.frame.outputs
+            if len(block.steps):
+                run = (block.steps[:, -2] - block.steps[:, 1])[block.channel]
+                self.usual[block.neurons] = max(1, block.steps.shape[1] - 3) / np.maximum(1, run)
         self.counts = dict.fromkeys(("nodes", "refuted", "doubted", "leaves"), 0)
 
     def start(self) -> None:
@@ -61,9 +69,11 @@ class Search:
         """Work on the newest nodes: refute them, or put their children on the stack; inputs if they make the formula true."""
         nodes = self._pop()
         self.counts["nodes"] += len(nodes)
-        bare = nodes.atoms[:, 0] < 0
-        suggestion = self.ascender.run(nodes.ranges, nodes.atoms, nodes.fresh & ~bare, nodes.multipliers, nodes.shares, self.options.steps)
-        nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, nodes.fresh & bare
+        self._set_goals(nodes)
+        aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
+        arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
+        suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held)
+        nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
         rest = np.array([i for i in range(len(nodes)) if not (suggestion.value[i] < 0 and self._refuted(nodes, i))], np.int64)
         if not len(rest):
             return None
@@ -138,7 +148,7 @@ class Search:
         parts = self.cases.parts(int(nodes.case[row]))
         children = nodes.take(np.full(len(parts), row))
         children.case, children.name = np.array(parts, np.int64), self._new_names(len(parts))
-        children.fresh = np.ones(len(parts), bool)
+        children.fresh, children.held = np.ones(len(parts), bool), np.full(len(parts), -1, np.int32)
         children.shares = np.ones_like(children.shares)
         self._note(int(nodes.name[row]), CasesNode(tuple(children.name.tolist())))
         return children
@@ -157,31 +167,56 @@ class Search:
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
         children.name = names
-        left = ranges.propagate(self.frame, inputs=bool((value < self.frame.num_inputs).any()))
-        for name in names[~left].tolist():
-            self._note(name, Emptied())
-        return children.take(np.flatnonzero(left))
+        return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:
         """Onto the stack with what their ranges say of their inequalities; impossible nodes are closed here."""
-        possible = np.ones(len(nodes), bool)
+        nodes = self._narrowed(nodes)
+        if not len(nodes):
+            return
         nodes.atoms, nodes.slots = (np.full((len(nodes), self.cases.most), -1, np.int32) for _ in range(2))
         filled = np.zeros(len(nodes), np.int64)
         for case in np.unique(nodes.case).tolist():
             rows = np.flatnonzero(nodes.case == case)
             for slot, atom in enumerate(self.cases.table[case].atoms):
-                low, high = self.cases.reach(atom, nodes.ranges, rows)
-                possible[rows[low > 0]] = False
-                undecided = rows[high > 0]
+                undecided = rows[self.cases.reach(atom, nodes.ranges, rows)[1] > 0]
                 nodes.atoms[undecided, filled[undecided]] = atom
                 nodes.slots[undecided, filled[undecided]] = slot
                 filled[undecided] += 1
         # A share that lost its partners sets the scale alone.
         nodes.shares[(filled == 1) & (nodes.shares[:, 0] < 1e-3), 0] = 1
+        self.stack.append(nodes)
+
+    def _narrowed(self, nodes: Nodes) -> Nodes:
+        """The nodes that are possible, their ranges cut by each of their inequalities in turn and then carried forward."""
+        possible, inputs = np.ones(len(nodes), bool), False
+        for case in np.unique(nodes.case).tolist():
+            rows = np.flatnonzero(nodes.case == case)
+            for atom in self.cases.table[case].atoms:
+                possible[rows] &= self.cases.reach(atom, nodes.ranges, rows)[0] <= 0
+                rows = rows[possible[rows]]
+                self.cases.narrow(atom, nodes.ranges, rows)
+                inputs |= bool((self.cases.inequalities[atom][0] < self.frame.num_inputs).any())
         for name in nodes.name[~possible].tolist():
             self._note(name, Emptied())
-        if possible.any():
-            self.stack.append(nodes if possible.all() else nodes.take(np.flatnonzero(possible)))
+        return self._carried_forward(nodes.take(np.flatnonzero(possible)), inputs)
+
+    def _carried_forward(self, nodes: Nodes, inputs: bool) -> Nodes:
+        """The nodes with something left after one propagation, which starts at the inputs if one of those was cut."""
+        left = nodes.ranges.propagate(self.frame, inputs)
+        for name in nodes.name[~left].tolist():
+            self._note(name, Emptied())
+        return nodes if left.all() else nodes.take(np.flatnonzero(left))
+
+    def _set_goals(self, nodes: Nodes) -> None:
+        """Give fresh nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
+        for row in np.flatnonzero(nodes.fresh & (nodes.atoms[:, 0] < 0)).tolist():
+            raised = nodes.ranges.acc_lo[row] > self.root.acc_lo[0]
+            cut = np.flatnonzero(self.is_output & (raised | (nodes.ranges.acc_hi[row] < self.root.acc_hi[0])))
+            if len(cut):
+                goal = int(cut[0])
+                nodes.held[row] = goal
+                nodes.multipliers[row, goal] = self.usual[goal] if raised[goal] else -self.usual[goal]
 
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
         """Inputs that SAT finds in a node; None closes it."""
