@@ -24,6 +24,10 @@ class TwinEncoder:
         self.data.extend((*lits, 0))
         self.num_clauses += 1
 
+    def clauses(self, *clauses: tuple[int, ...]) -> None:
+        for lits in clauses:
+            self.clause(*lits)
+
     # --- _gates ---
 
     def and2(self, a: int, b: int) -> int:
@@ -38,9 +42,7 @@ class TwinEncoder:
             _, a, b = key
             y = self.fresh()
             self.known[key] = (y, 0)
-            self.clause(-y, a)
-            self.clause(-y, b)
-            self.clause(y, -a, -b)
+            self.clauses((-y, a), (-y, b), (y, -a, -b))
         return self.known[key][0]
 
     def or2(self, a: int, b: int) -> int:
@@ -59,10 +61,7 @@ class TwinEncoder:
             _, a, b = key
             y = self.fresh()
             self.known[key] = (y, 0)
-            self.clause(-y, a, b)
-            self.clause(-y, -a, -b)
-            self.clause(y, -a, b)
-            self.clause(y, a, -b)
+            self.clauses((-y, a, b), (-y, -a, -b), (y, -a, b), (y, a, -b))
         return sign * self.known[key][0]
 
     def half_adder(self, a: int, b: int) -> tuple[int, int]:
@@ -71,13 +70,7 @@ class TwinEncoder:
             _, a, b = key
             s, k = self.fresh(), self.fresh()
             self.known[key] = (s, k)
-            self.clause(-k, a)
-            self.clause(-k, b)
-            self.clause(k, -a, -b)
-            self.clause(-s, -k)
-            self.clause(-s, a, b)
-            self.clause(s, k, -a)
-            self.clause(s, k, -b)
+            self.clauses((-k, a), (-k, b), (k, -a, -b), (-s, -k), (-s, a, b), (s, k, -a), (s, k, -b))
         return self.known[key]
 
     def fold3(self, a: int, b: int, c: int) -> tuple[int, int] | None:
@@ -144,16 +137,11 @@ class TwinEncoder:
         if key not in self.known:
             y = self.fresh()
             self.known[key] = (y, 0)
-            self.clause(-a, -b)
-            self.clause(y, -a)
-            self.clause(y, -b)
+            self.clauses((-a, -b), (y, -a), (y, -b))
             if c == FALSE:
                 self.clause(-y, a, b)
             else:
-                self.clause(-a, -c)
-                self.clause(-b, -c)
-                self.clause(y, -c)
-                self.clause(-y, a, b, c)
+                self.clauses((-a, -c), (-b, -c), (y, -c), (-y, a, b, c))
         return self.known[key][0]
 
     def clamp(self, t: int, low: int, high: int, top: int) -> int:
@@ -169,15 +157,9 @@ class TwinEncoder:
             y = self.fresh()
             self.known[key] = (y, 0)
             if top:
-                self.clause(y, -high)
-                self.clause(-y, low)
-                self.clause(y, -t, -low)
-                self.clause(-y, t, high)
+                self.clauses((y, -high), (-y, low), (y, -t, -low), (-y, t, high))
             else:
-                self.clause(-y, t)
-                self.clause(-y, low)
-                self.clause(-y, -high)
-                self.clause(y, -t, -low, high)
+                self.clauses((-y, t), (-y, low), (-y, -high), (y, -t, -low, high))
         return self.known[key][0]
 
     def forbid(self, a: int, b: int) -> None:
