@@ -23,7 +23,7 @@ from qbitsat.options import ENCODINGS, make_options
 from qbitsat.solvers.smt.base import nameless_file
 
 EVERY = 6
-SEARCH_MILLISECONDS = 100
+SEARCH_MILLISECONDS = 2000
 
 
 def of_bitwuzla(script: SmtLib) -> dict[str, int]:

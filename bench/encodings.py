@@ -44,11 +44,10 @@ class Table:
 
 TABLES = (
     Table("digits", "sat,boolector,bitwuzla"),
-    Table("patches", "sat,boolector,bitwuzla", timeout=15.0, patches=True),
-    Table("layouts", "sat,sat:balanced,sat:linear,boolector,boolector:linear,bitwuzla,bitwuzla:linear", 18, 15.0),
-    Table("without_bounds", "sat,boolector,bitwuzla", 20, 20.0, bounds=False),
-    Table("solvers", "sat,sat:cadical195,sat:cadical300,sat:balanced,sat:balanced:cadical195", 20, 10.0),
-    Table("others", "sat,z3,cvc5,yices", 10, 15.0),
+    Table("patches", "sat,boolector,bitwuzla", 6, 10.0, patches=True),
+    Table("layouts", "sat,sat:balanced,sat:linear,boolector,boolector:linear,bitwuzla,bitwuzla:linear", 8, 10.0),
+    Table("without_bounds", "sat,boolector,bitwuzla", 8, 10.0, bounds=False),
+    Table("others", "sat,z3,cvc5,yices", 4, 10.0),
 )
 
 

@@ -51,16 +51,16 @@ MORE_SEEDS = range(1, 13)
 # For each verdict: cases wanted in a cell, and candidates in vain, one after the other, at which the walk ends.
 WANTED = {HOLDS: 5, VIOLATED: 6}
 GIVE_UP = {HOLDS: 4, VIOLATED: 10}
-SCREEN_SECONDS, PATCH_SCREEN_SECONDS = 2.5, 5.0
+SCREEN_SECONDS, PATCH_SCREEN_SECONDS = 2.5, 1.0
 LONG_RESTARTS = 100
 SCREENS = (Backend("sat", "balanced", "glucose42"), Backend("boolector", "balanced"), Backend("bitwuzla", "balanced"))
 
 PATCHED = ("aaai21/mnist_mlp.h5", "qvip/qu_mnist_2blk_64_32_in_8_qu_6.h5", "qvip/qu_mnist_2blk_64_32_in_8_qu_8.h5")
 SIDE, WIDTH = 8, 28
-PATCH_EPSILONS = (8, 16, 32)
+PATCH_EPSILONS = (3, 5, 7)
 NUM_PATCHES = 20
 PATCHES = "patches"
-PATCH_SAMPLES = 20
+PATCH_SAMPLES = 100
 
 
 @dataclass(frozen=True)
