@@ -21,15 +21,12 @@ import keras
 import numpy as np
 import sklearn
 import tensorflow as tf
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
+from bench.digits import split
 from qbitsat import importers
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.network import Dense, Network, TensorFormat, classify, forward
 
-HELD_BACK = 0.25
-SPLIT_SEED = 0
 SHIPPED = 50
 INPUT_FRACTION = 4
 # Small weights make small changes of an image matter less, at no cost in accuracy up to about here.
@@ -178,10 +175,7 @@ def main() -> None:
     args = arguments()
     keras.utils.set_random_seed(args.seed)
     tf.config.experimental.enable_op_determinism()
-    images, labels = load_digits(return_X_y=True)
-    x, held_x, y, held_y = train_test_split(
-        images.astype(np.uint8), labels.astype(np.int64), test_size=HELD_BACK, stratify=labels, random_state=SPLIT_SEED
-    )
+    x, y, held_x, held_y = split()
     real, held_real = (part.astype(np.float32) * np.float32(2.0**-INPUT_FRACTION) for part in (x, held_x))
 
     floats = train(real, y, args.hidden, args.epochs)

@@ -16,6 +16,20 @@ class Encoder:
     gates: Gates
     def variables(self, spans: NDArray[np.int64]) -> Words: ...
     def dot(self, source: Words, indices: NDArray[np.int32], weights: NDArray[np.int64], balanced: bool) -> int: ...
+    def keep(self, target: Words, i: int) -> None: ...
+    def difference(
+        self,
+        target: Words,
+        i: int,
+        first: Words,
+        first_factor: int,
+        second: Words,
+        second_factor: int,
+        j: int,
+        constant: int,
+        span: int,
+    ) -> None: ...
+    def at_most(self, words: Words, weights: NDArray[np.int64], budget: int, condition: int) -> None: ...
     def at_least(self, bound: int) -> int: ...
     def requantize(
         self,

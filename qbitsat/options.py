@@ -9,7 +9,8 @@ from typing import Any
 from .errors import InputError
 
 ENGINES = ("auto", "hybrid", "sat")
-ENCODINGS = ("balanced", "linear")
+LAYOUTS = ("balanced", "linear")
+ENCODINGS = ("substituted", *LAYOUTS)
 SOLVERS = (
     "cadical103", "cadical153", "cadical195", "cadical300", "kissat404", "glucose3", "glucose4", "glucose42",
 )  # fmt: skip
@@ -63,8 +64,8 @@ TABLE = (
         "what decides queries that bounds and attack leave open: search with multipliers and SAT, or SAT alone; auto is hybrid",
         ENGINES,
     ),
-    Option("encoding", "balanced", "layout of sums in the CNF: balanced trees or linear chains", ENCODINGS),
-    Option("solver", "cadical195", "the SAT solver, by its PySAT name", SOLVERS),
+    Option("encoding", "substituted", "sums in balanced trees or linear chains; substituted is balanced plus facts over inputs", ENCODINGS),
+    Option("solver", "glucose42", "the SAT solver, by its PySAT name", SOLVERS),
     Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
     Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S"),
     Option("memory", None, "GiB of resident memory for each process that works on a query; none by default", lo=0.001, metavar="GIB"),

@@ -91,7 +91,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
 def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     cnf = encode_query(query, bounds, options, formula, limits.check)
     statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
-    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
+    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, cnf.core)
     statistics.update(result.statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import qbitsat
+from qbitsat.examples import images_path, labels_path, network_path
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,3 +19,9 @@ def bench_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"benchmark data: no folder {folder}; set QBITSAT_BENCH_DATA to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The shipped network, images and labels."""
+    return qbitsat.load(network_path()), np.load(images_path()), np.load(labels_path())

@@ -8,15 +8,9 @@ from tiny import random_query
 
 import qbitsat
 from qbitsat.errors import InputError
-from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.properties import And, Box, Or, Query
 from qbitsat.solvers import sat
 from qbitsat.verify import replay, verify
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return qbitsat.load(network_path()), np.load(images_path()), np.load(labels_path())
 
 
 def test_each_stage_decides_some_of_the_example(digits):
@@ -28,14 +22,21 @@ def test_each_stage_decides_some_of_the_example(digits):
 def test_encodings_and_switches_give_the_same_verdict(digits):
     network, images, labels = digits
     query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
-    for options in ({"encoding": "linear"}, {"attack": False}, {"bounds": False}, {"solver": "glucose42"}, {"engine": "hybrid"}):
-        assert verify(query, **{"engine": "sat", "timeout": 60, **options}).verdict == qbitsat.HOLDS, options
+    for switch in (
+        {"encoding": "balanced"},
+        {"encoding": "linear"},
+        {"attack": False},
+        {"bounds": False},
+        {"solver": "cadical195"},
+        {"engine": "hybrid"},
+    ):
+        assert verify(query, **{"engine": "sat", "timeout": 60, **switch}).verdict == qbitsat.HOLDS, switch
 
 
 def test_witness_of_sat_is_replayed(digits):
     network, images, labels = digits
     query = qbitsat.robustness(network, images[26], 1, int(labels[26]))
-    verdict = verify(query, engine="sat", attack=False, timeout=100)
+    verdict = verify(query, engine="sat", attack=False, timeout=100, encoding="balanced", solver="cadical195")
     assert (verdict.verdict, verdict.engine) == (qbitsat.VIOLATED, "sat")
     assert replay(query, verdict.witness.inputs) == verdict.witness
 

@@ -24,6 +24,10 @@ class TwinEncoder:
         self.data.extend((*lits, 0))
         self.num_clauses += 1
 
+    def clauses(self, *clauses: tuple[int, ...]) -> None:
+        for lits in clauses:
+            self.clause(*lits)
+
     # --- _gates ---
 
     def and2(self, a: int, b: int) -> int:
@@ -38,9 +42,7 @@ class TwinEncoder:
             _, a, b = key
             y = self.fresh()
             self.known[key] = (y, 0)
-            self.clause(-y, a)
-            self.clause(-y, b)
-            self.clause(y, -a, -b)
+            self.clauses((-y, a), (-y, b), (y, -a, -b))
         return self.known[key][0]
 
     def or2(self, a: int, b: int) -> int:
@@ -59,10 +61,7 @@ class TwinEncoder:
             _, a, b = key
             y = self.fresh()
             self.known[key] = (y, 0)
-            self.clause(-y, a, b)
-            self.clause(-y, -a, -b)
-            self.clause(y, -a, b)
-            self.clause(y, a, -b)
+            self.clauses((-y, a, b), (-y, -a, -b), (y, -a, b), (y, a, -b))
         return sign * self.known[key][0]
 
     def half_adder(self, a: int, b: int) -> tuple[int, int]:
@@ -71,13 +70,7 @@ class TwinEncoder:
             _, a, b = key
             s, k = self.fresh(), self.fresh()
             self.known[key] = (s, k)
-            self.clause(-k, a)
-            self.clause(-k, b)
-            self.clause(k, -a, -b)
-            self.clause(-s, -k)
-            self.clause(-s, a, b)
-            self.clause(s, k, -a)
-            self.clause(s, k, -b)
+            self.clauses((-k, a), (-k, b), (k, -a, -b), (-s, -k), (-s, a, b), (s, k, -a), (s, k, -b))
         return self.known[key]
 
     def fold3(self, a: int, b: int, c: int) -> tuple[int, int] | None:
@@ -144,16 +137,11 @@ class TwinEncoder:
         if key not in self.known:
             y = self.fresh()
             self.known[key] = (y, 0)
-            self.clause(-a, -b)
-            self.clause(y, -a)
-            self.clause(y, -b)
+            self.clauses((-a, -b), (y, -a), (y, -b))
             if c == FALSE:
                 self.clause(-y, a, b)
             else:
-                self.clause(-a, -c)
-                self.clause(-b, -c)
-                self.clause(y, -c)
-                self.clause(-y, a, b, c)
+                self.clauses((-a, -c), (-b, -c), (y, -c), (-y, a, b, c))
         return self.known[key][0]
 
     def clamp(self, t: int, low: int, high: int, top: int) -> int:
@@ -169,16 +157,15 @@ class TwinEncoder:
             y = self.fresh()
             self.known[key] = (y, 0)
             if top:
-                self.clause(y, -high)
-                self.clause(-y, low)
-                self.clause(y, -t, -low)
-                self.clause(-y, t, high)
+                self.clauses((y, -high), (-y, low), (y, -t, -low), (-y, t, high))
             else:
-                self.clause(-y, t)
-                self.clause(-y, low)
-                self.clause(-y, -high)
-                self.clause(y, -t, -low, high)
+                self.clauses((-y, t), (-y, low), (-y, -high), (y, -t, -low, high))
         return self.known[key][0]
+
+    def forbid(self, a: int, b: int) -> None:
+        """not (a and b)."""
+        if FALSE not in (a, b) and a != -b:
+            self.clause(*(-lit for lit in dict.fromkeys((a, b)) if lit != TRUE))
 
     def any_of(self, lits: list[int]) -> int:
         kept = sorted(set(lits) - {FALSE}, key=lambda lit: (abs(lit), lit))
@@ -235,6 +222,45 @@ class TwinEncoder:
     def add(self, x, y):
         span = x[1] + y[1]
         return self.add_words(x[0], y[0], span.bit_length(), False, FALSE), span
+
+    def add_capped(self, x, y, cap: int, condition: int):
+        """x + y if condition -> x + y <= cap."""
+        if x[1] + y[1] <= cap:
+            return self.add(x, y)
+        out, carry = [], FALSE
+        for i in range(cap.bit_length()):
+            a = x[0][i] if i < len(x[0]) else FALSE
+            b = y[0][i] if i < len(y[0]) else FALSE
+            s, carry = self.full_adder(a, b, carry)
+            out.append(s)
+        self.forbid(condition, carry)
+        return out, cap
+
+    def multiply_capped(self, x, factor: int, cap: int, condition: int):
+        """factor * x if condition -> factor * x <= cap."""
+        bits, span = x
+        if factor * span <= cap:
+            return self.multiply(x, factor)
+        n = (cap // factor).bit_length()
+        for bit in bits[n:]:
+            self.forbid(condition, bit)
+        bits = bits[:n]
+        if not bits:
+            return [], 0
+        product, reach = self.multiply((bits, min(span, (1 << len(bits)) - 1)), factor)
+        for bit in product[cap.bit_length() :]:
+            self.forbid(condition, bit)
+        return product[: cap.bit_length()], min(reach, cap)
+
+    def subtract_modulo(self, x, y, constant: int, n: int) -> list[int]:
+        """n bits of x - y + constant, modulo 2**n."""
+        out, carry = [], TRUE
+        for i in range(n):
+            a = x[i] if i < len(x) else FALSE
+            b = -y[i] if i < len(y) else TRUE
+            s, carry = self.full_adder(a, b, carry) if i < n - 1 else (self.xor3(a, b, carry), FALSE)
+            out.append(s)
+        return self.add_constant(out, constant, FALSE, 0, n)
 
     def complement(self, x):
         """span - x."""
@@ -337,6 +363,25 @@ class TwinEncoder:
         for term in terms[1:]:
             total = self.add(total, term)
         return total
+
+    def difference(self, x, x_factor: int, y, y_factor: int, constant: int, span: int):
+        """x_factor * x - y_factor * y + constant, known to be in [0, span]."""
+        products = [self.multiply(word, factor)[0] if word[1] and factor else [] for word, factor in ((x, x_factor), (y, y_factor))]
+        return self.subtract_modulo(*products, constant, span.bit_length()), span
+
+    def at_most(self, words, weights, budget: int, condition: int) -> None:
+        """condition -> sum of weight * word, or of |weight| * (span - word), <= budget."""
+        terms = []
+        for word, weight in zip(words, weights, strict=True):
+            if word[1]:
+                word = word if weight > 0 else self.complement(word)
+                terms.append(self.multiply_capped(word, abs(int(weight)), budget, condition))
+        terms = [term for term in terms if term[0]]
+        while len(terms) > 1:
+            pairs = [self.add_capped(a, b, budget, condition) for a, b in zip(terms[::2], terms[1::2], strict=False)]
+            terms = pairs + terms[2 * len(pairs) :]
+        if terms:
+            self.forbid(condition, self.at_least(terms[0][0], budget + 1))
 
     def requantize(self, acc, base: int, shift: int, rounding: str, delta: int, levels: int, reach_low: int, reach_high: int):
         """y - y_lo for acc = base + word: see `_layers.pyx`."""

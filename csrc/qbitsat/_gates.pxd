@@ -33,5 +33,6 @@ cdef class Gates:
     cpdef lit_t clamp(self, lit_t t, lit_t low, lit_t high, bint top) except 0 nogil
     cdef lit_t half_adder(self, lit_t a, lit_t b, lit_t *carry) except 0 nogil
     cdef lit_t full_adder(self, lit_t a, lit_t b, lit_t c, lit_t *carry) except 0 nogil
+    cpdef int forbid(self, lit_t a, lit_t b) except -1 nogil
     cdef int implies(self, lit_t a, lit_t b) except -1 nogil
     cdef int emit(self, list lits) except -1

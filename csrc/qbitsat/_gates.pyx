@@ -321,6 +321,20 @@ cdef class Gates:
         """a -> b, for literals that are not constant."""
         return clause2(self.out, -a, b)
 
+    cpdef int forbid(self, lit_t a, lit_t b) except -1 nogil:
+        """not (a and b)."""
+        cdef lit_t lits[2]
+        cdef int n = 0
+        if a == FALSE_LIT or b == FALSE_LIT or a == -b:
+            return 0
+        if a != TRUE_LIT:
+            lits[0] = -a
+            n = 1
+        if b != TRUE_LIT and b != a:
+            lits[n] = -b
+            n += 1
+        return clause_of(self.out, lits, n)
+
     def any_of(self, lits):
         """y <-> some literal of the list holds."""
         cdef lit_t y, lit

@@ -23,4 +23,5 @@ cdef class Encoder:
     cdef int _reserve(self, Py_ssize_t n) except -1
     cdef int _sum_tree(self, Py_ssize_t m) except -1 nogil
     cdef int _sum_chain(self, Py_ssize_t m) except -1 nogil
+    cdef int _product(self, const word_t *word, int64_t factor, word_t *out) except -1 nogil
     cdef int _keep(self, Py_ssize_t m) except -1 nogil

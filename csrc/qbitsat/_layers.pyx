@@ -5,8 +5,10 @@ from libc.stdlib cimport free, malloc, realloc
 
 from qbitsat._clauses cimport ClauseBuffer
 from qbitsat._gates cimport Gates
-from qbitsat._types cimport FALSE_LIT, MAX_BITS, TRUE_LIT, int32_t, int64_t, lit_t
-from qbitsat._words cimport add, at_least, complement, multiply, rounded, variable_word, width, word_t
+from qbitsat._types cimport FALSE_LIT, MAX_BITS, TRUE_LIT, int32_t, int64_t, lit_t, uint64_t
+from qbitsat._words cimport (
+    add, add_capped, at_least, complement, multiply, multiply_capped, rounded, subtract_modulo, variable_word, width, word_t,
+)
 
 
 @cython.final
@@ -146,6 +148,92 @@ cdef class Encoder:
             self.total.n = 0
             self.total.span = 0
         return 0
+
+    def keep(self, Words target not None, Py_ssize_t i):
+        """Let word i of `target` be the kept sum."""
+        target._check(i)
+        target.items[i] = self.total
+        target.flipped[i].n = -1
+
+    def difference(
+        self,
+        Words target not None,
+        Py_ssize_t i,
+        Words first not None,
+        int64_t first_factor,
+        Words second not None,
+        int64_t second_factor,
+        Py_ssize_t j,
+        int64_t constant,
+        int64_t span,
+    ):
+        """Word i of `target` becomes first_factor * first[j] - second_factor * second[j] + constant, known to be in [0, span].
+
+        Raises ValueError for negative factors and products of 2**61 or more.
+        """
+        cdef word_t x, y
+        target._check(i)
+        first._check(j)
+        second._check(j)
+        if not 0 <= span < (<int64_t> 1) << 61:
+            raise ValueError(f"span {span} is outside [0, 2**61)")
+        with nogil:
+            self._product(&first.items[j], first_factor, &x)
+            self._product(&second.items[j], second_factor, &y)
+            target.items[i].span = span
+            target.items[i].n = width(span)
+            subtract_modulo(self.gates, &x, &y, <uint64_t> constant, width(span), target.items[i].bits)
+        target.flipped[i].n = -1
+
+    cdef int _product(self, const word_t *word, int64_t factor, word_t *out) except -1 nogil:
+        """factor * word for factor >= 0."""
+        if factor < 0 or (factor and word.span > ((<int64_t> 1 << 61) - 1) // factor):
+            with gil:
+                raise ValueError(f"factor {factor} of a word up to {word.span}")
+        out.n = 0
+        out.span = 0
+        if factor and word.span:
+            multiply(self.gates, word, factor, out)
+        return 0
+
+    def at_most(self, Words words not None, const int64_t[::1] weights, int64_t budget, lit_t condition):
+        """condition -> sum over k of |weights[k]| * d_k <= budget, with d_k = word k, or span - word for a negative weight.
+
+        No summand is negative, so under the condition no partial sum exceeds the budget: sums are cut to its bits and what
+        is cut off is forbidden. Raises ValueError for a budget outside [0, 2**60) and weights that are 0 or of 2**60 or more.
+        """
+        cdef Py_ssize_t k, m = 0
+        cdef int64_t weight
+        cdef const word_t *word
+        if weights.shape[0] != words.n or not 0 <= budget < (<int64_t> 1) << 60:
+            raise ValueError(f"{weights.shape[0]} weights for {words.n} words, or budget {budget} outside [0, 2**60)")
+        for k in range(words.n):
+            if weights[k] == 0 or not -(1 << 60) < weights[k] < 1 << 60:
+                raise ValueError(f"weight {k} is {weights[k]}")
+            if words.items[k].span > ((<int64_t> 1 << 61) - 1) // abs(weights[k]):
+                raise ValueError(f"term {k} can reach 2**61")
+        self._reserve(words.n)
+        with nogil:
+            for k in range(words.n):
+                word = &words.items[k]
+                weight = weights[k]
+                if word.span == 0:
+                    continue
+                if weight < 0:
+                    weight = -weight
+                    if words.flipped[k].n < 0:
+                        complement(self.gates, word, &words.flipped[k])
+                    word = &words.flipped[k]
+                multiply_capped(self.gates, word, weight, budget, condition, &self.terms[m])
+                m += self.terms[m].n > 0
+            while m > 1:
+                for k in range(m // 2):
+                    add_capped(self.gates, &self.terms[2 * k], &self.terms[2 * k + 1], budget, condition, &self.terms[k])
+                if m & 1:
+                    self.terms[m // 2] = self.terms[m - 1]
+                m = (m + 1) // 2
+            if m:
+                self.gates.forbid(condition, at_least(self.gates, self.terms[0].bits, self.terms[0].n, budget + 1))
 
     def at_least(self, int64_t bound):
         """The literal of (kept sum >= bound)."""

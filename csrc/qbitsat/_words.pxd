@@ -21,6 +21,11 @@ cdef struct word_t:
 cdef int width(int64_t span) noexcept nogil
 cdef int variable_word(Gates g, int64_t span, word_t *out) except -1 nogil
 cdef int add(Gates g, const word_t *x, const word_t *y, word_t *out) except -1 nogil
+cdef int add_capped(Gates g, const word_t *x, const word_t *y, int64_t cap, lit_t condition, word_t *out) except -1 nogil
+cdef int multiply_capped(Gates g, const word_t *x, int64_t factor, int64_t cap, lit_t condition, word_t *out) except -1 nogil
+cdef int subtract_modulo(
+    Gates g, const word_t *x, const word_t *y, uint64_t constant, int n, lit_t *out
+) except -1 nogil
 cdef int complement(Gates g, const word_t *x, word_t *out) except -1 nogil
 cdef int multiply(Gates g, const word_t *x, int64_t factor, word_t *out) except -1 nogil
 cdef lit_t at_least(Gates g, const lit_t *bits, int n, int64_t bound) except 0 nogil

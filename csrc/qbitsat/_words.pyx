@@ -72,6 +72,68 @@ cdef int add(Gates g, const word_t *x, const word_t *y, word_t *out) except -1 n
     return 0
 
 
+cdef int add_capped(Gates g, const word_t *x, const word_t *y, int64_t cap, lit_t condition, word_t *out) except -1 nogil:
+    """x + y if condition -> x + y <= cap: bits above those of cap are forbidden; out may be x.
+
+    A word that was cut has span cap, which it keeps to only under the condition; so nothing may be built on its span.
+    """
+    cdef lit_t carry = FALSE_LIT
+    cdef int i, n
+    if x.span + y.span <= cap:
+        return add(g, x, y, out)
+    n = width(cap)
+    for i in range(n):
+        out.bits[i] = g.full_adder(
+            x.bits[i] if i < x.n else FALSE_LIT, y.bits[i] if i < y.n else FALSE_LIT, carry, &carry
+        )
+    out.n = n
+    out.span = cap
+    return g.forbid(condition, carry)
+
+
+cdef int multiply_capped(Gates g, const word_t *x, int64_t factor, int64_t cap, lit_t condition, word_t *out) except -1 nogil:
+    """factor * x if condition -> factor * x <= cap, for factor >= 1: what would exceed cap is forbidden."""
+    cdef word_t kept
+    cdef int i, n = width(cap // factor)
+    if factor * x.span <= cap:
+        return multiply(g, x, factor, out)
+    kept.n = x.n if x.n < n else n
+    kept.span = ((<int64_t> 1) << kept.n) - 1
+    if x.span < kept.span:
+        kept.span = x.span
+    for i in range(x.n):
+        if i < n:
+            kept.bits[i] = x.bits[i]
+        else:
+            g.forbid(condition, x.bits[i])
+    out.n = 0
+    out.span = 0
+    if kept.n == 0:
+        return 0
+    multiply(g, &kept, factor, out)
+    n = width(cap)
+    for i in range(n, out.n):
+        g.forbid(condition, out.bits[i])
+    if out.n > n:
+        out.n = n
+    if out.span > cap:
+        out.span = cap
+    return 0
+
+
+cdef int subtract_modulo(
+    Gates g, const word_t *x, const word_t *y, uint64_t constant, int n, lit_t *out
+) except -1 nogil:
+    """n bits of x - y + constant, modulo 2**n."""
+    cdef lit_t carry = TRUE_LIT, a, b
+    cdef int i
+    for i in range(n):
+        a = x.bits[i] if i < x.n else FALSE_LIT
+        b = -y.bits[i] if i < y.n else TRUE_LIT
+        out[i] = g.full_adder(a, b, carry, &carry) if i < n - 1 else g.xor3(a, b, carry)
+    return add_constant(g, out, n, constant, FALSE_LIT, 0, n, out)
+
+
 cdef int complement(Gates g, const word_t *x, word_t *out) except -1 nogil:
     """span - x: negation bit by bit if span is all ones, else the constant span + not x + 1."""
     cdef int i

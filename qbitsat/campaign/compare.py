@@ -12,7 +12,7 @@ from ..bounds import Bounds, propagate, simplify
 from ..encode import encode_query, encode_smtlib
 from ..errors import InputError, UnsupportedError
 from ..limits import LimitReached, Limits
-from ..options import ENCODINGS, ROWS, SOLVERS, make_options
+from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
 from ..properties import Formula, Query
 from ..properties.formula import FALSE, TRUE, without_not
 from ..solvers import sat, smt
@@ -28,17 +28,25 @@ SHORTEST = 0.001
 
 @dataclass(frozen=True)
 class Backend:
-    """sat with an encoding and a solver, or an SMT solver with an encoding."""
+    """sat with an encoding and a solver, or an SMT solver with a layout of sums; no encoding means the default."""
 
     name: str
-    encoding: str = ROWS["encoding"].default
+    encoding: str = ""
     solver: str = ROWS["solver"].default
+
+    def __post_init__(self) -> None:
+        if not self.encoding:
+            object.__setattr__(self, "encoding", self._default_encoding)
+
+    @property
+    def _default_encoding(self) -> str:
+        return ROWS["encoding"].default if self.name == "sat" else LAYOUTS[0]
 
     def __str__(self) -> str:
         """As a person would ask for it: what is as by default goes without saying."""
         said = [self.name]
-        said += [value for key, value in (("encoding", self.encoding), ("solver", self.solver)) if value != ROWS[key].default]
-        return ":".join(said)
+        defaults = ((self.encoding, self._default_encoding), (self.solver, ROWS["solver"].default))
+        return ":".join(said + [value for value, default in defaults if value != default])
 
 
 # Not a backend, but what decides a task before any is asked.
@@ -69,7 +77,7 @@ def _parse_backend(text: str) -> Backend:
     name, *parts = text.split(":")
     if name not in BACKENDS:
         raise InputError(f"--backends: {name!r} is unknown; expected one of {', '.join(BACKENDS)}")
-    allowed = {"encoding": ENCODINGS, **({"solver": SOLVERS} if name == "sat" else {})}
+    allowed = {"encoding": ENCODINGS, "solver": SOLVERS} if name == "sat" else {"encoding": LAYOUTS}
     chosen: dict[str, str] = {}
     for part in parts:
         kind = next((kind for kind, choices in allowed.items() if part in choices), None)
@@ -130,7 +138,7 @@ def _by_sat(
 ) -> Outcome:
     cnf = encode_query(query, bounds, options, formula, limits.check)
     statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
-    result = sat.solve(cnf.clauses, cnf.num_vars, backend.solver, limits)
+    result = sat.solve(cnf.clauses, cnf.num_vars, backend.solver, limits, core=cnf.core)
     if result.satisfiable is None:
         return (ERROR if "died" in result.reason else UNKNOWN), result.reason, 0.0
     if not result.satisfiable:

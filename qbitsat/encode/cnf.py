@@ -20,6 +20,7 @@ from ..errors import UnsupportedError
 from ..network import AffineMap, Layer, Network
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
+from .substitution import Fact, Substitution
 
 TRUE_LIT = 0x7FFFFFFF
 
@@ -45,10 +46,12 @@ class WordMap(NamedTuple):
 class Cnf:
     """Clauses and what their variables mean.
 
-    inputs[k][i] and outputs[k][i] map element i of network k; an output that the formula does not need is None.
+    inputs[k][i] and outputs[k][i] map element i of network k; an output that the formula does not need is None. Of the entries
+    of the buffer the first `core` say all that must hold; the clauses after them are redundant facts.
     """
 
     clauses: ClauseBuffer
+    core: int
     inputs: tuple[tuple[WordMap, ...], ...]
     outputs: tuple[tuple[WordMap | None, ...], ...]
 
@@ -79,22 +82,34 @@ def encode_query(
     has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None.
     """
     formula = without_not(query.violation if formula is None else formula)
-    encoder = Encoder()
+    encoder, balanced = Encoder(), options.encoding != "linear"
+    # Who gives `within` splits ranges and has multipliers of its own.
+    substitution = Substitution(query, bounds) if options.encoding == "substituted" and within is None else None
+    if substitution:
+        formula = substitution.simplify(formula)
     refs = list(dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom)))
     tensors: dict[tuple[int, str], Words] = {}
+    layers: list[list[tuple[Words, Words]]] = []
     for k, network in enumerate(query.networks):
         named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
         cuts = within[k] if within else [None] * len(network.layers)
-        words = _encode_network(encoder, network, bounds.networks[k], named, options.encoding == "balanced", check, cuts)
-        tensors[k, INPUT], tensors[k, OUTPUT] = words
-    _FormulaEncoder(encoder, tensors, bounds, options.encoding == "balanced").require(formula)
+        tensors[k, INPUT], own = _encode_network(encoder, network, bounds.networks[k], named, balanced, check, cuts)
+        tensors[k, OUTPUT] = own[-1][1]
+        layers.append(own)
+    top = _FormulaEncoder(encoder, tensors, bounds, balanced)
+    top.require(formula)
+    core = len(encoder.clauses)
+    open_lits = {atom: lit for atom, lit in top.lits.items() if abs(lit) != TRUE_LIT}
+    for atom, fact in substitution.near_facts(list(open_lits)) if substitution else ():
+        check()
+        _require_fact(encoder, fact, open_lits[atom], tensors, layers)
     encoder.gates.forget()
     inputs = tuple(_word_maps(tensors[k, INPUT], b.input.lo, None) for k, b in enumerate(bounds.networks))
     outputs = tuple(
         _word_maps(tensors[k, OUTPUT], b.layers[-1].lo, {r.element for r in refs if r.network == k and r.tensor == OUTPUT})
         for k, b in enumerate(bounds.networks)
     )
-    return Cnf(encoder.clauses, inputs, outputs)  # type: ignore[arg-type]
+    return Cnf(encoder.clauses, core, inputs, outputs)  # type: ignore[arg-type]
 
 
 def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[WordMap | None, ...]:
@@ -128,21 +143,24 @@ def _encode_network(
     balanced: bool,
     check: Callable[[], None],
     cuts: Sequence[LayerBounds | None],
-) -> tuple[Words, Words]:
-    """Words of the network's input and output."""
+) -> tuple[Words, list[tuple[Words, Words]]]:
+    """Words of the network's input, and of every layer's accumulators and outputs."""
     masks = cone(network, bounds, named, cuts)
+    layers: list[tuple[Words, Words]] = []
     source = first = encoder.variables(np.where(masks[0], bounds.input.hi - bounds.input.lo, 0))
     for layer, layer_bounds, mask, cut in zip(network.layers, bounds.layers, masks[1:], cuts, strict=True):
-        target = Words(layer.output.size)
+        accs, target = Words(layer.output.size), Words(layer.output.size)
         for i in np.flatnonzero(mask).tolist():
             check()
             encoder.dot(source, *layer.affine.row(i), balanced)
+            encoder.keep(accs, i)
             if cut is not None:
                 _keep_within(encoder, layer_bounds, cut, i)
             if layer_bounds.lo[i] < layer_bounds.hi[i]:
                 _requantize(encoder, layer, layer_bounds, i, target)
+        layers.append((accs, target))
         source = target
-    return first, source
+    return first, layers
 
 
 def _keep_within(encoder: Encoder, bounds: LayerBounds, cut: LayerBounds, i: int) -> None:
@@ -180,13 +198,14 @@ def clamps(layer: Layer, bounds: LayerBounds, i: int) -> tuple[ShiftRequantizer,
 
 
 class _FormulaEncoder:
-    """And, or and inequalities over the words of all networks."""
+    """And, or and inequalities over the words of all networks; `lits` has the literal of every inequality."""
 
     def __init__(self, encoder: Encoder, tensors: dict[tuple[int, str], Words], bounds: Bounds, balanced: bool):
         self.encoder = encoder
         self.tensors = tensors
         self.bounds = bounds
         self.balanced = balanced
+        self.lits: dict[AtMost, int] = {}
 
     def require(self, formula: Formula) -> None:
         """The clauses that make the formula true; no variable is spent on its top levels."""
@@ -214,4 +233,22 @@ class _FormulaEncoder:
             smallest += coefficient * self.bounds.of(ref)[0 if coefficient > 0 else 1]
         row = AffineMap.from_dense(np.array([list(terms.values())], np.int64).reshape(1, -1), np.zeros(1, np.int64))
         self.encoder.dot(words, *row.row(0), self.balanced)
-        return -self.encoder.at_least(atom.bound - smallest + 1)
+        self.lits[atom] = -self.encoder.at_least(atom.bound - smallest + 1)
+        return self.lits[atom]
+
+
+def _require_fact(
+    encoder: Encoder, fact: Fact, lit: int, tensors: dict[tuple[int, str], Words], layers: list[list[tuple[Words, Words]]]
+) -> None:
+    """lit -> fact; layers[k] has the words of every layer's accumulators and outputs in network k."""
+    words = Words(len(fact.terms))
+    for n, (_, what) in enumerate(fact.terms):
+        if isinstance(what, Ref):
+            words.copy_from(n, tensors[what.network, INPUT], what.element)
+            continue
+        accs, outputs = layers[what.network][what.layer]
+        first, second = (accs, what.slope), (outputs, 1 << what.scale)
+        if what.sign < 0:
+            first, second = second, first
+        encoder.difference(words, n, *first, *second, what.neuron, what.constant, what.span)
+    encoder.at_most(words, np.array([weight for weight, _ in fact.terms], np.int64), fact.budget, lit)

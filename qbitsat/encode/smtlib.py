@@ -80,7 +80,7 @@ def encode_smtlib(
 ) -> SmtLib:
     """The script that is satisfiable iff some input of the boxes makes the violation true; arguments as of `encode_query`."""
     formula = without_not(query.violation if formula is None else formula)
-    writer = _Writer(options.encoding == "balanced", check)
+    writer = _Writer(options.encoding != "linear", check)
     refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
     tensors: dict[tuple[int, str], list[Word]] = {}
     for k, network in enumerate(query.networks):

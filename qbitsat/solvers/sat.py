@@ -7,6 +7,7 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,9 @@ from .processes import ChildDied, call_in_child, interrupts_held
 # A formula of up to SMALL literals and zeros is tried for FIRST_CONFLICTS conflicts in this process: a few milliseconds.
 SMALL = 100_000
 FIRST_CONFLICTS = 1000
+
+# Solvers that solve once and have no counts.
+ONE_SHOT = ("kissat404",)
 
 CHUNK = 1 << 18
 
@@ -36,8 +40,12 @@ class SatResult:
     statistics: dict[str, float] = field(default_factory=dict)
 
 
-def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None) -> SatResult:
-    """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts."""
+def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, core: int | None = None) -> SatResult:
+    """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts.
+
+    What follows the first `core` entries is redundant. Such facts make refutations short and assignments hard to find, so two
+    solvers, with and without them, take turns in one thread.
+    """
     flat = np.asarray(clauses)
     budget = None if conflicts is None else int(conflicts)
     if len(flat) <= SMALL:
@@ -47,7 +55,11 @@ def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: i
             return result
     limits.check()
     try:
-        return call_in_child(limits, run_solver, flat, num_vars, solver, budget)
+        if core in (None, len(flat)) or solver in ONE_SHOT:
+            return call_in_child(limits, run_solver, flat, num_vars, solver, budget)
+        # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
+        whole = np.concatenate([flat[core:], flat[:core]])
+        return call_in_child(limits, run_in_turns, [whole, flat[:core]], num_vars, solver, budget)
     except LimitReached as limit:
         return SatResult(None, limit.reason)
     except ChildDied as death:
@@ -63,21 +75,49 @@ def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> 
 def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None) -> SatResult:
     """Load and solve in this process, with no limit but conflicts."""
     with Solver(name=name) as solver:
-        for start, stop in chunks(flat):
-            if not add_clauses(solver, flat[start:stop].tolist()):
-                return SatResult(False)
+        if not load(solver, flat):
+            return SatResult(False)
         if conflicts is None:
-            satisfiable = solver.solve()
-        else:
-            solver.conf_budget(conflicts)
-            satisfiable = solver.solve_limited()
-        statistics = {} if name.startswith("kissat") else dict(solver.accum_stats() or {})
-        if not satisfiable:
-            return SatResult(satisfiable, "conflicts" if satisfiable is None else "", None, statistics)
-        holds = np.zeros(num_vars + 1, bool)
-        true_lits = np.array([lit for lit in solver.get_model() if 0 < lit <= num_vars], np.int64)
-        holds[true_lits] = True
-        return SatResult(True, "", holds, statistics)
+            return _result(solver, name, solver.solve(), num_vars)
+        solver.conf_budget(conflicts)
+        return _result(solver, name, solver.solve_limited(), num_vars)
+
+
+def run_in_turns(formulas: list[np.ndarray], num_vars: int, name: str, conflicts: int | None) -> SatResult:
+    """Solvers of equivalent formulas in this process: turns of equally many conflicts each, twice as many in every round.
+
+    conflicts bounds those of each solver. The statistics are those of the solver that decides.
+    """
+    with ExitStack() as stack:
+        solvers = [stack.enter_context(Solver(name=name)) for _ in formulas]
+        for solver, flat in zip(solvers, formulas, strict=True):
+            if not load(solver, flat):
+                return SatResult(False)
+        spent, turn = 0, FIRST_CONFLICTS
+        while conflicts is None or spent < conflicts:
+            turn = turn if conflicts is None else min(turn, conflicts - spent)
+            for solver in solvers:
+                solver.conf_budget(turn)
+                satisfiable = solver.solve_limited()
+                if satisfiable is not None:
+                    return _result(solver, name, satisfiable, num_vars)
+            spent, turn = spent + turn, 2 * turn
+        return SatResult(None, "conflicts")
+
+
+def _result(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) -> SatResult:
+    statistics = {} if name in ONE_SHOT else dict(solver.accum_stats() or {})
+    if not satisfiable:
+        return SatResult(satisfiable, "conflicts" if satisfiable is None else "", None, statistics)
+    holds = np.zeros(num_vars + 1, bool)
+    true_lits = np.array([lit for lit in solver.get_model() if 0 < lit <= num_vars], np.int64)
+    holds[true_lits] = True
+    return SatResult(True, "", holds, statistics)
+
+
+def load(solver: Solver, flat: np.ndarray) -> bool:
+    """Give the clauses to a solver, piece by piece; false if one of them is empty."""
+    return all(add_clauses(solver, flat[start:stop].tolist()) for start, stop in chunks(flat))
 
 
 def chunks(flat: np.ndarray):

@@ -84,6 +84,64 @@ def holds(solver, encoder, source, x, bound):
     return lit == TRUE or lit in implied or lit in assumptions(source.bits(0), x)
 
 
+def test_at_most_random():
+    """Under the condition exactly the sums up to the budget are possible; without it everything is."""
+    rng = random.Random(5)
+    for _ in range(150):
+        spans = [rng.choice([1, 2, 3, 5, 7]) for _ in range(rng.randint(1, 3))]
+        weights = [rng.choice([-1, 1]) * rng.randint(1, 1 << rng.randint(1, 6)) for _ in spans]
+        budget = rng.randint(0, sum(abs(w) * s for w, s in zip(weights, spans, strict=True)))
+        encoder = Encoder()
+        source = encoder.variables(np.array([*spans, 1], np.int64))
+        words = Words(len(spans))
+        for i in range(len(spans)):
+            words.copy_from(i, source, i)
+        condition = source.bits(len(spans))[0]
+        encoder.at_most(words, np.array(weights, np.int64), budget, condition)
+        with Solver(name="glucose4", bootstrap_with=clauses_of(encoder.clauses)) as solver:
+            for x in itertools.product(*(range(span + 1) for span in spans)):
+                total = sum(w * v if w > 0 else -w * (s - v) for w, v, s in zip(weights, x, spans, strict=True))
+                assumed = [lit for j, number in enumerate(x) for lit in assumptions(source.bits(j), number)]
+                assert solver.propagate([*assumed, condition])[0] == (total <= budget)
+                assert solver.propagate([*assumed, -condition])[0]
+
+
+def test_difference_random():
+    """Where the difference lies in its range, its word is exact."""
+    rng = random.Random(6)
+    for _ in range(100):
+        spans, factors = [rng.choice([1, 3, 6, 7]) for _ in range(2)], [rng.randint(0, 9) for _ in range(2)]
+        constant, span = rng.randint(-20, 20), rng.randint(1, 60)
+        encoder, target = Encoder(), Words(1)
+        first, second = (encoder.variables(np.array([s], np.int64)) for s in spans)
+        encoder.difference(target, 0, first, factors[0], second, factors[1], 0, constant, span)
+        with Solver(name="glucose4", bootstrap_with=clauses_of(encoder.clauses)) as solver:
+            for x, y in itertools.product(range(spans[0] + 1), range(spans[1] + 1)):
+                expected = factors[0] * x - factors[1] * y + constant
+                assumed = assumptions(first.bits(0), x) + assumptions(second.bits(0), y)
+                consistent, implied = solver.propagate(assumed)
+                assert consistent
+                if 0 <= expected <= span:
+                    assert value(target.bits(0), {*implied, *assumed, TRUE}) == expected
+        assert target.span(0) == span
+
+
+def test_at_most_refuses_what_does_not_fit():
+    encoder = Encoder()
+    words = encoder.variables(np.array([1, (1 << 40) - 1], np.int64))
+    for weights, budget in (([1], 1), ([1, 1], -1), ([1, 1], 1 << 60), ([0, 1], 1), ([1, 1 << 30], 1)):
+        with pytest.raises(ValueError, match=r"weight|term"):
+            encoder.at_most(words, np.array(weights, np.int64), budget, 1)
+
+
+def test_difference_refuses_what_does_not_fit():
+    encoder = Encoder()
+    words = encoder.variables(np.array([(1 << 40) - 1], np.int64))
+    for factor, span in ((-1, 1), (1 << 30, 1), (1, -1), (1, 1 << 61)):
+        with pytest.raises(ValueError, match=r"factor|span"):
+            encoder.difference(Words(1), 0, words, factor, words, 1, 0, 0, span)
+
+
 def test_dot_refuses_what_does_not_fit():
     encoder = Encoder()
     source = encoder.variables(np.array([1, (1 << 40) - 1], np.int64))

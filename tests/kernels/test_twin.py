@@ -22,11 +22,14 @@ def test_gates_random_circuits():
         twin.variable_word(15)
         for _ in range(30):
             a, b, c = random_literals(rng, 3)
-            gate = rng.choice(["and2", "or2", "xor2", "xor3", "one_of", "adder", "clamp", "any_of", "all_of", "require_any"])
+            gate = rng.choice(["and2", "or2", "xor2", "xor3", "one_of", "adder", "clamp", "any_of", "all_of", "require_any", "forbid"])
             if gate in ("and2", "or2", "xor2"):
                 assert getattr(kernel.gates, gate)(a, b) == getattr(twin, gate)(a, b)
             elif gate in ("xor3", "one_of"):
                 assert getattr(kernel.gates, gate)(a, b, c) == getattr(twin, gate)(a, b, c)
+            elif gate == "forbid":
+                kernel.gates.forbid(a, b)
+                twin.forbid(a, b)
             elif gate == "adder":
                 assert kernel.gates.adder(a, b, c) == twin.full_adder(a, b, c)
             elif gate == "clamp":
@@ -84,5 +87,26 @@ def test_neurons_random(balanced):
             assert (target.bits(i), target.span(i)) == (bits, levels)
             bound = rng.randint(-2, span + 2)
             assert kernel.at_least(bound) == twin.at_least(acc[0], bound)
+        assert np.asarray(kernel.clauses).tolist() == twin.data
+        assert (kernel.clauses.num_vars, kernel.clauses.num_clauses) == (twin.num_vars, twin.num_clauses)
+
+
+def test_differences_and_budgets_random():
+    rng = random.Random(7)
+    for _ in range(300):
+        spans = [rng.choice([0, 1, 2, 3, 4, 5, 7, 16, 255]) for _ in range(rng.randint(1, 6))]
+        kernel, twin = Encoder(), TwinEncoder()
+        source = kernel.variables(np.array(spans, np.int64))
+        words = [twin.variable_word(span) for span in spans]
+        target, differences = Words(len(spans)), []
+        for i in range(len(spans)):
+            factors, constant, span = (rng.randint(0, 70), 1 << rng.randint(0, 5)), rng.randint(-99, 99), rng.randint(0, 500)
+            kernel.difference(target, i, source, factors[0], source, factors[1], i, constant, span)
+            differences.append(twin.difference(words[i], factors[0], words[i], factors[1], constant, span))
+            assert (target.bits(i), target.span(i)) == differences[i]
+        weights = [rng.choice([-1, 1]) * rng.randint(1, 1 << rng.randint(1, 10)) for _ in spans]
+        budget, condition = rng.randint(0, 1 << rng.randint(1, 14)), rng.choice([TRUE, FALSE, 1, -1])
+        kernel.at_most(target, np.array(weights, np.int64), budget, condition)
+        twin.at_most(differences, weights, budget, condition)
         assert np.asarray(kernel.clauses).tolist() == twin.data
         assert (kernel.clauses.num_vars, kernel.clauses.num_clauses) == (twin.num_vars, twin.num_clauses)

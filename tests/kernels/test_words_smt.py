@@ -120,6 +120,35 @@ def test_constant_products(width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_scaled_difference(width):
+    bench, target = Bench([2**width - 1, 2**width - 3]), Words(1)
+    second = Words(2)
+    for i in range(2):
+        second.copy_from(i, bench.source, 1 - i)
+    constant, span = -37, 2**width
+    bench.encoder.difference(target, 0, bench.source, 5, second, 8, 0, constant, span)
+    exact = bench.term(Kind.BV_ADD, bench.total([5, -8]), bench.number(constant))
+    inside = bench.term(Kind.AND, bench.term(Kind.BV_SGE, exact, bench.number(0)), bench.term(Kind.BV_SLE, exact, bench.number(span)))
+    equal = bench.term(Kind.EQUAL, bench.word(target.bits(0)), exact)
+    assert bench.always(bench.term(Kind.IMPLIES, inside, equal))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_budgets(width):
+    """Under the condition the sum keeps to the budget, and it keeps to nothing less."""
+    bench, weights, budget = Bench([2**width - 1, 2**width - 2, 5, 1]), [3, 1, 77], 2**width + 41
+    words = Words(3)
+    for i in range(3):
+        words.copy_from(i, bench.source, i)
+    condition = bench.source.bits(3)[0]
+    bench.encoder.at_most(words, np.array(weights, np.int64), budget, condition)
+    holds, total = bench.literal(condition), bench.total(weights)
+    assert bench.always(bench.term(Kind.IMPLIES, holds, bench.term(Kind.BV_SLE, total, bench.number(budget))))
+    assert not bench.always(bench.term(Kind.IMPLIES, holds, bench.term(Kind.BV_SLT, total, bench.number(budget))))
+    assert not bench.always(bench.term(Kind.BV_SLE, total, bench.number(budget)))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_comparators(width):
     rng = random.Random(width)
     for bound in (1, 2**width - 1, 2 ** (width - 1), *(rng.randint(2, 2**width - 2) for _ in range(6))):

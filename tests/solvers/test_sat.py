@@ -53,6 +53,40 @@ def test_timeout_is_kept(solver):
     assert (result.satisfiable, result.reason) == (None, "timeout")
 
 
+def with_facts(clauses, facts, monkeypatch):
+    """A formula followed by redundant clauses, its number of entries without them, and no first try in this process."""
+    monkeypatch.setattr(sat, "SMALL", 0)
+    return np.concatenate([flat(clauses), flat(facts)]), len(flat(clauses))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_facts_satisfiable(solver, monkeypatch):
+    formula, core = with_facts([[1, 2], [-1]], [[2]], monkeypatch)
+    result = sat.solve(formula, 2, solver, Limits(), core=core)
+    assert result.assignment.tolist()[1:] == [False, True]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_facts_unsatisfiable(solver, monkeypatch):
+    formula, core = with_facts([[1, 2], [-1, 2], [1, -2], [-1, -2]], [[1], []], monkeypatch)
+    assert sat.solve(formula, 2, solver, Limits(), core=core).satisfiable is False
+
+
+def test_solver_without_facts_has_its_turns(monkeypatch):
+    """Facts that contradict a formula would be a mistake; they show who is asked: here only the second solver can say yes."""
+    monkeypatch.setattr(sat, "FIRST_CONFLICTS", 5)
+    hard, num_vars = pigeons(12)
+    result = sat.run_in_turns([hard, flat([[1]])], num_vars, "glucose42", None)
+    assert result.satisfiable
+    assert result.assignment[1]
+
+
+def test_turns_keep_the_conflict_limit(monkeypatch):
+    formula, num_vars = pigeons(12)
+    result = sat.run_in_turns([formula, formula], num_vars, "glucose42", 3000)
+    assert (result.satisfiable, result.reason) == (None, "conflicts")
+
+
 @pytest.mark.parametrize("solver", ["cadical195", "glucose42"])
 def test_conflict_limit_is_kept(solver):
     for conflicts in (1, 3000):

@@ -1,0 +1,111 @@
+"""Facts by back-substitution, held against every input of tiny queries."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from tiny import gentle_query, points_of, random_query
+
+import qbitsat
+from qbitsat.bounds import propagate
+from qbitsat.encode import encode_query
+from qbitsat.encode.substitution import Slack, Substitution
+from qbitsat.network import reference
+from qbitsat.options import make_options
+from qbitsat.properties import And, AtMost, Or, Ref
+from qbitsat.properties.formula import FALSE, INPUT, atoms, is_true, without_not
+
+
+def trace(network, x):
+    """The input and, for each layer, (accumulators, outputs)."""
+    values = reference.run(network, x)
+    pairs = []
+    for layer, before, after in zip(network.layers, values, values[1:], strict=False):
+        rows = [layer.affine.row(i) for i in range(layer.affine.n_out)]
+        sums = [int(weights @ np.array(before)[indices]) for indices, weights in rows]
+        pairs.append(([total + int(bias) for total, bias in zip(sums, layer.affine.bias, strict=True)], after))
+    return x, pairs
+
+
+def distance(what, weight, query, bounds, traces):
+    if isinstance(what, Ref):
+        box, x = query.boxes[what.network], traces[what.network][0][what.element]
+        return x - int(box.lo[what.element]) if weight > 0 else int(box.hi[what.element]) - x
+    accs, outputs = traces[what.network][1][what.layer]
+    b = bounds.networks[what.network].layers[what.layer]
+    acc, y = accs[what.neuron] - int(b.acc_lo[what.neuron]), outputs[what.neuron] - int(b.lo[what.neuron])
+    return what.sign * (what.slope * acc - (y << what.scale)) + what.constant
+
+
+def traces_of(query):
+    return itertools.product(*([trace(n, x) for x in points_of(box).tolist()] for n, box in zip(query.networks, query.boxes, strict=True)))
+
+
+@pytest.fixture(autouse=True)
+def _all_facts(monkeypatch):
+    """Tiny queries have few facts that are near enough to be kept."""
+    monkeypatch.setattr("qbitsat.encode.substitution.NEAR", 1)
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_facts_follow_from_their_inequalities(block):
+    for seed in range(30 * block, 30 * block + 30):
+        query = (random_query, gentle_query)[seed % 2](random.Random(seed))
+        bounds = propagate(query)
+        facts = {atom: Substitution(query, bounds).fact(atom) for atom in atoms(without_not(query.violation))}
+        for traces in traces_of(query):
+            for atom, fact in facts.items():
+                if fact is None:
+                    continue
+                distances = [distance(what, weight, query, bounds, traces) for weight, what in fact.terms]
+                assert all(d >= 0 for d in distances)
+                assert all(d <= what.span for d, (_, what) in zip(distances, fact.terms, strict=True) if isinstance(what, Slack))
+                if is_true(atom, [t[0] for t in traces], [t[1][-1][1] for t in traces]):
+                    assert sum(abs(w) * d for d, (w, _) in zip(distances, fact.terms, strict=True)) <= fact.budget
+
+
+def test_facts_exist_and_refute():
+    """The tests above are not empty."""
+    facts = []
+    for seed in range(120):
+        query = (random_query, gentle_query)[seed % 2](random.Random(seed))
+        substitution = Substitution(query, propagate(query))
+        facts += [substitution.fact(atom) for atom in atoms(without_not(query.violation))]
+    kept = [fact for fact in facts if fact is not None]
+    assert sum(fact.budget < 0 for fact in kept) > 20
+    assert sum(fact.budget >= 0 and any(isinstance(what, Slack) and what.slope for _, what in fact.terms) for fact in kept) > 5
+    assert None in facts
+
+
+def shipped(digits, sample):
+    network, images, labels = digits
+    return qbitsat.robustness(network, images[sample], 1, int(labels[sample]))
+
+
+def test_simplify_drops_refuted_inequalities(digits):
+    query = shipped(digits, 40)
+    substitution = Substitution(query, propagate(query))
+    refuted = next(atoms(without_not(query.violation)))
+    possible = AtMost(((1, Ref(0, INPUT, 0)),), 16)
+    assert substitution.simplify(Or((refuted, possible))) == Or((possible,))
+    assert substitution.simplify(And((refuted, possible))) == FALSE
+    assert substitution.simplify(refuted) == FALSE
+
+
+def test_query_that_facts_refute_has_an_empty_clause(digits):
+    query = shipped(digits, 40)
+    cnf = encode_query(query, propagate(query), make_options(encoding="substituted"))
+    assert np.asarray(cnf.clauses).tolist() == [0]
+
+
+def test_facts_follow_the_core(digits):
+    query = shipped(digits, 4)
+    bounds = propagate(query)
+    formula = Substitution(query, bounds).simplify(without_not(query.violation))
+    cnf = encode_query(query, bounds, make_options(encoding="substituted"))
+    plain = encode_query(query, bounds, make_options(encoding="balanced"), formula)
+    clauses = np.asarray(cnf.clauses)
+    assert cnf.core < len(clauses)
+    assert np.array_equal(clauses[: cnf.core], np.asarray(plain.clauses))
+    assert plain.core == len(plain.clauses)
