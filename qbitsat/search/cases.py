@@ -39,13 +39,13 @@ class Cases:
             self.cuttable[block.target] = len(block.steps) > 0
         self.table: list[Case] = []
         self.known: dict[tuple, int] = {}
-        self._number(self._joined(Case((), ()), formula))
+        self.number(self._joined(Case((), ()), formula))
 
     def parts(self, case: int) -> list[int]:
         """The cases that the first waiting `Or` of a case splits it into."""
         atoms_, waiting = self.table[case]
         rest = Case(atoms_, waiting[1:])
-        return [self._number(self._joined(rest, part)) for part in waiting[0].parts]
+        return [self.number(self._joined(rest, part)) for part in waiting[0].parts]
 
     def _joined(self, case: Case, formula: Formula) -> Case:
         if isinstance(formula, AtMost):
@@ -57,7 +57,8 @@ class Cases:
             case = self._joined(case, part)
         return case
 
-    def _number(self, case: Case) -> int:
+    def number(self, case: Case) -> int:
+        """Where the case is in the table, from now on."""
         key = (case.atoms, tuple(map(id, case.waiting)))
         if key not in self.known:
             self.known[key] = len(self.table)

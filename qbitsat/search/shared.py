@@ -9,6 +9,7 @@ import numpy as np
 
 from ..limits import LimitReached
 from ..solvers.processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
+from .cases import Case
 from .nodes import Nodes
 from .tree import Inputs, Search
 
@@ -16,6 +17,9 @@ from .tree import Inputs, Search
 SHARE = 32
 # Names of nodes that the processes give count from here, one such range each.
 NAMES = 1 << 40
+
+# Nodes on their way to another process, and the case of each.
+Handed = tuple[Nodes, list[Case]]
 
 
 def run(search: Search, processes: int) -> Inputs | None:
@@ -120,7 +124,7 @@ def _work(search: Search, number: int, nodes: Nodes, connection: Connection, par
                 connection.send(("found", found))
                 return
             connection.send(("idle", (search.counts, search.proof.nodes if search.proof is not None else {})))
-            nodes = _next_nodes(connection)
+            nodes = _adopt(search, _next_nodes(connection))
     except LimitReached as limit:
         connection.send(("limit", limit.reason))
     except (EOFError, OSError):
@@ -140,20 +144,27 @@ def _steps(search: Search, connection: Connection) -> Inputs | None:
             if content is None:
                 connection.send(("nodes", _half(search)))
             else:  # our own nodes back: nobody was idle any more
-                search.stack.insert(0, content)
+                search.stack.insert(0, _adopt(search, content))
     return None
 
 
-def _half(search: Search) -> Nodes | None:
+def _half(search: Search) -> Handed | None:
     """Every other node, taken off the stack; None if there are too few."""
     nodes = Nodes.stack(search.stack) if search.stack else None
     if nodes is None or len(nodes) < 2:
         return None
-    search.stack = [nodes.take(np.arange(0, len(nodes), 2))]
-    return nodes.take(np.arange(1, len(nodes), 2))
+    search.stack, handed = [nodes.take(np.arange(0, len(nodes), 2))], nodes.take(np.arange(1, len(nodes), 2))
+    return handed, [search.cases.table[case] for case in handed.case.tolist()]
 
 
-def _next_nodes(connection: Connection) -> Nodes:
+def _adopt(search: Search, handed: Handed) -> Nodes:
+    """Nodes of another process, with the numbers that their cases have here: each process counts those that it meets."""
+    nodes, cases = handed
+    nodes.case = np.array([search.cases.number(case) for case in cases], np.int64)
+    return nodes
+
+
+def _next_nodes(connection: Connection) -> Handed:
     """Nodes from the parent; a request that crossed our being idle is answered with none."""
     while True:
         content = connection.recv()

@@ -1,17 +1,19 @@
 """One search over several processes: the same verdicts, the same proof's worth of nodes, and limits that are kept."""
 
+import pickle
 import random
 
 import numpy as np
 import pytest
-from tiny import random_query
+from tiny import all_values, deep_network, random_box, random_query, truths
 
 import qbitsat
 from qbitsat.bounds import propagate
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
-from qbitsat.properties.formula import without_not
+from qbitsat.properties import And, AtMost, Or, Query, Ref
+from qbitsat.properties.formula import INPUT, OUTPUT, without_not
 from qbitsat.search import Proof, Search, shared
 from qbitsat.verify import replay, verify
 
@@ -47,6 +49,42 @@ def test_shared_search_agrees_on_tiny_queries(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
     query = random_query(random.Random(seed + 500))
     assert verify(query, attack=False, processes=3, batch=1).verdict == verify(query, engine="sat").verdict
+
+
+def many_cases(seed: int):
+    """Six `Or`s of three inequalities over the inputs and outputs of one network, each true at few points."""
+    rng = random.Random(seed)
+    network = deep_network(rng, 6, 4)
+    box = random_box(rng, network, 600)
+    inputs, outputs = all_values([network], [box])
+    refs = [Ref(0, OUTPUT, i) for i in range(network.output.size)] + [Ref(0, INPUT, i) for i in range(6)]
+
+    def atom() -> AtMost:
+        terms = tuple((rng.choice([-2, -1, 1, 2]), ref) for ref in rng.sample(refs, 3))
+        total = sum(c * (inputs if ref.tensor == INPUT else outputs)[0][:, ref.element] for c, ref in terms)
+        return AtMost(terms, int(np.quantile(total, rng.choice([0.002, 0.01, 0.05]))))
+
+    violation = And(tuple(Or(tuple(atom() for _ in range(3))) for _ in range(6)))
+    return Query((network,), (box,), violation), bool(truths(violation, inputs, outputs).any())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_shared_search_of_many_cases(seed, monkeypatch):
+    monkeypatch.setattr(shared, "SHARE", 2)
+    query, violated = many_cases(seed)
+    assert (shared.run(make_search(query, points=False, steps=1, batch=3), 3) is not None) == violated
+
+
+def test_nodes_of_another_process_keep_their_cases():
+    query, _ = many_cases(0)
+    one, other = make_search(query), make_search(query)
+    for search in (one, other):
+        search.start()
+    other.cases.parts(other.cases.parts(0)[1])  # so that numbers differ from here on
+    one.stack = [one._case_parts(one._case_parts(one.stack[0], 0), 0)]
+    meant = [one.cases.table[case] for case in one.stack[0].case[1::2].tolist()]
+    adopted = shared._adopt(other, pickle.loads(pickle.dumps(shared._half(one))))
+    assert [other.cases.table[case] for case in adopted.case.tolist()] == meant
 
 
 def test_shared_search_keeps_its_timeout():

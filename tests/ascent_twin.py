@@ -1,0 +1,117 @@
+"""Plain numpy twin of csrc/qbitsat/ascent.c for one node, in float64."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+MEAN_STEPS, FIRST_MOMENT, SECOND_MOMENT, LEAST_STEP = 8, 0.3, 0.1, 1e-3
+
+
+class Layer(NamedTuple):
+    """matrix float[n_out, n_in], bias float[n_out], the first value read and the first neuron."""
+
+    matrix: np.ndarray
+    bias: np.ndarray
+    source: int
+    neuron: int
+
+    @property
+    def reads(self) -> slice:
+        return slice(self.source, self.source + self.matrix.shape[1])
+
+    @property
+    def neurons(self) -> slice:
+        return slice(self.neuron, self.neuron + len(self.bias))
+
+
+class Node(NamedTuple):
+    """x_lo, x_hi float[inputs]; corner_acc, corner_y float[6, neurons]; slopes float[neurons], below 0 for those of no use."""
+
+    x_lo: np.ndarray
+    x_hi: np.ndarray
+    corner_acc: np.ndarray
+    corner_y: np.ndarray
+    slopes: np.ndarray
+
+
+class Result(NamedTuple):
+    value: float
+    multipliers: np.ndarray
+    shares: np.ndarray
+    coefficients: np.ndarray
+    x_best: np.ndarray
+    x_mean: np.ndarray
+    acc_mean: np.ndarray
+    y_mean: np.ndarray
+    steps: int
+
+
+class Twin:
+    """inequalities: (values, coefficients, bound) of those that the node names, in its order."""
+
+    def __init__(self, layers: list[Layer], inequalities: list, node: Node):
+        self.layers, self.inequalities, self.node = layers, inequalities, node
+        self.m, self.n = len(node.x_lo), len(node.slopes)
+
+    def combine(self, shares: np.ndarray) -> tuple[float, np.ndarray]:
+        c, total = np.zeros(self.m + self.n), 0.0
+        for share, (values, coefficients, bound) in zip(shares, self.inequalities, strict=True):
+            np.add.at(c, values, -share * np.asarray(coefficients, float))
+            total += share * bound
+        return total, c
+
+    def substitute(self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The multipliers to start from and the natural sizes of their steps."""
+        _, c = self.combine(shares)
+        useful, line = self.node.slopes >= 0, np.zeros(self.n)
+        for layer in reversed(self.layers):
+            part = layer.neurons
+            line[part] = np.where(useful[part], self.node.slopes[part] * c[self.m :][part], 0)
+            c[layer.reads] += line[part] @ layer.matrix
+        start = np.where(useful, line if fresh else multipliers, 0)
+        natural = np.maximum(abs(line), abs(start))
+        least = LEAST_STEP * natural.sum() / max(1, useful.sum()) + 1e-12
+        return start, np.where(useful, np.maximum(natural, least), 0)
+
+    def evaluate(self, multipliers: np.ndarray, shares: np.ndarray):
+        """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value."""
+        node = self.node
+        total, c = self.combine(shares)
+        acc, y = np.empty(self.n), np.empty(self.n)
+        for layer in reversed(self.layers):
+            part = layer.neurons
+            terms = c[self.m :][part] * node.corner_y[:, part] - multipliers[part] * node.corner_acc[:, part]
+            pick = terms.argmax(axis=0), np.arange(terms.shape[1])
+            acc[part], y[part] = node.corner_acc[:, part][pick], node.corner_y[:, part][pick]
+            total += terms[pick].sum() + multipliers[part] @ layer.bias
+            c[layer.reads] += multipliers[part] @ layer.matrix
+        x = np.where(c[: self.m] > 0, node.x_hi, node.x_lo)
+        total += c[: self.m] @ x
+        values = np.concatenate([x, y])
+        slope = np.concatenate([layer.matrix @ values[layer.reads] + layer.bias for layer in self.layers]) - acc
+        slack = np.array([bound - np.asarray(k, float) @ values[v] for v, k, bound in self.inequalities])
+        return total, c, slope, slack, (x, acc, y)
+
+    def ascend(self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool, steps: int, rate: float, decay: float) -> Result:
+        lam, natural = self.substitute(multipliers, shares, fresh)
+        lam, sizes = np.concatenate([lam, shares]), np.concatenate([natural, np.full(len(shares), float(len(shares) > 1))])
+        mean, square, best = np.zeros(len(lam)), np.zeros(len(lam)), (np.inf,)
+        means = [np.zeros(self.m), np.zeros(self.n), np.zeros(self.n)]
+        for step in range(1, steps + 1):
+            total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :])
+            means = [a + (b - a) / min(step, MEAN_STEPS) for a, b in zip(means, point, strict=True)]
+            if total < best[0]:
+                best = (total, lam[: self.n].copy(), lam[self.n :].copy(), c, point[0])
+            if best[0] < 0:
+                break
+            g = np.concatenate([slope, slack]) * sizes
+            mean += FIRST_MOMENT * (g - mean)
+            square += SECOND_MOMENT * (g * g - square)
+            first, second = 1 - (1 - FIRST_MOMENT) ** step, 1 - (1 - SECOND_MOMENT) ** step
+            lam = lam - rate * sizes * (mean / first) / (np.sqrt(square / second) + 1e-9)
+            if len(shares) > 1:
+                lam[self.n :] = np.maximum(lam[self.n :], 0)
+            rate *= decay
+        return Result(*best, *means, step)

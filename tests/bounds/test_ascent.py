@@ -1,0 +1,183 @@
+"""The search for multipliers: its kernel against a plain twin, and its values against the integers."""
+
+import random
+
+import numpy as np
+import pytest
+from ascent_twin import Layer, Node, Twin
+from handmade import query, tensor
+from tiny import busy_network
+
+from qbitsat._ascent import Ascent, products
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.bounds.ascent import DECAY, RATE, Ascender
+from qbitsat.bounds.dual import Scale, upper_bound
+from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.ranges import Ranges
+from qbitsat.network import Dense, Network
+from qbitsat.properties.formula import TRUE
+
+
+def random_node(seed: int):
+    """Layers (two that read inputs, one behind each), inequalities and one node, all floats drawn freely, so that nothing ties."""
+    rng = np.random.default_rng(seed)
+    inputs, sizes = 7, [(4, 3, 0), (3, 4, 7), (5, 4, 3), (2, 5, 14)]
+    layers, neuron = [], 0
+    for n_out, n_in, source in sizes:
+        layers.append(Layer(rng.normal(0, 1, (n_out, n_in)).astype(np.float32), rng.normal(0, 1, n_out).astype(np.float32), source, neuron))
+        neuron += n_out
+    picks = [rng.choice(inputs + neuron, 4, replace=False).astype(np.int32) for _ in range(3)]
+    inequalities = [(p, rng.normal(0, 1, 4).astype(np.float32), float(rng.normal(0, 1))) for p in picks]
+    low, acc, y = (rng.normal(0, 1, shape).astype(np.float32) for shape in (inputs, (6, neuron), (6, neuron)))
+    slopes = np.where(rng.random(neuron) < 0.2, -1, rng.random(neuron)).astype(np.float32)
+    node = Node(low, low + rng.random(inputs).astype(np.float32), acc, y, slopes)
+    return layers, inequalities, node, rng.normal(0, 1, neuron).astype(np.float32), rng.random(3).astype(np.float32)
+
+
+def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2)):
+    """The kernel's answer for one node, without the axis of nodes, in the order of `ascent_twin.Result`."""
+    kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], inequalities)
+    multipliers, shares = multipliers[None].copy(), shares[None].copy()
+    one = [np.ascontiguousarray(part[None]) for part in node]
+    answer = kernel.run(np.array([atoms], np.int32), *one, np.array([fresh], np.uint8), multipliers, shares, steps, RATE, DECAY)
+    value, coefficients, x_best, x, acc, y, taken = answer
+    return value[0], multipliers[0], shares[0], coefficients[0], x_best[0], x[0], acc[0], y[0], taken
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 5, 20])
+def test_ascent_kernel_equals_its_twin(fresh, steps):
+    for seed in range(20):
+        layers, inequalities, node, multipliers, shares = random_node(seed)
+        got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps)
+        expected = Twin(layers, inequalities, node).ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
+
+
+def test_ascent_value_is_that_of_its_multipliers():
+    for seed in range(20):
+        layers, inequalities, node, multipliers, shares = random_node(seed)
+        value, multipliers, shares, coefficients, x_best, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 50)
+        total, c, _, _, (x, _, _) = Twin(layers, inequalities, node).evaluate(multipliers.astype(float), shares.astype(float))
+        for a, b in ((value, total), (coefficients, c), (x_best, x)):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_ascent_single_inequality_keeps_its_share():
+    layers, inequalities, node, multipliers, shares = random_node(1)
+    _, _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 9, (1, -1, -1))
+    assert after.tolist() == shares.tolist()
+
+
+def test_ascent_stops_below_zero():
+    layers, inequalities, node, multipliers, shares = random_node(2)
+    inequalities = [(values, factors, -1000.0) for values, factors, _ in inequalities]
+    value, *_, taken = run_kernel(layers, inequalities, node, multipliers, shares, True, 9)
+    assert value < 0
+    assert taken == 1
+
+
+def test_ascent_useless_neurons_have_no_multiplier():
+    layers, inequalities, node, multipliers, shares = random_node(3)
+    for fresh in (True, False):
+        _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9)
+        assert ((after == 0) == (node.slopes < 0)).all()
+
+
+def test_ascent_nodes_do_not_mix():
+    """A batch gives what its nodes give one by one."""
+    layers, inequalities, *_ = random_node(0)
+    nodes = [random_node(seed)[2:] for seed in range(5)]
+    kernel = Ascent(7, [tuple(layer) for layer in layers], inequalities)
+    atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)
+
+    def run(rows):
+        parts = [np.stack([nodes[r][0][k] for r in rows]) for k in range(5)]
+        multipliers, shares = (np.stack([nodes[r][k] for r in rows]) for k in (1, 2))
+        return kernel.run(atoms[rows], *parts, np.ones(len(rows), np.uint8), multipliers, shares, 7, RATE, DECAY)[:-1]
+
+    together, alone = run(list(range(5))), [run([r]) for r in range(5)]
+    for k, part in enumerate(together):
+        assert part.tolist() == [one[k][0].tolist() for one in alone]
+
+
+@pytest.mark.parametrize("rounding", ["floor", "half_up"])
+def test_ascent_value_is_what_integers_prove(rounding):
+    """Where steps are equally long, six corners are enough for the exact dual value."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        layers, form = [], None
+        for layer in busy_network(rng, 3).layers:
+            requantizer = ShiftRequantizer(max(0, layer.requantizers[0].shift), rounding, 0, 7)
+            output = tensor(layer.output.size, 0, 7)
+            layers.append(Dense("layer", form or layer.input, output, (requantizer,), layer.weights, layer.bias))
+            form = output
+        asked = query(Network(tuple(layers)), TRUE)
+        frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+        outputs = np.arange(frame.outputs[0].start, frame.outputs[0].stop)
+        inequality = outputs, np.array([rng.choice([-2, -1, 1, 3]) for _ in outputs]), -1000
+        found = Ascender(frame, frame.blocks, [inequality], ranges).run(
+            ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, frame.num_neurons)), np.ones((1, 1)), 10
+        )
+        objective = np.zeros(frame.num_values, np.int64)
+        objective[outputs] = -inequality[1]
+        scale = min(1 << 30, Scale(frame).of(ranges, 0, objective.astype(float), found.multipliers[0].astype(float)))
+        whole = np.rint(found.multipliers[0].astype(float) * scale).astype(np.int64)
+        assert upper_bound(frame, ranges, 0, objective * scale, whole) / scale - 1000 == pytest.approx(found.value[0], abs=0.05)
+
+
+@pytest.mark.parametrize(("batch", "n_in", "n_out"), [(1, 1, 1), (3, 5, 7), (64, 33, 10), (0, 3, 2), (3, 2, 0)])
+def test_products_equal_numpy(batch, n_in, n_out):
+    rng = np.random.default_rng(0)
+    x, matrix = (rng.integers(-50, 50, (rows, n_in)).astype(np.float32) for rows in (batch, n_out))
+    assert products(x, matrix).tolist() == (x @ matrix.T).tolist()
+
+
+def test_products_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match="rows of 3 and 2 numbers"):
+        products(np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32))
+
+
+def floats(*shape):
+    return np.zeros(shape, np.float32)
+
+
+PLANS = {
+    "bias": ([(floats(2, 3), floats(3), 0, 0)], []),
+    "first_neuron": ([(floats(2, 3), floats(2), 0, 1)], []),
+    "source": ([(floats(2, 3), floats(2), 1, 0)], []),
+    "source_negative": ([(floats(2, 3), floats(2), -1, 0)], []),
+    "own_output": ([(floats(3, 3), floats(3), 0, 0), (floats(2, 3), floats(2), 4, 3)], []),
+    "inputs_and_neurons": ([(floats(3, 3), floats(3), 0, 0), (floats(2, 3), floats(2), 2, 3)], []),
+    "double": ([(np.zeros((2, 3)), floats(2), 0, 0)], []),
+    "by_columns": ([(np.asfortranarray(floats(2, 3)), floats(2), 0, 0)], []),
+    "value_too_large": ([(floats(2, 3), floats(2), 0, 0)], [(np.array([5], np.int32), floats(1), 0.0)]),
+    "value_negative": ([(floats(2, 3), floats(2), 0, 0)], [(np.array([-1], np.int32), floats(1), 0.0)]),
+    "coefficients": ([(floats(2, 3), floats(2), 0, 0)], [(np.array([1], np.int32), floats(2), 0.0)]),
+}
+
+
+@pytest.mark.parametrize(("layers", "inequalities"), PLANS.values(), ids=PLANS)
+def test_ascent_plans_that_do_not_fit(layers, inequalities):
+    with pytest.raises(ValueError, match=r"follow|reads inputs|names|mismatch|contiguous"):
+        Ascent(3, layers, inequalities)
+
+
+NODES = {
+    "x_lo": floats(2, 4), "x_hi": floats(1, 3), "corner_acc": floats(2, 5, 2), "corner_y": floats(2, 6, 3), "slopes": floats(2, 3),
+    "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
+}  # fmt: skip
+TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares": np.zeros((2, 1))}
+
+
+@pytest.mark.parametrize(("name", "array"), [*NODES.items(), *TYPES.items(), ("atoms", np.full((2, 1), -2, np.int32))])
+def test_ascent_nodes_that_do_not_fit(name, array):
+    kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], [(np.array([1], np.int32), floats(1), 0.0)])
+    arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
+    arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "fresh": np.zeros(2, np.uint8), "multipliers": floats(2, 2)}
+    arguments |= {"shares": floats(2, 1), "steps": 1, "rate": RATE, "decay": DECAY}
+    kernel.run(**arguments)
+    with pytest.raises(ValueError, match=r"expected|does not exist|mismatch"):
+        kernel.run(**{**arguments, name: array})

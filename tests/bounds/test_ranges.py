@@ -1,0 +1,95 @@
+"""Ranges of batches of nodes: forward and back, no point lost."""
+
+import random
+
+import numpy as np
+import pytest
+from enumerated import narrowed, space
+from handmade import one_layer, query, tensor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import busy_query
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.ranges import Ranges
+from qbitsat.properties import Box
+from qbitsat.properties.formula import TRUE
+
+
+def lists(ranges: Ranges, row: int = 0) -> tuple[list[int], ...]:
+    return tuple(getattr(ranges, name)[row].tolist() for name in ("lo", "hi", "acc_lo", "acc_hi"))
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.integers(0, 2**32 - 1))
+def test_propagate_loses_no_point(seed):
+    rng = random.Random(seed)
+    asked = busy_query(rng)
+    points = space(asked)
+    ranges = narrowed(rng, asked, points.frame, 6, 5)
+    inputs = rng.random() < 0.5
+    if inputs:
+        i = rng.randrange(points.frame.num_inputs)
+        ranges.lo[:3, i] = rng.randint(int(ranges.lo[0, i]), int(ranges.hi[0, i]))
+    before = [points.inside(ranges, row) for row in range(6)]
+    left = ranges.propagate(points.frame, inputs)
+    for row in range(6):
+        if left[row]:
+            assert (points.inside(ranges, row) == before[row]).all()
+        else:
+            assert not before[row].any()
+
+
+def half(box: Box | None = None):
+    """acc = x0 - x1, y = acc / 2 rounded down, 0 to 15."""
+    return query(one_layer([[1, -1]], None, ShiftRequantizer(1, "floor", 0, 15), tensor(2)), TRUE, box)
+
+
+def test_ranges_of_interval_bounds():
+    assert lists(Ranges.of(propagate(half()))) == ([0, 0, 0], [15, 15, 7], [-15], [15])
+
+
+def test_propagate_outputs_narrow_accumulators():
+    ranges = Ranges.of(propagate(half()))
+    ranges.lo[0, 2], ranges.hi[0, 2] = 3, 5
+    assert ranges.propagate(Frame(half())).tolist() == [True]
+    assert lists(ranges) == ([0, 0, 3], [15, 15, 5], [6], [11])
+
+
+@pytest.mark.parametrize(("inputs", "acc_hi"), [(False, 15), (True, 4)])
+def test_propagate_reads_inputs_when_told(inputs, acc_hi):
+    ranges = Ranges.of(propagate(half()))
+    ranges.hi[0, 0] = 4
+    assert ranges.propagate(Frame(half()), inputs).all()
+    assert ranges.acc_hi[0, 0] == acc_hi
+
+
+def test_propagate_says_which_nodes_are_empty():
+    ranges = Ranges.of(propagate(half())).take(np.zeros(3, np.int64))
+    ranges.acc_lo[1, 0], ranges.hi[1, 2] = 4, 1
+    assert ranges.propagate(Frame(half())).tolist() == [True, False, True]
+
+
+def test_propagate_wrapping_outputs_say_nothing_of_accumulators():
+    asked = query(one_layer([[1]], None, ShiftRequantizer(0, "floor", 0, 3, "wrap"), tensor(1)), TRUE)
+    ranges = Ranges.of(propagate(asked))
+    ranges.lo[0, 1] = 3
+    assert ranges.propagate(Frame(asked)).all()
+    assert lists(ranges) == ([0, 3], [15, 3], [0], [15])
+
+
+def test_take_copies_rows_in_order():
+    ranges = Ranges.of(propagate(half())).take(np.zeros(2, np.int64))
+    ranges.lo[1, 0] = 7
+    taken = ranges.take(np.array([1, 0]))
+    taken.hi[:] = 99
+    assert (taken.lo[:, 0].tolist(), ranges.hi.max()) == ([7, 0], 15)
+
+
+def test_stack_joins_nodes():
+    a, b = Ranges.of(propagate(half())), Ranges.of(propagate(half(Box(np.array([1, 1]), np.array([2, 2])))))
+    joined = Ranges.stack([a, b])
+    assert len(joined) == 2
+    assert (lists(joined, 0), lists(joined, 1)) == (lists(a), lists(b))

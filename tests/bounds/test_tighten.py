@@ -1,0 +1,104 @@
+"""Facts about accumulators: true of every point, and proved by the multipliers that they carry."""
+
+import random
+
+import numpy as np
+import pytest
+from enumerated import space
+from handmade import dense, query, tensor
+from tiny import busy_query, deep_query
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.dual import upper_bound
+from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.ranges import Ranges
+from qbitsat.bounds.tighten import tighten
+from qbitsat.network import Network
+from qbitsat.properties.formula import TRUE
+
+NAMES = ("lo", "hi", "acc_lo", "acc_hi")
+
+
+def replayed(frame: Frame, ranges: Ranges, facts) -> None:
+    """Narrow the ranges by the facts, layer by layer, each recomputed from its multipliers alone."""
+    for block in frame.blocks:
+        mine = [fact for fact in facts if block.neurons.start <= fact.neuron < block.neurons.stop]
+        before = [b for b in frame.blocks if b.network == block.network and b.target.stop <= block.source.stop]
+        for neuron, side, bound, scale, multipliers in mine:
+            indices, weights = block.layer.affine.row(neuron - block.neurons.start)
+            objective = np.zeros(frame.num_values, np.int64)
+            objective[indices + block.source.start] = side * scale * weights
+            most = upper_bound(frame, ranges, 0, objective, multipliers, before)
+            assert bound == most // scale + side * int(block.layer.affine.bias[neuron - block.neurons.start])
+        for fact in mine:
+            if fact.side > 0:
+                ranges.acc_hi[0, fact.neuron] = min(ranges.acc_hi[0, fact.neuron], fact.bound)
+            else:
+                ranges.acc_lo[0, fact.neuron] = max(ranges.acc_lo[0, fact.neuron], -fact.bound)
+        assert ranges.propagate(frame).all()
+
+
+def check_facts(asked) -> int:
+    """Hold facts against every point and against their own multipliers; return their number."""
+    points = space(asked)
+    root, ranges = Ranges.of(propagate(asked)), Ranges.of(propagate(asked))
+    facts = tighten(points.frame, ranges, 20)
+    for fact in facts:
+        assert (fact.side * points.accs[:, fact.neuron]).max() <= fact.bound
+    assert points.inside(ranges, 0).all()
+    replayed(points.frame, root, facts)
+    for name in NAMES:
+        assert getattr(ranges, name).tolist() == getattr(root, name).tolist()
+    return len(facts)
+
+
+def test_facts_hold_on_every_point_and_are_what_their_multipliers_prove():
+    assert sum(check_facts(deep_query(random.Random(seed))) for seed in range(100)) > 30
+
+
+def test_facts_of_several_networks():
+    assert sum(check_facts(busy_query(random.Random(seed))) for seed in range(100)) > 10
+
+
+def cancelling(steps: int) -> tuple[Ranges, list]:
+    """acc = y0 - y1 of two equal neurons, which intervals take for anything from -15 to 15."""
+    first = dense([[1, 1], [1, 1]], None, ShiftRequantizer(1, "floor", 0, 15))
+    last = dense([[1, -1]], None, ShiftRequantizer(0, "floor", -15, 15), first.output)
+    asked = query(Network((first, last)), TRUE)
+    ranges = Ranges.of(propagate(asked))
+    return ranges, tighten(Frame(asked), ranges, steps)
+
+
+def test_tighten_sees_what_cancels():
+    ranges, facts = cancelling(40)
+    assert [(fact.neuron, fact.side, fact.bound) for fact in facts] == [(2, 1, 0), (2, -1, 0)]
+    assert (ranges.acc_lo[0].tolist(), ranges.acc_hi[0].tolist()) == ([0, 0, 0], [30, 30, 0])
+    assert (ranges.lo[0, -1], ranges.hi[0, -1]) == (0, 0)
+
+
+def test_tighten_says_nothing_of_first_layers():
+    asked = query(Network((dense([[1, -1]], None, ShiftRequantizer(0, "floor", 0, 15)),)), TRUE)
+    assert tighten(Frame(asked), Ranges.of(propagate(asked)), 20) == []
+
+
+def test_tighten_none_when_nothing_is_left():
+    first = dense([[1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
+    asked = query(Network((first, dense([[1]], None, ShiftRequantizer(0, "floor", 0, 15), first.output))), TRUE)
+    ranges = Ranges.of(propagate(asked))
+    ranges.lo[0, 1], ranges.acc_hi[0, 0] = 9, 5
+    assert tighten(Frame(asked), ranges, 20) is None
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30, 0.0, -1.0])
+def test_tighten_survives_any_suggestion(monkeypatch, number):
+    run = Ascender.run
+
+    def lie(self, *arguments):
+        found = run(self, *arguments)
+        return found._replace(multipliers=np.full_like(found.multipliers, number), value=np.full_like(found.value, min(number, 0)))
+
+    monkeypatch.setattr(Ascender, "run", lie)
+    for seed in range(20):
+        check_facts(deep_query(random.Random(seed)))

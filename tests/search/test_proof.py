@@ -1,0 +1,159 @@
+"""The recorder: one entry a node, children that exist, and leaves that are closed by what they say."""
+
+import random
+
+import numpy as np
+import pytest
+from enumerated import space
+from handmade import copying, query, x, y
+from test_search import LIES
+from tiny import busy_query, deep_query, run_search
+
+from qbitsat.bounds import propagate
+from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.dual import upper_bound
+from qbitsat.bounds.ranges import Ranges
+from qbitsat.bounds.tighten import tighten
+from qbitsat.properties import And, AtMost, Or
+from qbitsat.properties.formula import FALSE
+from qbitsat.search import Proof, Search
+from qbitsat.search.proof import Cases, Emptied, Multipliers, Split
+
+
+class Recorder(dict):
+    """Nodes that may be written once."""
+
+    def __setitem__(self, name, node):
+        assert name not in self, f"node {name} is written twice"
+        super().__setitem__(name, node)
+
+
+def recorded(asked, **rules) -> tuple[Search, Proof, bool]:
+    proof = Proof(nodes=Recorder())
+    search, found = run_search(asked, proof, **rules)
+    return search, proof, found is None
+
+
+class Walk:
+    """Goes down a proof from the query alone, and holds every entry against its meaning; counts entries and what has none."""
+
+    def __init__(self, search: Search, proof: Proof):
+        self.search, self.proof, self.frame = search, proof, search.frame
+        self.points = space(search.query)
+        self.met, self.missing = set(), 0
+        ranges = Ranges.of(propagate(search.query))
+        steps = search.options.tighten
+        assert [fact[:4] for fact in (tighten(self.frame, ranges, steps) if steps else [])] == [fact[:4] for fact in proof.facts]
+        self.node(0, ranges, *self.pending([search.formula]))
+
+    def pending(self, formulas):
+        """Inequalities and waiting `Or`s of formulas whose `And`s are taken apart."""
+        inequalities, waiting = [], []
+        for formula in formulas:
+            if isinstance(formula, And):
+                more = self.pending(formula.parts)
+                inequalities, waiting = inequalities + more[0], waiting + more[1]
+            elif isinstance(formula, Or):
+                waiting.append(formula)
+            else:
+                inequalities.append(formula)
+        return inequalities, waiting
+
+    def sums(self, atom: AtMost) -> tuple[np.ndarray, int]:
+        """Coefficients over all values, and the bound."""
+        c = np.zeros(self.frame.num_values, np.int64)
+        for coefficient, ref in atom.terms:
+            c[self.frame.value(ref)] += coefficient
+        return c, atom.bound
+
+    def node(self, name, ranges, inequalities, waiting, left=True):
+        entry = self.proof.nodes.get(name)
+        self.met.add(name)
+        if isinstance(entry, Split):
+            assert left
+            assert ranges.lo[0, entry.value] < entry.at <= ranges.hi[0, entry.value]
+            for child, side, end in ((entry.below, "hi", entry.at - 1), (entry.above, "lo", entry.at)):
+                part = ranges.take(np.array([0]))
+                getattr(part, side)[0, entry.value] = end
+                rest = bool(part.propagate(self.frame, entry.value < self.frame.num_inputs).all())
+                self.node(child, part, inequalities, waiting, rest)
+        elif isinstance(entry, Cases):
+            assert left
+            assert len(entry.parts) == len(waiting[0].parts)
+            for child, part in zip(entry.parts, waiting[0].parts, strict=True):
+                more = self.pending([part])
+                self.node(child, ranges, inequalities + more[0], waiting[1:] + more[1])
+        elif isinstance(entry, Multipliers):
+            self.refuted(entry, ranges, inequalities)
+        elif isinstance(entry, Emptied):
+            assert not left or any(self.out_of_reach(atom, ranges) for atom in inequalities)
+            assert left or not self.points.inside(ranges, 0).any()
+        else:
+            self.missing += 1
+
+    def refuted(self, entry, ranges, inequalities):
+        objective, bound = np.zeros(self.frame.num_values, np.int64), 0
+        for share, atom in zip(entry.shares.tolist(), inequalities, strict=True):
+            c, most = self.sums(atom)
+            assert share >= 0
+            objective, bound = objective - share * c, bound + share * most
+        value = upper_bound(self.frame, ranges, 0, objective.astype(np.int64), entry.multipliers)
+        assert value is None or value + bound < 0
+
+    def out_of_reach(self, atom, ranges) -> bool:
+        c, bound = self.sums(atom)
+        return int(np.minimum(c * ranges.lo[0], c * ranges.hi[0]).sum()) > bound
+
+
+def check_proof(asked, **rules) -> Search | None:
+    """Hold the record of a query that holds against its meaning; None if it does not hold."""
+    search, proof, holds = recorded(asked, **rules)
+    if not holds:
+        return None
+    walk = Walk(search, proof)
+    assert walk.met >= set(proof.nodes)
+    assert walk.met == set(range(search.names))
+    assert walk.missing == search.counts["leaves"]
+    return search
+
+
+@pytest.mark.parametrize("rules", [{}, {"tighten": 0, "steps": 3, "bounds": False}, {"batch": 1, "leaf": 2.0, "bounds": False}])
+def test_proofs_are_whole_and_mean_what_they_say(rules):
+    searches = [search for seed in range(100) if (search := check_proof(deep_query(random.Random(seed), 4), points=False, **rules))]
+    assert sum(search.counts["refuted"] for search in searches) > 15
+    assert sum(search.names > 1 for search in searches) >= 2
+
+
+def test_proofs_of_any_formula():
+    for seed in range(80):
+        check_proof(busy_query(random.Random(seed), 4), points=False, bounds=False)
+
+
+def test_proofs_of_random_multipliers(monkeypatch):
+    run, rng = Ascender.run, np.random.default_rng(0)
+    monkeypatch.setattr(Ascender, "run", lambda self, *arguments: LIES["random"](rng, run(self, *arguments)))
+    for seed in range(60):
+        check_proof(busy_query(random.Random(seed), 3), points=False, tighten=0)
+
+
+def test_proof_of_one_node():
+    _, proof, holds = recorded(query(copying(2), AtMost(((1, y(0)), (-1, x(0))), -1)))
+    assert holds
+    assert [type(node) for node in proof.nodes.values()] == [Multipliers]
+
+
+def test_proof_of_cases():
+    below = AtMost(((1, y(0)), (-1, x(0))), -1), AtMost(((1, y(1)), (-1, x(1))), -1)
+    _, proof, _ = recorded(query(copying(2), Or((*below, FALSE))), bounds=False)
+    assert proof.nodes[0] == Cases((1, 2, 3))
+    assert [type(proof.nodes[k]) for k in (1, 2, 3)] == [Multipliers, Multipliers, Cases]
+
+
+def test_proof_of_nothing_in_reach():
+    _, proof, _ = recorded(query(copying(2), AtMost(((1, y(0)),), -1)), bounds=False)
+    assert proof.nodes == {0: Emptied()}
+
+
+def test_search_without_a_proof_writes_none():
+    search, _ = run_search(query(copying(2), AtMost(((1, y(0)), (-1, x(0))), -1)))
+    assert search.proof is None

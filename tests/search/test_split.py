@@ -1,0 +1,91 @@
+"""Cuts always cut: inside a range that has two values, in layers whose outputs grow with accumulators."""
+
+import random
+
+import numpy as np
+import pytest
+from enumerated import narrowed, space
+from handmade import copying, query
+from tiny import busy_query
+
+from qbitsat.bounds import propagate
+from qbitsat.bounds.ascent import Suggestion
+from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.ranges import Ranges
+from qbitsat.properties import Box
+from qbitsat.properties.formula import TRUE
+from qbitsat.search import split
+
+
+def suggestion(frame: Frame, n: int, rng, **change) -> Suggestion:
+    """Points of any size, anywhere."""
+    inputs, neurons = frame.num_inputs, frame.num_neurons
+    widths = {
+        "multipliers": neurons,
+        "shares": 1,
+        "coefficients": inputs + neurons,
+        "x_best": inputs,
+        "x": inputs,
+        "acc": neurons,
+        "y": neurons,
+    }
+    arrays = {name: rng.normal(0, 10.0 ** rng.integers(-2, 6), (n, width)).astype(np.float32) for name, width in widths.items()}
+    return Suggestion(np.zeros(n, np.float32), **{**arrays, **change})
+
+
+def test_choose_cuts_inside_ranges_and_never_without_steps():
+    for seed in range(150):
+        rng = random.Random(seed)
+        asked = busy_query(rng)
+        frame = Frame(asked)
+        ranges = narrowed(rng, asked, frame, 8, 6)
+        ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
+        values, at = split.choose(frame, ranges, suggestion(frame, len(ranges), np.random.default_rng(seed)))
+        steady = {v for b in frame.blocks if len(b.steps) for v in range(b.target.start, b.target.stop)}
+        for row, (value, first) in enumerate(zip(values.tolist(), at.tolist(), strict=True)):
+            open_values = [v for v in steady if ranges.lo[row, v] < ranges.hi[row, v]]
+            assert (value in open_values) or (value == -1 and not open_values)
+            if value >= 0:
+                assert ranges.lo[row, value] < first <= ranges.hi[row, value]
+
+
+def test_choose_nothing_when_all_outputs_are_fixed():
+    asked = query(copying(2), TRUE, Box(np.array([3, 4]), np.array([3, 4])))
+    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    assert split.choose(frame, ranges, suggestion(frame, 1, np.random.default_rng(0)))[0].tolist() == [-1]
+
+
+def test_choose_nothing_where_coefficients_are_zero():
+    asked = query(copying(2), TRUE)
+    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    found = suggestion(frame, 1, np.random.default_rng(0), coefficients=np.zeros((1, 4), np.float32))
+    assert split.choose(frame, ranges, found)[0].tolist() == [-1]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 3.4e38])
+def test_choose_survives_any_coefficients(number):
+    asked = query(copying(2), TRUE)
+    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    values, at = split.choose(
+        frame, ranges, suggestion(frame, 1, np.random.default_rng(0), coefficients=np.full((1, 4), number, np.float32))
+    )
+    assert values[0] == -1 or ranges.lo[0, values[0]] < at[0] <= ranges.hi[0, values[0]]
+
+
+def test_input_bits_counts_inputs():
+    box = Box(np.array([0, 1, 2]), np.array([3, 1, 9]))
+    asked = query(copying(3), TRUE, box)
+    assert split.input_bits(Frame(asked), Ranges.of(propagate(asked)), 0) == pytest.approx(np.log2(len(space(asked).values)))
+
+
+@pytest.mark.parametrize("number", [None, 0.0, np.nan, np.inf])
+def test_choose_input_cuts_an_open_input(number):
+    for seed in range(50):
+        rng = random.Random(seed)
+        lo = np.array([rng.randint(0, 7) for _ in range(4)])
+        hi = lo + np.array([0, rng.randint(1, 8), 0, rng.randint(0, 8)])
+        asked = query(copying(4), TRUE, Box(lo, hi))
+        frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+        change = {} if number is None else {"coefficients": np.full((1, 8), number, np.float32)}
+        value, at = split.choose_input(frame, ranges, 0, suggestion(frame, 1, np.random.default_rng(seed), **change))
+        assert lo[value] < at <= hi[value]
