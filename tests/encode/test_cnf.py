@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from pysat.solvers import Solver
 from test_gates import clauses_of
-from test_twin import requantize_arguments
 from tiny import points_of, random_query
-from twin import TwinEncoder
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import collect, propagate, simplify
+from qbitsat.certificate.cnf import Walk
+from qbitsat.certificate.formula import plain, simplified
+from qbitsat.certificate.space import Space
 from qbitsat.encode import dimacs, encode_query
 from qbitsat.limits import LimitReached
 from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.options import ENCODINGS, make_options
-from qbitsat.properties import And, AtMost, Box, Or, Query, Ref
+from qbitsat.properties import AtMost, Box, Query, Ref
 from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, is_true, without_not
 from qbitsat.verify import HOLDS, UNKNOWN, replay, verify
 
@@ -38,43 +39,6 @@ def needed(query, bounds, formula):
     return masks
 
 
-def twin_encode(query, bounds, formula, balanced):
-    """The clauses of a query from the plain Python twin."""
-    twin, words = TwinEncoder(), {}
-    for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
-        masks = needed(query, bounds, formula)[k]
-        spans = (network_bounds.input.hi - network_bounds.input.lo).tolist()
-        source = [twin.variable_word(span if j in masks[0] else 0) for j, span in enumerate(spans)]
-        words[k, INPUT] = source
-        for layer, b, mask in zip(network.layers, network_bounds.layers, masks[1:], strict=True):
-            target = [([], 0) for _ in b.lo]
-            for i in sorted(mask):
-                acc = twin.dot(source, *(a.tolist() for a in layer.affine.row(i)), balanced)
-                target[i] = twin.requantize(acc, *requantize_arguments(layer.requantizer(i), int(b.acc_lo[i]), int(b.acc_hi[i])))
-            source = target
-        words[k, OUTPUT] = source
-
-    def literal(node):
-        if isinstance(node, AtMost):
-            terms = collect(node)
-            smallest = sum(c * bounds.of(ref)[c < 0] for ref, c in terms.items())
-            row = [words[ref.network, ref.tensor][ref.element] for ref in terms]
-            total, _ = twin.dot(row, range(len(row)), list(terms.values()), balanced)
-            return -twin.at_least(total, node.bound - smallest + 1)
-        lits = [literal(part) for part in node.parts]
-        return twin.all_of(lits) if isinstance(node, And) else twin.any_of(lits)
-
-    def require(node):
-        if isinstance(node, And):
-            for part in node.parts:
-                require(part)
-        else:
-            twin.require_any([literal(part) for part in node.parts] if isinstance(node, Or) else [literal(node)])
-
-    require(formula)
-    return twin
-
-
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_queries_equal_the_twin_byte_for_byte(encoding):
     for seed in range(150):
@@ -82,7 +46,9 @@ def test_queries_equal_the_twin_byte_for_byte(encoding):
         bounds = propagate(query)
         formula = simplify(query, bounds) if seed % 2 else without_not(query.violation)
         cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
-        twin = twin_encode(query, bounds, formula, encoding == "balanced")
+        space = Space(query)
+        ranges, again = space.whole(), plain(query.violation, space)
+        twin = Walk(space, ranges, simplified(again, space, ranges) if seed % 2 else again, encoding == "balanced", lambda: None).twin
         assert np.asarray(cnf.clauses).tolist() == twin.data
         assert (cnf.num_vars, cnf.num_clauses) == (twin.num_vars, twin.num_clauses)
 

@@ -1,6 +1,6 @@
 """The bit-blaster in plain Python: emits the same clauses as the Cython kernels, byte for byte.
 
-It follows csrc/qbitsat/_clauses, _gates, _words and _layers in that order, for reading and for tests. A word is a list
+It follows csrc/qbitsat/_clauses, _gates, _words and _layers in that order, for tests, and for checking proofs by SAT. A word is a list
 of literals, LSB first, together with its span: the largest value it can take. The smallest is 0.
 """
 
