@@ -6,6 +6,7 @@ Elements that the bounds fix are constants.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -59,6 +60,13 @@ class Cnf:
     @property
     def num_clauses(self) -> int:
         return self.clauses.num_clauses
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the number of variables and the clauses, all as little-endian int32."""
+        digest = hashlib.sha256(np.array([self.num_vars], "<i4").tobytes())
+        digest.update(np.asarray(self.clauses).astype("<i4", copy=False))  # type: ignore[call-overload]
+        return digest.hexdigest()
 
     def decode(self, holds: np.ndarray) -> tuple[tuple[int, ...], ...]:
         """The networks' inputs under an assignment: bool[num_vars + 1], indexed by variable."""

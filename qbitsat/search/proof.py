@@ -9,7 +9,7 @@ from accumulators, accumulators from outputs. Beside its ranges a node has pendi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,14 @@ class Emptied(NamedTuple):
     """Closed: propagation leaves some range empty, or some atom out of reach of the ranges."""
 
 
-Node = Split | Cases | Multipliers | Emptied
+class Sat(NamedTuple):
+    """Closed: the CNF with this hash (see certificate/cnf.py) is refuted by the binary DRAT proof in an open file."""
+
+    cnf_sha256: str
+    drat: IO[bytes]
+
+
+Node = Split | Cases | Multipliers | Emptied | Sat
 
 
 @dataclass

@@ -7,12 +7,18 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import io
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
 
 import numpy as np
+import pysolvers
 from pysat.solvers import Solver
 
+from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
 from .processes import ChildDied, call_in_child, interrupts_held
 
@@ -22,47 +28,72 @@ FIRST_CONFLICTS = 1000
 
 CHUNK = 1 << 18
 
+# PySAT gets no proofs out of these.
+WITHOUT_PROOFS = ("kissat404",)
+# Longer proofs stay in files.
+SHORT_PROOF = 1 << 20
+
 
 @dataclass(frozen=True)
 class SatResult:
     """satisfiable is None when a limit ran out, and `reason` says which.
 
-    assignment is bool[num_vars + 1], indexed by variable, where satisfiable; statistics are the solver's counts.
+    assignment is bool[num_vars + 1], indexed by variable, where satisfiable; statistics are the solver's counts. drat is an open
+    file with a proof of unsatisfiability in binary DRAT, where it was asked for.
     """
 
     satisfiable: bool | None
     reason: str = ""
     assignment: np.ndarray | None = None
     statistics: dict[str, float] = field(default_factory=dict)
+    drat: IO[bytes] | None = None
 
 
-def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None) -> SatResult:
-    """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts."""
+def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, proof: bool = False) -> SatResult:
+    """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts.
+
+    With `proof` there is one if the CNF is unsatisfiable. Solvers that give none are refused with `UnsupportedError`.
+    """
+    if not proof:
+        return _solve(clauses, num_vars, solver, limits, conflicts, None)
+    if solver in WITHOUT_PROOFS:
+        raise UnsupportedError(f"solver: {solver} gives no proofs")
+    # By name, because the solver may run in another process.
+    with tempfile.NamedTemporaryFile(prefix="qbitsat-", suffix=".drat") as file:
+        result = _solve(clauses, num_vars, solver, limits, conflicts, file.name)
+        if result.satisfiable is not False:
+            return result
+        drat: IO[bytes] = io.BytesIO() if os.fstat(file.fileno()).st_size <= SHORT_PROOF else tempfile.TemporaryFile()
+        shutil.copyfileobj(file, drat)
+        return replace(result, drat=drat)
+
+
+def _solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None, drat: str | None) -> SatResult:
     flat = np.asarray(clauses)
     budget = None if conflicts is None else int(conflicts)
     if len(flat) <= SMALL:
         first = FIRST_CONFLICTS if budget is None else min(budget, FIRST_CONFLICTS)
-        result = _run_briefly(flat, num_vars, solver, first)
+        result = _run_briefly(flat, num_vars, solver, first, drat)
         if result.satisfiable is not None or first == budget:
             return result
     limits.check()
     try:
-        return call_in_child(limits, run_solver, flat, num_vars, solver, budget)
+        return call_in_child(limits, run_solver, flat, num_vars, solver, budget, drat)
     except LimitReached as limit:
         return SatResult(None, limit.reason)
     except ChildDied as death:
         return SatResult(None, f"solver {death}")
 
 
-def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:
+def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int, drat: str | None) -> SatResult:
     """Solve here, with Ctrl-C held back: PySAT would leave a solver in mid-flight, which must not be touched again."""
     with interrupts_held():
-        return run_solver(flat, num_vars, name, conflicts)
+        return run_solver(flat, num_vars, name, conflicts, drat)
 
 
-def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None) -> SatResult:
-    """Load and solve in this process, with no limit but conflicts."""
-    with Solver(name=name) as solver:
+def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, drat: str | None = None) -> SatResult:
+    """Load and solve in this process, with no limit but conflicts; `drat` names a file for a proof of unsatisfiability."""
+    with Solver(name=name, with_proof=drat is not None) as solver:
         for start, stop in chunks(flat):
             if not add_clauses(solver, flat[start:stop].tolist()):
                 return SatResult(False)
@@ -72,12 +103,46 @@ def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None
             solver.conf_budget(conflicts)
             satisfiable = solver.solve_limited()
         statistics = {} if name.startswith("kissat") else dict(solver.accum_stats() or {})
+        if satisfiable is False and drat is not None:
+            save_proof(solver.solver, drat)
         if not satisfiable:
             return SatResult(satisfiable, "conflicts" if satisfiable is None else "", None, statistics)
         holds = np.zeros(num_vars + 1, bool)
         true_lits = np.array([lit for lit in solver.get_model() if 0 < lit <= num_vars], np.int64)
         holds[true_lits] = True
         return SatResult(True, "", holds, statistics)
+
+
+def save_proof(inner: Any, path: str) -> None:
+    """The proof that one of PySAT's solvers has traced, as binary DRAT; read from its file, not from memory as `get_proof` would.
+
+    CaDiCaL writes binary DRAT, Glucose text. Proofs of what is trivial may lack their end (python-sat issue 139), so the empty
+    clause is added to all: it follows, or the proof is void.
+    """
+    pysolvers.flushpr(inner.prfp)
+    inner.prfile.seek(0)
+    with open(path, "wb") as stream:
+        if hasattr(inner, "cadical"):
+            shutil.copyfileobj(inner.prfile, stream)
+        else:
+            stream.writelines(binary_step(line.split()) for line in inner.prfile)
+        stream.write(b"a\0")
+
+
+def binary_step(words: list[bytes]) -> bytes:
+    """A line of DRAT text as a step of binary DRAT: 7 bits a byte, lowest first, of 2 * variable + (1 if negative)."""
+    step = bytearray(b"a")
+    for word in words:
+        if word == b"d":
+            step[0] = ord("d")
+            continue
+        lit = int(word)
+        number = 2 * abs(lit) + (lit < 0)
+        while number >= 0x80:
+            step.append(number & 0x7F | 0x80)
+            number >>= 7
+        step.append(number)
+    return bytes(step)
 
 
 def chunks(flat: np.ndarray):
