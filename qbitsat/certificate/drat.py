@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 
 from ..errors import InputError, MissingExtraError
@@ -71,6 +72,8 @@ def _by_dratify(num_vars: int, data: list[int], proof: bytes, tick: Callable[[],
         import dratify
     except ImportError:
         raise MissingExtraError("dratify", "proof", "checking a DRAT proof without drat-trim") from None
+    with suppress(ImportError):
+        import cdclkit  # noqa: F401 (it gives dratify an engine in Rust)
     formula = dratify.CNF(num_vars)
     for clause in clauses_of(data):
         formula.add([dratify.from_dimacs(lit) for lit in clause])

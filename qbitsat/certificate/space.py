@@ -126,14 +126,14 @@ class Space:
         parts = [block.accumulate(ranges.lo[block.source], ranges.hi[block.source]) for block in self.blocks]
         return Ranges(ranges.lo, ranges.hi, *(np.concatenate(ends) for ends in zip(*parts, strict=True)))
 
-    def propagate(self, ranges: Ranges, value: int = 0) -> Ranges | None:
-        """What follows forward from narrower ranges of one value and those after it; None if nothing is left. Changes `ranges`."""
-        network = next((b.network for b in self.blocks if value < b.target.stop and value >= b.target.start), None)
+    def propagate(self, ranges: Ranges, inputs: bool = False) -> Ranges | None:
+        """Forward once through all layers, those that read inputs only if `inputs`; None if nothing is left. Changes `ranges`.
+
+        Accumulators from the values that they read, outputs from accumulators, and accumulators from outputs.
+        """
         for block in self.blocks:
-            if block.target.stop <= value or network not in (None, block.network):
-                continue
             n, t, s = block.neurons, block.target, block.source
-            if value < t.start:
+            if inputs or s.start >= self.num_inputs:
                 acc_lo, acc_hi = block.accumulate(ranges.lo[s], ranges.hi[s])
                 ranges.acc_lo[n], ranges.acc_hi[n] = np.maximum(ranges.acc_lo[n], acc_lo), np.minimum(ranges.acc_hi[n], acc_hi)
             if block.stepped:
@@ -152,7 +152,7 @@ class Space:
         """The ranges with lo <= value <= hi; None if nothing is left."""
         new = ranges.copy()
         new.lo[value], new.hi[value] = max(lo, int(new.lo[value])), min(hi, int(new.hi[value]))
-        return None if new.lo[value] > new.hi[value] else self.propagate(new, value)
+        return None if new.lo[value] > new.hi[value] else self.propagate(new, value < self.num_inputs)
 
     def smallest(self, terms: dict[int, int], ranges: Ranges) -> int:
         """The smallest sum of coefficient * value over the ranges, on Python integers."""

@@ -174,12 +174,16 @@ def _write_members(path: Path, members: Members) -> None:
                 info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
                 with archive.open(info, "w", force_zip64=True) as stream:
                     _write_npy(stream, content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: can't be written: {error.strerror or one_line(error)}") from error
-    finally:
+        # Some file systems flush a file to disk when it replaces another, which takes longer than many a verdict.
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        os.rename(partial, path)
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(partial)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: can't be written: {error.strerror or one_line(error)}") from error
+        raise
 
 
 def _write_npy(stream: IO[bytes], content: Any) -> None:
