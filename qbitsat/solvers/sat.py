@@ -63,7 +63,8 @@ def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: i
         result = _solve(clauses, num_vars, solver, limits, conflicts, file.name)
         if result.satisfiable is not False:
             return result
-        drat: IO[bytes] = io.BytesIO() if os.fstat(file.fileno()).st_size <= SHORT_PROOF else tempfile.TemporaryFile()
+        short = os.fstat(file.fileno()).st_size <= SHORT_PROOF
+        drat: IO[bytes] = io.BytesIO() if short else tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the result)
         shutil.copyfileobj(file, drat)
         return replace(result, drat=drat)
 
