@@ -11,7 +11,7 @@ from qbitsat.importers import save
 from qbitsat.options import SOLVERS
 from qbitsat.properties import Query
 from qbitsat.solvers.sat import WITHOUT_PROOFS
-from qbitsat.verify import Verdict, verify
+from qbitsat.verify import UNKNOWN, Verdict, verify
 
 PROVERS = tuple(solver for solver in SOLVERS if solver not in WITHOUT_PROOFS)
 
@@ -20,6 +20,8 @@ def certify(query: Query, folder: Path, question: Question | None = None, **opti
     """Verify, and write networks and certificate into the folder."""
     options = {"certificates": True, **options}
     verdict = verify(query, **options)
+    if verdict.verdict == UNKNOWN:
+        raise AssertionError(verdict.reason)
     sources = [Source(str(folder / f"{network.sha256}.npz")) for network in query.networks]
     for network, source in zip(query.networks, sources, strict=True):
         save(network, source.path)
@@ -28,13 +30,14 @@ def certify(query: Query, folder: Path, question: Question | None = None, **opti
     return verdict, path
 
 
-def check_engines(query: Query, seed: int) -> list[Checked]:
-    """What the checker says of the verdicts of bounds, search and SAT, with options that depend on the seed."""
-    rules = {"tighten": (40, 0)[seed % 2], "steps": (1, 5, 20)[seed % 3], "batch": (1, 64)[seed % 2], "bounds": seed % 5 > 0}
+def check_engines(query: Query, seed: int, engines: tuple[str, ...] = ("hybrid", "sat")) -> list[Checked]:
+    """What the checker says of the verdicts of some engines, with options that depend on the seed."""
+    rules = {"tighten": (40, 0)[seed % 2], "steps": (5, 10, 20)[seed % 3], "batch": (8, 64)[seed % 2], "bounds": seed % 5 > 0}
     solver = {"solver": PROVERS[seed % len(PROVERS)], "encoding": ("balanced", "linear")[seed // 2 % 2], "attack": seed % 3 > 0}
     checked = []
     with tempfile.TemporaryDirectory() as folder:
-        for options in ({"engine": "hybrid", **rules}, {"engine": "sat", "bounds": seed % 7 > 0}):
-            _, path = certify(query, Path(folder), **solver, **options)
+        for engine in engines:
+            options = rules if engine == "hybrid" else {"bounds": seed % 7 > 0}
+            _, path = certify(query, Path(folder), engine=engine, **solver, **options)
             checked.append(check(path))
     return checked

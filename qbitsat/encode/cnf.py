@@ -65,7 +65,7 @@ class Cnf:
     def sha256(self) -> str:
         """The hash of the number of variables and the clauses, all as little-endian int32."""
         digest = hashlib.sha256(np.array([self.num_vars], "<i4").tobytes())
-        digest.update(np.asarray(self.clauses).astype("<i4", copy=False).data)  # type: ignore[call-overload]
+        digest.update(np.asarray(self.clauses).astype("<i4", copy=False).data)
         return digest.hexdigest()
 
     def decode(self, holds: np.ndarray) -> tuple[tuple[int, ...], ...]:
