@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import InputError
 from ..importers import load
 from ..importers.files import Path, placed
+from ..importers.qbitsat_file import shown
 from ..network import Network, reference
 from ..properties import Query
 from ..properties.formula import atoms, is_true
@@ -176,7 +177,7 @@ def _formula(certificate: Certificate, space: Space) -> Plain:
 def _is_balanced(certificate: Certificate) -> bool:
     encoding = certificate.header["options"].get("encoding")
     if encoding not in ENCODINGS:
-        raise Refused(f"encoding {str(encoding)[:40]!r} is unknown here; expected {' or '.join(ENCODINGS)}")
+        raise Refused(f"encoding {shown(encoding)} is unknown here; expected {' or '.join(ENCODINGS)}")
     return encoding == "balanced"
 
 

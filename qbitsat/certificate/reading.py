@@ -27,8 +27,11 @@ HEADER: dict[str, type] = {
     "format": str, "version": int, "qbitsat": str, "networks": list, "query": dict, "verdict": str, "engine": str, "options": dict,
     "proof": dict,
 }  # fmt: skip
+# Keys that may be missing or null have their types in a second table.
 NETWORK: dict[str, type] = {"sha256": str}
+NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
+ROBUSTNESS_OPTIONAL: dict[str, type] = {"target": int, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}
 WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
 SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
@@ -96,8 +99,7 @@ class Certificate:
             raise InputError(f"{place}: expected an object with format {FORMAT!r} and version {VERSION}")
         record(header, HEADER, place)
         for k, network in enumerate(header["networks"]):
-            expect(network, dict, f"{place}: networks[{k}]")
-            record({key: network[key] for key in NETWORK if key in network}, NETWORK, f"{place}: networks[{k}]")
+            record_with(network, NETWORK, NETWORK_OPTIONAL, f"{place}: networks[{k}]")
         return header
 
     def array(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -125,14 +127,10 @@ class Certificate:
         """The question, of networks whose hashes are the header's."""
         place, value = f"{self.place}: header: query", self.header["query"]
         if value.get("kind") == "robustness":
-            fields = {key: field for key, field in value.items() if key not in ("sample", "target")}
-            record(fields, ROBUSTNESS, place)
-            target = value.get("target")
-            if target is not None:
-                expect(target, int, f"{place}: target")
+            record_with(value, ROBUSTNESS, ROBUSTNESS_OPTIONAL, place)
             if len(networks) != 1:
                 raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
-            return robustness(networks[0], self.array("x", (networks[0].input.size,)), fields["eps"], fields["label"], target)
+            return robustness(networks[0], self.array("x", (networks[0].input.size,)), value["eps"], value["label"], value.get("target"))
         if value.get("kind") != "general":
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
         record(value, GENERAL, place)
@@ -181,6 +179,13 @@ class Certificate:
         if array.dtype != np.uint8:
             raise InputError(f"{self.place}: array 'drat.{k}' is missing or not bytes (uint8)")
         return array
+
+
+def record_with(value: Any, types: dict[str, type], optional: dict[str, type], place: str) -> None:
+    """Refuse what is no object with these keys; those in `optional` may be missing or null."""
+    expect(value, dict, place)
+    given = {key: kind for key, kind in optional.items() if value.get(key) is not None}
+    record({key: field for key, field in value.items() if key not in optional or key in given}, {**types, **given}, place)
 
 
 def read_formula(value: Any, place: str, depth: int = 1) -> Formula:
