@@ -7,6 +7,7 @@ query; that is decided without the checker: the query as it now stands in the fi
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import json
 import random
@@ -118,7 +119,7 @@ def change_header(parts: Parts, rng: random.Random) -> None:
         other = parts.header
         for step in rng.choice(everywhere):
             other = other[step]
-        target[key] = rng.choice([other, None, "", "x", 1.5, [], {}, "HOLDS", "VIOLATED", "tree", "sat", "witness", "general"])
+        target[key] = rng.choice([copy.deepcopy(other), None, "", "x", 1.5, [], {}, "HOLDS", "VIOLATED", "tree", "sat", "witness", "general"])
 
 
 def exchange_proof(parts: Parts, rng: random.Random, others: list[Parts]) -> None:
