@@ -119,7 +119,9 @@ def change_header(parts: Parts, rng: random.Random) -> None:
         other = parts.header
         for step in rng.choice(everywhere):
             other = other[step]
-        target[key] = rng.choice([copy.deepcopy(other), None, "", "x", 1.5, [], {}, "HOLDS", "VIOLATED", "tree", "sat", "witness", "general"])
+        target[key] = rng.choice(
+            [copy.deepcopy(other), None, "", "x", 1.5, [], {}, "HOLDS", "VIOLATED", "tree", "sat", "witness", "general"]
+        )
 
 
 def exchange_proof(parts: Parts, rng: random.Random, others: list[Parts]) -> None:

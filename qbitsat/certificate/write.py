@@ -191,7 +191,8 @@ def _write_npy(stream: IO[bytes], content: Any) -> None:
     if isinstance(content, np.ndarray):
         np.lib.format.write_array(stream, content, version=(1, 0), allow_pickle=False)
         return
-    size = content.seek(0, io.SEEK_END)
+    content.seek(0, io.SEEK_END)
+    size = content.tell()
     content.seek(0)
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
     shutil.copyfileobj(content, stream)

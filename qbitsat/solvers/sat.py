@@ -7,8 +7,6 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
-import io
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -49,6 +47,23 @@ class SatResult:
     drat: IO[bytes] | None = None
 
 
+class DratFile(tempfile.SpooledTemporaryFile):
+    """A proof, in memory while it is short; a pickle carries its bytes."""
+
+    def __del__(self):
+        self.close()  # a proof that nobody writes down is no mistake
+
+    def __reduce__(self):
+        self.seek(0)
+        return _filled, (self.read(),)
+
+
+def _filled(data: bytes) -> DratFile:
+    file = DratFile(SHORT_PROOF)
+    file.write(data)
+    return file
+
+
 def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, proof: bool = False) -> SatResult:
     """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts.
 
@@ -63,8 +78,7 @@ def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: i
         result = _solve(clauses, num_vars, solver, limits, conflicts, file.name)
         if result.satisfiable is not False:
             return result
-        short = os.fstat(file.fileno()).st_size <= SHORT_PROOF
-        drat: IO[bytes] = io.BytesIO() if short else tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the result)
+        drat = DratFile(SHORT_PROOF)
         shutil.copyfileobj(file, drat)
         return replace(result, drat=drat)
 

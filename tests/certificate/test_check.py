@@ -14,6 +14,7 @@ from qbitsat.certificate.check import check
 from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
 from qbitsat.options import SOLVERS
+from qbitsat.search import shared
 from qbitsat.search.proof import Sat
 from qbitsat.verify import HOLDS, verify
 
@@ -124,3 +125,15 @@ def test_long_proof_goes_through_files(tmp_path, monkeypatch):
     verdict, path = certify(deep_query(198)[0], tmp_path, engine="sat", attack=False)
     assert isinstance(verdict.proof, Sat)
     assert outcome(path).accepted
+
+
+@pytest.mark.parametrize("short", [1 << 20, 0])
+def test_search_of_several_processes_is_certified(tmp_path, monkeypatch, short):
+    """Proofs of SAT leaves go through pipes, from memory or from files."""
+    monkeypatch.setattr("qbitsat.search.shared.SHARE", 1)
+    monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", short)
+    options = {"engine": "hybrid", "attack": False, "processes": 2, "batch": 2, "steps": 5}
+    for seed in (7, 198):
+        verdict, path = certify(deep_query(seed)[0], tmp_path, **options)
+        assert max(verdict.proof.nodes) >= shared.NAMES
+        assert (verdict.verdict, reason(path)) == (HOLDS, "")
