@@ -10,6 +10,7 @@ from forge import Parts
 
 from qbitsat.certificate.check import check
 from qbitsat.cli.main import main
+from qbitsat.verify import UNKNOWN, Verdict
 
 LINE = re.compile(r"accepted    \S+\.cert  (HOLDS|VIOLATED) +\S+ +\d+\.\d{3} s  sample \d  eps 1  label \d")
 
@@ -62,6 +63,13 @@ def test_certificates_of_targets_have_names_of_their_own(files, tmp_path):
 def test_no_certificates_unless_asked(files, tmp_path):
     main(files.arguments("--out", str(tmp_path / "none")))
     assert not (tmp_path / "none" / "certificates").exists()
+
+
+def test_unknown_has_no_certificate(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("qbitsat.campaign.queries.verify", lambda query, **_: Verdict(UNKNOWN, "timeout"))
+    assert main(files.arguments("--out", str(tmp_path / "unknown"), "--certificates", samples="0")) == 5
+    assert entries(tmp_path / "unknown")[0]["certificate"] is None
+    assert not list((tmp_path / "unknown" / "certificates").iterdir())
 
 
 def test_overwrite_replaces_certificates(files, results):
