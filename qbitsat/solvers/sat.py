@@ -28,6 +28,8 @@ CHUNK = 1 << 18
 
 # PySAT gets no proofs out of these.
 WITHOUT_PROOFS = ("kissat404",)
+# Bytes of text that are made binary at a time.
+TEXT_CHUNK = 1 << 22
 # Longer proofs stay in files.
 SHORT_PROOF = 1 << 20
 
@@ -140,24 +142,21 @@ def save_proof(inner: Any, path: str) -> None:
         if hasattr(inner, "cadical"):
             shutil.copyfileobj(inner.prfile, stream)
         else:
-            stream.writelines(binary_step(line.split()) for line in inner.prfile)
+            while lines := inner.prfile.readlines(TEXT_CHUNK):
+                stream.write(binary_drat(b"".join(lines)))
         stream.write(b"a\0")
 
 
-def binary_step(words: list[bytes]) -> bytes:
-    """A line of DRAT text as a step of binary DRAT: 7 bits a byte, lowest first, of 2 * variable + (1 if negative)."""
-    step = bytearray(b"a")
-    for word in words:
-        if word == b"d":
-            step[0] = ord("d")
-            continue
-        lit = int(word)
-        number = 2 * abs(lit) + (lit < 0)
-        while number >= 0x80:
-            step.append(number & 0x7F | 0x80)
-            number >>= 7
-        step.append(number)
-    return bytes(step)
+def binary_drat(text: bytes) -> bytes:
+    """Lines of DRAT text as binary DRAT: 7 bits a byte, lowest first, of 2 * variable + (1 if negative); 0 ends a step."""
+    deletion = 1 << 40
+    entries = np.fromstring(text.replace(b"d", b"%d" % deletion).decode(), np.int64, sep=" ")
+    numbers = np.where(entries == deletion, ord("d"), 2 * np.abs(entries) + (entries < 0))
+    begins = np.flatnonzero(np.append(True, entries[:-1] == 0))
+    numbers = np.insert(numbers, begins[entries[begins] != deletion], ord("a"))  # both letters are single bytes, as numbers below 128 are
+    groups = numbers[:, None] >> np.arange(0, 35, 7)
+    data = (groups & 0x7F | np.where(groups >= 0x80, 0x80, 0)).astype(np.uint8)
+    return data[(groups > 0) | (np.arange(5) == 0)].tobytes()
 
 
 def chunks(flat: np.ndarray):

@@ -1,6 +1,7 @@
 """Binary DRAT, and the outside programs that check it."""
 
 import os
+import random
 import sys
 
 import numpy as np
@@ -63,8 +64,16 @@ def test_damaged_steps_are_refused(data):
 
 
 def test_text_of_glucose_becomes_binary():
-    assert sat.binary_step(b"d 1 -64 0".split()) == b"d\x02\x81\x01\x00"
-    assert list(steps(sat.binary_step(b"1 -64 0".split()), 100)) == [(True, [1, -64])]
+    assert sat.binary_drat(b"d 1 -64 0\n0\n97 0\n") == b"d\x02\x81\x01\x00a\x00a\xc2\x01\x00"
+
+
+def test_text_and_binary_say_the_same():
+    rng, text, expected = random.Random(1), "", []
+    for _ in range(500):
+        add, lits = rng.random() < 0.7, [rng.choice([-1, 1]) * rng.randint(1, 1 << rng.randint(0, 30)) for _ in range(rng.randint(0, 5))]
+        expected.append((add, lits))
+        text += f"{'' if add else 'd '}{' '.join(map(str, (*lits, 0)))}\n"
+    assert list(steps(sat.binary_drat(text.encode()), 1 << 31)) == expected
 
 
 @pytest.mark.parametrize("data", [[1, 0, -1, 0], [1, 2, 0, -1, 0, -2, 1, 0], [0], PIGEONS])
