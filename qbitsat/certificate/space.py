@@ -56,15 +56,20 @@ class Block:
         acc_lo, acc_hi, lo, hi = ends
         if not self.stepped:
             return np.maximum(c * lo, c * hi) + np.maximum(-m * acc_lo, -m * acc_hi), acc_lo <= acc_hi
-        v = lo[:, :, None] + np.arange(int((hi - lo).max()) + 1)
-        level = np.minimum(v, self.layer.output.hi) - self.y_min
-        first = np.maximum(acc_lo[:, :, None], self.starts[self.row[:, None], level])
-        last = np.minimum(acc_hi[:, :, None], self.starts[self.row[:, None], level + 1] - 1)
-        possible = (v <= hi[:, :, None]) & (first <= last)
+        # One entry for each output and each of its levels inside [lo, hi], next to each other; `begin` is where an output's start.
+        counts = (hi - lo + 1).ravel()
+        begin = np.cumsum(counts) - counts
+        which = np.repeat(np.arange(counts.size), counts)
+        v = lo.ravel()[which] + np.arange(len(which)) - begin[which]
+        row, level = self.row[which % len(self.row)], v - self.y_min
+        first = np.maximum(acc_lo.ravel()[which], self.starts[row, level])
+        last = np.minimum(acc_hi.ravel()[which], self.starts[row, level + 1] - 1)
+        possible = first <= last
         # On a step y is constant, so an end of the step is best.
-        acc = np.where(m[:, :, None] >= 0, np.minimum(first, acc_hi[:, :, None]), np.maximum(last, acc_lo[:, :, None]))
-        value = c[:, :, None] * v - m[:, :, None] * acc
-        return np.where(possible, value, value.min()).max(axis=2), possible.any(axis=2)
+        m, c = m.ravel()[which], c.ravel()[which]
+        value = c * v - m * np.where(possible, np.where(m >= 0, first, last), 0)
+        value[~possible] = value.min()
+        return np.maximum.reduceat(value, begin).reshape(lo.shape), np.logical_or.reduceat(possible, begin).reshape(lo.shape)
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,10 @@ class Space:
 
     def _largest(self, cases: list[tuple[Ranges, dict[int, int], np.ndarray]]) -> list[int | None]:
         lo, hi, acc_lo, acc_hi = (np.stack([getattr(r, a) for r, _, _ in cases]) for a in ("lo", "hi", "acc_lo", "acc_hi"))
-        c, m = np.zeros((len(cases), self.num_values), object), np.stack([m for _, _, m in cases])
+        small = all(abs(coefficient) < FAR for _, terms, _ in cases for coefficient in terms.values())
+        c, m = np.zeros((len(cases), self.num_values), np.int64 if small else object), np.stack([m for _, _, m in cases])
         for k, (_, terms, _) in enumerate(cases):
-            for value, coefficient in terms.items():
-                c[k, value] += coefficient
+            c[k, list(terms)] = list(terms.values())
         exact = np.int64 if self._fits(c.astype(float), m.astype(float), lo, hi, acc_lo, acc_hi) else object
         c, m = c.astype(exact), m.astype(exact)
         total, possible = np.zeros(len(cases), exact), np.ones(len(cases), bool)
