@@ -86,6 +86,7 @@ TABLE = (
     Option("processes", 1, "processes that share the search of one query", lo=1, hi=1024, metavar="N"),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
+    Option("certificates", False, "write a certificate of each verdict, for `check`"),
 )
 
 ROWS = {row.name: row for row in TABLE}

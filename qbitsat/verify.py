@@ -20,6 +20,7 @@ from .options import make_options
 from .properties import Formula, Query, Witness
 from .properties.formula import FALSE, TRUE, is_true, without_not
 from .search import Search, shared
+from .search.proof import Cases, Proof, Sat
 from .solvers import sat
 
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
@@ -35,6 +36,8 @@ class Verdict:
     seconds    wall time
     witness    replayed in the reference; None unless VIOLATED
     statistics counts of the encoding and the solver, for reports
+    proof      of HOLDS, with the option `certificates`, for certificate/write.py: the search's tree, or what SAT gave; else None
+    certificate where a campaign has written that proof or witness: a name in its folder of results, or ""
     """
 
     verdict: str
@@ -43,6 +46,8 @@ class Verdict:
     seconds: float = 0.0
     witness: Witness | None = None
     statistics: dict[str, float] = field(default_factory=dict)
+    proof: Proof | Sat | None = field(default=None, repr=False)
+    certificate: str = ""
 
 
 def verify(query: Query, **options: Any) -> Verdict:
@@ -77,7 +82,8 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
     bounds = propagate(query)
     formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
     if formula == FALSE:
-        return Verdict(HOLDS, engine="bounds")
+        # A disjunction of nothing: the checker finds out by itself what interval bounds decide.
+        return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Cases(())}) if options.certificates else None)
     if formula == TRUE:
         return _violated(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds")
     if options.attack:
@@ -91,12 +97,12 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
 def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     cnf = encode_query(query, bounds, options, formula, limits.check)
     statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
-    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, cnf.core)
+    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, cnf.core, options.certificates)
     statistics.update(result.statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)
     if not result.satisfiable:
-        return Verdict(HOLDS, engine="sat")
+        return Verdict(HOLDS, engine="sat", proof=None if result.drat is None else Sat(cnf.sha256, result.drat))
     assert result.assignment is not None
     return _violated(query, cnf.decode(result.assignment), "sat")
 
@@ -106,12 +112,13 @@ def _decide_by_search(
 ) -> Verdict:
     if not all(len(block.steps) for block in Frame(query).blocks):  # wrap-around has no relaxation worth a search
         return _decide_by_sat(query, bounds, formula, options, limits, statistics)
-    search = Search(query, bounds, formula, options, limits)
+    proof = Proof() if options.certificates else None
+    search = Search(query, bounds, formula, options, limits, proof)
     try:
         inputs = shared.run(search, options.processes) if options.processes > 1 else search.run()
     finally:
         statistics.update(search.counts)
-    return Verdict(HOLDS, engine="hybrid") if inputs is None else _violated(query, inputs, "hybrid")
+    return Verdict(HOLDS, engine="hybrid", proof=proof) if inputs is None else _violated(query, inputs, "hybrid")
 
 
 # What an engine does with a query that bounds and attack leave open; `auto` is the fastest of them.

@@ -1,6 +1,7 @@
 """Check many more random tiny queries than the test suite does: python tests/enumerate_many.py --count 20000 --jobs 2
 
 `--kind any` holds every engine against enumeration, `--kind search` the search alone, on larger queries made to keep it busy.
+With --certify (of kind any) each verdict of each engine is also written as a certificate, which must be accepted.
 """
 
 from __future__ import annotations
@@ -11,31 +12,42 @@ import random
 import time
 from functools import partial
 
+from certified import check_engines
 from tiny import busy_query, check_query, check_search, random_query
+
+from qbitsat.verify import VIOLATED
 
 # Some queries keep the search busy for minutes; enough others are left.
 SECONDS = 5
 
 
-def check_seed(kind: str, seed: int) -> bool | None:
+def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
     rng = random.Random(seed)
     try:
-        return check_query(random_query(rng), seed) if kind == "any" else check_search(busy_query(rng), seed, SECONDS)
+        if kind == "search":
+            return check_search(busy_query(rng), seed, SECONDS)
+        query = random_query(rng)
+        violated = check_query(query, seed)
+        for checked in check_engines(query, seed) if certify else ():
+            assert checked.accepted, checked.reason
+            assert (checked.verdict == VIOLATED) == violated
+        return violated
     except Exception as error:
         raise AssertionError(f"seed {seed}: {error!r}") from error
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=("any", "search"), default="any")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--first", type=int, default=1000, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--certify", action="store_true", help="check a certificate of each verdict, too")
     arguments = parser.parse_args()
     start = time.monotonic()
     seeds = range(arguments.first, arguments.first + arguments.count)
     with multiprocessing.Pool(arguments.jobs) as pool:
-        truths = list(pool.imap_unordered(partial(check_seed, arguments.kind), seeds, chunksize=50))
+        truths = list(pool.imap_unordered(partial(check_seed, arguments.kind, arguments.certify), seeds, chunksize=50))
     agreed = f"{len(seeds) - truths.count(None)} queries agree with enumeration, {truths.count(True)} of them violated"
     print(f"{agreed}, {truths.count(None)} without an answer in {SECONDS} s, in {time.monotonic() - start:.0f} s")
 

@@ -14,12 +14,26 @@ PACKAGE = Path(qbitsat.__file__).parent
 # A room may import itself and any room to its left.
 ORDER = (
     "errors", "limits", "options", "examples", "arithmetic", "kernels", "network", "importers", "properties", "bounds", "attack",
-    "encode", "solvers", "search", "verify", "campaign", "report", "cli", "__main__",
+    "encode", "solvers", "search", "verify", "certificate", "campaign", "report", "cli", "__main__",
 )  # fmt: skip
 
 # Of the root, which gathers the interface from the rooms, they may read this alone.
 VERSION = "qbitsat.__version__"
-OPTIONAL = {"h5py", "tensorflow", "keras", "sklearn", "bitwuzla", "z3", "cvc5", "yices_api", "pyboolector", "tflite", "onnx", "matplotlib"}
+OPTIONAL = {
+    "h5py",
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "bitwuzla",
+    "z3",
+    "cvc5",
+    "yices_api",
+    "pyboolector",
+    "tflite",
+    "onnx",
+    "matplotlib",
+    "dratify",
+}
 
 
 def room(module: str) -> str:
@@ -58,6 +72,16 @@ def test_smt_backends_import_no_kernel(path):
     """Of ours only errors, limits and what watches processes: no compiled module is behind any of these."""
     allowed = ("qbitsat.errors.", "qbitsat.limits.", "qbitsat.solvers.processes.", "qbitsat.solvers.smt.")
     assert all(f"{name}.".startswith(allowed) for name in imported(path))
+
+
+CHECKER = sorted(path for path in (PACKAGE / "certificate").glob("*.py") if path.name != "write.py")
+
+
+@pytest.mark.parametrize("path", CHECKER, ids=lambda path: path.name)
+def test_checker_shares_no_code_with_what_it_checks(path):
+    rooms = {"errors", "arithmetic", "network", "properties", "importers"}
+    for name in imported(path):
+        assert room(name) in rooms or (room(name) == "certificate" and ".write" not in name), f"{path} imports {name}"
 
 
 def test_imports_are_seen_at_all():

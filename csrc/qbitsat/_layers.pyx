@@ -55,7 +55,7 @@ cdef class Words:
 
 @cython.final
 cdef class Encoder:
-    """Dot products, requantizers and thresholds into one ClauseBuffer. Its plain Python twin is tests/twin.py."""
+    """Dot products, requantizers and thresholds into one ClauseBuffer. Its plain Python twin is qbitsat/certificate/twin.py."""
 
     def __cinit__(self):
         self.clauses = ClauseBuffer()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..certificate.write import Question, Source, write
 from ..errors import InputError
 from ..network import Network, classify
 from ..properties import Query, robustness
-from ..verify import Verdict, verify
+from ..verify import HOLDS, VIOLATED, Verdict, verify
 from .workers import run
 
 # Verdict words of samples about which there is no question to ask.
@@ -67,17 +69,32 @@ def plan(
 
 @dataclass(frozen=True, eq=False)
 class Verifier:
-    """What a worker does with a task; holds the network, so that it is handed over once and not with every task."""
+    """What a worker does with a task; holds the network, so that it is handed over once and not with every task.
+
+    certificates is the folder for them, which is there, with the option of that name. source is how a checker finds the network.
+    """
 
     network: Network
     options: dict[str, Any]
+    certificates: Path | None = None
+    source: Source | None = None
 
     def query(self, task: Task) -> Query:
         """The task's question."""
         return robustness(self.network, task.x, task.eps, task.label, task.target)
 
     def __call__(self, task: Task) -> Verdict:
-        return verify(self.query(task), **self.options)
+        query = self.query(task)
+        verdict = verify(query, **self.options)
+        if self.certificates is None or verdict.verdict not in (HOLDS, VIOLATED):
+            return replace(verdict, proof=None)
+        target = "" if task.target is None else f"_target{task.target}"
+        name = f"sample{task.sample}_eps{task.eps}{target}.cert"
+        question = Question(task.x, task.eps, task.label, task.target, task.sample)
+        sources = None if self.source is None else [self.source]
+        write(self.certificates / name, query, verdict, self.options, question, sources)
+        # The proof is in the file, and need not go through a pipe.
+        return replace(verdict, proof=None, certificate=f"{self.certificates.name}/{name}")
 
 
 def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:

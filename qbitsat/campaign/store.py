@@ -33,7 +33,7 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
         "witness": witness and [int(v) for v in witness.inputs[0]],
         "witness_outputs": witness and [int(v) for v in witness.outputs[0]],
         "witness_class": witness and first_maximum(witness.outputs[0]),
-        "certificate": None,
+        "certificate": verdict.certificate or None,
         "statistics": verdict.statistics,
         "options": vars(make_options(**options)),
         "network_sha256": network.sha256,
@@ -44,13 +44,15 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
 class Store:
     """A folder with results.jsonl; made, with the folders above it, when the store is opened. Used in a `with`.
 
-    Results that are there already are refused unless `overwrite` says to replace them.
+    Results that are there already are refused unless `overwrite` says to replace them. certificates is a folder to make, too.
     """
 
-    def __init__(self, folder: Path, overwrite: bool = False):
+    def __init__(self, folder: Path, overwrite: bool = False, certificates: Path | None = None):
         self.path = folder / RESULTS
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if certificates is not None:
+                certificates.mkdir(exist_ok=True)
             self._stream = open(self.path, "w" if overwrite else "x", encoding="utf-8")  # noqa: SIM115
         except FileExistsError as error:
             if folder.is_dir():

@@ -15,9 +15,10 @@ from ..options import ROWS, TABLE, Option
 
 EXIT_CODES = """\
 exit codes:
-  0    every verified query holds (verify); done (demo, inspect, export); backends agree (compare)
+  0    every verified query holds (verify); done (demo, inspect, export); backends agree (compare); all accepted (check)
   10   some query is violated (verify)
   5    none is violated, but some are unknown, or there was nothing to verify or export
+  20   some certificate is refused (check)
   2    bad usage or bad input
   1    a fault of qbitsat itself; backends disagree (compare)
   130  interrupted by Ctrl-C; finished results are kept
@@ -30,6 +31,7 @@ examples:
   qbitsat verify network.npz --inputs images.npy --labels labels.npy --samples 0:100,115 --eps 1 --timeout 60 --jobs 2 --out results
   qbitsat export network.npz --inputs images.npy --samples 7 --eps 1,2 --format dimacs --out cnf
   qbitsat compare network.npz --inputs images.npy --samples 0:20 --eps 1 --backends sat,sat:linear,bitwuzla --timeout 20
+  qbitsat check results
 
 """
 
@@ -60,12 +62,13 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "inspect": "show a network's layers, formats, rounding and sizes",
         "verify": "decide whether samples keep their class within eps",
         "export": "write the same queries as files for any other solver",
+        "check": "check certificates, independently of what found the verdicts",
         "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
     }
     for name, run in commands.items():
         command = subparsers.add_parser(name, help=texts[name], description=f"{texts[name].capitalize()}.", epilog=EXIT_CODES, **kind)
         command.set_defaults(run=run)
-        if name != "demo":
+        if name not in ("demo", "check"):
             add_network(command)
         if name in ("verify", "export", "compare"):
             add_queries(command)
@@ -75,6 +78,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_export(command)
         if name == "compare":
             add_compare(command)
+        if name == "check":
+            add_check(command)
     return parser
 
 
@@ -129,6 +134,19 @@ def add_compare(parser: Parser) -> None:
         add_option(parser, row)
     parser.add_argument("--out", metavar="DIR", type=Path, help="write compare.json there as runs end, and a plot, cactus.png")
     parser.add_argument("--overwrite", action="store_true", help="replace a compare.json that is there already")
+
+
+def add_check(parser: Parser) -> None:
+    text = "certificates, or folders: with a results.jsonl, which must then agree, else with .cert files"
+    parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help=text)
+    text = "use this file where its hash fits, not those that certificates name; may be given again"
+    parser.add_argument("--network", metavar="FILE", type=Path, action="append", help=text)
+    parser.add_argument("--drat-trim", metavar="FILE", type=Path, help="check proofs by SAT with this drat-trim; with dratify by default")
+    parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check what drat-trim makes of them")
+    text = "seconds for each certificate; 3600 by default"
+    parser.add_argument("--timeout", metavar="S", type=converter(ROWS["timeout"]), default=3600.0, help=text)
+    parser.add_argument("--jobs", metavar="N", type=whole("--jobs", 1), default=1, help="certificates at the same time; 1 by default")
+    parser.add_argument("--quiet", action="store_true", help="print only what is not accepted, and the summary")
 
 
 def add_option(parser: argparse._ActionsContainer, row: Option) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..campaign import RESULTS, Store, Task, Verifier, plan, record, verdicts
+from ..certificate.write import Source
 from ..encode import dimacs, smtlib
 from ..errors import InputError
 from ..importers import load, load_inputs, load_labels
@@ -22,6 +23,7 @@ from .output import EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_UNKNOWN, Printer
 
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
+CERTIFICATES = "certificates"
 SUFFIXES = {"dimacs": ".cnf", "smt2": ".smt2"}
 
 
@@ -31,11 +33,15 @@ def inspect(args: argparse.Namespace) -> int:
 
 
 def verify(args: argparse.Namespace) -> int:
+    if args.certificates and not args.out:
+        raise InputError("--certificates: needs --out DIR, the folder for them")
     network, tasks = read(args)
-    verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE})
+    folder = args.out / CERTIFICATES if args.certificates else None
+    source = Source(str(args.network), args.bits, args.input_bits)
+    verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE}, folder, source)
     # All input has been found good by now: nothing is written for a command that is refused.
     with ExitStack() as stack:
-        write = stack.enter_context(Store(args.out, args.overwrite)).write if args.out else ignore
+        write = stack.enter_context(Store(args.out, args.overwrite, folder)).write if args.out else ignore
         printer = Printer(network, tasks, args.quiet, args.verbose)
         code = decide(verifier, tasks, printer, args.jobs, write)
     if args.out:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from ..errors import QbitsatError
 from .arguments import build
+from .check import check
 from .commands import export, inspect, verify
 from .compare import compare
 from .demo import demo
 from .output import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 
-COMMANDS = {"demo": demo, "inspect": inspect, "verify": verify, "export": export, "compare": compare}
+COMMANDS = {"demo": demo, "inspect": inspect, "verify": verify, "export": export, "compare": compare, "check": check}
 
 # What a shell reports of a program that ended because nobody reads its output.
 EXIT_BROKEN_PIPE = 141

@@ -6,6 +6,7 @@ Elements that the bounds fix are constants.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -63,6 +64,13 @@ class Cnf:
     def num_clauses(self) -> int:
         return self.clauses.num_clauses
 
+    @property
+    def sha256(self) -> str:
+        """The hash of the number of variables and the clauses, all as little-endian int32."""
+        digest = hashlib.sha256(np.array([self.num_vars], "<i4").tobytes())
+        digest.update(np.asarray(self.clauses).astype("<i4", copy=False).data)
+        return digest.hexdigest()
+
     def decode(self, holds: np.ndarray) -> tuple[tuple[int, ...], ...]:
         """The networks' inputs under an assignment: bool[num_vars + 1], indexed by variable."""
         return tuple(tuple(word.value(holds) for word in words) for words in self.inputs)
@@ -84,7 +92,9 @@ def encode_query(
     formula = without_not(query.violation if formula is None else formula)
     encoder, balanced = Encoder(), options.encoding != "linear"
     # Who gives `within` splits ranges and has multipliers of its own.
-    substitution = Substitution(query, bounds) if options.encoding == "substituted" and within is None else None
+    # Checkers of certificates do not know the facts, and leaves of a search are small enough without.
+    tied = options.encoding == "substituted" and within is None and not options.certificates
+    substitution = Substitution(query, bounds) if tied else None
     if substitution:
         formula = substitution.simplify(formula)
     refs = list(dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom)))

@@ -14,6 +14,7 @@ from ..encode import Cnf, encode_query
 from ..limits import Limits
 from ..properties import And, AtMost, Box, Query
 from ..solvers import sat
+from .proof import Sat
 
 Inputs = tuple[tuple[int, ...], ...]
 
@@ -33,11 +34,12 @@ class Leaf(NamedTuple):
         bounds, within = node_bounds(self.query, self.frame, self.root, self.ranges, self.row)
         return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits.check, within)
 
-    def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
-        """The solver's answer, and the inputs if it found some."""
+    def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Sat | None]:
+        """The solver's answer, the inputs if it found some, and the proof if there are none and certificates are asked for."""
         cnf = self.encode(options, limits)
-        result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
-        return result, cnf.decode(result.assignment) if result.assignment is not None else None
+        result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, proof=options.certificates)
+        inputs = cnf.decode(result.assignment) if result.assignment is not None else None
+        return result, inputs, None if result.drat is None else Sat(cnf.sha256, result.drat)
 
 
 def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, list[list[LayerBounds | None]]]:

@@ -2,15 +2,16 @@
 
 The tree is over ranges. Its root has the ranges of interval propagation from the boxes, narrowed by the facts in their order. A
 child of a split has its parent's ranges with one value cut, propagated forward once: accumulators from the values they read, outputs
-from accumulators, accumulators from outputs. Then, and also in the parts of an `Or`, each of its atoms in turn cuts the ranges of its values to what the
-others' ranges leave them, all values of an atom at once, outputs of layers without steps excepted, and ranges are propagated once more. Beside its ranges a node has pending formulas: the violation without `Not`, with every
-`And` taken apart; the inequalities among them are its atoms, in order, the `Or`s wait.
+from accumulators, accumulators from outputs. Beside its ranges a node has pending formulas: the violation without `Not`, with every
+`And` taken apart; the inequalities among them are its atoms, in order, the `Or`s wait. In every node, each atom in turn cuts the
+ranges of its values to what the others' ranges leave them, all values of one atom at once, outputs of layers without steps excepted;
+then ranges are propagated forward once more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -43,7 +44,14 @@ class Emptied(NamedTuple):
     """Closed: propagation leaves some range empty, or some atom out of reach of the ranges."""
 
 
-Node = Split | Cases | Multipliers | Emptied
+class Sat(NamedTuple):
+    """Closed: the CNF with this hash (see certificate/cnf.py) is refuted by the binary DRAT proof in an open file."""
+
+    cnf_sha256: str
+    drat: IO[bytes]
+
+
+Node = Split | Cases | Multipliers | Emptied | Sat
 
 
 @dataclass

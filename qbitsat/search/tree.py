@@ -224,9 +224,11 @@ class Search:
         case = self.cases.table[nodes.case[row]]
         formulas = [self.cases.formulas[atom] for atom in case.atoms]
         leaf = leaves.Leaf(self.query, self.frame, self.root, nodes.ranges, row, formulas)
-        result, inputs = leaf.solve(self.options, self.limits)
+        result, inputs, proof = leaf.solve(self.options, self.limits)
         if result.satisfiable is None:
             raise LimitReached(result.reason)
+        if proof is not None:
+            self._note(int(nodes.name[row]), proof)
         return inputs
 
     def _new_names(self, count: int) -> np.ndarray:

@@ -7,13 +7,17 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
 
 import numpy as np
+import pysolvers
 from pysat.solvers import Solver
 
+from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
 from .processes import ChildDied, call_in_child, interrupts_held
 
@@ -26,37 +30,83 @@ ONE_SHOT = ("kissat404",)
 
 CHUNK = 1 << 18
 
+# PySAT gets no proofs out of these.
+WITHOUT_PROOFS = ("kissat404",)
+# Bytes of text that are made binary at a time.
+TEXT_CHUNK = 1 << 22
+# Longer proofs stay in files.
+SHORT_PROOF = 1 << 20
+
 
 @dataclass(frozen=True)
 class SatResult:
     """satisfiable is None when a limit ran out, and `reason` says which.
 
-    assignment is bool[num_vars + 1], indexed by variable, where satisfiable; statistics are the solver's counts.
+    assignment is bool[num_vars + 1], indexed by variable, where satisfiable; statistics are the solver's counts. drat is an open
+    file with a proof of unsatisfiability in binary DRAT, where it was asked for.
     """
 
     satisfiable: bool | None
     reason: str = ""
     assignment: np.ndarray | None = None
     statistics: dict[str, float] = field(default_factory=dict)
+    drat: IO[bytes] | None = None
 
 
-def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, core: int | None = None) -> SatResult:
+class DratFile(tempfile.SpooledTemporaryFile):
+    """A proof, in memory while it is short; a pickle carries its bytes."""
+
+    def __del__(self):
+        self.close()  # a proof that nobody writes down is no mistake
+
+    def __reduce__(self):
+        self.seek(0)
+        return _filled, (self.read(),)
+
+
+def _filled(data: bytes) -> DratFile:
+    file = DratFile(SHORT_PROOF)
+    file.write(data)
+    return file
+
+
+def solve(
+    clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, core: int | None = None, proof: bool = False
+) -> SatResult:
     """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts.
 
     What follows the first `core` entries is redundant. Such facts make refutations short and assignments hard to find, so two
-    solvers, with and without them, take turns in one thread.
+    solvers, with and without them, take turns in one thread. With `proof` there is one, of the core alone, if the CNF is
+    unsatisfiable. Solvers that give none are refused with `UnsupportedError`.
     """
+    if not proof:
+        return _solve(clauses, num_vars, solver, limits, conflicts, core, None)
+    if solver in WITHOUT_PROOFS:
+        raise UnsupportedError(f"solver: {solver} gives no proofs")
+    # By name, because the solver may run in another process.
+    with tempfile.NamedTemporaryFile(prefix="qbitsat-", suffix=".drat") as file:
+        result = _solve(np.asarray(clauses)[:core], num_vars, solver, limits, conflicts, None, file.name)
+        if result.satisfiable is not False:
+            return result
+        drat = DratFile(SHORT_PROOF)
+        shutil.copyfileobj(file, drat)
+        return replace(result, drat=drat)
+
+
+def _solve(
+    clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None, core: int | None, drat: str | None
+) -> SatResult:
     flat = np.asarray(clauses)
     budget = None if conflicts is None else int(conflicts)
     if len(flat) <= SMALL:
         first = FIRST_CONFLICTS if budget is None else min(budget, FIRST_CONFLICTS)
-        result = _run_briefly(flat, num_vars, solver, first)
+        result = _run_briefly(flat, num_vars, solver, first, drat)
         if result.satisfiable is not None or first == budget:
             return result
     limits.check()
     try:
         if core in (None, len(flat)) or solver in ONE_SHOT:
-            return call_in_child(limits, run_solver, flat, num_vars, solver, budget)
+            return call_in_child(limits, run_solver, flat, num_vars, solver, budget, drat)
         # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
         whole = np.concatenate([flat[core:], flat[:core]])
         return call_in_child(limits, run_in_turns, [whole, flat[:core]], num_vars, solver, budget)
@@ -66,21 +116,25 @@ def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: i
         return SatResult(None, f"solver {death}")
 
 
-def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:
+def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int, drat: str | None) -> SatResult:
     """Solve here, with Ctrl-C held back: PySAT would leave a solver in mid-flight, which must not be touched again."""
     with interrupts_held():
-        return run_solver(flat, num_vars, name, conflicts)
+        return run_solver(flat, num_vars, name, conflicts, drat)
 
 
-def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None) -> SatResult:
-    """Load and solve in this process, with no limit but conflicts."""
-    with Solver(name=name) as solver:
+def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, drat: str | None = None) -> SatResult:
+    """Load and solve in this process, with no limit but conflicts; `drat` names a file for a proof of unsatisfiability."""
+    with Solver(name=name, with_proof=drat is not None) as solver:
         if not load(solver, flat):
             return SatResult(False)
         if conflicts is None:
-            return _result(solver, name, solver.solve(), num_vars)
-        solver.conf_budget(conflicts)
-        return _result(solver, name, solver.solve_limited(), num_vars)
+            satisfiable = solver.solve()
+        else:
+            solver.conf_budget(conflicts)
+            satisfiable = solver.solve_limited()
+        if satisfiable is False and drat is not None:
+            save_proof(solver.solver, drat)
+        return _result(solver, name, satisfiable, num_vars)
 
 
 def run_in_turns(formulas: list[np.ndarray], num_vars: int, name: str, conflicts: int | None) -> SatResult:
@@ -118,6 +172,35 @@ def _result(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) 
 def load(solver: Solver, flat: np.ndarray) -> bool:
     """Give the clauses to a solver, piece by piece; false if one of them is empty."""
     return all(add_clauses(solver, flat[start:stop].tolist()) for start, stop in chunks(flat))
+
+
+def save_proof(inner: Any, path: str) -> None:
+    """The proof that one of PySAT's solvers has traced, as binary DRAT; read from its file, not from memory as `get_proof` would.
+
+    CaDiCaL writes binary DRAT, Glucose text. Proofs of what is trivial may lack their end (python-sat issue 139), so the empty
+    clause is added to all: it follows, or the proof is void.
+    """
+    pysolvers.flushpr(inner.prfp)
+    inner.prfile.seek(0)
+    with open(path, "wb") as stream:
+        if hasattr(inner, "cadical"):
+            shutil.copyfileobj(inner.prfile, stream)
+        else:
+            while lines := inner.prfile.readlines(TEXT_CHUNK):
+                stream.write(binary_drat(b"".join(lines)))
+        stream.write(b"a\0")
+
+
+def binary_drat(text: bytes) -> bytes:
+    """Lines of DRAT text as binary DRAT: 7 bits a byte, lowest first, of 2 * variable + (1 if negative); 0 ends a step."""
+    deletion = 1 << 40
+    entries = np.fromstring(text.replace(b"d", b"%d" % deletion).decode(), np.int64, sep=" ")
+    numbers = np.where(entries == deletion, ord("d"), 2 * np.abs(entries) + (entries < 0))
+    begins = np.flatnonzero(np.append(True, entries[:-1] == 0))
+    numbers = np.insert(numbers, begins[entries[begins] != deletion], ord("a"))  # both letters are single bytes, as numbers below 128 are
+    groups = numbers[:, None] >> np.arange(0, 35, 7)
+    data = (groups & 0x7F | np.where(groups >= 0x80, 0x80, 0)).astype(np.uint8)
+    return data[(groups > 0) | (np.arange(5) == 0)].tobytes()
 
 
 def chunks(flat: np.ndarray):

@@ -10,11 +10,14 @@ from pysat.solvers import Solver
 from test_gates import clauses_of
 from test_twin import requantize_arguments
 from tiny import gentle_query, points_of, random_query
-from twin import TRUE as TRUE_LIT
-from twin import TwinEncoder
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import collect, propagate, simplify
+from qbitsat.certificate.cnf import Walk
+from qbitsat.certificate.formula import plain, simplified
+from qbitsat.certificate.space import Space
+from qbitsat.certificate.twin import TRUE as TRUE_LIT
+from qbitsat.certificate.twin import TwinEncoder
 from qbitsat.encode import dimacs, encode_query, substitution
 from qbitsat.encode.substitution import Substitution
 from qbitsat.limits import LimitReached
@@ -105,6 +108,11 @@ def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
         formula = simplify(query, bounds) if seed % 2 else without_not(query.violation)
         cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
         twin, core = twin_encode(query, bounds, formula, encoding)
+        if encoding != "substituted":
+            space = Space(query)
+            ranges, again = space.whole(), plain(query.violation, space)
+            walk = Walk(space, ranges, simplified(again, space, ranges) if seed % 2 else again, encoding == "balanced", lambda: None)
+            assert walk.twin.data == twin.data
         assert np.asarray(cnf.clauses).tolist() == twin.data
         assert (cnf.num_vars, cnf.num_clauses, cnf.core) == (twin.num_vars, twin.num_clauses, core)
 

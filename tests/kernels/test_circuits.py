@@ -8,10 +8,10 @@ import pytest
 from pysat.solvers import Solver
 from test_gates import clauses_of
 from test_twin import random_neuron, requantize_arguments
-from twin import TRUE
 
 from qbitsat._layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
+from qbitsat.certificate.twin import TRUE
 
 
 def value(bits, true):

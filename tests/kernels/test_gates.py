@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from pysat.solvers import Solver
-from twin import FALSE, TRUE
 
 from qbitsat._clauses import ClauseBuffer
+from qbitsat.certificate.twin import FALSE, TRUE
 
 
 def clauses_of(buffer):

@@ -4,10 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from twin import FALSE, TRUE, TwinEncoder
 
 from qbitsat._layers import Encoder, Words
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
+from qbitsat.certificate.twin import FALSE, TRUE, TwinEncoder
 
 
 def random_literals(rng, count):

@@ -8,10 +8,10 @@ import pytest
 from bitwuzla import Kind
 from test_gates import clauses_of
 from test_twin import requantize_arguments
-from twin import TRUE
 
 from qbitsat._layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
+from qbitsat.certificate.twin import TRUE
 
 # Wide enough for every sum and rounded sum here, in two's complement.
 WIDTH = 40

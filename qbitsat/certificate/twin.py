@@ -1,6 +1,6 @@
 """The bit-blaster in plain Python: emits the same clauses as the Cython kernels, byte for byte.
 
-It follows csrc/qbitsat/_clauses, _gates, _words and _layers in that order, for reading and for tests. A word is a list
+It follows csrc/qbitsat/_clauses, _gates, _words and _layers in that order, for tests, and for checking proofs by SAT. A word is a list
 of literals, LSB first, together with its span: the largest value it can take. The smallest is 0.
 """
 
@@ -367,7 +367,7 @@ class TwinEncoder:
     def difference(self, x, x_factor: int, y, y_factor: int, constant: int, span: int):
         """x_factor * x - y_factor * y + constant, known to be in [0, span]."""
         products = [self.multiply(word, factor)[0] if word[1] and factor else [] for word, factor in ((x, x_factor), (y, y_factor))]
-        return self.subtract_modulo(*products, constant, span.bit_length()), span
+        return self.subtract_modulo(products[0], products[1], constant, span.bit_length()), span
 
     def at_most(self, words, weights, budget: int, condition: int) -> None:
         """condition -> sum of weight * word, or of |weight| * (span - word), <= budget."""

@@ -1,0 +1,190 @@
+"""Checks certificates. Nothing here, or behind it, is shared with bounds, encoder, solvers or search, nor with any kernel.
+
+VIOLATED   the witness's inputs lie in the boxes; slow, obvious inference gives its outputs; the violation is true of both
+HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `space`), some perhaps by SAT; or
+           the CNF that the whole query has in plain Python (`cnf`, `twin`) is the one refuted by the DRAT proof (`drat`)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from ..errors import InputError
+from ..importers import load
+from ..importers.files import Path, placed
+from ..importers.qbitsat_file import shown
+from ..network import Network, reference
+from ..properties import Query
+from ..properties.formula import atoms, is_true
+from .cnf import Walk, digest, leaf_walk
+from .drat import check_drat
+from .formula import Atom, Plain, plain, simplified
+from .reading import Certificate, Refused
+from .space import Ranges, Space
+from .tree import TreeChecker
+
+HOLDS, VIOLATED = "HOLDS", "VIOLATED"
+Tick = Callable[[], None]
+# The redundant facts of "substituted" are left out where there is a certificate: what remains is "balanced".
+ENCODINGS = ("balanced", "linear", "substituted")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a check may use: networks instead of those named in certificates, outside programs, and seconds for each certificate."""
+
+    networks: Sequence[Path] = ()
+    drat_trim: Path | None = None
+    cake_lpr: Path | None = None
+    timeout: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """accepted: `verdict` is proved of `query`. Otherwise reason says where the proof fails. header is what the file says of itself."""
+
+    path: str
+    accepted: bool
+    reason: str
+    seconds: float
+    verdict: str
+    engine: str
+    query: Query | None
+    header: dict[str, Any] = field(repr=False)
+
+
+def check(path: Path, networks: Sequence[Path] = (), **means: Any) -> Checked:
+    """Check one certificate. networks are files to use instead of those that it names; other arguments are fields of `Means`.
+
+    Raises `InputError` for a file that is no certificate, or whose network can't be read.
+    """
+    return check_file(path, Means(networks, **means))
+
+
+def check_file(path: Path, means: Means) -> Checked:
+    """Check one certificate; see `check`."""
+    start, query, reason = time.monotonic(), None, ""
+
+    def tick() -> None:
+        if time.monotonic() - start > means.timeout:
+            raise Refused(f"not checked in {means.timeout:g} s, the time limit")
+
+    with Certificate(path) as certificate:
+        header = certificate.header
+        try:
+            found = tuple(_network(certificate, k, means) for k in range(len(header["networks"])))
+            with placed(certificate.place):
+                query = certificate.query(found)
+                _check_proof(certificate, query, means, tick)
+        except Refused as refused:
+            reason = str(refused)
+    return Checked(os.fspath(path), not reason, reason, time.monotonic() - start, header["verdict"], header["engine"], query, header)
+
+
+def _network(certificate: Certificate, k: int, means: Means) -> Network:
+    """Network k of the certificate: of the files given the one with its hash, else the file that the certificate names."""
+    entry = certificate.header["networks"][k]
+    path, bits, input_bits = (entry.get(key) for key in ("path", "bits", "input_bits"))
+    if not means.networks and type(path) is not str:
+        raise InputError(f"{certificate.place}: names no file of network {k}; expected --network FILE")
+    for candidate in means.networks or [_beside(certificate.place, path)]:
+        network = _load(os.fspath(candidate), _stamp(candidate), bits, input_bits)
+        if network.sha256 == entry["sha256"]:
+            return network
+    raise Refused(f"network {k} has hash {entry['sha256'][:16]}..., but {candidate} has {network.sha256[:16]}...")
+
+
+def _beside(place: str, path: str) -> str:
+    """A file named in a certificate: as the name stands, else next to the certificate or a folder above it."""
+    folder = os.path.dirname(os.path.abspath(place))
+    places = [path, *(os.path.join(up, os.path.basename(path)) for up in (folder, os.path.dirname(folder)))]
+    return next((p for p in places if os.path.isfile(p)), path)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0  # `load` says what is wrong
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=8)
+def _load(path: str, stamp: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
+    return load(path, bits, input_bits)
+
+
+def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+    verdict, kind = certificate.header["verdict"], certificate.proof_kind
+    wanted = {"witness": VIOLATED, "tree": HOLDS, "sat": HOLDS}.get(kind)
+    if wanted is None:
+        raise InputError(f"header: proof: kind {kind[:40]!r} is unknown; expected 'witness', 'tree' or 'sat'")
+    if wanted != verdict:
+        raise Refused(f"the verdict is {verdict[:40]!r}, the proof is one of {wanted}")
+    {"witness": _check_witness, "tree": _check_tree, "sat": _check_sat}[kind](certificate, query, means, tick)
+
+
+def _check_witness(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+    inputs, outputs, true_atoms = certificate.witness(query.networks)
+    certificate.check_all_used()
+    for k, (x, box) in enumerate(zip(inputs, query.boxes, strict=True)):
+        for i, (value, lo, hi) in enumerate(zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
+            if not lo <= value <= hi:
+                raise Refused(f"input {i} of network {k} is {value}, outside the region's [{lo}, {hi}]")
+    for k, (network, x) in enumerate(zip(query.networks, inputs, strict=True)):
+        y = reference.run(network, x)[-1]
+        for i, (claimed, value) in enumerate(zip(outputs[k], y, strict=True)):
+            if claimed != value:
+                raise Refused(f"output {i} of network {k} is {value}, the certificate says {claimed}")
+    if not is_true(query.violation, inputs, outputs):
+        raise Refused("the witness does not make the violation true")
+    if true_atoms != [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]:
+        raise Refused("the inequalities that are true are not those that the certificate lists")
+
+
+def _check_tree(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+    space = Space(query)
+    tree, hashes = certificate.tree(space.num_neurons)
+    proofs = [certificate.drat(k) for k in range(len(hashes))]
+    certificate.check_all_used()
+
+    def check_sat(k: int, root: Ranges, leaf: Ranges, atoms: list[Atom]) -> None:
+        walk = leaf_walk(space, root, leaf, atoms, _is_balanced(certificate), tick)
+        _check_cnf(walk, hashes[k], proofs[k].tobytes(), means, tick)
+
+    TreeChecker(space, _formula(certificate, space), tree, tick, check_sat).check()
+
+
+def _check_sat(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+    claimed, proof = certificate.cnf_sha256(), certificate.drat(0).tobytes()
+    certificate.check_all_used()
+    space = Space(query)
+    walk = Walk(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), tick)
+    _check_cnf(walk, claimed, proof, means, tick)
+
+
+def _formula(certificate: Certificate, space: Space) -> Plain:
+    """What was to be refuted: the violation, or, with the option `bounds`, what the ranges leave of it."""
+    formula = plain(space.query.violation, space)
+    return simplified(formula, space, space.whole()) if certificate.header["options"].get("bounds") is True else formula
+
+
+def _is_balanced(certificate: Certificate) -> bool:
+    encoding = certificate.header["options"].get("encoding")
+    if encoding not in ENCODINGS:
+        raise Refused(f"encoding {shown(encoding)} is unknown here; expected {' or '.join(ENCODINGS)}")
+    return encoding != "linear"
+
+
+def _check_cnf(walk: Walk, claimed: str, proof: bytes, means: Means, tick: Tick) -> None:
+    twin = walk.twin
+    found = digest(twin.num_vars, twin.data)
+    if found != claimed:
+        raise Refused(f"the query's CNF has hash {found[:16]}..., the proof is of {claimed[:16]}...")
+    check_drat(twin.num_vars, twin.data, proof, means.drat_trim, means.cake_lpr, tick)

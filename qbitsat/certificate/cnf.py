@@ -1,0 +1,124 @@
+"""The CNF of a query once more, in plain Python: what the SAT engine gave to its solver, byte for byte.
+
+The order of the walk fixes the numbers of the variables: network by network the words of the inputs, then layer by layer every output
+that the formula can see; last the formula. What the ranges decide is not encoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from ..arithmetic import ShiftRequantizer
+from .formula import Atom, Joint, Plain
+from .reading import Refused
+from .space import Block, Ranges, Space
+from .twin import TwinEncoder
+
+
+class Walk:
+    """Encodes a formula over the ranges' values; `twin` has the clauses.
+
+    ranges: accumulators as they follow from the values. within: what they must keep, if that is narrower. balanced: sums as trees,
+    not as chains.
+    """
+
+    def __init__(
+        self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Callable[[], None], within: Ranges | None = None
+    ):
+        self.space, self.ranges, self.balanced, self.tick = space, ranges, balanced, tick
+        self.within = within or ranges
+        self.twin = TwinEncoder()
+        self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
+        seen = self._cone(formula)
+        for k in range(len(space.inputs)):
+            for value in range(space.inputs[k].start, space.inputs[k].stop):
+                self.words[value] = self.twin.variable_word(int(ranges.hi[value] - ranges.lo[value]) if seen[value] else 0)
+            for block in space.blocks:
+                if block.network == k:
+                    self._encode_block(block, seen)
+        self._require(formula)
+
+    def _cone(self, formula: Plain) -> np.ndarray:
+        """bool[num_values]: what the formula names, or `within` narrows, and what those read; but no values that the ranges fix."""
+        seen, stack = np.zeros(self.space.num_values, bool), [formula]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, Atom):
+                seen[list(part.terms)] = True
+            else:
+                stack.extend(part.parts)
+        free = self.ranges.lo < self.ranges.hi
+        seen &= free
+        held = (self.within.acc_lo > self.ranges.acc_lo) | (self.within.acc_hi < self.ranges.acc_hi)
+        seen[self.space.num_inputs :] |= held
+        for block in reversed(self.space.blocks):
+            seen[block.source] |= (block.matrix[seen[block.target]] != 0).any(axis=0) & free[block.source]
+        return seen
+
+    def _encode_block(self, block: Block, seen: np.ndarray) -> None:
+        twin, ranges, within = self.twin, self.ranges, self.within
+        for i in np.flatnonzero(seen[block.target]).tolist():
+            self.tick()
+            indices = np.flatnonzero(block.matrix[i]).tolist()
+            acc = twin.dot(self.words[block.source], indices, block.matrix[i][indices].tolist(), self.balanced)
+            n, value = block.neurons.start + i, block.target.start + i
+            if within.acc_lo[n] > ranges.acc_lo[n]:
+                twin.require_any([twin.at_least(acc[0], int(within.acc_lo[n] - ranges.acc_lo[n]))])
+            if within.acc_hi[n] < ranges.acc_hi[n]:
+                twin.require_any([-twin.at_least(acc[0], int(within.acc_hi[n] - ranges.acc_lo[n]) + 1)])
+            if ranges.lo[value] < ranges.hi[value]:
+                self.words[value] = twin.requantize(acc, *self._requantizer(block, i))
+
+    def _requantizer(self, block: Block, i: int) -> tuple:
+        """Smallest acc, shift, rounding, offset and levels of output i, and the sums from which y > lo and y = hi, 0 where it always is."""
+        requantizer = block.layer.requantizer(i)
+        if type(requantizer) is not ShiftRequantizer:
+            raise Refused(f"layer {block.layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}")
+        neuron, value, ranges = block.neurons.start + i, block.target.start + i, self.ranges
+        acc_lo, acc_hi, lo, hi = (int(a) for a in (ranges.acc_lo[neuron], ranges.acc_hi[neuron], ranges.lo[value], ranges.hi[value]))
+        reach_low = reach_high = 0
+        if requantizer.monotone:
+            if requantizer.before_overflow(acc_lo) < lo:
+                reach_low = requantizer.first_reaching(lo + 1) - acc_lo
+            if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
+                reach_high = requantizer.first_reaching(hi) - acc_lo
+        return acc_lo, requantizer.shift, requantizer.rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high
+
+    # --- the formula ---
+
+    def _require(self, formula: Plain) -> None:
+        """Clauses that make the formula true."""
+        if isinstance(formula, Joint) and formula.every:
+            for part in formula.parts:
+                self._require(part)
+        else:
+            parts = formula.parts if isinstance(formula, Joint) else (formula,)
+            self.twin.require_any([self._literal(part) for part in parts])
+
+    def _literal(self, formula: Plain) -> int:
+        """A literal that holds iff the formula does. For an atom: not (sum - smallest >= bound - smallest + 1)."""
+        if isinstance(formula, Joint):
+            lits = [self._literal(part) for part in formula.parts]
+            return self.twin.all_of(lits) if formula.every else self.twin.any_of(lits)
+        words = [self.words[value] for value in formula.terms]
+        total, _ = self.twin.dot(words, range(len(words)), list(formula.terms.values()), self.balanced)
+        return -self.twin.at_least(total, formula.bound - self.space.smallest(formula.terms, self.ranges) + 1)
+
+
+def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Callable[[], None]) -> Walk:
+    """The CNF of a leaf of a search: its atoms over its values, and accumulators held where splits narrow them.
+
+    What the facts about the root say of an accumulator holds anyway and is left out.
+    """
+    free = space.accumulators(leaf)
+    least = np.where(leaf.acc_lo > np.maximum(free.acc_lo, root.acc_lo), leaf.acc_lo, free.acc_lo)
+    most = np.where(leaf.acc_hi < np.minimum(free.acc_hi, root.acc_hi), leaf.acc_hi, free.acc_hi)
+    return Walk(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges(leaf.lo, leaf.hi, least, most))
+
+
+def digest(num_vars: int, data: list[int]) -> str:
+    """The hash of a CNF: variables, then the zero-terminated clauses, all as little-endian int32."""
+    return hashlib.sha256(np.array([num_vars, *data], "<i4").tobytes()).hexdigest()

@@ -1,0 +1,96 @@
+"""The violation as the checker reads it: inequalities over values, joined by and and or; and what ranges decide of it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from ..properties import And, AtMost, Formula, Not
+from .space import MAX_LEVELS, Ranges, Space, level_starts
+
+
+class Atom(NamedTuple):
+    """sum of terms[value] * value <= bound; terms in order of first mention, none of them 0."""
+
+    terms: dict[int, int]
+    bound: int
+
+
+class Joint(NamedTuple):
+    """All parts hold, or some part holds."""
+
+    every: bool
+    parts: tuple[Plain, ...]
+
+
+Plain: TypeAlias = "Atom | Joint"
+TRUE, FALSE = Joint(True, ()), Joint(False, ())
+
+
+def plain(formula: Formula, space: Space, positive: bool = True) -> Plain:
+    """The formula, or its negation, without `Not`: not (s <= b) is -s <= -b - 1."""
+    if isinstance(formula, Not):
+        return plain(formula.part, space, not positive)
+    if isinstance(formula, AtMost):
+        sign, terms = 1 if positive else -1, dict[int, int]()
+        for coefficient, ref in formula.terms:
+            terms[space.index(ref)] = terms.get(space.index(ref), 0) + sign * coefficient
+        return Atom({value: c for value, c in terms.items() if c}, formula.bound if positive else -formula.bound - 1)
+    return Joint(isinstance(formula, And) == positive, tuple(plain(part, space, positive) for part in formula.parts))
+
+
+def simplified(formula: Plain, space: Space, ranges: Ranges) -> Plain:
+    """The same over all points in the ranges, without the parts that the ranges decide."""
+    if isinstance(formula, Atom):
+        if -space.smallest({value: -c for value, c in formula.terms.items()}, ranges) <= formula.bound:
+            return TRUE
+        if space.smallest(formula.terms, ranges) > formula.bound or ranked_out(formula, space, ranges):
+            return FALSE
+        return formula
+    parts = [simplified(part, space, ranges) for part in formula.parts]
+    neutral, decisive = (TRUE, FALSE) if formula.every else (FALSE, TRUE)
+    if decisive in parts:
+        return decisive
+    parts = [part for part in parts if part != neutral]
+    return parts[0] if len(parts) == 1 else Joint(formula.every, tuple(parts))
+
+
+def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
+    """Whether y_c - y_j <= bound is impossible because acc_j stays below acc_c, for outputs of one layer with one requantizer.
+
+    acc_j <= acc_c gives y_j <= y_c, so the atom fails if bound < 0. If acc_j + widest step <= acc_c then y_j < y_c, unless both
+    saturate at the same end; then the atom fails if bound <= 0.
+    """
+    if sorted(atom.terms.values()) != [-1, 1] or atom.bound > 0:
+        return False
+    c, j = sorted(atom.terms, key=lambda value: -atom.terms[value])
+    block = next((b for b in space.blocks if b.target.start <= c < b.target.stop), None)
+    if block is None or not block.target.start <= j < block.target.stop:
+        return False
+    ic, ij = c - block.target.start, j - block.target.start
+    requantizer = block.layer.requantizer(ic)
+    if requantizer != block.layer.requantizer(ij) or not requantizer.monotone:
+        return False
+    row = (block.matrix[ij] - block.matrix[ic]).tolist()
+    largest = -space.smallest({block.source.start + k: -w for k, w in enumerate(row)}, ranges)
+    difference = largest + int(block.bias[ij]) - int(block.bias[ic])
+    if atom.bound < 0:
+        return difference <= 0
+    if requantizer.hi - requantizer.lo > MAX_LEVELS or not (ranges.lo[c] > requantizer.lo and ranges.hi[j] < requantizer.hi):
+        return False
+    inner = level_starts(requantizer, requantizer.lo, requantizer.hi)[1:-1].tolist()
+    return difference <= -max((b - a for a, b in pairwise(inner)), default=0)
+
+
+def conjuncts(formula: Plain) -> tuple[list[Atom], list[Joint]]:
+    """The inequalities and the disjunctions whose conjunction the formula is."""
+    if isinstance(formula, Atom):
+        return [formula], []
+    if not formula.every:
+        return [], [formula]
+    atoms, ors = list[Atom](), list[Joint]()
+    for part in formula.parts:
+        more_atoms, more_ors = conjuncts(part)
+        atoms.extend(more_atoms)
+        ors.extend(more_ors)
+    return atoms, ors

@@ -1,0 +1,208 @@
+"""Certificates as they stand in files: every size, type and number is checked before use. docs/certificates.md is the specification."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..importers.files import Path, one_line, open_input
+from ..importers.npy import Npz
+from ..importers.qbitsat_file import expect, record, refuse_constant, shown, without_duplicates
+from ..network import Network
+from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
+from ..properties.query import MAX_DEPTH
+
+FORMAT, VERSION = "qbitsat certificate", 1
+MAX_HEADER_BYTES = 1 << 24
+MAX_BYTES = 1 << 30
+
+SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
+
+HEADER: dict[str, type] = {
+    "format": str, "version": int, "qbitsat": str, "networks": list, "query": dict, "verdict": str, "engine": str, "options": dict,
+    "proof": dict,
+}  # fmt: skip
+# Keys that may be missing or null have their types in a second table.
+NETWORK: dict[str, type] = {"sha256": str}
+NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int}
+ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
+ROBUSTNESS_OPTIONAL: dict[str, type] = {"target": int, "sample": int}
+GENERAL: dict[str, type] = {"kind": str, "violation": dict}
+WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
+SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
+TREE: dict[str, type] = {"kind": str, "cnf_sha256": list}
+
+
+class Refused(Exception):  # noqa: N818 (a result, not an error)
+    """The certificate was read, but does not prove its verdict; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A proof by bounds or search: facts about ranges, and nodes with what they consume, in order. `rows` are multipliers."""
+
+    kinds: np.ndarray
+    split_value: np.ndarray
+    split_at: np.ndarray
+    shares: np.ndarray
+    rows: np.ndarray
+    fact_neuron: np.ndarray
+    fact_side: np.ndarray
+    fact_bound: np.ndarray
+    fact_scale: np.ndarray
+    fact_rows: np.ndarray
+    num_sats: int
+
+    def count(self, name: str) -> int:
+        """Entries of one of the lists that nodes consume."""
+        lists = {"splits": self.split_value, "shares": self.shares, "rows": self.rows}
+        return self.num_sats if name == "sats" else len(lists[name])
+
+
+class Certificate:
+    """A certificate's header, checked, and its arrays, each read when asked for."""
+
+    def __init__(self, path: Path):
+        self.place = str(path)
+        self._stream = open_input(path)
+        try:
+            self._npz = Npz(self._stream, self.place, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+            if self._npz.claimed_bytes > MAX_BYTES:
+                raise InputError(f"{path}: unpacks to {self._npz.claimed_bytes} bytes, expected at most {MAX_BYTES}")
+            self.header = self._read_header()
+        except BaseException:
+            self._stream.close()
+            raise
+        self._unused = set(self._npz.names) - {"header"}
+
+    def __enter__(self) -> Certificate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def _read_header(self) -> dict[str, Any]:
+        place = f"{self.place}: header"
+        array = self._npz.read("header", "u")
+        if array.dtype != np.uint8 or array.ndim != 1 or array.size > MAX_HEADER_BYTES:
+            raise InputError(f"{place}: {array.dtype} of shape {array.shape}, expected at most {MAX_HEADER_BYTES} bytes of JSON as uint8")
+        try:
+            header = json.loads(array.tobytes(), parse_constant=refuse_constant, object_pairs_hook=without_duplicates)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
+        if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+            raise InputError(f"{place}: expected an object with format {FORMAT!r} and version {VERSION}")
+        record(header, HEADER, place)
+        for k, network in enumerate(header["networks"]):
+            record_with(network, NETWORK, NETWORK_OPTIONAL, f"{place}: networks[{k}]")
+        return header
+
+    def array(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        """An integer array, None in `shape` for any length; if it is left out, an empty one where that is allowed."""
+        if name not in self._unused:
+            if None not in shape:
+                raise InputError(f"{self.place}: has no array {name!r}")
+            return np.zeros([n or 0 for n in shape], np.int64)
+        self._unused.remove(name)
+        array = self._npz.read(name)
+        if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+            raise InputError(f"{self.place}: array {name!r} has shape {array.shape}, expected {shape}")
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8:
+            raise InputError(f"{self.place}: array {name!r} is {array.dtype}, expected integers of at most 64 bits with a sign")
+        return array
+
+    def check_all_used(self) -> None:
+        """Refuse arrays that nothing asked for."""
+        if self._unused:
+            raise InputError(f"{self.place}: array {min(self._unused)!r} has no meaning here")
+
+    # --- the query ---
+
+    def query(self, networks: tuple[Network, ...]) -> Query:
+        """The question, of networks whose hashes are the header's."""
+        place, value = f"{self.place}: header: query", self.header["query"]
+        if value.get("kind") == "robustness":
+            record_with(value, ROBUSTNESS, ROBUSTNESS_OPTIONAL, place)
+            if len(networks) != 1:
+                raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
+            return robustness(networks[0], self.array("x", (networks[0].input.size,)), value["eps"], value["label"], value.get("target"))
+        if value.get("kind") != "general":
+            raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
+        record(value, GENERAL, place)
+        boxes = tuple(Box(*(self.array(f"box.{k}.{end}", (n.input.size,)) for end in ("lo", "hi"))) for k, n in enumerate(networks))
+        return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation"))
+
+    # --- the proof ---
+
+    @property
+    def proof_kind(self) -> str:
+        return str(self.header["proof"].get("kind"))
+
+    def witness(self, networks: tuple[Network, ...]) -> tuple[list[list[int]], list[list[int]], list[int]]:
+        """Inputs and outputs of every network, and which atoms are true, counted from left to right."""
+        place = f"{self.place}: header: proof"
+        fields = record(self.header["proof"], WITNESS, place)
+        for number in fields["true_atoms"]:
+            expect(number, int, f"{place}: true_atoms")
+        inputs = [self.array(f"inputs.{k}", (n.input.size,)).tolist() for k, n in enumerate(networks)]
+        outputs = [self.array(f"outputs.{k}", (n.output.size,)).tolist() for k, n in enumerate(networks)]
+        return inputs, outputs, fields["true_atoms"]
+
+    def tree(self, num_neurons: int) -> tuple[Tree, list[str]]:
+        """The tree and the hashes of the CNFs of its SAT leaves."""
+        place = f"{self.place}: header: proof"
+        hashes = record(self.header["proof"], TREE, place)["cnf_sha256"]
+        for value in hashes:
+            expect(value, str, f"{place}: cnf_sha256")
+        vectors = {n: self.array(n, (None,)) for n in Tree.__dataclass_fields__ if n not in ("rows", "fact_rows", "num_sats")}
+        matrices = {name: self.array(name, (None, num_neurons)) for name in ("rows", "fact_rows")}
+        tree = Tree(**vectors, **matrices, num_sats=len(hashes))
+        for names in (("split_value", "split_at"), tuple(n for n in vectors | matrices if "fact" in n)):
+            if len({len(getattr(tree, name)) for name in names}) > 1:
+                raise InputError(f"{self.place}: arrays {', '.join(names)} differ in length")
+        if len(tree.kinds) and not 0 <= int(tree.kinds.min()) <= int(tree.kinds.max()) <= SAT:
+            raise InputError(f"{self.place}: array 'kinds' has values from {tree.kinds.min()} to {tree.kinds.max()}, expected 0 to {SAT}")
+        return tree, hashes
+
+    def cnf_sha256(self) -> str:
+        """The hash of the CNF of a proof by SAT of the whole query."""
+        return record(self.header["proof"], SAT_PROOF, f"{self.place}: header: proof")["cnf_sha256"]
+
+    def drat(self, k: int) -> np.ndarray:
+        """The k-th proof in binary DRAT, uint8."""
+        array = self.array(f"drat.{k}", (None,))
+        if array.dtype != np.uint8:
+            raise InputError(f"{self.place}: array 'drat.{k}' is missing or not bytes (uint8)")
+        return array
+
+
+def record_with(value: Any, types: dict[str, type], optional: dict[str, type], place: str) -> None:
+    """Refuse what is no object with these keys; those in `optional` may be missing or null."""
+    expect(value, dict, place)
+    given = {key: kind for key, kind in optional.items() if value.get(key) is not None}
+    record({key: field for key, field in value.items() if key not in optional or key in given}, {**types, **given}, place)
+
+
+def read_formula(value: Any, place: str, depth: int = 1) -> Formula:
+    """A formula from nested JSON objects with one key each, `at_most` with `bound`, `and`, `or` or `not`."""
+    expect(value, dict, place)
+    if depth > MAX_DEPTH:
+        raise InputError(f"{place}: nests deeper than {MAX_DEPTH} levels")
+    if set(value) == {"not"}:
+        return Not(read_formula(value["not"], place, depth + 1))
+    if set(value) in ({"and"}, {"or"}):
+        ((word, parts),) = value.items()
+        expect(parts, list, f"{place}: {word}")
+        return (And if word == "and" else Or)(tuple(read_formula(part, place, depth + 1) for part in parts))
+    record(value, {"at_most": list, "bound": int}, place)
+    terms = []
+    for term in value["at_most"]:
+        if not (isinstance(term, list) and [type(entry) for entry in term] == [int, int, str, int]):
+            raise InputError(f"{place}: a term of at_most, expected [coefficient, network, 'input' or 'output', element]")
+        terms.append((term[0], Ref(*term[1:])))
+    return AtMost(tuple(terms), value["bound"])

@@ -1,0 +1,199 @@
+"""Certificates of verdicts, as files; docs/certificates.md is their specification."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from .. import __version__
+from ..errors import InputError
+from ..importers.files import Path, one_line
+from ..importers.qbitsat_file import smallest
+from ..options import make_options
+from ..properties import And, AtMost, Formula, Not, Query
+from ..properties.formula import atoms, is_true
+from ..search.proof import Cases, Emptied, Multipliers, Node, Proof, Sat, Split
+from ..verify import HOLDS, VIOLATED, Verdict
+
+FORMAT, VERSION = "qbitsat certificate", 1
+KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4}
+# Higher levels take longer and make proofs hardly smaller.
+COMPRESSION = 1
+
+Members = dict[str, Any]  # arrays, and open files of bytes
+
+
+class Question(NamedTuple):
+    """What a robustness query asks: does the network keep `label` (or avoid `target`) within eps input steps of x?"""
+
+    x: np.ndarray
+    eps: int
+    label: int
+    target: int | None = None
+    sample: int | None = None
+
+
+class Source(NamedTuple):
+    """Where a checker finds a network, and the widths that its file does not hold."""
+
+    path: str | None
+    bits: int | None = None
+    input_bits: int | None = None
+
+
+def write(
+    path: Path,
+    query: Query,
+    verdict: Verdict,
+    options: dict[str, Any],
+    question: Question | None = None,
+    sources: Sequence[Source] | None = None,
+) -> None:
+    """Write the certificate of a HOLDS or VIOLATED that was found with the option `certificates`; all or nothing.
+
+    options are those of the verification. With `question` the file says that the query is one of robustness, else it has the
+    boxes and the formula. Without `sources` the networks are named by where they were loaded from. The verdict's proof is used up.
+    """
+    members: Members = {}
+    sources = sources or [Source(network.source or None) for network in query.networks]
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "qbitsat": __version__,
+        "networks": [{**s._asdict(), "sha256": network.sha256} for s, network in zip(sources, query.networks, strict=True)],
+        "query": _general(query, members) if question is None else _robustness(question, members),
+        "verdict": verdict.verdict,
+        "engine": verdict.engine,
+        "options": vars(make_options(**options)),
+        "proof": _proof(query, verdict, members),
+    }
+    _write_members(path, {"header": np.frombuffer(json.dumps(header, separators=(",", ":")).encode(), np.uint8), **members})
+
+
+# --- the query ---
+
+
+def _robustness(question: Question, members: Members) -> dict[str, Any]:
+    members["x"] = smallest(np.asarray(question.x, np.int64).reshape(-1))
+    optional = {key: value for key in ("sample", "target") if (value := getattr(question, key)) is not None}
+    return {"kind": "robustness", "eps": int(question.eps), "label": int(question.label), **optional}
+
+
+def _general(query: Query, members: Members) -> dict[str, Any]:
+    for k, box in enumerate(query.boxes):
+        members[f"box.{k}.lo"], members[f"box.{k}.hi"] = smallest(box.lo), smallest(box.hi)
+    return {"kind": "general", "violation": _formula(query.violation)}
+
+
+def _formula(formula: Formula) -> dict[str, Any]:
+    if isinstance(formula, AtMost):
+        return {"at_most": [[c, ref.network, ref.tensor, ref.element] for c, ref in formula.terms], "bound": formula.bound}
+    if isinstance(formula, Not):
+        return {"not": _formula(formula.part)}
+    return {"and" if isinstance(formula, And) else "or": [_formula(part) for part in formula.parts]}
+
+
+# --- the proof ---
+
+
+def _proof(query: Query, verdict: Verdict, members: Members) -> dict[str, Any]:
+    """The header's object, and the arrays that go with it."""
+    if verdict.verdict == VIOLATED and verdict.witness is not None:
+        inputs, outputs = verdict.witness.inputs, verdict.witness.outputs
+        for k in range(len(query.networks)):
+            members[f"inputs.{k}"], members[f"outputs.{k}"] = (smallest(np.array(v[k], np.int64)) for v in (inputs, outputs))
+        true_atoms = [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]
+        return {"kind": "witness", "true_atoms": true_atoms}
+    if verdict.verdict == HOLDS and isinstance(verdict.proof, Sat):
+        members["drat.0"] = verdict.proof.drat
+        return {"kind": "sat", "cnf_sha256": verdict.proof.cnf_sha256}
+    if verdict.verdict == HOLDS and isinstance(verdict.proof, Proof):
+        return _tree(verdict.proof, members)
+    raise InputError(f"certificate: {verdict.verdict} without a proof; expected HOLDS or VIOLATED found with the option certificates")
+
+
+def _tree(proof: Proof, members: Members) -> dict[str, Any]:
+    nodes = list(_in_order(proof.nodes))
+    splits = [node for node in nodes if isinstance(node, Split)]
+    closed = [node for node in nodes if isinstance(node, Multipliers)]
+    sats = [node for node in nodes if isinstance(node, Sat)]
+    members["kinds"] = np.array([KINDS[type(node)] for node in nodes], np.uint8)
+    members["split_value"] = _integers([split.value for split in splits])
+    members["split_at"] = _integers([split.at for split in splits])
+    members["shares"] = _integers([int(share) for node in closed for share in node.shares])
+    members["rows"] = _matrix([node.multipliers for node in closed])
+    for name in ("neuron", "side", "bound", "scale"):
+        members[f"fact_{name}"] = _integers([getattr(fact, name) for fact in proof.facts])
+    members["fact_rows"] = _matrix([fact.multipliers for fact in proof.facts])
+    members |= {f"drat.{k}": sat.drat for k, sat in enumerate(sats)}
+    for name in [name for name, value in members.items() if isinstance(value, np.ndarray) and not value.size]:
+        del members[name]
+    return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats]}
+
+
+def _in_order(nodes: dict[int, Node]):
+    """Parents before children, children from first to last."""
+    stack = [0]
+    while stack:
+        node = nodes[stack.pop()]
+        yield node
+        if isinstance(node, Split):
+            stack += [node.above, node.below]
+        elif isinstance(node, Cases):
+            stack += reversed(node.parts)
+
+
+def _integers(values: list[int]) -> np.ndarray:
+    return smallest(np.array(values, np.int64))
+
+
+def _matrix(rows: list[np.ndarray]) -> np.ndarray:
+    return smallest(np.stack(rows)) if rows else np.empty(0, np.int64)
+
+
+# --- the file ---
+
+
+def _write_members(path: Path, members: Members) -> None:
+    """An .npz of compressed members under its own name once it is complete."""
+    partial = f"{os.fspath(path)}.{secrets.token_hex(4)}.partial"
+    try:
+        with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
+            for name, content in members.items():
+                # A fixed date, so that the bytes depend on the content alone.
+                info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+                info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+                with archive.open(info, "w", force_zip64=True) as stream:
+                    _write_npy(stream, content)
+        # Some file systems flush a file to disk when it replaces another, which takes longer than many a verdict.
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        os.rename(partial, path)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(partial)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: can't be written: {error.strerror or one_line(error)}") from error
+        raise
+
+
+def _write_npy(stream: IO[bytes], content: Any) -> None:
+    """An array, or an open file as an array of its bytes, piece by piece."""
+    if isinstance(content, np.ndarray):
+        np.lib.format.write_array(stream, content, version=(1, 0), allow_pickle=False)
+        return
+    content.seek(0, io.SEEK_END)
+    size = content.tell()
+    content.seek(0)
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
+    shutil.copyfileobj(content, stream)
+    content.close()

@@ -1,0 +1,139 @@
+"""Good certificates are accepted, by the library and by the command."""
+
+import random
+
+import numpy as np
+import pytest
+from certified import certify, check_engines
+from deep import deep_query
+from forge import RECIPES, Parts, outcome, reason
+from tiny import random_query
+
+import qbitsat
+from qbitsat.certificate.check import check
+from qbitsat.certificate.write import write
+from qbitsat.errors import InputError
+from qbitsat.options import SOLVERS
+from qbitsat.search import shared
+from qbitsat.search.proof import Sat
+from qbitsat.verify import HOLDS, verify
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_good_certificate_is_accepted(goods, kind):
+    checked = check(goods[kind])
+    assert (checked.accepted, checked.reason) == (True, "")
+    assert checked.verdict == ("VIOLATED" if kind == "witness" else "HOLDS")
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_every_engine_certifies_tiny_queries(block):
+    for seed in range(40 * block, 40 * block + 40):
+        for checked in check_engines(random_query(random.Random(seed)), seed):
+            assert checked.accepted, (seed, checked.reason)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_search_certifies_deep_queries(block):
+    for seed in range(25 * block, 25 * block + 25):
+        for checked in check_engines(deep_query(seed)[0], seed, ("hybrid",)):
+            assert checked.accepted, (seed, checked.reason)
+
+
+def test_check_gives_the_query_that_is_proved(goods, parts):
+    checked, header = check(goods["tree"]), parts("tree").header
+    query, _ = deep_query(header["query"]["sample"])
+    assert checked.query.violation == query.violation
+    assert np.array_equal(checked.query.boxes[0].lo, query.boxes[0].lo)
+
+
+@pytest.mark.parametrize("solver", [s for s in SOLVERS if not s.startswith("kissat")])
+def test_proof_of_every_solver_is_accepted(tmp_path, solver):
+    for seed in (198, 4):
+        verdict, path = certify(deep_query(seed)[0], tmp_path, engine="sat", solver=solver, attack=False)
+        assert (verdict.verdict, reason(path)) == (HOLDS, "")
+
+
+def test_solver_without_proofs_is_unknown():
+    verdict = verify(deep_query(198)[0], engine="sat", solver="kissat404", certificates=True, attack=False)
+    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "solver: kissat404 gives no proofs")
+
+
+@pytest.mark.parametrize("engine", ["hybrid", "sat"])
+def test_certificates_do_not_change_verdicts(engine):
+    for seed in range(30):
+        query = random_query(random.Random(seed))
+        plain, certified = (verify(query, engine=engine, certificates=wanted) for wanted in (False, True))
+        assert (plain.verdict, plain.engine, plain.witness) == (certified.verdict, certified.engine, certified.witness)
+        assert plain.proof is None
+
+
+def test_verdict_without_proof_can_not_be_written(tmp_path):
+    query, _ = deep_query(4)
+    with pytest.raises(InputError, match="HOLDS without a proof"):
+        write(tmp_path / "x.cert", query, verify(query, attack=False), {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_same_verdict_same_bytes(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    paths = [certify(deep_query(198)[0], tmp_path / name, attack=False)[1] for name in "ab"]
+    first, second = (Parts(path) for path in paths)
+    first.header["networks"] = second.header["networks"]
+    assert first.header == second.header
+    assert all(np.array_equal(array, second.arrays[name]) for name, array in first.arrays.items())
+
+
+# --- networks ---
+
+
+def test_network_given_wins_over_the_one_named(goods, parts, forged):
+    changed, named = parts("tree"), parts("tree").header["networks"][0]["path"]
+    changed.header["networks"][0]["path"] = "/nowhere/network.npz"
+    path = forged(changed)
+    assert "can't be read" in reason(path)
+    assert outcome(path, networks=[named]).accepted
+
+
+def test_network_is_found_beside_the_certificate(parts, tmp_path):
+    changed = parts("tree")
+    network = qbitsat.load(changed.header["networks"][0]["path"])
+    changed.header["networks"][0]["path"] = "elsewhere/network.npz"
+    qbitsat.save(network, tmp_path / "network.npz")
+    assert outcome(changed.save(tmp_path / "beside.cert")).accepted
+
+
+def test_certificate_without_a_path_needs_a_network(parts, forged):
+    changed = parts("tree")
+    changed.header["networks"][0]["path"] = None
+    assert "expected --network FILE" in reason(forged(changed))
+
+
+def test_another_network_is_refused(goods, parts):
+    other = parts("sat").header["networks"][0]["path"]
+    assert "has hash" in outcome(goods["tree"], networks=[other]).reason
+
+
+def test_time_limit(goods):
+    assert "the time limit" in outcome(goods["tree"], timeout=0.0).reason
+
+
+def test_long_proof_goes_through_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", 0)
+    monkeypatch.setattr("qbitsat.solvers.sat.SMALL", 0)  # straight to a process of its own
+    verdict, path = certify(deep_query(198)[0], tmp_path, engine="sat", attack=False)
+    assert isinstance(verdict.proof, Sat)
+    assert outcome(path).accepted
+
+
+@pytest.mark.parametrize("short", [1 << 20, 0])
+def test_search_of_several_processes_is_certified(tmp_path, monkeypatch, short):
+    """Proofs of SAT leaves go through pipes, from memory or from files."""
+    monkeypatch.setattr("qbitsat.search.shared.SHARE", 1)
+    monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", short)
+    options = {"engine": "hybrid", "attack": False, "processes": 2, "batch": 2, "steps": 5}
+    for seed in (7, 198):
+        verdict, path = certify(deep_query(seed)[0], tmp_path, **options)
+        assert max(verdict.proof.nodes) >= shared.NAMES
+        assert (verdict.verdict, reason(path)) == (HOLDS, "")

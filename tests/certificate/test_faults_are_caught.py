@@ -1,0 +1,161 @@
+"""Faults put into the search and the encoder on purpose: whatever verdicts they lead to, none of their certificates is accepted."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from certified import certify
+from deep import deep_query
+from forge import outcome
+
+from qbitsat._layers import Encoder
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import dual, frame
+from qbitsat.bounds.ascent import Ascender
+from qbitsat.certificate.space import level_starts
+from qbitsat.encode import cnf
+from qbitsat.properties.formula import FALSE
+from qbitsat.search import tree
+from qbitsat.search.proof import Split
+from qbitsat.solvers import sat
+from qbitsat.verify import HOLDS, verify
+
+SEEDS = range(40)
+TRUTH = {seed: verify(deep_query(seed)[0]).verdict for seed in SEEDS}
+
+
+def certificates(folder, **options):
+    """(seed, verdict, certificate) of the queries that hold, with the fault at work."""
+    for seed in SEEDS:
+        try:
+            verdict, path = certify(deep_query(seed)[0], folder, attack=False, **options)
+        except AssertionError:
+            continue  # a witness that did not replay, or no verdict
+        if verdict.verdict == HOLDS and verdict.engine != "bounds":
+            yield seed, verdict, path
+
+
+def refusals(folder, **options) -> tuple[int, int]:
+    """How many certificates are refused, and how many of those are of wrong verdicts; no wrong one may be accepted."""
+    refused = wrong = 0
+    for seed, _, path in certificates(folder, **options):
+        accepted = outcome(path).accepted
+        assert TRUTH[seed] == HOLDS or not accepted, seed
+        refused += not accepted
+        wrong += TRUTH[seed] != HOLDS
+    return refused, wrong
+
+
+@pytest.mark.parametrize("place", ["search", "facts"])
+def test_bound_too_tight(tmp_path, monkeypatch, place):
+    """What multipliers prove, less one for every output named, as a line too tight by one would give."""
+    right, run = dual.upper_bound, Ascender.run
+
+    def tight(frame, ranges, row, objective, *rest):
+        value = right(frame, ranges, row, objective, *rest)
+        return None if value is None else value - int(np.abs(objective).sum())
+
+    if place == "search":
+        monkeypatch.setattr(Ascender, "run", lambda *arguments: (s := run(*arguments))._replace(value=s.value - 2))
+    monkeypatch.setattr("qbitsat.search.tree.upper_bound" if place == "search" else "qbitsat.bounds.tighten.upper_bound", tight)
+    refused, wrong = refusals(tmp_path, engine="hybrid")
+    assert refused > 3
+    assert wrong > 0 or place == "facts"
+
+
+def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
+    """A table of steps off by one accumulator, as a wrong rounding would make it."""
+    right = frame._steps
+    monkeypatch.setattr(frame, "_steps", lambda *arguments: np.where(np.abs(table := right(*arguments)) < frame.NOWHERE, table + 1, table))
+    refused, _ = refusals(tmp_path, engine="hybrid")
+    assert refused > 3
+
+
+def test_dropped_leaf(tmp_path, monkeypatch):
+    """The half above every tenth cut is forgotten."""
+    right = tree.Search._note
+    cuts = []
+
+    def forget(self, name, node):
+        if isinstance(node, Split):
+            cuts.append(node)
+            if len(cuts) % 10 == 0:
+                self.dropped = getattr(self, "dropped", set()) | {node.above}
+        right(self, name, node)
+
+    def push(self, nodes):
+        kept = np.flatnonzero([name not in getattr(self, "dropped", set()) for name in nodes.name.tolist()])
+        if len(kept):
+            right_push(self, nodes.take(kept))
+
+    right_push = tree.Search._push
+    monkeypatch.setattr(tree.Search, "_note", forget)
+    monkeypatch.setattr(tree.Search, "_push", push)
+    verdict = verify(deep_query(7)[0], engine="hybrid", attack=False, certificates=True, steps=5)
+    assert verdict.verdict == HOLDS
+    dropped = [
+        name for node in verdict.proof.nodes.values() if isinstance(node, Split) for name in node[2:] if name not in verdict.proof.nodes
+    ]
+    assert dropped
+    with pytest.raises(KeyError):
+        certify(deep_query(7)[0], tmp_path, engine="hybrid", attack=False, steps=5)
+
+
+class Narrow:
+    """An encoder whose third requantizer writes words of one bit less than the values need."""
+
+    def __init__(self):
+        self.right, self.count = Encoder(), 0
+
+    def __getattr__(self, name):
+        return getattr(self.right, name)
+
+    def requantize(self, target, i, base, shift, rounding, delta, levels, low, high):
+        self.count += 1
+        levels = levels >> 1 if self.count == 3 and levels > 3 else levels
+        self.right.requantize(target, i, base, shift, rounding, delta, levels, low, high)
+
+
+def test_width_of_a_word_in_the_encoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cnf, "Encoder", Narrow)
+    refused, wrong = refusals(tmp_path, engine="sat")
+    assert refused > 5
+    assert wrong > 0
+
+
+def test_requantizer_of_the_encoder(tmp_path, monkeypatch):
+    """Thresholds off by one."""
+    right = cnf.clamps
+    monkeypatch.setattr(cnf, "clamps", lambda *a: (right(*a)[0], right(*a)[1], right(*a)[2] + (right(*a)[2] > 0)))
+    refused, _ = refusals(tmp_path, engine="sat")
+    assert refused > 5
+
+
+def test_solver_that_says_unsatisfiable(tmp_path, monkeypatch):
+    def lie(flat, num_vars, name, conflicts, drat=None):
+        Path(drat).write_bytes(b"a\0")
+        return sat.SatResult(False)
+
+    monkeypatch.setattr(sat, "run_solver", lie)
+    refused, wrong = refusals(tmp_path, engine="sat")
+    assert refused > 5
+    assert wrong > 5
+
+
+def test_bounds_that_claim_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["qbitsat.verify"], "simplify", lambda query, bounds: FALSE)
+    refused = 0
+    for seed in SEEDS:
+        _, path = certify(deep_query(seed)[0], tmp_path)
+        assert TRUTH[seed] == HOLDS or not outcome(path).accepted
+        refused += not outcome(path).accepted
+    assert refused > 10
+
+
+def test_step_function_of_the_checker_is_the_definition():
+    """The checker's table of steps is made from `first_reaching`, which tests hold against `apply` exhaustively."""
+    for rounding in ("floor", "half_even"):
+        r = ShiftRequantizer(3, rounding, -4, 9, "saturate", 2)
+        starts = level_starts(r, -4, 9)
+        assert all(r.apply(int(starts[k])) == -4 + k and r.apply(int(starts[k]) - 1) == -5 + k for k in range(1, 14))
