@@ -35,12 +35,14 @@ def random_node(seed: int):
     return layers, inequalities, node, rng.normal(0, 1, neuron).astype(np.float32), rng.random(3).astype(np.float32)
 
 
-def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2)):
+def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), held=-1):
     """The kernel's answer for one node, without the axis of nodes, in the order of `ascent_twin.Result`."""
     kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], inequalities)
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
-    answer = kernel.run(np.array([atoms], np.int32), *one, np.array([fresh], np.uint8), multipliers, shares, steps, RATE, DECAY)
+    answer = kernel.run(
+        np.array([atoms], np.int32), *one, np.array([held], np.int32), np.array([fresh], np.uint8), multipliers, shares, steps, RATE, DECAY
+    )
     value, coefficients, x_best, x, acc, y, taken = answer
     return value[0], multipliers[0], shares[0], coefficients[0], x_best[0], x[0], acc[0], y[0], taken
 
@@ -50,8 +52,10 @@ def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, at
 def test_ascent_kernel_equals_its_twin(fresh, steps):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
-        got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps)
-        expected = Twin(layers, inequalities, node).ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
+        held = (-1, 1)[steps % 2]
+        got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, held=held)
+        twin = Twin(layers, inequalities, node, held)
+        expected = twin.ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
 
@@ -96,7 +100,9 @@ def test_ascent_nodes_do_not_mix():
     def run(rows):
         parts = [np.stack([nodes[r][0][k] for r in rows]) for k in range(5)]
         multipliers, shares = (np.stack([nodes[r][k] for r in rows]) for k in (1, 2))
-        return kernel.run(atoms[rows], *parts, np.ones(len(rows), np.uint8), multipliers, shares, 7, RATE, DECAY)[:-1]
+        return kernel.run(
+            atoms[rows], *parts, np.full(len(rows), -1, np.int32), np.ones(len(rows), np.uint8), multipliers, shares, 7, RATE, DECAY
+        )[:-1]
 
     together, alone = run(list(range(5))), [run([r]) for r in range(5)]
     for k, part in enumerate(together):
@@ -167,7 +173,7 @@ def test_ascent_plans_that_do_not_fit(layers, inequalities):
 
 NODES = {
     "x_lo": floats(2, 4), "x_hi": floats(1, 3), "corner_acc": floats(2, 5, 2), "corner_y": floats(2, 6, 3), "slopes": floats(2, 3),
-    "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
+    "held": np.full(2, 2, np.int32), "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
 }  # fmt: skip
 TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares": np.zeros((2, 1))}
 
@@ -176,7 +182,13 @@ TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares"
 def test_ascent_nodes_that_do_not_fit(name, array):
     kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], [(np.array([1], np.int32), floats(1), 0.0)])
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
-    arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "fresh": np.zeros(2, np.uint8), "multipliers": floats(2, 2)}
+    arguments |= {
+        "corner_y": floats(2, 6, 2),
+        "slopes": floats(2, 2),
+        "held": np.full(2, -1, np.int32),
+        "fresh": np.zeros(2, np.uint8),
+        "multipliers": floats(2, 2),
+    }
     arguments |= {"shares": floats(2, 1), "steps": 1, "rate": RATE, "decay": DECAY}
     kernel.run(**arguments)
     with pytest.raises(ValueError, match=r"expected|does not exist|mismatch"):

@@ -44,7 +44,7 @@ PIGEONS = flat(PHP(nof_holes=4).clauses)
 
 
 def proof_of(data: list[int], solver: str = "cadical195") -> bytes:
-    result = sat.solve(np.array(data, np.int32), max(map(abs, data)), solver, Limits(), None, True)
+    result = sat.solve(np.array(data, np.int32), max(map(abs, data)), solver, Limits(), proof=True)
     assert result.satisfiable is False
     result.drat.seek(0)
     return result.drat.read()

@@ -23,7 +23,7 @@ from qbitsat.solvers import sat
 
 def solved(asked, root, ranges, row, formulas, **options):
     """(satisfiable, inputs)."""
-    result, inputs = Leaf(asked, Frame(asked), root, ranges, row, formulas).solve(make_options(**options), Limits())
+    result, inputs, _ = Leaf(asked, Frame(asked), root, ranges, row, formulas).solve(make_options(**options), Limits())
     return result.satisfiable, inputs
 
 
@@ -108,7 +108,7 @@ def test_leaf_behind_wrap_around():
 
 
 def test_leaf_without_an_answer_has_no_inputs(monkeypatch):
-    monkeypatch.setattr(sat, "solve", lambda *_: sat.SatResult(None, "conflicts"))
+    monkeypatch.setattr(sat, "solve", lambda *_, **__: sat.SatResult(None, "conflicts"))
     asked = two_outputs()
     root = Ranges.of(propagate(asked))
     assert solved(asked, root, root, 0, []) == (None, None)

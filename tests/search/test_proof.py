@@ -69,6 +69,8 @@ class Walk:
     def node(self, name, ranges, inequalities, waiting, left=True):
         entry = self.proof.nodes.get(name)
         self.met.add(name)
+        if left:
+            ranges, left = self.narrowed(ranges, inequalities)
         if isinstance(entry, Split):
             assert left
             assert ranges.lo[0, entry.value] < entry.at <= ranges.hi[0, entry.value]
@@ -90,6 +92,16 @@ class Walk:
             assert left or not self.points.inside(ranges, 0).any()
         else:
             self.missing += 1
+
+    def narrowed(self, ranges, inequalities):
+        """The ranges after every inequality has cut those of its values, and whether something is left."""
+        ranges, inputs, cases = ranges.take(np.array([0])), False, self.search.cases
+        for atom in inequalities:
+            if self.out_of_reach(atom, ranges):
+                return ranges, True
+            cases.narrow(cases.numbers[atom], ranges, np.array([0]))
+            inputs |= bool((cases.inequalities[cases.numbers[atom]][0] < self.frame.num_inputs).any())
+        return ranges, bool(ranges.propagate(self.frame, inputs).all())
 
     def refuted(self, entry, ranges, inequalities):
         objective, bound = np.zeros(self.frame.num_values, np.int64), 0
@@ -120,7 +132,7 @@ def check_proof(asked, **rules) -> Search | None:
 @pytest.mark.parametrize("rules", [{}, {"tighten": 0, "steps": 3, "bounds": False}, {"batch": 1, "leaf": 2.0, "bounds": False}])
 def test_proofs_are_whole_and_mean_what_they_say(rules):
     searches = [search for seed in range(100) if (search := check_proof(deep_query(random.Random(seed), 4), points=False, **rules))]
-    assert sum(search.counts["refuted"] for search in searches) > 15
+    assert sum(search.counts["refuted"] for search in searches) > 5
     assert sum(search.names > 1 for search in searches) >= 2
 
 

@@ -179,7 +179,7 @@ def test_search_keeps_the_memory_limit(monkeypatch):
 
 def test_search_keeps_the_limit_on_conflicts(monkeypatch):
     stubborn(monkeypatch)
-    monkeypatch.setattr(sat, "solve", lambda *arguments: sat.SatResult(None, "conflicts"))
+    monkeypatch.setattr(sat, "solve", lambda *_, **__: sat.SatResult(None, "conflicts"))
     verdict = verify(twins(3), engine="hybrid", attack=False, points=False)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "conflicts")
 
@@ -187,7 +187,7 @@ def test_search_keeps_the_limit_on_conflicts(monkeypatch):
 def test_search_hands_its_options_to_leaves(monkeypatch):
     seen = []
 
-    def solve(clauses, num_vars, solver, limits, conflicts):
+    def solve(clauses, num_vars, solver, limits, conflicts, proof):
         seen.append((solver, conflicts))
         return sat.SatResult(False)
 
