@@ -173,7 +173,8 @@ def test_ascent_plans_that_do_not_fit(layers, inequalities):
 
 NODES = {
     "x_lo": floats(2, 4), "x_hi": floats(1, 3), "corner_acc": floats(2, 5, 2), "corner_y": floats(2, 6, 3), "slopes": floats(2, 3),
-    "held": np.full(2, 2, np.int32), "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
+    "held": np.full(2, 2, np.int32),
+    "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
 }  # fmt: skip
 TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares": np.zeros((2, 1))}
 
