@@ -17,7 +17,7 @@ from qbitsat.bounds.tighten import tighten
 from qbitsat.properties import And, AtMost, Or
 from qbitsat.properties.formula import FALSE
 from qbitsat.search import Proof, Search
-from qbitsat.search.proof import Cases, Emptied, Multipliers, Split
+from qbitsat.search.proof import Cases, Emptied, Multipliers, Sat, Split
 
 
 class Recorder(dict):
@@ -146,6 +146,17 @@ def test_proofs_are_whole_and_mean_what_they_say(rules):
 def test_proofs_of_any_formula():
     for seed in range(80):
         check_proof(busy_query(random.Random(seed), 4), points=False, bounds=False)
+
+
+def test_proofs_of_leaves_are_kept_for_certificates():
+    leaves = 0
+    for seed in range(60):
+        search, proof, holds = recorded(busy_query(random.Random(seed), 3), points=False, bounds=False, certificates=True)
+        if holds:
+            leaves += search.counts["leaves"]
+            assert set(proof.nodes) == set(range(search.names))
+            assert sum(isinstance(node, Sat) for node in proof.nodes.values()) == search.counts["leaves"]
+    assert leaves > 0
 
 
 def test_proofs_of_random_multipliers(monkeypatch):

@@ -187,7 +187,7 @@ def test_search_keeps_the_limit_on_conflicts(monkeypatch):
 def test_search_hands_its_options_to_leaves(monkeypatch):
     seen = []
 
-    def solve(clauses, num_vars, solver, limits, conflicts, proof):
+    def solve(clauses, num_vars, solver, limits, conflicts, **_):
         seen.append((solver, conflicts))
         return sat.SatResult(False)
 
