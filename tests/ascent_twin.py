@@ -49,10 +49,11 @@ class Result(NamedTuple):
 
 
 class Twin:
-    """inequalities: (values, coefficients, bound) of those that the node names, in its order."""
+    """inequalities: (values, coefficients, bound) of those that the node names, in its order; the multiplier of `held` stays."""
 
     def __init__(self, layers: list[Layer], inequalities: list, node: Node, held: int = -1):
-        self.layers, self.inequalities, self.node, self.held = layers, inequalities, node, held
+        self.layers, self.inequalities, self.node = layers, inequalities, node
+        self.held = np.arange(len(node.slopes)) == held
         self.m, self.n = len(node.x_lo), len(node.slopes)
 
     def combine(self, shares: np.ndarray) -> tuple[float, np.ndarray]:
@@ -69,16 +70,12 @@ class Twin:
         for layer in reversed(self.layers):
             part = layer.neurons
             line[part] = np.where(useful[part], self.node.slopes[part] * c[self.m :][part], 0)
-            if self.held in range(part.start, part.stop):
-                line[self.held] = multipliers[self.held]
+            line[part] = np.where(self.held[part], multipliers[part], line[part])
             c[layer.reads] += line[part] @ layer.matrix
         start = np.where(useful, line if fresh else multipliers, 0)
         natural = np.maximum(abs(line), abs(start))
         least = LEAST_STEP * natural.sum() / max(1, useful.sum()) + 1e-12
-        natural = np.where(useful, np.maximum(natural, least), 0)
-        if self.held >= 0:
-            natural[self.held] = 0
-        return start, natural
+        return start, np.where(useful & ~self.held, np.maximum(natural, least), 0)
 
     def evaluate(self, multipliers: np.ndarray, shares: np.ndarray):
         """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value."""

@@ -40,22 +40,20 @@ def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, at
     kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], inequalities)
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
-    answer = kernel.run(
-        np.array([atoms], np.int32), *one, np.array([held], np.int32), np.array([fresh], np.uint8), multipliers, shares, steps, RATE, DECAY
-    )
+    numbers = np.array([held], np.int32), np.array([fresh], np.uint8)
+    answer = kernel.run(np.array([atoms], np.int32), *one, *numbers, multipliers, shares, steps, RATE, DECAY)
     value, coefficients, x_best, x, acc, y, taken = answer
     return value[0], multipliers[0], shares[0], coefficients[0], x_best[0], x[0], acc[0], y[0], taken
 
 
+@pytest.mark.parametrize("held", [-1, 6])
 @pytest.mark.parametrize("fresh", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 5, 20])
-def test_ascent_kernel_equals_its_twin(fresh, steps):
+def test_ascent_kernel_equals_its_twin(fresh, steps, held):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
-        held = (-1, 1)[steps % 2]
         got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, held=held)
-        twin = Twin(layers, inequalities, node, held)
-        expected = twin.ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
+        expected = Twin(layers, inequalities, node, held).ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
 
@@ -88,6 +86,14 @@ def test_ascent_useless_neurons_have_no_multiplier():
     for fresh in (True, False):
         _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9)
         assert ((after == 0) == (node.slopes < 0)).all()
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_ascent_held_multiplier_stays(fresh):
+    layers, inequalities, node, multipliers, shares = random_node(5)
+    held = int(np.flatnonzero(node.slopes >= 0)[2])
+    _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9, held=held)
+    assert np.flatnonzero(after == multipliers).tolist() == [held]
 
 
 def test_ascent_nodes_do_not_mix():
@@ -173,23 +179,26 @@ def test_ascent_plans_that_do_not_fit(layers, inequalities):
 
 NODES = {
     "x_lo": floats(2, 4), "x_hi": floats(1, 3), "corner_acc": floats(2, 5, 2), "corner_y": floats(2, 6, 3), "slopes": floats(2, 3),
-    "held": np.full(2, 2, np.int32),
     "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
 }  # fmt: skip
 TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares": np.zeros((2, 1))}
 
 
-@pytest.mark.parametrize(("name", "array"), [*NODES.items(), *TYPES.items(), ("atoms", np.full((2, 1), -2, np.int32))])
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        *NODES.items(),
+        *TYPES.items(),
+        ("atoms", np.full((2, 1), -2, np.int32)),
+        ("held", np.array([0, 2], np.int32)),
+        ("held", np.array([0], np.int32)),
+    ],
+)
 def test_ascent_nodes_that_do_not_fit(name, array):
     kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], [(np.array([1], np.int32), floats(1), 0.0)])
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
-    arguments |= {
-        "corner_y": floats(2, 6, 2),
-        "slopes": floats(2, 2),
-        "held": np.full(2, -1, np.int32),
-        "fresh": np.zeros(2, np.uint8),
-        "multipliers": floats(2, 2),
-    }
+    arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
+    arguments |= {"held": np.full(2, -1, np.int32), "fresh": np.zeros(2, np.uint8)}
     arguments |= {"shares": floats(2, 1), "steps": 1, "rate": RATE, "decay": DECAY}
     kernel.run(**arguments)
     with pytest.raises(ValueError, match=r"expected|does not exist|mismatch"):

@@ -187,7 +187,7 @@ def test_search_keeps_the_limit_on_conflicts(monkeypatch):
 def test_search_hands_its_options_to_leaves(monkeypatch):
     seen = []
 
-    def solve(clauses, num_vars, solver, limits, conflicts, proof):
+    def solve(clauses, num_vars, solver, limits, conflicts, **_):
         seen.append((solver, conflicts))
         return sat.SatResult(False)
 
@@ -196,3 +196,17 @@ def test_search_hands_its_options_to_leaves(monkeypatch):
     asked = query(one_layer([[1]], None, ShiftRequantizer(0, "floor", 0, 3, "wrap"), tensor(1)), AtMost(((-2, y(0)),), -3), box)
     run_search(asked, solver="glucose4", conflicts=77, points=False)
     assert seen == [("glucose4", 77)]
+
+
+def test_search_negative_shares_are_no_proof(monkeypatch):
+    """y0 = y1, so y0 - y1 <= 5 always holds, which intervals do not see; times -1 that reads as never."""
+    run = Ascender.run
+
+    def lie(self, *arguments):
+        found = run(self, *arguments)
+        multipliers = np.broadcast_to(np.array([1, -1], np.float32), found.multipliers.shape).copy()
+        return found._replace(value=like(found.value, -1), multipliers=multipliers, shares=like(found.shares, -1))
+
+    monkeypatch.setattr(Ascender, "run", lie)
+    network = one_layer([[1], [1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
+    assert run_search(query(network, AtMost(((1, y(0)), (-1, y(1))), 5)), points=False)[1] is not None
