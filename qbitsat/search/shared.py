@@ -97,8 +97,9 @@ class _Worker:
             self.busy = False
         else:  # nodes to hand on, or None: too few to share
             self.asked = False
-            receiver = next((w for w in workers if not w.busy), self)
             if content is not None:
+                # No more are asked than are idle, so there is one; nodes sent back could be forgotten with a late "idle".
+                receiver = next(w for w in workers if not w.busy)
                 receiver.busy = True
                 receiver.connection.send(content)
         return None
