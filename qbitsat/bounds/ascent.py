@@ -7,8 +7,8 @@ lines over the steps), or from where a node's parent ended. Running means of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from .frame import Block, Frame
 from .ranges import Ranges
 
 RATE, DECAY = 0.15, 0.95
+
+# Products of a weight and a float between two looks at the limits: some hundredths of a second.
+WORK = 1 << 28
 
 # Coefficients over values and a bound: sum of coefficient * value <= bound.
 Inequality = tuple[np.ndarray, np.ndarray, int]
@@ -42,8 +45,16 @@ class Suggestion(NamedTuple):
 class Ascender:
     """Ascends on some blocks of a frame (each after what it reads) and some inequalities over their values."""
 
-    def __init__(self, frame: Frame, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
-        self.frame, self.blocks = frame, blocks
+    def __init__(
+        self,
+        frame: Frame,
+        blocks: Sequence[Block],
+        inequalities: Sequence[Inequality],
+        root: Ranges,
+        check: Callable[[], None] = lambda: None,
+    ):
+        self.frame, self.blocks, self.check = frame, blocks, check
+        self.weights = sum(block.layer.affine.matrix.size for block in blocks)
         self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
         # Values in the kernel's order: inputs, then the neurons of these blocks.
         place = np.full(frame.num_values, -1, np.int32)
@@ -69,7 +80,7 @@ class Ascender:
         steps: int,
         held: np.ndarray | None = None,
     ) -> Suggestion:
-        """At most `steps` steps for every node; each stops once its value is below 0.
+        """At most `steps` steps for every node; each stops once its value is below 0. `check` is called now and then, and may raise.
 
         atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
         are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. held int32[nodes]
@@ -81,10 +92,14 @@ class Ascender:
         slopes[:, self.useless] = -1
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
-        value, coefficients, x_best, x, acc_mean, y_mean, _ = self.kernel.run(
-            atoms, x_lo, x_hi, acc, y, slopes, held, fresh.astype(np.uint8), multipliers, shares, steps, RATE, DECAY
-        )
-        return Suggestion(value, multipliers, shares, coefficients, x_best, x, acc_mean, y_mean)
+        run: Any = self.kernel.run
+        nodes = (atoms, x_lo, x_hi, acc, y, slopes, held, fresh.astype(np.uint8), multipliers, shares)
+        size, parts = max(1, WORK // max(1, self.weights * steps)), []
+        for start in range(0, len(ranges), size):
+            self.check()
+            parts.append(run(*(array[start : start + size] for array in nodes), steps, RATE, DECAY)[:-1])
+        value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return Suggestion(value, multipliers, shares, *rest)
 
 
 def _corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

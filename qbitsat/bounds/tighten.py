@@ -6,6 +6,7 @@ come within a few per cent of what a linear program for each end gives, in about
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +30,17 @@ class Fact(NamedTuple):
     multipliers: np.ndarray
 
 
-def tighten(frame: Frame, ranges: Ranges, steps: int) -> list[Fact] | None:
-    """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left."""
+def tighten(frame: Frame, ranges: Ranges, steps: int, check: Callable[[], None] = lambda: None) -> list[Fact] | None:
+    """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left.
+
+    `check` is called now and then and may raise to stop.
+    """
     facts: list[Fact] = []
     scale = Scale(frame)
     for network in range(len(frame.inputs)):
         blocks = [block for block in frame.blocks if block.network == network]
         for depth, block in enumerate(blocks[1:], 1):
-            found = _prove_ends(frame, ranges, scale, blocks[:depth], block, steps)
+            found = _prove_ends(frame, ranges, scale, blocks[:depth], block, steps, check)
             if found is None:
                 return None
             facts += found
@@ -48,7 +52,9 @@ def tighten(frame: Frame, ranges: Ranges, steps: int) -> list[Fact] | None:
     return facts
 
 
-def _prove_ends(frame: Frame, ranges: Ranges, scale: Scale, before: list[Block], block: Block, steps: int) -> list[Fact] | None:
+def _prove_ends(
+    frame: Frame, ranges: Ranges, scale: Scale, before: list[Block], block: Block, steps: int, check: Callable[[], None]
+) -> list[Fact] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
     outputs = np.flatnonzero(ranges.lo[0, block.target] < ranges.hi[0, block.target]).tolist()
@@ -64,11 +70,12 @@ def _prove_ends(frame: Frame, ranges: Ranges, scale: Scale, before: list[Block],
         inequalities.append((indices + block.source.start, -side * weights, -smallest))
     n = len(ends)
     atoms, shares = np.arange(n, dtype=np.int32)[:, None], np.ones((n, 1))
-    ascender = Ascender(frame, before, inequalities, ranges)
+    ascender = Ascender(frame, before, inequalities, ranges, check)
     start = np.zeros((n, len(ascender.neurons)))
     suggestion = ascender.run(ranges.take(np.zeros(n, np.int64)), atoms, np.ones(n), start, shares, steps)
     facts = []
     for k, (i, side) in enumerate(ends):
+        check()
         neuron, bias = block.neurons.start + i, int(affine.bias[i])
         known = side * int((ranges.acc_hi if side > 0 else ranges.acc_lo)[0, neuron])
         if suggestion.value[k] >= known - side * bias + inequalities[k][2]:

@@ -91,8 +91,7 @@ def encode_query(
     """
     formula = without_not(query.violation if formula is None else formula)
     encoder, balanced = Encoder(), options.encoding != "linear"
-    # Who gives `within` splits ranges and has multipliers of its own.
-    # Checkers of certificates do not know the facts, and leaves of a search are small enough without.
+    # The checker of certificates does not know the facts, and who gives `within` splits ranges and has multipliers of its own.
     tied = options.encoding == "substituted" and within is None and not options.certificates
     substitution = Substitution(query, bounds) if tied else None
     if substitution:

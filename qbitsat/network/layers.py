@@ -148,6 +148,8 @@ class Layer(ABC):
                     f"{where}: wrap-around at bit {r.shift} and above of the accumulator leaves the exact range of 2**62"
                 )
         affine, largest = self.affine, max(abs(self.input.lo), abs(self.input.hi))
+        if affine.heaviest >= 1 << 31:
+            raise UnsupportedError(f"{where}: a weight of magnitude {affine.heaviest}, expected less than 2**31")
         row_sums = np.add.reduceat(np.abs(np.append(affine.weights, 0)), np.minimum(affine.indptr[:-1], len(affine.weights)))
         row_sums[np.diff(affine.indptr) == 0] = 0
         for i in range(affine.n_out):

@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
+from ..errors import UnsupportedError
 from ..limits import LimitReached
 from ..solvers.processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from .cases import Case
@@ -23,16 +24,10 @@ Handed = tuple[Nodes, list[Case]]
 
 
 def run(search: Search, processes: int) -> Inputs | None:
-    """Like `search.run()`. Raises `LimitReached`, or `RuntimeError` with the traceback of a process that failed."""
+    """Like `search.run()`. Raises `LimitReached`, also if a process dies, or `RuntimeError` with the traceback of one that fails."""
     search.start()
-    while search.stack:
-        search.limits.check()
-        found = search.step()
-        if found is not None:
-            return found
-        if sum(map(len, search.stack)) >= SHARE * processes:
-            return _share(search, processes)
-    return None
+    found = search.advance(SHARE * processes)
+    return _share(search, processes) if found is None and search.stack else found
 
 
 def _share(search: Search, processes: int) -> Inputs | None:
@@ -82,7 +77,7 @@ class _Worker:
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError) as error:
-            raise RuntimeError("a process of the search died") from error
+            raise LimitReached("a process of the search died") from error
         if kind == "found":
             return content
         if kind == "limit":
@@ -128,6 +123,10 @@ def _work(search: Search, number: int, nodes: Nodes, connection: Connection, par
             nodes = _adopt(search, _next_nodes(connection))
     except LimitReached as limit:
         connection.send(("limit", limit.reason))
+    except MemoryError:
+        connection.send(("limit", "memory"))
+    except UnsupportedError as unsupported:
+        connection.send(("limit", str(unsupported)))
     except (EOFError, OSError):
         return
     except BaseException:
@@ -141,11 +140,8 @@ def _steps(search: Search, connection: Connection) -> Inputs | None:
         if found is not None:
             return found
         if connection.poll():
-            content = connection.recv()
-            if content is None:
-                connection.send(("nodes", _half(search)))
-            else:  # our own nodes back: nobody was idle any more
-                search.stack.insert(0, _adopt(search, content))
+            connection.recv()
+            connection.send(("nodes", _half(search)))
     return None
 
 

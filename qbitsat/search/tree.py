@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,14 @@ from ..limits import LimitReached, Limits
 from ..properties import Formula, Query
 from . import leaves, points, split
 from .cases import Cases
+from .leaves import Inputs
 from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 
-Inputs = tuple[tuple[int, ...], ...]
-
 
 class Search:
-    """One query's search. `run` is the whole of it; `open` and `step` are for who shares the work."""
+    """One query's search. `run` is the whole of it; `start` and `advance` are for who shares the work."""
 
     def __init__(self, query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
         self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
@@ -46,19 +46,23 @@ class Search:
 
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
-        facts = tighten(self.frame, self.root, self.options.tighten) if self.options.tighten else []
+        facts = tighten(self.frame, self.root, self.options.tighten, self.limits.check) if self.options.tighten else []
         if facts is None:
             self._note(0, Emptied())
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
+        self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
         self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:
         """Inputs that make the formula true, to be replayed, or None: there are none. Raises `LimitReached`."""
         self.start()
-        while self.stack:
+        return self.advance()
+
+    def advance(self, most: float = math.inf) -> Inputs | None:
+        """Steps until inputs are found, nothing is left, or `most` nodes are open."""
+        while self.stack and sum(map(len, self.stack)) < most:
             self.limits.check()
             found = self.step()
             if found is not None:

@@ -12,7 +12,7 @@ from qbitsat.cli.main import main
 from qbitsat.importers import load
 from qbitsat.verify import UNKNOWN, Verdict, verify
 
-LINE = re.compile(r"sample \d+ +eps \d+ +(HOLDS|VIOLATED|UNKNOWN|misclassified|skipped) +(attack|bounds|sat|-) +\d+\.\d{3} s(  .+)?")
+LINE = re.compile(r"sample \d+ +eps \d+ +(HOLDS|VIOLATED|UNKNOWN|misclassified|skipped) +(attack|bounds|hybrid|sat|-) +\d+\.\d{3} s(  .+)?")
 
 
 def replace_verify(monkeypatch, function) -> None:
