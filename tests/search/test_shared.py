@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import time
 
 import numpy as np
 import pytest
@@ -87,9 +88,11 @@ def test_nodes_of_another_process_keep_their_cases():
     assert [other.cases.table[case] for case in adopted.case.tolist()] == meant
 
 
-def test_shared_search_keeps_its_timeout():
+def test_shared_search_keeps_its_timeout(monkeypatch):
+    monkeypatch.setattr(shared, "SHARE", 0)
+    monkeypatch.setattr(shared, "_steps", lambda *_: time.sleep(60))
     with pytest.raises(LimitReached, match="timeout"):
-        shared.run(make_search(digits_query(14), timeout=0.2), 2)
+        shared.run(make_search(digits_query(14), timeout=1.0), 2)
 
 
 def test_shared_search_reports_a_process_that_fails(monkeypatch):
