@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,9 +93,17 @@ class Verifier:
         name = f"sample{task.sample}_eps{task.eps}{target}.cert"
         question = Question(task.x, task.eps, task.label, task.target, task.sample)
         sources = None if self.source is None else [self.source]
+        start = time.monotonic()
         write(self.certificates / name, query, verdict, self.options, question, sources)
-        # The proof is in the file, and need not go through a pipe.
-        return replace(verdict, proof=None, certificate=f"{self.certificates.name}/{name}")
+        writing = time.monotonic() - start
+        # The proof is in the file, and need not go through a pipe. Who asks for a certificate waits for it, too.
+        return replace(
+            verdict,
+            proof=None,
+            certificate=f"{self.certificates.name}/{name}",
+            seconds=verdict.seconds + writing,
+            statistics={**verdict.statistics, "certificate_seconds": writing},
+        )
 
 
 def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import secrets
-import shutil
-import zipfile
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import IO, Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,13 +22,10 @@ from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true
 from ..search.proof import Cases, Emptied, Multipliers, Node, Proof, Sat, Split
 from ..verify import HOLDS, VIOLATED, Verdict
+from .archive import Members, write_npz
 
 FORMAT, VERSION = "qbitsat certificate", 1
 KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4}
-# Higher levels take longer and make proofs hardly smaller.
-COMPRESSION = 1
-
-Members = dict[str, Any]  # arrays, and open files of bytes
 
 
 class Question(NamedTuple):
@@ -64,19 +60,34 @@ def write(
     boxes and the formula. Without `sources` the networks are named by where they were loaded from. The verdict's proof is used up.
     """
     members: Members = {}
-    sources = sources or [Source(network.source or None) for network in query.networks]
+    places = tuple(sources or (Source(network.source or None) for network in query.networks))
     header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "qbitsat": __version__,
-        "networks": [{**s._asdict(), "sha256": network.sha256} for s, network in zip(sources, query.networks, strict=True)],
         "query": _general(query, members) if question is None else _robustness(question, members),
         "verdict": verdict.verdict,
         "engine": verdict.engine,
-        "options": vars(make_options(**options)),
         "proof": _proof(query, verdict, members),
     }
-    _write_members(path, {"header": np.frombuffer(json.dumps(header, separators=(",", ":")).encode(), np.uint8), **members})
+    known = _known(places, tuple(network.sha256 for network in query.networks), tuple(options.items()))
+    text = (known[:-1] + "," + _json(header)[1:]).encode()
+    _write_file(path, {"header": np.frombuffer(text, np.uint8), **members})
+
+
+@lru_cache(maxsize=16)
+def _known(places: tuple[Source, ...], hashes: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> str:
+    """What the headers of all queries of the same networks and options share, as a JSON object."""
+    return _json(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "qbitsat": __version__,
+            "networks": [{**place._asdict(), "sha256": sha256} for place, sha256 in zip(places, hashes, strict=True)],
+            "options": vars(make_options(**dict(options))),
+        }
+    )
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 # --- the query ---
@@ -127,20 +138,20 @@ def _tree(proof: Proof, members: Members) -> dict[str, Any]:
     closed = [node for node in nodes if isinstance(node, Multipliers)]
     sats = [node for node in nodes if isinstance(node, Sat)]
     members["kinds"] = np.array([KINDS[type(node)] for node in nodes], np.uint8)
-    members["split_value"] = _integers([split.value for split in splits])
-    members["split_at"] = _integers([split.at for split in splits])
-    members["shares"] = _integers([int(share) for node in closed for share in node.shares])
-    members["rows"] = _matrix([node.multipliers for node in closed])
-    for name in ("neuron", "side", "bound", "scale"):
-        members[f"fact_{name}"] = _integers([getattr(fact, name) for fact in proof.facts])
-    members["fact_rows"] = _matrix([fact.multipliers for fact in proof.facts])
+    columns = {
+        "split_value": [split.value for split in splits],
+        "split_at": [split.at for split in splits],
+        "shares": [int(share) for node in closed for share in node.shares],
+        "rows": [node.multipliers for node in closed],
+        **{f"fact_{name}": [getattr(fact, name) for fact in proof.facts] for name in ("neuron", "side", "bound", "scale")},
+        "fact_rows": [fact.multipliers for fact in proof.facts],
+    }
+    members |= {name: smallest(np.array(column, np.int64)) for name, column in columns.items() if column}
     members |= {f"drat.{k}": sat.drat for k, sat in enumerate(sats)}
-    for name in [name for name, value in members.items() if isinstance(value, np.ndarray) and not value.size]:
-        del members[name]
     return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats]}
 
 
-def _in_order(nodes: dict[int, Node]):
+def _in_order(nodes: dict[int, Node]) -> Iterator[Node]:
     """Parents before children, children from first to last."""
     stack = [0]
     while stack:
@@ -152,28 +163,15 @@ def _in_order(nodes: dict[int, Node]):
             stack += reversed(node.parts)
 
 
-def _integers(values: list[int]) -> np.ndarray:
-    return smallest(np.array(values, np.int64))
-
-
-def _matrix(rows: list[np.ndarray]) -> np.ndarray:
-    return smallest(np.stack(rows)) if rows else np.empty(0, np.int64)
-
-
 # --- the file ---
 
 
-def _write_members(path: Path, members: Members) -> None:
-    """An .npz of compressed members under its own name once it is complete."""
+def _write_file(path: Path, members: Members) -> None:
+    """The archive, under its own name once it is complete."""
     partial = f"{os.fspath(path)}.{secrets.token_hex(4)}.partial"
     try:
-        with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
-            for name, content in members.items():
-                # A fixed date, so that the bytes depend on the content alone.
-                info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-                info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-                with archive.open(info, "w", force_zip64=True) as stream:
-                    _write_npy(stream, content)
+        with open(partial, "xb") as stream:
+            write_npz(stream, members)
         # Some file systems flush a file to disk when it replaces another, which takes longer than many a verdict.
         with suppress(FileNotFoundError):
             os.unlink(path)
@@ -181,19 +179,7 @@ def _write_members(path: Path, members: Members) -> None:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(partial)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: can't be written: {error.strerror or one_line(error)}") from error
+        if isinstance(error, OSError | struct.error):
+            reason = "larger than 4 GiB" if isinstance(error, struct.error) else error.strerror or one_line(error)
+            raise InputError(f"{path}: can't be written: {reason}") from error
         raise
-
-
-def _write_npy(stream: IO[bytes], content: Any) -> None:
-    """An array, or an open file as an array of its bytes, piece by piece."""
-    if isinstance(content, np.ndarray):
-        np.lib.format.write_array(stream, content, version=(1, 0), allow_pickle=False)
-        return
-    content.seek(0, io.SEEK_END)
-    size = content.tell()
-    content.seek(0)
-    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
-    shutil.copyfileobj(content, stream)
-    content.close()

@@ -177,8 +177,9 @@ def read_layer(value: Any, arrays: Arrays, place: str) -> Layer:
 
 def smallest(array: np.ndarray) -> np.ndarray:
     """The same integers in the smallest little-endian signed dtype that holds them."""
-    fitting = (f"<i{n}" for n in (1, 2, 4) if (array == array.astype(f"<i{n}")).all())
-    return array.astype(next(fitting, "<i8"))
+    lo, hi = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    size = next((n for n in (1, 2, 4) if -1 << 8 * n - 1 <= lo and hi < 1 << 8 * n - 1), 8)
+    return array.astype(f"<i{size}")
 
 
 def write_tensor(form: TensorFormat) -> dict[str, Any]:
