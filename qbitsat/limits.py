@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 
 GIB = 1 << 30
+# Asks whether limits hold, and raises where not; for the process of that number, or for this one.
+Tick = Callable[..., None]
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 

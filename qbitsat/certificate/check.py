@@ -8,8 +8,7 @@ HOLDS      a tree of ranges covers the region, and each of its leaves is closed 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -18,6 +17,7 @@ from ..errors import InputError
 from ..importers import load
 from ..importers.files import Path, placed
 from ..importers.qbitsat_file import shown
+from ..limits import LimitReached, Limits, Tick
 from ..network import Network, reference
 from ..properties import Query
 from ..properties.formula import atoms, is_true
@@ -29,19 +29,21 @@ from .space import Ranges, Space
 from .tree import TreeChecker
 
 HOLDS, VIOLATED = "HOLDS", "VIOLATED"
-Tick = Callable[[], None]
 # The redundant facts of "substituted" are left out where there is a certificate: what remains is "balanced".
 ENCODINGS = ("balanced", "linear", "substituted")
 
 
 @dataclass(frozen=True)
 class Means:
-    """What a check may use: networks instead of those named in certificates, outside programs, and seconds for each certificate."""
+    """What a check may use: networks instead of those named in certificates, outside programs, and for each certificate seconds, and
+    GiB of resident memory of any one process.
+    """
 
     networks: Sequence[Path] = ()
     drat_trim: Path | None = None
     cake_lpr: Path | None = None
     timeout: float = 3600.0
+    memory: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,20 @@ def check(path: Path, networks: Sequence[Path] = (), **means: Any) -> Checked:
 
 def check_file(path: Path, means: Means) -> Checked:
     """Check one certificate; see `check`."""
-    start, query, reason = time.monotonic(), None, ""
-
-    def tick() -> None:
-        if time.monotonic() - start > means.timeout:
-            raise Refused(f"not checked in {means.timeout:g} s, the time limit")
-
+    limits, query, reason = Limits(means.timeout, means.memory), None, ""
     with Certificate(path) as certificate:
         header = certificate.header
         try:
             found = tuple(_network(certificate, k, means) for k in range(len(header["networks"])))
             with placed(certificate.place):
                 query = certificate.query(found)
-                _check_proof(certificate, query, means, tick)
+                _check_proof(certificate, query, means, limits.check)
         except Refused as refused:
             reason = str(refused)
-    return Checked(os.fspath(path), not reason, reason, time.monotonic() - start, header["verdict"], header["engine"], query, header)
+        except (LimitReached, MemoryError) as limit:
+            is_time = isinstance(limit, LimitReached) and limit.reason == "timeout"
+            reason = "not checked in " + (f"{means.timeout:g} s, the time limit" if is_time else f"{means.memory:g} GiB, the memory limit")
+    return Checked(os.fspath(path), not reason, reason, limits.seconds(), header["verdict"], header["engine"], query, header)
 
 
 def _network(certificate: Certificate, k: int, means: Means) -> Network:
@@ -121,12 +121,12 @@ def _load(path: str, stamp: tuple[int, int], bits: int | None, input_bits: int |
 
 
 def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
-    verdict, kind = certificate.header["verdict"], certificate.proof_kind
-    wanted = {"witness": VIOLATED, "tree": HOLDS, "sat": HOLDS}.get(kind)
-    if wanted is None:
-        raise InputError(f"header: proof: kind {kind[:40]!r} is unknown; expected 'witness', 'tree' or 'sat'")
-    if wanted != verdict:
-        raise Refused(f"the verdict is {verdict[:40]!r}, the proof is one of {wanted}")
+    verdict, kind = certificate.header["verdict"], certificate.header["proof"].get("kind")
+    if kind not in ("witness", "tree", "sat"):
+        raise InputError(f"header: proof: kind {shown(kind)} is unknown; expected 'witness', 'tree' or 'sat'")
+    wanted = VIOLATED if kind == "witness" else HOLDS
+    if verdict != wanted:
+        raise Refused(f"the verdict is {shown(verdict)}, the proof is one of {wanted}")
     {"witness": _check_witness, "tree": _check_tree, "sat": _check_sat}[kind](certificate, query, means, tick)
 
 

@@ -7,11 +7,11 @@ that the formula can see; last the formula. What the ranges decide is not encode
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer
+from ..limits import Tick
 from .formula import Atom, Joint, Plain
 from .reading import Refused
 from .space import Block, Ranges, Space
@@ -25,9 +25,7 @@ class Walk:
     not as chains.
     """
 
-    def __init__(
-        self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Callable[[], None], within: Ranges | None = None
-    ):
+    def __init__(self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, within: Ranges | None = None):
         self.space, self.ranges, self.balanced, self.tick = space, ranges, balanced, tick
         self.within = within or ranges
         self.twin = TwinEncoder()
@@ -108,7 +106,7 @@ class Walk:
         return -self.twin.at_least(total, formula.bound - self.space.smallest(formula.terms, self.ranges) + 1)
 
 
-def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Callable[[], None]) -> Walk:
+def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Tick) -> Walk:
     """The CNF of a leaf of a search: its atoms over its values, and accumulators held where splits narrow them.
 
     What the facts about the root say of an accumulator holds anyway and is left out.

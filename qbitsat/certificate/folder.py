@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError, QbitsatError
 from ..importers.files import one_line, open_input
+from ..importers.qbitsat_file import shown, without_duplicates
 from .check import HOLDS, VIOLATED, Checked, Means, check_file
 
 RESULTS, SUFFIX = "results.jsonl", ".cert"
@@ -46,16 +47,21 @@ def _named(folder: Path) -> Iterator[Item]:
             number += 1
             place = f"{path}: line {number}"
             try:
-                entry = json.loads(line)
+                entry = json.loads(line, object_pairs_hook=without_duplicates)
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
             if not isinstance(entry, dict):
                 raise InputError(f"{place}: expected a JSON object")
             if entry.get("verdict") in (HOLDS, VIOLATED):
                 name = entry.get("certificate")
-                if name is not None and (type(name) is not str or os.path.isabs(name) or ".." in Path(name).parts):
-                    raise InputError(f"{place}: certificate {str(name)[:40]!r}, expected a file in {folder}")
+                if name is not None and not (type(name) is str and name.isprintable() and _is_inside(name)):
+                    raise InputError(f"{place}: certificate {shown(name)}, expected a file in {folder}")
                 yield Item(None if name is None else folder / name, place, entry)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name stays in the folder that it is relative to."""
+    return not os.path.isabs(name) and ".." not in Path(name).parts
 
 
 def check_item(item: Item, means: Means) -> Checked | QbitsatError:
@@ -79,4 +85,5 @@ def _contradiction(item: Item, checked: Checked) -> str:
         return f"{item.place} is about robustness, the certificate is not"
     pairs = [(key, said.get(key), proved.get(key)) for key in ("sample", "eps", "label", "target")]
     pairs.append(("verdict", said["verdict"], checked.verdict))
-    return next((f"{item.place} says {key} {a!r}, the certificate {b!r}" for key, a, b in pairs if a != b), "")
+    pairs.append(("network_sha256", said.get("network_sha256"), checked.header["networks"][0]["sha256"]))
+    return next((f"{item.place} says {key} {shown(a)}, the certificate {shown(b)}" for key, a, b in pairs if a != b), "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..importers.files import Path, one_line, open_input
+from ..importers.files import Path, open_input
 from ..importers.npy import Npz
-from ..importers.qbitsat_file import expect, record, refuse_constant, shown, without_duplicates
+from ..importers.qbitsat_file import expect, read_header, record, shown
 from ..network import Network
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
 from ..properties.query import MAX_DEPTH
 
 FORMAT, VERSION = "qbitsat certificate", 1
-MAX_HEADER_BYTES = 1 << 24
 MAX_BYTES = 1 << 30
+# Each has its matrices in memory.
+MAX_NETWORKS = 100
 
 SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
 
@@ -88,16 +88,9 @@ class Certificate:
 
     def _read_header(self) -> dict[str, Any]:
         place = f"{self.place}: header"
-        array = self._npz.read("header", "u")
-        if array.dtype != np.uint8 or array.ndim != 1 or array.size > MAX_HEADER_BYTES:
-            raise InputError(f"{place}: {array.dtype} of shape {array.shape}, expected at most {MAX_HEADER_BYTES} bytes of JSON as uint8")
-        try:
-            header = json.loads(array.tobytes(), parse_constant=refuse_constant, object_pairs_hook=without_duplicates)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
-        if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
-            raise InputError(f"{place}: expected an object with format {FORMAT!r} and version {VERSION}")
-        record(header, HEADER, place)
+        header = read_header(self._npz, place, FORMAT, VERSION, HEADER)
+        if not 1 <= len(header["networks"]) <= MAX_NETWORKS:
+            raise InputError(f"{place}: {len(header['networks'])} networks, expected 1 to {MAX_NETWORKS}")
         for k, network in enumerate(header["networks"]):
             record_with(network, NETWORK, NETWORK_OPTIONAL, f"{place}: networks[{k}]")
         return header
@@ -138,10 +131,6 @@ class Certificate:
         return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation"))
 
     # --- the proof ---
-
-    @property
-    def proof_kind(self) -> str:
-        return str(self.header["proof"].get("kind"))
 
     def witness(self, networks: tuple[Network, ...]) -> tuple[list[list[int]], list[list[int]], list[int]]:
         """Inputs and outputs of every network, and which atoms are true, counted from left to right."""

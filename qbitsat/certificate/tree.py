@@ -8,18 +8,19 @@ children from first to last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 import numpy as np
 
+from ..limits import Tick
 from .formula import Atom, Joint, Plain, conjuncts
 from .reading import CASES, EMPTIED, MULTIPLIERS, SAT, SPLIT, Refused, Tree
 from .space import FAR, Block, Ranges, Space
 
 MAX_DEPTH = 5000
-# Leaves whose multipliers are checked together.
+# Leaves, and facts, whose multipliers are checked together.
 BATCH = 64
 
 
@@ -55,7 +56,7 @@ class Node:
 class TreeChecker:
     """Reads a tree's nodes in order; raises `Refused` where one does not prove what it must."""
 
-    def __init__(self, space: Space, formula: Plain, tree: Tree, tick: Callable[[], None], check_sat: CheckSat):
+    def __init__(self, space: Space, formula: Plain, tree: Tree, tick: Tick, check_sat: CheckSat):
         self.space, self.formula, self.tree, self.tick, self.check_sat = space, formula, tree, tick, check_sat
         self.taken = dict.fromkeys(("splits", "shares", "rows", "sats"), 0)
         self.leaves: list[tuple[int, Ranges, dict[int, int], int, np.ndarray]] = []
@@ -63,13 +64,13 @@ class TreeChecker:
     def check(self) -> None:
         self.root = self._after_facts()
         stack = [Node(self.root, [], [], 0, part=self.formula)]
-        for number, kind in enumerate(self.tree.kinds.tolist()):
+        for number in range(len(self.tree.kinds)):
             self.tick()
             if not stack:
                 raise Refused(f"node {number}: stands behind the end of the tree")
             node = stack.pop()
             node.settle(self.space)
-            children = self._children(number, kind, node)
+            children = self._children(number, int(self.tree.kinds[number]), node)
             if children and node.depth == MAX_DEPTH:
                 raise Refused(f"node {number}: the tree is deeper than {MAX_DEPTH}")
             stack.extend(reversed(children))
@@ -91,7 +92,7 @@ class TreeChecker:
             value, at = int(self.tree.split_value[k]), int(self.tree.split_at[k])
             if not 0 <= value < self.space.num_values:
                 raise Refused(f"node {number}: splits value {value}, expected one below {self.space.num_values}")
-            cuts = ((value, -FAR, at - 1), (value, at, FAR))
+            cuts = ((value, -FAR, max(at - 1, -FAR)), (value, min(at, FAR), FAR))
             return [Node(node.ranges, node.atoms, node.ors, node.depth + 1, cut) for cut in cuts]
         if kind == CASES:
             if not node.ors:
@@ -148,37 +149,41 @@ class TreeChecker:
 
     def _after_facts(self) -> Ranges | None:
         """The root's ranges. A fact is side * acc <= bound; each layer's facts are proved in the ranges that earlier layers' leave."""
-        space, tree = self.space, self.tree
-        ranges: Ranges | None = space.whole()
-        neurons = tree.fact_neuron.tolist()
-        for k, neuron in enumerate(neurons):
-            if not 0 <= neuron < space.num_neurons:
-                raise Refused(f"fact {k}: neuron {neuron}, expected one below {space.num_neurons}")
-        place = lambda k: next(n for n, b in enumerate(space.blocks) if neurons[k] < b.neurons.stop)  # noqa: E731
-        for number, facts in groupby(range(len(neurons)), key=place):
+        ranges: Ranges | None = self.space.whole()
+        for number, facts in groupby(range(len(self.tree.fact_neuron)), key=self._block_of):
             if ranges is not None:
-                ranges = self._facts_of(list(facts), space.blocks[number], ranges)
+                ranges = self._facts_of(facts, self.space.blocks[number], ranges)
         return ranges
 
-    def _facts_of(self, facts: list[int], block: Block, ranges: Ranges) -> Ranges | None:
-        tree, space = self.tree, self.space
-        cases, new = [], ranges.copy()
-        for k in facts:
-            side, scale = int(tree.fact_side[k]), int(tree.fact_scale[k])
-            if side not in (1, -1) or scale < 1:
-                raise Refused(f"fact {k}: side {side} and scale {scale}, expected 1 or -1 and at least 1")
-            row = block.matrix[int(tree.fact_neuron[k]) - block.neurons.start].tolist()
-            cases.append((ranges, {block.source.start + j: scale * side * w for j, w in enumerate(row) if w}, tree.fact_rows[k]))
-        for k, (_, _, _), most in zip(facts, cases, space.largest(cases), strict=True):
+    def _block_of(self, fact: int) -> int:
+        neuron = int(self.tree.fact_neuron[fact])
+        if not 0 <= neuron < self.space.num_neurons:
+            raise Refused(f"fact {fact}: neuron {neuron}, expected one below {self.space.num_neurons}")
+        return next(n for n, block in enumerate(self.space.blocks) if neuron < block.neurons.stop)
+
+    def _facts_of(self, facts: Iterator[int], block: Block, ranges: Ranges) -> Ranges | None:
+        """What one layer's facts leave of the ranges in which they are proved."""
+        tree, new = self.tree, ranges.copy()
+        while batch := list(islice(facts, BATCH)):
             self.tick()
-            if most is None:
-                return None
-            neuron, side, bound = int(tree.fact_neuron[k]), int(tree.fact_side[k]), int(tree.fact_bound[k])
-            proved = most // int(tree.fact_scale[k]) + side * int(block.bias[neuron - block.neurons.start])
-            if proved > bound:
-                raise Refused(f"fact {k}: {side} * acc of neuron {neuron} <= {bound} is claimed, the multipliers prove <= {proved}")
-            if side > 0:
-                new.acc_hi[neuron] = min(bound, int(new.acc_hi[neuron]))
-            else:
-                new.acc_lo[neuron] = max(-bound, int(new.acc_lo[neuron]))
-        return None if new.empty() else space.propagate(new)
+            bounds = self.space.largest([self._case(k, block, ranges) for k in batch])
+            for k, most in zip(batch, bounds, strict=True):
+                if most is None:
+                    return None
+                neuron, side, bound = int(tree.fact_neuron[k]), int(tree.fact_side[k]), int(tree.fact_bound[k])
+                proved = most // int(tree.fact_scale[k]) + side * int(block.bias[neuron - block.neurons.start])
+                if proved > bound:
+                    raise Refused(f"fact {k}: {side} * acc of neuron {neuron} <= {bound} is claimed, the multipliers prove <= {proved}")
+                if side > 0:
+                    new.acc_hi[neuron] = min(bound, int(new.acc_hi[neuron]))
+                else:
+                    new.acc_lo[neuron] = max(-bound, int(new.acc_lo[neuron]))
+        return None if new.empty() else self.space.propagate(new)
+
+    def _case(self, k: int, block: Block, ranges: Ranges) -> tuple[Ranges, dict[int, int], np.ndarray]:
+        """What the multipliers of fact k have to bound: scale * side times the neuron's row of weights."""
+        side, scale = int(self.tree.fact_side[k]), int(self.tree.fact_scale[k])
+        if side not in (1, -1) or scale < 1:
+            raise Refused(f"fact {k}: side {side} and scale {scale}, expected 1 or -1 and at least 1")
+        row = block.matrix[int(self.tree.fact_neuron[k]) - block.neurons.start].tolist()
+        return ranges, {block.source.start + j: scale * side * w for j, w in enumerate(row) if w}, self.tree.fact_rows[k]

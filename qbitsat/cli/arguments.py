@@ -145,6 +145,8 @@ def add_check(parser: Parser) -> None:
     parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check what drat-trim makes of them")
     text = "seconds for each certificate; 3600 by default"
     parser.add_argument("--timeout", metavar="S", type=converter(ROWS["timeout"]), default=3600.0, help=text)
+    text = "GiB of resident memory for each process; 8 by default"
+    parser.add_argument("--memory", metavar="GIB", type=converter(ROWS["memory"]), default=8.0, help=text)
     parser.add_argument("--jobs", metavar="N", type=whole("--jobs", 1), default=1, help="certificates at the same time; 1 by default")
     parser.add_argument("--quiet", action="store_true", help="print only what is not accepted, and the summary")
 

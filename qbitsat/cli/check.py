@@ -21,7 +21,7 @@ EXIT_REFUSED = 20
 
 def check(args: argparse.Namespace) -> int:
     found = [item for path in args.paths for item in items(path)]
-    means = Means(tuple(args.network or ()), args.drat_trim, args.cake_lpr, args.timeout)
+    means = Means(tuple(args.network or ()), args.drat_trim, args.cake_lpr, args.timeout, args.memory)
     counts: Counter[str] = Counter()
     start = time.monotonic()
     for item, outcome in zip(found, outcomes(found, means, args.jobs), strict=True):

@@ -23,6 +23,8 @@ from .npy import Npz
 
 FORMAT, VERSION = "qbitsat network", 1
 MAX_HEADER_BYTES = 1 << 24
+# A formula of 200 levels takes twice as many here.
+MAX_NESTING = 500
 
 HEADER: dict[str, type] = {"format": str, "version": int, "name": str, "layers": list}
 TENSOR: dict[str, type] = {"shape": list, "lo": int, "hi": int, "scale": float, "zero_point": int}
@@ -59,7 +61,7 @@ def read(path: Path) -> Network:
         # Members that overlap would let a small file fill the memory.
         if npz.claimed_bytes > size:
             raise InputError(f"{path}: its members claim {npz.claimed_bytes} bytes, the file has {size}")
-        header = read_header(npz, f"{path}: header")
+        header = read_header(npz, f"{path}: header", FORMAT, VERSION, HEADER)
         arrays = Arrays(npz)
         layers = [read_layer(value, arrays, f"{path}: header: layers[{k}]") for k, value in enumerate(header["layers"])]
         arrays.check_all_used()
@@ -70,20 +72,40 @@ def read(path: Path) -> Network:
 # --- the header ---
 
 
-def read_header(npz: Npz, place: str) -> dict[str, Any]:
-    """The JSON object in the array `header`, its format, version and keys checked."""
+def read_header(npz: Npz, place: str, form: str, version: int, types: dict[str, type]) -> dict[str, Any]:
+    """The JSON object in the array `header`, its format, version and keys checked; numbers and nesting are bounded."""
     array = npz.read("header", "u")
     if array.dtype != np.uint8 or array.ndim != 1 or array.size > MAX_HEADER_BYTES:
         raise InputError(f"{place}: {array.dtype} of shape {array.shape}, expected at most {MAX_HEADER_BYTES} bytes of JSON as uint8")
     try:
-        header = json.loads(array.tobytes(), parse_constant=refuse_constant, object_pairs_hook=without_duplicates)
+        header = json.loads(array.tobytes(), parse_int=bounded_int, parse_constant=refuse_constant, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise InputError(f"{place}: expected an object with format {FORMAT!r}")
-    if header.get("version") != VERSION:
-        raise InputError(f"{place}: version {shown(header.get('version'))}, expected {VERSION}")
-    return record(header, HEADER, place)
+    if not isinstance(header, dict) or header.get("format") != form:
+        raise InputError(f"{place}: expected an object with format {form!r}")
+    if header.get("version") != version:
+        raise InputError(f"{place}: version {shown(header.get('version'))}, expected {version}")
+    refuse_deep(header, place)
+    return record(header, types, place)
+
+
+def bounded_int(text: str) -> int:
+    """An integer of at most 64 bits: what is computed from it can then be printed, too."""
+    number = int(text) if len(text) <= 20 else None
+    if number is None or not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"{text[:40]} has more than 64 bits")
+    return number
+
+
+def refuse_deep(value: Any, place: str) -> None:
+    """Recursion into what is accepted is safe; here there is none."""
+    stack = [(value, 1)]
+    while stack:
+        part, level = stack.pop()
+        if level > MAX_NESTING:
+            raise InputError(f"{place}: nests deeper than {MAX_NESTING} levels")
+        if isinstance(part, (dict, list)):
+            stack.extend((inner, level + 1) for inner in (part.values() if isinstance(part, dict) else part))
 
 
 def refuse_constant(word: str) -> None:

@@ -51,8 +51,8 @@ def test_flipped_bytes(goods, tmp_path):
 
 
 FIELDS = [
-    ("version", 2, "version 1"),
-    ("version", "1", "version 1"),
+    ("version", 2, "version 2, expected 1"),
+    ("version", "1", "version '1', expected 1"),
     ("format", "x", "expected an object with format"),
     ("networks", 1, "expected a list"),
     ("networks", [1], "networks[0]"),
@@ -71,7 +71,7 @@ FIELDS = [
     ("verdict", "\x1b[2J", "expected printable characters"),
     ("engine", None, "expected a string"),
     ("options", [], "expected an object"),
-    ("proof", {}, "kind 'None' is unknown"),
+    ("proof", {}, "kind None is unknown"),
     ("proof", {"kind": "tree"}, "'cnf_sha256' is missing"),
     ("proof", {"kind": "tree", "cnf_sha256": [1]}, "expected a string"),
 ]
@@ -122,7 +122,8 @@ FORMULAS = [
     ({"at_most": [[1, 7, "output", 0]], "bound": 0}, "does not exist"),
     ({"at_most": [[1, 0, "middle", 0]], "bound": 0}, "does not exist"),
     ({"at_most": [[1, 0, "output", -1]], "bound": 0}, "expected an index below"),
-    ({"at_most": [[1 << 70, 0, "output", 0]], "bound": 0}, "beyond the exact range"),
+    ({"at_most": [[1 << 62, 0, "output", 0]], "bound": 0}, "beyond the exact range"),
+    ({"at_most": [[1 << 63, 0, "output", 0]], "bound": 0}, "has more than 64 bits"),
     ({"at_most": [], "bound": 0.5}, "expected an integer"),
     ({"xor": []}, "'xor' is unknown"),
     ({"and": 1}, "expected a list"),

@@ -125,21 +125,23 @@ def test_verdict_without_a_certificate_is_refused(results, capsys):
     assert "line 2: the verdict has no certificate" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("key", "value"), [("eps", 2), ("label", 1), ("sample", 9), ("target", 1), ("verdict", "VIOLATED")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("eps", 2), ("label", 1), ("sample", 9), ("target", 1), ("verdict", "VIOLATED"), ("network_sha256", "0" * 8)]
+)
 def test_results_that_say_something_else(results, capsys, key, value):
     rewrite(results, lambda entry: entry.update({key: value} if entry["verdict"] == "HOLDS" else {}))
     assert main(["check", str(results)]) == 20
     assert f"says {key} {value!r}, the certificate " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x.cert", 3, "certificates/../../x"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.cert", 3, "certificates/../../x", "\x1b[2J", [[]]])
 def test_certificate_outside_the_folder(results, capsys, name):
     rewrite(results, lambda entry: entry.update(certificate=name))
     assert main(["check", str(results)]) == 2
     assert "line 2: certificate" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", ["{", "3", "[" * 9999, '{"verdict": NaN'])
+@pytest.mark.parametrize("line", ["{", "3", "[" * 9999, '{"verdict": NaN', '{"verdict": "HOLDS", "verdict": ""}'])
 def test_damaged_results(results, capsys, line):
     (results / "results.jsonl").write_text(line + "\n")
     assert main(["check", str(results)]) == 2
@@ -157,6 +159,20 @@ def test_network_elsewhere(files, results, tmp_path, capsys):
     assert main(["check", str(results)]) == 2
     assert main(["check", str(results), "--network", str(files.inputs), "--network", str(moved)]) == 2
     assert main(["check", str(results), "--network", str(moved)]) == 0
+
+
+def test_results_of_another_network_are_not_proved_by_one_that_a_certificate_brings(results, capsys):
+    """The network that a certificate names is its own choice; that of the results is not."""
+    rewrite(results, lambda entry: entry.update(network_sha256="f" * 64, sample=entry["sample"]))
+    assert main(["check", str(results)]) == 20
+    assert "0 accepted, 3 refused" in capsys.readouterr().out
+
+
+def test_deep_results_are_told_in_short(results, capsys):
+    deep = json.loads("[" * 400 + "]" * 400)
+    rewrite(results, lambda entry: entry.update(label=deep))
+    assert main(["check", str(results), "--jobs", "2"]) == 20
+    assert "says label a list, the certificate" in capsys.readouterr().out
 
 
 def test_limit_of_time(results, capsys):
