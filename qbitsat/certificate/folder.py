@@ -72,8 +72,11 @@ def check_item(item: Item, means: Means) -> Checked | QbitsatError:
         checked = check_file(item.path, means)
     except QbitsatError as error:
         return error
-    checked = replace(checked, query=None)  # it may go through a pipe
-    return replace(checked, accepted=False, reason=reason) if checked.accepted and (reason := _contradiction(item, checked)) else checked
+    if checked.accepted and (reason := _contradiction(item, checked)):
+        checked = replace(checked, accepted=False, reason=reason)
+    # It may go through a pipe, which nested values of a stranger should not.
+    about = {key: value for key, value in checked.header["query"].items() if type(value) in (int, str)}
+    return replace(checked, query=None, header={"query": about})
 
 
 def _contradiction(item: Item, checked: Checked) -> str:
