@@ -30,7 +30,7 @@ LARGE = 1 << 14
 
 def steps(data: bytes, num_vars: int) -> Iterator[tuple[bool, list[int]]]:
     """(whether to add, literals as DIMACS writes them) of every step; a variable beyond what the proof can account for is refused."""
-    most, start = min(MAX_VARIABLE, num_vars + len(data)), 0
+    most, start = min(MAX_VARIABLE, num_vars + data.count(b"\0")), 0
     for number in count():
         if start == len(data):
             return

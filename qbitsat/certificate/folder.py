@@ -76,7 +76,7 @@ def check_item(item: Item, means: Means) -> Checked | QbitsatError:
         checked = replace(checked, accepted=False, reason=reason)
     # It may go through a pipe, which nested values of a stranger should not.
     about = {key: value for key, value in checked.header["query"].items() if type(value) in (int, str)}
-    return replace(checked, query=None, header={"query": about})
+    return replace(checked, query=None, header={"query": about, "networks": checked.header["networks"]})
 
 
 def _contradiction(item: Item, checked: Checked) -> str:

@@ -60,4 +60,5 @@ def describe(item: Item, outcome: Checked | QbitsatError) -> tuple[str, str]:
         return "refused", f"{place}: {outcome.reason}"
     query = outcome.header["query"]
     about = [f"{key} {query[key]}" for key in ("sample", "eps", "label", "target") if query.get(key) is not None]
-    return "accepted", f"{place}  {outcome.verdict:<8}  {outcome.engine:<6}  {outcome.seconds:9.3f} s  {'  '.join(about)}".rstrip()
+    about += [f"network {network['sha256'][:8]}" for network in outcome.header["networks"]]
+    return "accepted", f"{place}  {outcome.verdict:<8}  {outcome.engine:<6}  {outcome.seconds:9.3f} s  {'  '.join(about)}"

@@ -12,7 +12,7 @@ from qbitsat.certificate.check import check
 from qbitsat.cli.main import main
 from qbitsat.verify import UNKNOWN, Verdict
 
-LINE = re.compile(r"accepted    \S+\.cert  (HOLDS|VIOLATED) +\S+ +\d+\.\d{3} s  sample \d  eps 1  label \d")
+LINE = re.compile(r"accepted    \S+\.cert  (HOLDS|VIOLATED) +\S+ +\d+\.\d{3} s  sample \d  eps 1  label \d  network [0-9a-f]{8}")
 
 
 @pytest.fixture
