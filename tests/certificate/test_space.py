@@ -120,6 +120,24 @@ def test_int64_and_python_integers_agree(seed, monkeypatch):
     assert space.largest(cases) == fast
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_sums_near_the_end_of_64_bits_are_exact(seed, monkeypatch):
+    """Of every magnitude up to 63 bits; where int64 is chosen, nothing wraps around."""
+    rng = np.random.default_rng(seed)
+    space = Space(random_query(random.Random(seed)))
+    cases, chosen = [], []
+    for bits in range(20, 63):
+        big = 1 << bits
+        objective = {int(v): int(rng.integers(-big, big)) for v in rng.integers(0, space.num_values, 3)}
+        cases.append((space.whole(), objective, rng.integers(-big, big, space.num_neurons)))
+    fits = Space._fits
+    monkeypatch.setattr(Space, "_fits", lambda *args: chosen.append(fits(*args)) or chosen[-1])
+    one_by_one = [space.largest([case])[0] for case in cases]
+    assert set(chosen) == {True, False}
+    monkeypatch.setattr(Space, "_fits", lambda *_: False)
+    assert one_by_one == space.largest(cases)
+
+
 def test_sums_beyond_64_bits_are_exact():
     space = Space(random_query(random.Random(3)))
     huge = np.full(space.num_neurons, (1 << 62) + 1)
