@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def checked(outcome: Outcome, path: Path, means: dict[str, Any]) -> Outcome:
 
 
 def summary(outcomes: Sequence[Outcome], folder: Path) -> dict[str, Any]:
-    """The table's numbers; seconds throughout."""
+    """The table's numbers, times in seconds."""
     decided = [outcome for outcome in outcomes if outcome.accepted is not None]
     long = [outcome for outcome in decided if outcome.seconds > LONG]
     start = time.perf_counter()
@@ -90,21 +90,20 @@ def summary(outcomes: Sequence[Outcome], folder: Path) -> dict[str, Any]:
         "queries": len(outcomes),
         "verdicts": {verdict: sum(outcome.verdict == verdict for outcome in outcomes) for verdict in sorted({o.verdict for o in outcomes})},
         "accepted": sum(outcome.accepted is True for outcome in decided),
-        "without_median": statistics.median(outcome.without for outcome in decided),
-        "with_median": statistics.median(outcome.seconds for outcome in decided),
-        "ratio_median": statistics.median(outcome.seconds / outcome.without for outcome in decided),
-        "without_total": sum(outcome.without for outcome in decided),
-        "with_total": sum(outcome.seconds for outcome in decided),
-        "check_median": statistics.median(outcome.check for outcome in decided),
-        "check_longest": max(outcome.check for outcome in decided),
-        "check_total": sum(outcome.check for outcome in decided),
-        "check_command_two_jobs": together,
-        "check_command_exit_code": status,
-        "size_median": statistics.median(outcome.size for outcome in decided),
-        "size_largest": max(outcome.size for outcome in decided),
-        "long": len(long),
-        "long_check_to_solve": [outcome.check / outcome.seconds for outcome in long],
+        "without": spread([outcome.without for outcome in outcomes]),
+        "with": spread([outcome.seconds for outcome in outcomes]),
+        "with_to_without": spread([outcome.seconds / outcome.without for outcome in outcomes]),
+        "check": spread([outcome.check for outcome in decided]),
+        "check_to_with_where_long": spread([outcome.check / outcome.seconds for outcome in long]),
+        "check_command": {"jobs": 2, "seconds": round(together, 2), "exit_code": status},
+        "bytes": spread([outcome.size for outcome in decided]),
     }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Four digits of each."""
+    found = {"median": statistics.median(values), "largest": max(values), "total": sum(values)} if values else {}
+    return {"count": len(values), **{name: float(f"{value:.4g}") for name, value in found.items()}}
 
 
 def protocol(file: str, bits: int | None, samples: dict[int, range], folder: Path, means: dict[str, Any]) -> list[Outcome]:
@@ -161,8 +160,8 @@ def main() -> None:
                 continue
             outcomes = make(Path(folder) / name, means)
             table = summary(outcomes, Path(folder) / name)
+            table |= {"machine": machine(), "versions": versions([])}
             print(name, json.dumps(table, indent=1), flush=True)
-            table |= {"machine": machine(), "versions": versions([]), "outcomes": [asdict(outcome) for outcome in outcomes]}
             content["tables"][name + (" by drat-trim" if args.drat_trim else "")] = table
             RESULTS.write_text(json.dumps(content, indent=1) + "\n")
 
