@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-MEAN_STEPS, FIRST_MOMENT, SECOND_MOMENT, LEAST_STEP = 8, 0.3, 0.1, 1e-3
+MEAN_STEPS, FIRST_MOMENT, SECOND_MOMENT, LEAST_STEP = 16, 0.3, 0.1, 1e-3
 
 
 class Layer(NamedTuple):

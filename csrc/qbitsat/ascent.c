@@ -6,7 +6,7 @@
 #include "vector.h"
 
 /* How much of the last point stays in the running means of points, gradients and squares. */
-#define MEAN_STEPS 8
+#define MEAN_STEPS 16
 #define FIRST_MOMENT 0.3f
 #define SECOND_MOMENT 0.1f
 

@@ -16,7 +16,7 @@ from .._ascent import Ascent
 from .frame import Block, Frame
 from .ranges import Ranges
 
-RATE, DECAY = 0.15, 0.95
+RATE, DECAY = 0.3, 0.95
 
 # Products of a weight and a float between two looks at the limits: some hundredths of a second.
 WORK = 1 << 28

@@ -1,7 +1,8 @@
 """Where to cut a node in two.
 
-The neuron whose point lies farthest from its requantizer's graph, weighed with what that costs the dual value; cut at an end of
-its saturated range first, else where the point is.
+The neuron with the largest geometric mean of two distances from its requantizer's graph, that of its point and the largest one within
+its relaxation, weighed with what an output unit puts on the dual value; cut at an end of its saturated range first, else where the
+point is. The point says what costs now, the relaxation what a cut can win: either alone takes a third more nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.nda
     lo, hi = ranges.lo[:, frame.num_inputs :], ranges.hi[:, frame.num_inputs :]
     weight = np.nan_to_num(np.abs(suggestion.coefficients[:, frame.num_inputs :]))
     # Even a point on the graph may hide a wide range: the last term lets the widest go first then.
-    score = weight * (_gaps(frame, suggestion) + 1e-6 * (hi - lo))
+    score = weight * (np.sqrt(_gaps(frame, suggestion) * _rooms(frame, ranges)) + 1e-6 * (hi - lo))
     score[lo == hi] = 0
     for block in frame.blocks:
         if not len(block.steps):  # a cut through outputs would say nothing of accumulators
@@ -62,6 +63,21 @@ def _gaps(frame: Frame, suggestion: Suggestion) -> np.ndarray:
         exact = block.layer.requantize(suggestion.acc[:, block.neurons].astype(np.int64))
         gaps[:, block.neurons] = np.abs(suggestion.y[:, block.neurons] - exact) - 0.5
     return np.maximum(gaps, 0)
+
+
+def _rooms(frame: Frame, ranges: Ranges) -> np.ndarray:
+    """How far the line between the ends of each neuron's range runs from its flat ends, beyond half a step: float[nodes, neurons]."""
+    rooms = np.zeros(ranges.acc_lo.shape, np.float32)
+    for block in frame.blocks:
+        if not len(block.steps):
+            continue
+        acc_lo, acc_hi = ranges.acc_lo[:, block.neurons], ranges.acc_hi[:, block.neurons]
+        lo, hi = ranges.lo[:, block.target], ranges.hi[:, block.target]
+        low_end = np.minimum(acc_hi, block.steps[block.channel, lo - block.y_min + 1] - 1)
+        high_end = np.maximum(acc_lo, block.steps[block.channel, hi - block.y_min])
+        flat = np.maximum(low_end - acc_lo, acc_hi - high_end)
+        rooms[:, block.neurons] = (hi - lo) * (flat / np.maximum(1, acc_hi - acc_lo)) - 0.5
+    return np.maximum(rooms, 0)
 
 
 def _saturated(
