@@ -76,14 +76,21 @@ def test_solver_without_facts_has_its_turns(monkeypatch):
     """Facts that contradict a formula would be a mistake; they show who is asked: here only the second solver can say yes."""
     monkeypatch.setattr(sat, "FIRST_CONFLICTS", 5)
     hard, num_vars = pigeons(12)
-    result = sat.run_in_turns([hard, flat([[1]])], num_vars, "glucose42", None)
-    assert result.satisfiable
+    result = sat.run_in_turns([[sat.Job(hard, num_vars, "glucose42")], [sat.Job(flat([[1]]), num_vars, "glucose42")]], None)
+    assert (result.satisfiable, result.found) == (True, (1, 0))
     assert result.assignment[1]
+
+
+def test_team_decides_when_all_of_its_formulas_are_unsatisfiable():
+    hard, yes, no = sat.Job(*pigeons(13), "glucose42"), sat.Job(flat([[1]]), 1, "minisat22"), sat.Job(flat([[1], [-1]]), 1, "minisat22")
+    assert sat.run_in_turns([[hard], [no, no]], None).satisfiable is False
+    assert sat.run_in_turns([[hard], [no, yes]], None).found == (1, 1)
+    assert sat.run_in_turns([[hard], [no, hard]], 2000).reason == "conflicts"
 
 
 def test_turns_keep_the_conflict_limit(monkeypatch):
     formula, num_vars = pigeons(12)
-    result = sat.run_in_turns([formula, formula], num_vars, "glucose42", 3000)
+    result = sat.run_in_turns([[sat.Job(formula, num_vars, "glucose42", turn)] for turn in (700, 300)], 3000)
     assert (result.satisfiable, result.reason) == (None, "conflicts")
 
 
