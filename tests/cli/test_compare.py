@@ -43,7 +43,7 @@ def lying(status, values=None):
         ("sat:linear:glucose42", [Backend("sat", "linear", "glucose42")]),
         ("sat:glucose42:linear", [Backend("sat", "linear", "glucose42")]),
         ("z3:linear,z3:balanced", [Backend("z3", "linear"), Backend("z3")]),
-        ("sat,sat:substituted,sat:glucose42", [SAT]),
+        ("sat,sat:narrowed,sat:glucose42", [SAT]),
     ],
 )
 def test_backends_grammar(text, backends):
