@@ -26,6 +26,9 @@ from .substitution import Fact, Substitution
 
 TRUE_LIT = 0x7FFFFFFF
 
+# Shares of the inputs that are held where they help a way most, while an assignment is looked for.
+DIVES = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+
 Within = Sequence[Sequence[LayerBounds | None]]
 
 
@@ -43,6 +46,10 @@ class WordMap(NamedTuple):
             number += bit << i
         return self.lo + number
 
+    def literals(self, value: int) -> list[int]:
+        """The literals that hold iff the word is `value`, which is in its range."""
+        return [lit if (value - self.lo) >> i & 1 else -lit for i, lit in enumerate(self.bits) if abs(lit) != TRUE_LIT]
+
 
 @dataclass(frozen=True, eq=False)
 class Cnf:
@@ -56,6 +63,11 @@ class Cnf:
     core: int
     inputs: tuple[tuple[WordMap, ...], ...]
     outputs: tuple[tuple[WordMap | None, ...], ...]
+
+    def dives(self, ends: list[tuple[int, int, int]]) -> list[list[int]]:
+        """Assumptions that hold smaller and smaller parts of the inputs at these values, (network, input, value) each."""
+        parts = [ends[: int(share * len(ends))] for share in DIVES]
+        return [[lit for k, i, value in part for lit in self.inputs[k][i].literals(value)] for part in parts]
 
     @property
     def num_vars(self) -> int:
@@ -78,10 +90,14 @@ class Cnf:
 
 
 class Encoding(NamedTuple):
-    """One CNF of the whole query and, where ways of it were narrowed, one for each: the query holds iff all `ways` are unsatisfiable."""
+    """One CNF of the whole query and, where ways of it were narrowed, one for each: the query holds iff all `ways` are unsatisfiable.
+
+    `dives` has assumptions for each way, under which assignments are found soon if there are any.
+    """
 
     whole: Cnf
     ways: tuple[Cnf, ...] | None
+    dives: list[list[list[int]]]
 
     @property
     def sizes(self) -> dict[str, float]:
@@ -101,9 +117,9 @@ def encode_ways(
         formula = Or(tuple(way.formula for way in narrowed))
     whole = encode_query(query, bounds, options, formula, check)
     if narrowed is None:
-        return Encoding(whole, None)
+        return Encoding(whole, None, [])
     ways = tuple(encode_query(query, way.bounds, options, way.formula, check, way.within, snug=True) for way in narrowed)
-    return Encoding(whole, ways)
+    return Encoding(whole, ways, [cnf.dives(way.ends) for cnf, way in zip(ways, narrowed, strict=True)])
 
 
 def encode_query(

@@ -33,11 +33,16 @@ Within = list[list[LayerBounds | None]]
 
 
 class Narrowed(NamedTuple):
-    """A way that is left. `bounds` are those of its words, and accumulators must stay within `within`; see `node_bounds`."""
+    """A way that is left. `bounds` are those of its words, and accumulators must stay within `within`; see `node_bounds`.
+
+    ends has (network, input, value) of the inputs that are open: the value is the one that helps the way most, as the multipliers
+    weigh it, and those that matter most come first.
+    """
 
     formula: Formula
     bounds: Bounds
     within: Within
+    ends: list[tuple[int, int, int]]
 
 
 def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, check: Callable[[], None] = lambda: None) -> list[Narrowed] | None:
@@ -56,7 +61,7 @@ def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, check: 
     for way in ways:
         prober = _Prober(frame, ranges, way, check)
         if way != FALSE and prober.narrow():
-            left.append((prober.value, Narrowed(way, *node_bounds(query, frame, root, prober.ranges, 0))))
+            left.append((prober.value, Narrowed(way, *node_bounds(query, frame, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
 
 
@@ -65,6 +70,7 @@ class _Prober:
 
     def __init__(self, frame: Frame, ranges: Ranges, way: Formula, check: Callable[[], None]):
         self.frame, self.scale, self.value = frame, Scale(frame), 0.0
+        self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
         atoms = [part for part in (way.parts if isinstance(way, And) else (way,)) if isinstance(part, AtMost)]
@@ -97,7 +103,19 @@ class _Prober:
             best = self._ascend(self.ranges, best.multipliers, best.shares, PROBE_STEPS)
             if self._empty(best, 0, self.ranges):
                 return False
+        self.best = best
         return True
+
+    def ends(self) -> list[tuple[int, int, int]]:
+        """See `Narrowed`."""
+        if self.best is None:
+            return []
+        lo, hi = self.ranges.lo[0, : self.frame.num_inputs], self.ranges.hi[0, : self.frame.num_inputs]
+        coefficients = np.nan_to_num(self.best.coefficients[0, : self.frame.num_inputs])
+        order = np.argsort(-np.abs(coefficients) * (hi - lo), kind="stable")
+        better = np.where(coefficients > 0, hi, lo)
+        starts = [(k, block.start, block.stop) for k, block in enumerate(self.frame.inputs)]
+        return [(k, j - start, int(better[j])) for j in order.tolist() if lo[j] < hi[j] for k, start, stop in starts if start <= j < stop]
 
     def _probe(self, inner: np.ndarray, best: Suggestion) -> bool | None:
         """Try the outer halves of what lies between `inner` and the ends of all outputs' ranges, and cut off what is empty.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, NamedTuple
@@ -100,12 +100,13 @@ def solve(
 
 
 class Job(NamedTuple):
-    """A formula for a solver, which gets `turn` conflicts in its first turn."""
+    """A formula for a solver, which gets `turn` conflicts in its first turn, and assumptions to try first, the narrowest at the head."""
 
     flat: np.ndarray
     num_vars: int
     solver: str
     turn: int = FIRST_CONFLICTS
+    dives: Sequence[list[int]] = ()
 
 
 def decide(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult, tuple[tuple[int, ...], ...] | None]:
@@ -113,13 +114,13 @@ def decide(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult,
 
     Narrowed ways and the whole formula are two roads to an answer, walked in turns; the ways come first and get twice the conflicts.
     """
-    whole, ways = encoding
+    whole, ways, dives = encoding
     if ways is None or options.solver in ONE_SHOT:
         core = None if options.certificates else whole.core
         result = solve(whole.clauses, whole.num_vars, options.solver, limits, options.conflicts, core, options.certificates)
         return result, whole.decode(result.assignment) if result.assignment is not None else None
     teams = [
-        [Job(np.asarray(way.clauses), way.num_vars, WAYS_SOLVER) for way in ways],
+        [Job(np.asarray(way.clauses), way.num_vars, WAYS_SOLVER, dives=own) for way, own in zip(ways, dives, strict=True)],
         [Job(np.asarray(whole.clauses), whole.num_vars, options.solver, FIRST_CONFLICTS // 2)],
     ]
     result = _solve_teams(teams, limits, options.conflicts)
@@ -157,7 +158,8 @@ def _solve_teams(teams: list[list[Job]], limits: Limits, conflicts: int | None) 
         if len(job.flat) > SMALL:
             left.append(number)
             continue
-        result = _run_briefly(job.flat, job.num_vars, job.solver, first, None)
+        with interrupts_held():
+            result = run_in_turns([[job._replace(turn=first)]], first)
         if result.satisfiable:
             return replace(result, found=(0, number))
         if result.satisfiable is None:
@@ -203,7 +205,8 @@ def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
     """Solvers take turns in this process, and every turn of one allows twice the conflicts of its last.
 
     The formulas of a team are unsatisfiable together iff those of any other team are: one satisfiable formula decides, and so does one
-    team without any. conflicts bounds those of each solver. The statistics are those of the solver that decides.
+    team without any. conflicts bounds those of each solver, and those of its dives alike. The statistics are those of the solver that
+    decides.
     """
     with ExitStack() as stack:
         left: list[list[tuple[int, Job, Solver]]] = []
@@ -212,6 +215,7 @@ def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
             left.append([entry for entry in solvers if load(entry[2], entry[1].flat)])
             if not left[-1]:
                 return SatResult(False)
+        dives = {id(solver): list(job.dives) for runners in left for _, job, solver in runners}
         factor, least = 1, min(job.turn for team in teams for job in team)
         while conflicts is None or least * (factor - 1) < conflicts:
             for t, runners in enumerate(left):
@@ -221,8 +225,7 @@ def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
                     turn = job.turn * factor if conflicts is None else min(job.turn * factor, conflicts - job.turn * (factor - 1))
                     if turn <= 0:
                         continue
-                    solver.conf_budget(turn)
-                    satisfiable = solver.solve_limited()
+                    satisfiable = _dive_and_solve(solver, dives[id(solver)], turn)
                     if satisfiable:
                         return replace(_result(solver, job.solver, True, job.num_vars), found=(t, number))
                     if satisfiable is False:
@@ -231,6 +234,20 @@ def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
                         return _result(solver, job.solver, False, job.num_vars)
             factor *= 2
         return SatResult(None, "conflicts")
+
+
+def _dive_and_solve(solver: Solver, dives: list[list[int]], conflicts: int) -> bool | None:
+    """Try dives up to one that stays open, then all; each gets that many conflicts. Dives without an assignment are taken off."""
+    while dives:
+        solver.conf_budget(conflicts)
+        satisfiable = solver.solve_limited(assumptions=dives[0])
+        if satisfiable:
+            return True
+        if satisfiable is None:
+            break
+        del dives[0]
+    solver.conf_budget(conflicts)
+    return solver.solve_limited()
 
 
 def _result(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) -> SatResult:
