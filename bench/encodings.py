@@ -45,9 +45,9 @@ class Table:
 
 TABLES = (
     Table("digits", "sat,boolector,bitwuzla"),
-    Table("others", "sat,z3,cvc5,yices", 12, 10.0),
-    Table("layouts", "sat,sat:substituted,sat:balanced,sat:linear,boolector,boolector:linear,bitwuzla,bitwuzla:linear", 32, 10.0),
-    Table("without_bounds", "sat,boolector,bitwuzla", 20, 10.0, bounds=False),
+    Table("others", "sat,z3,cvc5,yices", 16, 10.0),
+    Table("layouts", "sat,sat:substituted,sat:balanced,sat:linear,boolector,boolector:linear,bitwuzla,bitwuzla:linear", 40, 10.0),
+    Table("without_bounds", "sat,boolector,bitwuzla", 30, 10.0, bounds=False),
     Table("mnist", "sat,sat:balanced,boolector,bitwuzla", timeout=10.0, mnist=True),
 )
 

@@ -1,5 +1,6 @@
 """What narrowing says of ranges, held against every point of tiny queries."""
 
+import itertools
 import random
 
 import numpy as np
@@ -94,3 +95,19 @@ def test_certificates_are_of_the_plain_formula(digits):
     encoding = encode_ways(query, bounds, make_options(certificates=True))
     assert encoding.ways is None
     assert encoding.whole.sha256 == encode_query(query, bounds, make_options(encoding="balanced")).sha256
+
+
+def test_dives_hold_ends_of_inputs():
+    """Every dive is a part of the one before, of inputs of the network, and fewer than all."""
+    found = 0
+    for seed in range(100):
+        query = query_of(seed)
+        encoding = encode_ways(query, propagate(query), make_options())
+        for cnf, dives in zip(encoding.ways or (), encoding.dives, strict=True):
+            own = {abs(lit) for words in cnf.inputs for word in words for lit in word.bits}
+            for wide, narrow_ in itertools.pairwise(dives):
+                assert {abs(lit) for lit in wide} <= own
+                assert narrow_ == wide[: len(narrow_)]
+            assert all(dives)
+            found += len(dives)
+    assert found > 10

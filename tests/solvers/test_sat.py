@@ -212,3 +212,13 @@ def test_chunks_are_whole_clauses(monkeypatch):
     assert all(part[-1] == 0 for part in parts)
     assert np.concatenate(parts).tolist() == clauses.tolist()
     assert len(parts) > 2
+
+
+def test_dives_decide_nothing_but_yes():
+    """A dive without an assignment is given up, and the formula is still satisfiable."""
+    formula = flat([[1, 2], [-1, 3]])
+    for dives in ([[-1, -2], [1, -3]], [[-1, -2], [1]], [[1]]):
+        result = sat.run_in_turns([[sat.Job(formula, 3, "minisat22", dives=dives)]], None)
+        assert result.satisfiable
+        assert result.assignment[1] | result.assignment[2]
+    assert sat.run_in_turns([[sat.Job(flat([[1], [-1]]), 1, "minisat22", dives=[[1]])]], None).satisfiable is False
