@@ -66,8 +66,9 @@ class Cnf:
 
     def dives(self, ends: list[tuple[int, int, int]]) -> list[list[int]]:
         """Assumptions that hold smaller and smaller parts of the inputs at these values, (network, input, value) each."""
-        parts = [ends[: int(share * len(ends))] for share in DIVES]
-        return [[lit for k, i, value in part for lit in self.inputs[k][i].literals(value)] for part in parts if part]
+        held = [self.inputs[k][i].literals(value) for k, i, value in ends]
+        dives = [[lit for lits in held[: int(share * len(held))] for lit in lits] for share in DIVES]
+        return [dive for dive in dives if dive]
 
     @property
     def num_vars(self) -> int:
