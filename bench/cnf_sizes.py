@@ -18,7 +18,8 @@ import pyboolector
 from bench import suite
 from qbitsat import Network
 from qbitsat.bounds import propagate, simplify
-from qbitsat.encode import SmtLib, encode_query, encode_smtlib
+from qbitsat.campaign import Verifier
+from qbitsat.encode import SmtLib, encode_smtlib, encode_ways
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.solvers.smt.base import nameless_file
 
@@ -55,13 +56,12 @@ def measure(cases: Sequence[suite.Case], networks: dict[str, Network]) -> dict[s
     """Sizes for every EVERYth case, and their geometric means."""
     rows = []
     for case in cases[::EVERY]:
-        query = suite.verifier_of(case.network, networks[case.network], {}).query(suite.task_of(case.network, case.sample, case.eps))
+        query = Verifier(networks[case.network], {}).query(suite.task_of(case.network, case.sample, case.eps))
         bounds = propagate(query)
         formula = simplify(query, bounds)
         row: dict[str, Any] = {"network": case.network, "sample": case.sample, "eps": case.eps}
         for encoding in ENCODINGS:
-            cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
-            row[encoding] = {"variables": cnf.num_vars, "clauses": cnf.num_clauses}
+            row[encoding] = encode_ways(query, bounds, make_options(encoding=encoding), formula).sizes
         script = encode_smtlib(query, bounds, make_options(encoding="balanced"), formula)
         rows.append({**row, "bitwuzla": of_bitwuzla(script), "boolector": of_boolector(script)})
     means = {

@@ -22,6 +22,7 @@ from typing import Any
 from bench import cnf_sizes, suite
 from bench.suite import Case
 from qbitsat import Network
+from qbitsat.campaign import Verifier
 from qbitsat.campaign.compare import BOUNDS, Backend, Run, compare, disagreement, parse_backends, standings
 from qbitsat.campaign.compare_file import machine, versions
 from qbitsat.report.compare import cactus, standings_table
@@ -32,22 +33,22 @@ SEED = 2026
 
 @dataclass(frozen=True)
 class Table:
-    """Backends on the suite's digits or patches: on all of them, or on a seeded choice of `count`."""
+    """Backends on the suite's digits or MNIST queries: on all of them, or on a seeded choice of `count`."""
 
     name: str
     backends: str
     count: int = 0
     timeout: float = 60.0
     bounds: bool = True
-    patches: bool = False
+    mnist: bool = False
 
 
 TABLES = (
     Table("digits", "sat,boolector,bitwuzla"),
-    Table("patches", "sat,boolector,bitwuzla", 6, 10.0, patches=True),
-    Table("layouts", "sat,sat:balanced,sat:linear,boolector,boolector:linear,bitwuzla,bitwuzla:linear", 8, 10.0),
-    Table("without_bounds", "sat,boolector,bitwuzla", 8, 10.0, bounds=False),
-    Table("others", "sat,z3,cvc5,yices", 4, 10.0),
+    Table("others", "sat,z3,cvc5,yices", 16, 10.0),
+    Table("layouts", "sat,sat:substituted,sat:balanced,sat:linear,boolector,boolector:linear,bitwuzla,bitwuzla:linear", 40, 10.0),
+    Table("without_bounds", "sat,boolector,bitwuzla", 30, 10.0, bounds=False),
+    Table("mnist", "sat,sat:balanced,boolector,bitwuzla", timeout=10.0, mnist=True),
 )
 
 
@@ -77,7 +78,7 @@ def cases(work: Path, anew: bool) -> list[Case]:
 
 def chosen(table: Table, suite_cases: Sequence[Case]) -> list[int]:
     """Numbers of the table's cases: a seeded sample in the suite's order."""
-    pool = [number for number, case in enumerate(suite_cases) if (case.network in suite.PATCHED) == table.patches]
+    pool = [number for number, case in enumerate(suite_cases) if (case.network in suite.MNIST) == table.mnist]
     return sorted(random.Random(SEED).sample(pool, table.count)) if table.count else pool
 
 
@@ -93,7 +94,7 @@ def run_table(table: Table, suite_cases: Sequence[Case], networks: dict[str, Net
         task = suite.task_of(case.network, case.sample, case.eps, number)
         if number not in done:
             turn = number % len(backends)
-            verifier = suite.verifier_of(case.network, networks[case.network], options)
+            verifier = Verifier(networks[case.network], options)
             ended = list(compare(verifier, [task], [*backends[turn:], *backends[:turn]]))
             done[number] = [record_of(run) for run in ended]
             with path.open("a") as stream:
@@ -133,7 +134,7 @@ def main() -> None:
     suite_cases = cases(args.work, args.choose)
     networks = {name: suite.load_network(name, args.work) for name in {case.network for case in suite_cases}}
     content: dict[str, Any] = {"machine": machine(), "versions": versions(parse_backends("sat,boolector,bitwuzla,z3,cvc5,yices"))}
-    content["cnf_sizes"] = cnf_sizes.measure(suite_cases, networks)
+    content["cnf_sizes"] = cnf_sizes.measure([case for case in suite_cases if case.network not in suite.MNIST], networks)
     content["tables"] = {}
     for table in [t for t in TABLES if t.name in args.tables.split(",")]:
         backends = parse_backends(table.backends)

@@ -10,7 +10,7 @@ from .errors import InputError
 
 ENGINES = ("auto", "hybrid", "sat")
 LAYOUTS = ("balanced", "linear")
-ENCODINGS = ("substituted", *LAYOUTS)
+ENCODINGS = ("narrowed", "substituted", *LAYOUTS)
 SOLVERS = (
     "cadical103", "cadical153", "cadical195", "cadical300", "kissat404", "glucose3", "glucose4", "glucose42",
 )  # fmt: skip
@@ -64,7 +64,12 @@ TABLE = (
         "what decides queries that bounds and attack leave open: search with multipliers and SAT, or SAT alone; auto is hybrid",
         ENGINES,
     ),
-    Option("encoding", "substituted", "sums in balanced trees or linear chains; substituted is balanced plus facts over inputs", ENCODINGS),
+    Option(
+        "encoding",
+        "narrowed",
+        "sums in balanced trees or linear chains; substituted adds facts over inputs, narrowed cuts ranges for each way to violate",
+        ENCODINGS,
+    ),
     Option("solver", "glucose42", "the SAT solver, by its PySAT name", SOLVERS),
     Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
     Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S"),

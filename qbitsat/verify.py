@@ -12,7 +12,7 @@ from typing import Any
 from .attack import propose
 from .bounds import Bounds, propagate, simplify
 from .bounds.frame import Frame
-from .encode import encode_query
+from .encode import encode_ways
 from .errors import UnsupportedError
 from .limits import LimitReached, Limits
 from .network import reference
@@ -95,16 +95,16 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
 
 
 def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    cnf = encode_query(query, bounds, options, formula, limits.check)
-    statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
-    result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, cnf.core, options.certificates)
+    encoding = encode_ways(query, bounds, options, formula, limits.check)
+    statistics.update(encoding.sizes, encode_seconds=limits.seconds())
+    result, inputs = sat.decide(encoding, options, limits)
     statistics.update(result.statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)
     if not result.satisfiable:
-        return Verdict(HOLDS, engine="sat", proof=None if result.drat is None else Sat(cnf.sha256, result.drat))
-    assert result.assignment is not None
-    return _violated(query, cnf.decode(result.assignment), "sat")
+        return Verdict(HOLDS, engine="sat", proof=None if result.drat is None else Sat(encoding.whole.sha256, result.drat))
+    assert inputs is not None
+    return _violated(query, inputs, "sat")
 
 
 def _decide_by_search(

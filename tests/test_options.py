@@ -55,7 +55,7 @@ def test_option_accepts_and_converts(name, value, kept):
 REFUSED = [
     ("engine", "fast", "'fast' is unknown; expected one of auto, hybrid, sat"),
     ("engine", None, "None is unknown"),
-    ("encoding", 1, "1 is unknown; expected one of substituted, balanced, linear"),
+    ("encoding", 1, "1 is unknown; expected one of narrowed, substituted, balanced, linear"),
     ("solver", "cadical", "'cadical' is unknown; expected one of cadical103"),
     ("seed", -1, "-1, expected a whole number of at least 0"),
     ("seed", 2**32, "expected a whole number"),

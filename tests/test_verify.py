@@ -45,7 +45,7 @@ def test_timeout_and_conflicts_are_unknown(digits):
     network, images, labels = digits
     query = qbitsat.robustness(network, images[3], 3, int(labels[3]))
     for options, reason in (({"timeout": 1.0}, "timeout"), ({"conflicts": 10}, "conflicts")):
-        verdict = verify(query, engine="sat", attack=False, bounds=False, **options)
+        verdict = verify(query, engine="sat", encoding="balanced", attack=False, bounds=False, **options)
         assert (verdict.verdict, verdict.reason, verdict.witness) == (qbitsat.UNKNOWN, reason, None)
 
 
@@ -55,7 +55,7 @@ def test_assignment_that_does_not_replay_is_no_verdict(digits, monkeypatch):
     lie = lambda clauses, num_vars, *rest: sat.SatResult(True, "", np.zeros(num_vars + 1, bool))  # noqa: E731
     monkeypatch.setattr(sat, "solve", lie)
     with pytest.raises(AssertionError, match="does not confirm"):
-        verify(query, engine="sat")
+        verify(query, engine="sat", encoding="balanced")
 
 
 def test_attack_that_does_not_replay_is_ignored(digits, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
 from qbitsat.attack import propose
 from qbitsat.bounds import propagate, simplify
-from qbitsat.encode import encode_query, substitution
+from qbitsat.encode import Cnf, encode_query, encode_ways, substitution
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward, forward_all, reference
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
@@ -165,12 +165,22 @@ def check_query(query: Query, seed: int) -> bool:
                 for k, words in enumerate(cnf.outputs):
                     for i, word in enumerate(words):
                         assert word is None or word.value(result.assignment) == witness.outputs[k][i]
+    for formula in (simple, without_not(query.violation)):
+        ways = encode_ways(query, bounds, make_options(tighten=(40, 0)[seed % 2]), formula).ways
+        assert ways is None or any(_satisfiable(way, query, solver) for way in ways) == violated
     truth = VIOLATED if violated else HOLDS
     assert verify(query, engine="sat", seed=seed, attack=seed % 3 > 0, bounds=seed % 5 > 0, solver=solver).verdict == truth
     rules = {"tighten": (40, 0)[seed % 2], "steps": (1, 5, 20)[seed % 3], "batch": (1, 64)[seed % 2], "points": seed % 4 > 0}
     assert verify(query, engine="hybrid", seed=seed, attack=seed % 3 == 0, bounds=seed % 5 > 0, **rules).verdict == truth
     assert verify(query, attack=False).verdict == truth
     return violated
+
+
+def _satisfiable(cnf: Cnf, query: Query, solver: str) -> bool:
+    """Whether an assignment exists; if so, it is a witness."""
+    result = sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, solver, None)
+    assert not result.satisfiable or replay(query, cnf.decode(result.assignment)) is not None
+    return bool(result.satisfiable)
 
 
 def truths(formula, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> np.ndarray:

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ..bounds import Bounds, propagate, simplify
-from ..encode import encode_query, encode_smtlib
+from ..encode import encode_smtlib, encode_ways
 from ..errors import InputError, UnsupportedError
 from ..limits import LimitReached, Limits
 from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
@@ -136,15 +136,15 @@ Outcome = tuple[str, str, float]
 def _by_sat(
     query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
-    cnf = encode_query(query, bounds, options, formula, limits.check)
-    statistics.update(variables=cnf.num_vars, clauses=cnf.num_clauses, encode_seconds=limits.seconds())
-    result = sat.solve(cnf.clauses, cnf.num_vars, backend.solver, limits, core=cnf.core)
+    encoding = encode_ways(query, bounds, options, formula, limits.check)
+    statistics.update(encoding.sizes, encode_seconds=limits.seconds())
+    result, inputs = sat.decide(encoding, options, limits)
     if result.satisfiable is None:
         return (ERROR if "died" in result.reason else UNKNOWN), result.reason, 0.0
     if not result.satisfiable:
         return HOLDS, "", 0.0
-    assert result.assignment is not None
-    return *_judged(query, cnf.decode(result.assignment)), 0.0
+    assert inputs is not None
+    return *_judged(query, inputs), 0.0
 
 
 def _by_smt(

@@ -29,8 +29,8 @@ from .space import Ranges, Space
 from .tree import TreeChecker
 
 HOLDS, VIOLATED = "HOLDS", "VIOLATED"
-# The redundant facts of "substituted" are left out where there is a certificate: what remains is "balanced".
-ENCODINGS = ("balanced", "linear", "substituted")
+# What "narrowed" and "substituted" know beyond "balanced" is left out where there is a certificate.
+ENCODINGS = ("balanced", "linear", "narrowed", "substituted")
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,15 @@ from ..arithmetic import ROUNDINGS, ShiftRequantizer
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
 from ..errors import UnsupportedError
 from ..network import AffineMap, Layer, Network
-from ..properties import And, AtMost, Formula, Query, Ref
+from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
+from .narrowing import narrow
 from .substitution import Fact, Substitution
 
 TRUE_LIT = 0x7FFFFFFF
+
+# Shares of the inputs that are held where they help a way most, while an assignment is looked for.
+DIVES = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 Within = Sequence[Sequence[LayerBounds | None]]
 
@@ -42,6 +46,10 @@ class WordMap(NamedTuple):
             number += bit << i
         return self.lo + number
 
+    def literals(self, value: int) -> list[int]:
+        """The literals that hold iff the word is `value`, which is in its range."""
+        return [lit if (value - self.lo) >> i & 1 else -lit for i, lit in enumerate(self.bits) if abs(lit) != TRUE_LIT]
+
 
 @dataclass(frozen=True, eq=False)
 class Cnf:
@@ -55,6 +63,12 @@ class Cnf:
     core: int
     inputs: tuple[tuple[WordMap, ...], ...]
     outputs: tuple[tuple[WordMap | None, ...], ...]
+
+    def dives(self, ends: list[tuple[int, int, int]]) -> list[list[int]]:
+        """Assumptions that hold smaller and smaller parts of the inputs at these values, (network, input, value) each."""
+        held = [self.inputs[k][i].literals(value) for k, i, value in ends]
+        dives = [[lit for lits in held[: int(share * len(held))] for lit in lits] for share in DIVES]
+        return [dive for dive in dives if dive]
 
     @property
     def num_vars(self) -> int:
@@ -76,6 +90,39 @@ class Cnf:
         return tuple(tuple(word.value(holds) for word in words) for words in self.inputs)
 
 
+class Encoding(NamedTuple):
+    """One CNF of the whole query and, where ways of it were narrowed, one for each: the query holds iff all `ways` are unsatisfiable.
+
+    `dives` has assumptions for each way, under which assignments are found soon if there are any.
+    """
+
+    whole: Cnf
+    ways: tuple[Cnf, ...] | None
+    dives: list[list[list[int]]]
+
+    @property
+    def sizes(self) -> dict[str, float]:
+        """Of what is solved first: the ways, or the whole."""
+        cnfs = (self.whole,) if self.ways is None else self.ways
+        return {"variables": sum(cnf.num_vars for cnf in cnfs), "clauses": sum(cnf.num_clauses for cnf in cnfs)}
+
+
+def encode_ways(
+    query: Query, bounds: Bounds, options: Any, formula: Formula | None = None, check: Callable[[], None] = lambda: None
+) -> Encoding:
+    """Like `encode_query`, with a CNF for each way that narrowing leaves, if options.encoding is `narrowed`."""
+    formula = without_not(query.violation if formula is None else formula)
+    # The checker of certificates does not know what multipliers prove here.
+    narrowed = narrow(query, bounds, formula, options, check) if options.encoding == "narrowed" and not options.certificates else None
+    if narrowed is not None:
+        formula = Or(tuple(way.formula for way in narrowed))
+    whole = encode_query(query, bounds, options, formula, check)
+    if narrowed is None:
+        return Encoding(whole, None, [])
+    ways = tuple(encode_query(query, way.bounds, options, way.formula, check, way.within, snug=True) for way in narrowed)
+    return Encoding(whole, ways, [cnf.dives(way.ends) for cnf, way in zip(ways, narrowed, strict=True)])
+
+
 def encode_query(
     query: Query,
     bounds: Bounds,
@@ -83,11 +130,13 @@ def encode_query(
     formula: Formula | None = None,
     check: Callable[[], None] = lambda: None,
     within: Within | None = None,
+    snug: bool = False,
 ) -> Cnf:
     """The CNF that is satisfiable iff some input of the boxes makes the violation true.
 
     `formula` is the violation or what bounds left of it; `check` is called between neurons and may raise to stop. `within`
-    has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None.
+    has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None; `snug`
+    says that these follow from the formula: then they are asked for only where they are read, and clamps need not reach beyond.
     """
     formula = without_not(query.violation if formula is None else formula)
     encoder, balanced = Encoder(), options.encoding != "linear"
@@ -102,7 +151,7 @@ def encode_query(
     for k, network in enumerate(query.networks):
         named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
         cuts = within[k] if within else [None] * len(network.layers)
-        tensors[k, INPUT], own = _encode_network(encoder, network, bounds.networks[k], named, balanced, check, cuts)
+        tensors[k, INPUT], own = _encode_network(encoder, network, bounds.networks[k], named, balanced, check, cuts, snug)
         tensors[k, OUTPUT] = own[-1][1]
         layers.append(own)
     top = _FormulaEncoder(encoder, tensors, bounds, balanced)
@@ -125,17 +174,23 @@ def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[W
     return tuple(WordMap(int(lo[i]), tuple(words.bits(i))) if wanted is None or i in wanted else None for i in range(words.n))
 
 
-def cone(network: Network, bounds: NetworkBounds, named: dict[str, list[int]], cuts: Sequence[LayerBounds | None] = ()) -> list[np.ndarray]:
-    """For the input and every layer: bool masks of the elements that must be encoded."""
+def cone(
+    network: Network, bounds: NetworkBounds, named: dict[str, list[int]], cuts: Sequence[LayerBounds | None] = (), snug: bool = False
+) -> list[np.ndarray]:
+    """For the input and every layer: bool masks of the elements that must be encoded.
+
+    Those of narrower `cuts` are among them; if `snug`, only where they are read, because the others need not be said.
+    """
     needed = np.zeros(network.output.size, bool)
     needed[named[OUTPUT]] = True
     masks = [needed]
     for k in reversed(range(len(network.layers))):
         affine, layer = network.layers[k].affine, bounds.layers[k]
-        masks[0] &= layer.lo < layer.hi
+        read, masks[0] = masks[0], masks[0] & (layer.lo < layer.hi)
         cut = cuts[k] if cuts else None
         if cut is not None:
-            masks[0] |= (cut.acc_lo > layer.acc_lo) | (cut.acc_hi < layer.acc_hi)
+            narrower = (cut.acc_lo > layer.acc_lo) | (cut.acc_hi < layer.acc_hi)
+            masks[0] |= (narrower & read) if snug else narrower
         reads = np.zeros(affine.n_in, bool)
         reads[affine.indices[np.repeat(masks[0], np.diff(affine.indptr))]] = True
         masks.insert(0, reads)
@@ -152,9 +207,10 @@ def _encode_network(
     balanced: bool,
     check: Callable[[], None],
     cuts: Sequence[LayerBounds | None],
+    snug: bool,
 ) -> tuple[Words, list[tuple[Words, Words]]]:
     """Words of the network's input, and of every layer's accumulators and outputs."""
-    masks = cone(network, bounds, named, cuts)
+    masks = cone(network, bounds, named, cuts, snug)
     layers: list[tuple[Words, Words]] = []
     source = first = encoder.variables(np.where(masks[0], bounds.input.hi - bounds.input.lo, 0))
     for layer, layer_bounds, mask, cut in zip(network.layers, bounds.layers, masks[1:], cuts, strict=True):
@@ -166,7 +222,7 @@ def _encode_network(
             if cut is not None:
                 _keep_within(encoder, layer_bounds, cut, i)
             if layer_bounds.lo[i] < layer_bounds.hi[i]:
-                _requantize(encoder, layer, layer_bounds, i, target)
+                _requantize(encoder, layer, layer_bounds, i, target, cut if snug else None)
         layers.append((accs, target))
         source = target
     return first, layers
@@ -180,28 +236,29 @@ def _keep_within(encoder: Encoder, bounds: LayerBounds, cut: LayerBounds, i: int
         encoder.gates.require_any([-encoder.at_least(int(cut.acc_hi[i] - bounds.acc_lo[i]) + 1)])
 
 
-def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words) -> None:
-    """Word i of `target` from the dot product just built."""
-    requantizer, reach_low, reach_high = clamps(layer, bounds, i)
+def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words, cut: LayerBounds | None) -> None:
+    """Word i of `target` from the dot product just built; no clamp that cannot act within `cut`."""
+    requantizer, reach_low, reach_high = clamps(layer, bounds, i, cut)
     acc_lo, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.lo, bounds.hi))
     rounding = ROUNDINGS.index(requantizer.rounding)
     encoder.requantize(target, i, acc_lo, requantizer.shift, rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high)
 
 
-def clamps(layer: Layer, bounds: LayerBounds, i: int) -> tuple[ShiftRequantizer, int, int]:
+def clamps(layer: Layer, bounds: LayerBounds, i: int, cut: LayerBounds | None = None) -> tuple[ShiftRequantizer, int, int]:
     """The requantizer of output i and the sums, less their smallest, from which y > lo and from which y = hi.
 
-    Either is 0 where the bounds say that the clamp at that end can't act. Raises `UnsupportedError` for other requantizers.
+    Either is 0 where the clamp at that end can't act: bounds, or those of `cut`, say so. Raises `UnsupportedError` for other requantizers.
     """
     requantizer = layer.requantizer(i)
     if type(requantizer) is not ShiftRequantizer:  # a subclass may mean something else
         raise UnsupportedError(f"layer {layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}")
     acc_lo, acc_hi, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
+    least, most = (acc_lo, acc_hi) if cut is None else (int(cut.acc_lo[i]), int(cut.acc_hi[i]))
     reach_low = reach_high = 0
     if requantizer.monotone:
-        if requantizer.before_overflow(acc_lo) < lo:
+        if requantizer.before_overflow(least) < lo:
             reach_low = requantizer.first_reaching(lo + 1) - acc_lo
-        if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
+        if requantizer.before_overflow(most) > hi or hi - lo == 1:
             reach_high = requantizer.first_reaching(hi) - acc_lo
     return requantizer, reach_low, reach_high
 

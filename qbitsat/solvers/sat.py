@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pysolvers
 from pysat.solvers import Solver
 
+from ..encode import Encoding
 from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
 from .processes import ChildDied, call_in_child, interrupts_held
@@ -29,6 +31,9 @@ FIRST_CONFLICTS = 1000
 ONE_SHOT = ("kissat404",)
 
 CHUNK = 1 << 18
+
+# Of narrowed ways: on dev queries faster than any solver that gives proofs, most of all where there is a violation.
+WAYS_SOLVER = "minisat22"
 
 # PySAT gets no proofs out of these.
 WITHOUT_PROOFS = ("kissat404",)
@@ -51,6 +56,7 @@ class SatResult:
     assignment: np.ndarray | None = None
     statistics: dict[str, float] = field(default_factory=dict)
     drat: IO[bytes] | None = None
+    found: tuple[int, int] = (0, 0)
 
 
 class DratFile(tempfile.SpooledTemporaryFile):
@@ -93,6 +99,37 @@ def solve(
         return replace(result, drat=drat)
 
 
+class Job(NamedTuple):
+    """A formula for a solver, which gets `turn` conflicts in its first turn, and assumptions to try first, the narrowest at the head."""
+
+    flat: np.ndarray
+    num_vars: int
+    solver: str
+    turn: int = FIRST_CONFLICTS
+    dives: Sequence[list[int]] = ()
+
+
+def decide(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult, tuple[tuple[int, ...], ...] | None]:
+    """Decide a query, and the networks' inputs where it is satisfiable.
+
+    Narrowed ways and the whole formula are two roads to an answer, walked in turns; the ways come first and get twice the conflicts.
+    """
+    whole, ways, dives = encoding
+    if ways is None or options.solver in ONE_SHOT:
+        core = None if options.certificates else whole.core
+        result = solve(whole.clauses, whole.num_vars, options.solver, limits, options.conflicts, core, options.certificates)
+        return result, whole.decode(result.assignment) if result.assignment is not None else None
+    teams = [
+        [Job(np.asarray(way.clauses), way.num_vars, WAYS_SOLVER, dives=own) for way, own in zip(ways, dives, strict=True)],
+        [Job(np.asarray(whole.clauses), whole.num_vars, options.solver, FIRST_CONFLICTS // 2)],
+    ]
+    result = _solve_teams(teams, limits, options.conflicts)
+    if result.assignment is None:
+        return result, None
+    team, number = result.found
+    return result, (whole if team else ways[number]).decode(result.assignment)
+
+
 def _solve(
     clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None, core: int | None, drat: str | None
 ) -> SatResult:
@@ -104,12 +141,39 @@ def _solve(
         if result.satisfiable is not None or first == budget:
             return result
     limits.check()
+    if core in (None, len(flat)) or solver in ONE_SHOT:
+        return _in_child(limits, run_solver, flat, num_vars, solver, budget, drat)
+    # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
+    whole = np.concatenate([flat[core:], flat[:core]])
+    teams = [[Job(part, num_vars, solver)] for part in (whole, flat[:core])]
+    return _in_child(limits, run_in_turns, teams, budget)
+
+
+def _solve_teams(teams: list[list[Job]], limits: Limits, conflicts: int | None) -> SatResult:
+    """First a short try of the first team's small formulas in this process."""
+    first = FIRST_CONFLICTS if conflicts is None else min(int(conflicts), FIRST_CONFLICTS)
+    left: list[int] = []
+    for number, job in enumerate(teams[0]):
+        limits.check()
+        if len(job.flat) > SMALL:
+            left.append(number)
+            continue
+        with interrupts_held():
+            result = run_in_turns([[job._replace(turn=first)]], first)
+        if result.satisfiable:
+            return replace(result, found=(0, number))
+        if result.satisfiable is None:
+            left.append(number)
+    if not left:
+        return SatResult(False)
+    result = _in_child(limits, run_in_turns, [[teams[0][number] for number in left], *teams[1:]], conflicts)
+    team, number = result.found
+    return replace(result, found=(team, number if team else left[number])) if result.satisfiable else result
+
+
+def _in_child(limits: Limits, run: Callable[..., SatResult], *arguments: Any) -> SatResult:
     try:
-        if core in (None, len(flat)) or solver in ONE_SHOT:
-            return call_in_child(limits, run_solver, flat, num_vars, solver, budget, drat)
-        # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
-        whole = np.concatenate([flat[core:], flat[:core]])
-        return call_in_child(limits, run_in_turns, [whole, flat[:core]], num_vars, solver, budget)
+        return call_in_child(limits, run, *arguments)
     except LimitReached as limit:
         return SatResult(None, limit.reason)
     except ChildDied as death:
@@ -137,26 +201,53 @@ def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None
         return _result(solver, name, satisfiable, num_vars)
 
 
-def run_in_turns(formulas: list[np.ndarray], num_vars: int, name: str, conflicts: int | None) -> SatResult:
-    """Solvers of equivalent formulas in this process: turns of equally many conflicts each, twice as many in every round.
+def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
+    """Solvers take turns in this process, and every turn of one allows twice the conflicts of its last.
 
-    conflicts bounds those of each solver. The statistics are those of the solver that decides.
+    The formulas of a team are unsatisfiable together iff those of any other team are: one satisfiable formula decides, and so does one
+    team without any. conflicts bounds those of each solver, and those of its dives alike. The statistics are those of the solver that
+    decides.
     """
     with ExitStack() as stack:
-        solvers = [stack.enter_context(Solver(name=name)) for _ in formulas]
-        for solver, flat in zip(solvers, formulas, strict=True):
-            if not load(solver, flat):
+        left: list[list[tuple[int, Job, Solver]]] = []
+        for team in teams:
+            solvers = [(number, job, stack.enter_context(Solver(name=job.solver))) for number, job in enumerate(team)]
+            left.append([entry for entry in solvers if load(entry[2], entry[1].flat)])
+            if not left[-1]:
                 return SatResult(False)
-        spent, turn = 0, FIRST_CONFLICTS
-        while conflicts is None or spent < conflicts:
-            turn = turn if conflicts is None else min(turn, conflicts - spent)
-            for solver in solvers:
-                solver.conf_budget(turn)
-                satisfiable = solver.solve_limited()
-                if satisfiable is not None:
-                    return _result(solver, name, satisfiable, num_vars)
-            spent, turn = spent + turn, 2 * turn
+        dives = {id(solver): list(job.dives) for runners in left for _, job, solver in runners}
+        factor, least = 1, min(job.turn for team in teams for job in team)
+        while conflicts is None or least * (factor - 1) < conflicts:
+            for t, runners in enumerate(left):
+                for entry in list(runners):
+                    number, job, solver = entry
+                    # All turns before add up to one of its first turns less than this one.
+                    turn = job.turn * factor if conflicts is None else min(job.turn * factor, conflicts - job.turn * (factor - 1))
+                    if turn <= 0:
+                        continue
+                    satisfiable = _dive_and_solve(solver, dives[id(solver)], turn)
+                    if satisfiable:
+                        return replace(_result(solver, job.solver, True, job.num_vars), found=(t, number))
+                    if satisfiable is False:
+                        runners.remove(entry)
+                    if not runners:
+                        return _result(solver, job.solver, False, job.num_vars)
+            factor *= 2
         return SatResult(None, "conflicts")
+
+
+def _dive_and_solve(solver: Solver, dives: list[list[int]], conflicts: int) -> bool | None:
+    """Try dives up to one that stays open, then all; each gets that many conflicts. Dives without an assignment are taken off."""
+    while dives:
+        solver.conf_budget(conflicts)
+        satisfiable = solver.solve_limited(assumptions=dives[0])
+        if satisfiable:
+            return True
+        if satisfiable is None:
+            break
+        del dives[0]
+    solver.conf_budget(conflicts)
+    return solver.solve_limited()
 
 
 def _result(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) -> SatResult:

@@ -43,7 +43,7 @@ def lying(status, values=None):
         ("sat:linear:glucose42", [Backend("sat", "linear", "glucose42")]),
         ("sat:glucose42:linear", [Backend("sat", "linear", "glucose42")]),
         ("z3:linear,z3:balanced", [Backend("z3", "linear"), Backend("z3")]),
-        ("sat,sat:substituted,sat:glucose42", [SAT]),
+        ("sat,sat:narrowed,sat:glucose42", [SAT]),
     ],
 )
 def test_backends_grammar(text, backends):
@@ -62,7 +62,7 @@ def test_backends_are_named_as_they_are_asked_for(text):
         ("", "--backends: '' is unknown; expected one of sat"),
         ("sat,", "--backends: '' is unknown"),
         ("z3:glucose42", "--backends: 'glucose42' of 'z3:glucose42' is unknown; expected one of balanced, linear"),
-        ("sat:tall", "--backends: 'tall' of 'sat:tall' is unknown; expected one of substituted, balanced, linear"),
+        ("sat:tall", "--backends: 'tall' of 'sat:tall' is unknown; expected one of narrowed, substituted, balanced, linear"),
         ("z3:substituted", "--backends: 'substituted' of 'z3:substituted' is unknown; expected one of balanced, linear"),
         ("sat:linear:balanced", "--backends: 'sat:linear:balanced' has two of"),
     ],

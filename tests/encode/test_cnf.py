@@ -18,7 +18,8 @@ from qbitsat.certificate.formula import plain, simplified
 from qbitsat.certificate.space import Space
 from qbitsat.certificate.twin import TRUE as TRUE_LIT
 from qbitsat.certificate.twin import TwinEncoder
-from qbitsat.encode import dimacs, encode_query, substitution
+from qbitsat.encode import dimacs, encode_query, encode_ways, substitution
+from qbitsat.encode.narrowing import narrow
 from qbitsat.encode.substitution import Substitution
 from qbitsat.limits import LimitReached
 from qbitsat.network import Dense, Network, TensorFormat, forward
@@ -28,37 +29,46 @@ from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, is_tru
 from qbitsat.verify import HOLDS, UNKNOWN, replay, verify
 
 
-def needed(query, bounds, formula):
+def needed(query, bounds, formula, within=None):
     """For each network, a set of needed elements for the input and every layer, by plain reachability."""
     refs = [ref for atom in atoms(formula) for ref in collect(atom)]
     masks = []
     for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
         wanted = {r.element for r in refs if (r.network, r.tensor) == (k, OUTPUT)}
         chain = []
-        for layer, layer_bounds in zip(reversed(network.layers), reversed(network_bounds.layers), strict=True):
-            wanted = {i for i in wanted if layer_bounds.lo[i] < layer_bounds.hi[i]}
+        cuts = within[k] if within else [None] * len(network.layers)
+        for layer, b, cut in zip(reversed(network.layers), reversed(network_bounds.layers), reversed(cuts), strict=True):
+            wanted = {i for i in wanted if b.lo[i] < b.hi[i] or (cut and (b.acc_lo[i] < cut.acc_lo[i] or cut.acc_hi[i] < b.acc_hi[i]))}
             chain.insert(0, wanted)
             wanted = {int(j) for i in wanted for j in layer.affine.row(i)[0]}
         masks.append([wanted | {r.element for r in refs if (r.network, r.tensor) == (k, INPUT)}, *chain])
     return masks
 
 
-def twin_encode(query, bounds, formula, encoding):
-    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts."""
+def twin_encode(query, bounds, formula, encoding, within=None):
+    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `within` as for a narrowed way."""
     twin, words, layers, atom_lits = TwinEncoder(), {}, {}, {}
     balanced, tied = encoding != "linear", Substitution(query, bounds)
     if encoding == "substituted":
         formula = tied.simplify(formula)
     for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
-        masks = needed(query, bounds, formula)[k]
+        masks = needed(query, bounds, formula, within)[k]
         spans = (network_bounds.input.hi - network_bounds.input.lo).tolist()
         source = [twin.variable_word(span if j in masks[0] else 0) for j, span in enumerate(spans)]
         words[k, INPUT] = source
         for number, (layer, b, mask) in enumerate(zip(network.layers, network_bounds.layers, masks[1:], strict=True)):
+            cut = (within and within[k][number]) or b
             target = [([], 0) for _ in b.lo]
             for i in sorted(mask):
                 acc = twin.dot(source, *(a.tolist() for a in layer.affine.row(i)), balanced)
-                target[i] = twin.requantize(acc, *requantize_arguments(layer.requantizer(i), int(b.acc_lo[i]), int(b.acc_hi[i])))
+                acc_lo, acc_hi, least, most = (int(a[i]) for a in (b.acc_lo, b.acc_hi, cut.acc_lo, cut.acc_hi))
+                if least > acc_lo:
+                    twin.require_any([twin.at_least(acc[0], least - acc_lo)])
+                if most < acc_hi:
+                    twin.require_any([-twin.at_least(acc[0], most - acc_lo + 1)])
+                image = int(b.lo[i]), int(b.hi[i])
+                arguments = requantize_arguments(layer.requantizer(i), acc_lo, acc_hi, image, (least, most))
+                target[i] = twin.requantize(acc, *arguments)
                 layers[k, number, i] = acc, target[i]
             source = target
         words[k, OUTPUT] = source
@@ -115,6 +125,21 @@ def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
             assert walk.twin.data == twin.data
         assert np.asarray(cnf.clauses).tolist() == twin.data
         assert (cnf.num_vars, cnf.num_clauses, cnf.core) == (twin.num_vars, twin.num_clauses, core)
+
+
+def test_ways_equal_the_twin_byte_for_byte():
+    ways = cut = 0
+    for seed in range(200):
+        query = (gentle_query if seed % 4 == 3 else random_query)(random.Random(seed))
+        bounds, options = propagate(query), make_options()
+        formula = simplify(query, bounds) if seed % 2 else without_not(query.violation)
+        narrowed, encoding = narrow(query, bounds, formula, options), encode_ways(query, bounds, options, formula)
+        for way, cnf in zip(narrowed or (), encoding.ways or (), strict=True):
+            twin, _ = twin_encode(query, way.bounds, way.formula, "narrowed", way.within)
+            assert np.asarray(cnf.clauses).tolist() == twin.data
+            ways, cut = ways + 1, cut + any(own is not None for cuts in way.within for own in cuts)
+    assert ways > 30
+    assert cut > 10
 
 
 def test_number_of_solutions_is_the_number_of_violating_inputs(monkeypatch):

@@ -55,13 +55,15 @@ def random_neuron(rng):
     return spans, weights, base, requantizer
 
 
-def requantize_arguments(requantizer, acc_lo, acc_hi):
-    y_lo, y_hi = requantizer.image(acc_lo, acc_hi)
+def requantize_arguments(requantizer, acc_lo, acc_hi, image=None, within=None):
+    """image: the outputs' range, and within: that of accumulators, where they are narrower than [acc_lo, acc_hi] gives."""
+    y_lo, y_hi = image or requantizer.image(acc_lo, acc_hi)
+    least, most = within or (acc_lo, acc_hi)
     reach_low = reach_high = 0
     if requantizer.overflow == OVERFLOWS[0] and y_lo < y_hi:
-        if requantizer.before_overflow(acc_lo) < y_lo:
+        if requantizer.before_overflow(least) < y_lo:
             reach_low = requantizer.first_reaching(y_lo + 1) - acc_lo
-        if requantizer.before_overflow(acc_hi) > y_hi or y_hi - y_lo == 1:
+        if requantizer.before_overflow(most) > y_hi or y_hi - y_lo == 1:
             reach_high = requantizer.first_reaching(y_hi) - acc_lo
     return acc_lo, requantizer.shift, requantizer.rounding, requantizer.offset - y_lo, y_hi - y_lo, reach_low, reach_high
 

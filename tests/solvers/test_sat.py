@@ -76,14 +76,21 @@ def test_solver_without_facts_has_its_turns(monkeypatch):
     """Facts that contradict a formula would be a mistake; they show who is asked: here only the second solver can say yes."""
     monkeypatch.setattr(sat, "FIRST_CONFLICTS", 5)
     hard, num_vars = pigeons(12)
-    result = sat.run_in_turns([hard, flat([[1]])], num_vars, "glucose42", None)
-    assert result.satisfiable
+    result = sat.run_in_turns([[sat.Job(hard, num_vars, "glucose42")], [sat.Job(flat([[1]]), num_vars, "glucose42")]], None)
+    assert (result.satisfiable, result.found) == (True, (1, 0))
     assert result.assignment[1]
+
+
+def test_team_decides_when_all_of_its_formulas_are_unsatisfiable():
+    hard, yes, no = sat.Job(*pigeons(13), "glucose42"), sat.Job(flat([[1]]), 1, "minisat22"), sat.Job(flat([[1], [-1]]), 1, "minisat22")
+    assert sat.run_in_turns([[hard], [no, no]], None).satisfiable is False
+    assert sat.run_in_turns([[hard], [no, yes]], None).found == (1, 1)
+    assert sat.run_in_turns([[hard], [no, hard]], 2000).reason == "conflicts"
 
 
 def test_turns_keep_the_conflict_limit(monkeypatch):
     formula, num_vars = pigeons(12)
-    result = sat.run_in_turns([formula, formula], num_vars, "glucose42", 3000)
+    result = sat.run_in_turns([[sat.Job(formula, num_vars, "glucose42", turn)] for turn in (700, 300)], 3000)
     assert (result.satisfiable, result.reason) == (None, "conflicts")
 
 
@@ -205,3 +212,13 @@ def test_chunks_are_whole_clauses(monkeypatch):
     assert all(part[-1] == 0 for part in parts)
     assert np.concatenate(parts).tolist() == clauses.tolist()
     assert len(parts) > 2
+
+
+def test_dives_decide_nothing_but_yes():
+    """A dive without an assignment is given up, and the formula is still satisfiable."""
+    formula = flat([[1, 2], [-1, 3]])
+    for dives in ([[-1, -2], [1, -3]], [[-1, -2], [1]], [[1]]):
+        result = sat.run_in_turns([[sat.Job(formula, 3, "minisat22", dives=dives)]], None)
+        assert result.satisfiable
+        assert result.assignment[1] | result.assignment[2]
+    assert sat.run_in_turns([[sat.Job(flat([[1], [-1]]), 1, "minisat22", dives=[[1]])]], None).satisfiable is False

@@ -1,0 +1,190 @@
+"""What the violation itself says of its neurons' ranges, before a clause is written.
+
+A violation makes one way of the formula true, one part of its `Or`. A probe is a part of one output's range together with a way's
+inequalities: if integer multipliers prove that nothing is left of it (`bounds.dual`), the way's range loses that part. Floats
+propose the multipliers. A way of which nothing is left is gone; every other one gets a CNF of its own, within its own ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
+from ..bounds.ascent import Ascender, Suggestion
+from ..bounds.dual import Scale, upper_bound
+from ..bounds.frame import Frame
+from ..bounds.intervals import propagate_layer
+from ..bounds.ranges import Ranges
+from ..bounds.tighten import tighten
+from ..properties import And, AtMost, Box, Formula, Or, Query
+from ..properties.formula import FALSE
+
+# Steps of the search for multipliers of a way, and of a probe, which starts from those.
+WAY_STEPS, PROBE_STEPS = 100, 30
+# Rounds of probes for each way, at most; each halves what is open of a range.
+ROUNDS = 6
+# Products of a weight and a float that probes of one way may take: about a second.
+WORK = 1 << 31
+
+Within = list[list[LayerBounds | None]]
+
+
+class Narrowed(NamedTuple):
+    """A way that is left. `bounds` are those of its words, and accumulators must stay within `within`; see `node_bounds`.
+
+    ends has (network, input, value) of the inputs that are open: the value is the one that helps the way most, as the multipliers
+    weigh it, and those that matter most come first.
+    """
+
+    formula: Formula
+    bounds: Bounds
+    within: Within
+    ends: list[tuple[int, int, int]]
+
+
+def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, check: Callable[[], None] = lambda: None) -> list[Narrowed] | None:
+    """The ways of a formula without `Not` that are left, the most promising first; None if something can wrap around.
+
+    `check` is called now and then and may raise to stop.
+    """
+    ways = formula.parts if isinstance(formula, Or) else (formula,)
+    frame, root = Frame(query), Ranges.of(bounds)
+    if not all(len(block.steps) for block in frame.blocks):
+        return None
+    ranges = root.take(np.zeros(1, np.int64))
+    if options.tighten and tighten(frame, ranges, options.tighten, check) is None:
+        return []
+    left = []
+    for way in ways:
+        prober = _Prober(frame, ranges, way, check)
+        if way != FALSE and prober.narrow():
+            left.append((prober.value, Narrowed(way, *node_bounds(query, frame, root, prober.ranges, 0), prober.ends())))
+    return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
+
+
+class _Prober:
+    """One way: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
+
+    def __init__(self, frame: Frame, ranges: Ranges, way: Formula, check: Callable[[], None]):
+        self.frame, self.scale, self.value = frame, Scale(frame), 0.0
+        self.best: Suggestion | None = None
+        self.ranges = ranges.take(np.zeros(1, np.int64))
+        # What else an `And` asks for is left to SAT.
+        atoms = [part for part in (way.parts if isinstance(way, And) else (way,)) if isinstance(part, AtMost)]
+        terms = [(collect(atom), atom.bound) for atom in atoms]
+        self.inequalities = [
+            (np.array([frame.value(ref) for ref in sums], np.int64), np.array(list(sums.values()), np.int64), bound)
+            for sums, bound in terms
+        ]
+        self.ascender = Ascender(frame, frame.blocks, self.inequalities, ranges, check)
+
+    def narrow(self) -> bool:
+        """Narrow the ranges; false if nothing is left."""
+        if not self.inequalities:
+            return True
+        n = len(self.inequalities)
+        best = self._ascend(self.ranges, np.zeros((1, self.frame.num_neurons)), np.ones((1, n)), WAY_STEPS, True)
+        if self._empty(best, 0, self.ranges):
+            return False
+        self.value = float(np.nan_to_num(best.value[0]))
+        # The relaxed point stays possible, most likely; probes lie between it and the ends.
+        point = np.nan_to_num(best.y[0])
+        inner = np.stack([np.floor(point), np.ceil(point)]).astype(np.int64)
+        work = self.ascender.weights * PROBE_STEPS * 2 * self.frame.num_neurons
+        for _ in range(min(ROUNDS, WORK // max(1, work))):
+            probed = self._probe(inner, best)
+            if probed is None:
+                return False
+            if not probed:
+                break
+            best = self._ascend(self.ranges, best.multipliers, best.shares, PROBE_STEPS)
+            if self._empty(best, 0, self.ranges):
+                return False
+        self.best = best
+        return True
+
+    def ends(self) -> list[tuple[int, int, int]]:
+        """See `Narrowed`."""
+        if self.best is None:
+            return []
+        lo, hi = self.ranges.lo[0, : self.frame.num_inputs], self.ranges.hi[0, : self.frame.num_inputs]
+        coefficients = np.nan_to_num(self.best.coefficients[0, : self.frame.num_inputs])
+        order = np.argsort(-np.abs(coefficients) * (hi - lo), kind="stable")
+        better = np.where(coefficients > 0, hi, lo)
+        starts = [(k, block.start, block.stop) for k, block in enumerate(self.frame.inputs)]
+        return [(k, j - start, int(better[j])) for j in order.tolist() if lo[j] < hi[j] for k, start, stop in starts if start <= j < stop]
+
+    def _probe(self, inner: np.ndarray, best: Suggestion) -> bool | None:
+        """Try the outer halves of what lies between `inner` and the ends of all outputs' ranges, and cut off what is empty.
+
+        `inner`, int64[2, neurons], moves outwards past halves that stay. True if there was anything to try; None if nothing is left.
+        """
+        inputs = self.frame.num_inputs
+        lo, hi = self.ranges.lo[0, inputs:], self.ranges.hi[0, inputs:]
+        np.clip(inner, lo, hi, out=inner)
+        down, up = np.flatnonzero(inner[0] > lo), np.flatnonzero(inner[1] < hi)
+        down_at, up_at = (lo[down] + inner[0, down] - 1) // 2, (hi[up] + inner[1, up] + 1) // 2
+        if not len(down) + len(up):
+            return False
+        probes = self.ranges.take(np.zeros(len(down) + len(up), np.int64))
+        rows = np.arange(len(probes))
+        probes.hi[rows[: len(down)], inputs + down] = down_at
+        probes.lo[rows[len(down) :], inputs + up] = up_at
+        left = probes.propagate(self.frame)
+        multipliers, shares = (np.repeat(array, len(probes), axis=0) for array in (best.multipliers, best.shares))
+        tried = self._ascend(probes, multipliers, shares, PROBE_STEPS)
+        gone = np.array([not left[k] or self._empty(tried, k, probes) for k in range(len(probes))])
+        gone_down, gone_up = gone[: len(down)], gone[len(down) :]
+        inner[0, down[~gone_down]], inner[1, up[~gone_up]] = down_at[~gone_down], up_at[~gone_up]
+        lo[down[gone_down]], hi[up[gone_up]] = down_at[gone_down] + 1, up_at[gone_up] - 1
+        return True if (lo <= hi).all() and self.ranges.propagate(self.frame).all() else None
+
+    def _ascend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, fresh: bool = False) -> Suggestion:
+        atoms = np.tile(np.arange(len(self.inequalities), dtype=np.int32), (len(ranges), 1))
+        return self.ascender.run(ranges, atoms, np.full(len(ranges), fresh), multipliers, shares, steps)
+
+    def _empty(self, suggestion: Suggestion, row: int, ranges: Ranges) -> bool:
+        """Whether the row's multipliers, rounded to integers, prove that no point of its ranges satisfies the inequalities."""
+        if not suggestion.value[row] < 0:
+            return False
+        shares = np.maximum(suggestion.shares[row].astype(float), 0)
+        reach = np.zeros(self.frame.num_values)
+        for share, (values, coefficients, _) in zip(shares, self.inequalities, strict=True):
+            reach[values] += share * np.abs(coefficients)
+        floats = suggestion.multipliers[row].astype(float)
+        scale = self.scale.of(ranges, row, reach, floats)
+        if not scale:
+            return False
+        objective, most = np.zeros(self.frame.num_values, np.int64), 0
+        for share, (values, coefficients, bound) in zip(np.rint(shares * scale).astype(np.int64), self.inequalities, strict=True):
+            objective[values] -= share * coefficients
+            most += int(share) * bound
+        value = upper_bound(self.frame, ranges, row, objective, np.rint(floats * scale).astype(np.int64))
+        return value is None or value + most < 0
+
+
+def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, Within]:
+    """Bounds whose accumulators are those that the narrowed values give, and, where splits say more, what they must stay within.
+
+    `within` has an entry for each network and layer, None where splits add nothing.
+    """
+    networks, within = [], []
+    for k in range(len(query.networks)):
+        box = Box(ranges.lo[row, frame.inputs[k]], ranges.hi[row, frame.inputs[k]])
+        lo, hi, layers, cuts = box.lo, box.hi, [], []
+        for block in (b for b in frame.blocks if b.network == k):
+            free = propagate_layer(block.layer, lo, hi)
+            lo, hi = (np.ascontiguousarray(a[row, block.target]) for a in (ranges.lo, ranges.hi))
+            layers.append(LayerBounds(free.acc_lo, free.acc_hi, lo, hi))
+            acc_lo, acc_hi = (a[row, block.neurons] for a in (ranges.acc_lo, ranges.acc_hi))
+            # What the facts about the root say holds anyway.
+            least = np.where(acc_lo > np.maximum(free.acc_lo, root.acc_lo[0, block.neurons]), acc_lo, free.acc_lo)
+            most = np.where(acc_hi < np.minimum(free.acc_hi, root.acc_hi[0, block.neurons]), acc_hi, free.acc_hi)
+            narrower = bool(((least > free.acc_lo) | (most < free.acc_hi)).any())
+            cuts.append(LayerBounds(least, most, lo, hi) if narrower else None)
+        networks.append(NetworkBounds(box, tuple(layers)))
+        within.append(cuts)
+    return Bounds(tuple(networks)), within

@@ -1,0 +1,113 @@
+"""What narrowing says of ranges, held against every point of tiny queries."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from enumerated import space
+from tiny import all_inputs, gentle_query, random_query, truths
+
+import qbitsat
+from qbitsat.bounds import propagate, simplify
+from qbitsat.encode import encode_query, encode_ways, narrowing
+from qbitsat.encode.narrowing import narrow
+from qbitsat.network import forward
+from qbitsat.options import make_options
+from qbitsat.properties import Or
+from qbitsat.properties.formula import FALSE, without_not
+
+
+def query_of(seed):
+    return (random_query, gentle_query)[seed % 2](random.Random(seed))
+
+
+def ways_of(formula):
+    return formula.parts if isinstance(formula, Or) else (formula,)
+
+
+def outside(points, frame, way):
+    """Values or accumulators of some points that a narrowed way does not allow."""
+    values = [b.input for b in way.bounds.networks] + [layer for b in way.bounds.networks for layer in b.layers]
+    lo, hi = (np.concatenate([getattr(b, end) for b in values]) for end in ("lo", "hi"))
+    bad = (points.values < lo).any() or (points.values > hi).any()
+    for block, cut in zip(frame.blocks, [cut for cuts in way.within for cut in cuts], strict=True):
+        accs = points.accs[:, block.neurons]
+        bad |= cut is not None and ((accs < cut.acc_lo).any() or (accs > cut.acc_hi).any())
+    return bad
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_narrowed_ranges_keep_every_violation(block):
+    for seed in range(40 * block, 40 * block + 40):
+        query = query_of(seed)
+        formula = without_not(query.violation)
+        narrowed = narrow(query, propagate(query), formula, make_options(tighten=(40, 0)[seed % 3 == 0]))
+        if narrowed is None:
+            continue
+        everything, inputs = space(query), all_inputs(query.boxes)
+        outputs = [forward(network, x) for network, x in zip(query.networks, inputs, strict=True)]
+        left = {way.formula: way for way in narrowed}
+        for part in ways_of(formula):
+            rows = truths(part, inputs, outputs)
+            if rows.any():
+                violating = everything._replace(values=everything.values[rows], accs=everything.accs[rows])
+                assert not outside(violating, everything.frame, left[part]), seed
+
+
+def test_narrowing_narrows_and_refutes():
+    """The test above is not empty."""
+    gone = cuts = 0
+    for seed in range(160):
+        query = query_of(seed)
+        bounds = propagate(query)
+        formula = simplify(query, bounds)
+        narrowed = narrow(query, bounds, formula, make_options())
+        if formula != FALSE and narrowed is not None:
+            gone += len(ways_of(formula)) - len(narrowed)
+            cuts += sum(cut is not None for way in narrowed for own in way.within for cut in own)
+    assert gone > 10
+    assert cuts > 20
+
+
+def test_wrap_around_is_not_narrowed():
+    kinds = [narrow(q, propagate(q), without_not(q.violation), make_options()) is None for q in map(query_of, range(100))]
+    assert any(kinds)
+    assert not all(kinds)
+
+
+def test_probes_find_what_the_way_itself_does_not(digits, monkeypatch):
+    """Fewer variables with probes than without, for a query that is not refuted at once."""
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[4], 1, int(labels[4]))
+    bounds = propagate(query)
+    sizes = []
+    for rounds in (narrowing.ROUNDS, 0):
+        monkeypatch.setattr(narrowing, "ROUNDS", rounds)
+        sizes.append(encode_ways(query, bounds, make_options()).sizes["variables"])
+    assert 0 < sizes[0] < sizes[1]
+
+
+def test_certificates_are_of_the_plain_formula(digits):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[4], 1, int(labels[4]))
+    bounds = propagate(query)
+    encoding = encode_ways(query, bounds, make_options(certificates=True))
+    assert encoding.ways is None
+    assert encoding.whole.sha256 == encode_query(query, bounds, make_options(encoding="balanced")).sha256
+
+
+def test_dives_hold_ends_of_inputs():
+    """Every dive is a part of the one before, of inputs of the network, and fewer than all."""
+    found = 0
+    for seed in range(100):
+        query = query_of(seed)
+        encoding = encode_ways(query, propagate(query), make_options())
+        for cnf, dives in zip(encoding.ways or (), encoding.dives, strict=True):
+            own = {abs(lit) for words in cnf.inputs for word in words for lit in word.bits}
+            for wide, narrow_ in itertools.pairwise(dives):
+                assert {abs(lit) for lit in wide} <= own
+                assert narrow_ == wide[: len(narrow_)]
+            assert all(dives)
+            found += len(dives)
+    assert found > 10
