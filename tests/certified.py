@@ -33,7 +33,7 @@ def certify(query: Query, folder: Path, question: Question | None = None, **opti
 def check_engines(query: Query, seed: int, engines: tuple[str, ...] = ("hybrid", "sat")) -> list[Checked]:
     """What the checker says of the verdicts of some engines, with options that depend on the seed."""
     rules = {"tighten": (40, 0)[seed % 2], "steps": (5, 10, 20)[seed % 3], "batch": (8, 64)[seed % 2], "bounds": seed % 5 > 0}
-    solver = {"solver": PROVERS[seed % len(PROVERS)], "encoding": ("balanced", "linear")[seed // 2 % 2], "attack": seed % 3 > 0}
+    solver = {"solver": PROVERS[seed % len(PROVERS)], "encoding": ("balanced", "linear", "narrowed")[seed // 2 % 3], "attack": seed % 3 > 0}
     checked = []
     with tempfile.TemporaryDirectory() as folder:
         for engine in engines:

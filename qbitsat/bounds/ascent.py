@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._ascent import Ascent
+from .dual import Inequality
 from .frame import Block, Frame
 from .ranges import Ranges
 
@@ -20,9 +21,6 @@ RATE, DECAY = 0.3, 0.95
 
 # Products of a weight and a float between two looks at the limits: some hundredths of a second.
 WORK = 1 << 28
-
-# Coefficients over values and a bound: sum of coefficient * value <= bound.
-Inequality = tuple[np.ndarray, np.ndarray, int]
 
 
 class Suggestion(NamedTuple):

@@ -12,12 +12,16 @@ of its line times c'), and the best multipliers give the bound of the linear pro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _dual
 from .frame import Block, Frame
 from .ranges import Ranges
+
+# Coefficients over values and a bound: sum of coefficient * value <= bound.
+Inequality = tuple[np.ndarray, np.ndarray, int]
 
 # Scaled multipliers let sums reach about 2**58, with room to spare below the kernel's 2**61.
 REACH = 2.0**58
@@ -113,3 +117,31 @@ class Scale:
             return 0
         largest = NARROW / max(np.abs(multipliers).max(), 1e-300)
         return int(2.0 ** np.floor(np.log2(min(MAX_SCALE, max(1.0, min(largest, REACH / max(size, 1e-300)))))))
+
+
+class Refutation(NamedTuple):
+    """shares of inequalities, as Python integers, and multipliers int64[num_neurons]: together they prove a node empty."""
+
+    shares: list[int]
+    multipliers: np.ndarray
+
+
+def refute(
+    scale: Scale, ranges: Ranges, row: int, inequalities: Sequence[Inequality], shares: np.ndarray, multipliers: np.ndarray
+) -> Refutation | None:
+    """Float shares, one an inequality, and multipliers as integers, if these prove that no point of the node satisfies all inequalities."""
+    frame, floats = scale.frame, multipliers.astype(float)
+    reach = np.zeros(frame.num_values)  # of every partial sum, where inequalities cancel each other
+    for share, (values, coefficients, _) in zip(shares.tolist(), inequalities, strict=True):
+        reach[values] += share * np.abs(coefficients)
+    fine = scale.of(ranges, row, reach, floats)
+    if not fine:
+        return None
+    whole = [int(v) for v in np.rint(shares * fine)]
+    objective, bound = np.zeros(frame.num_values, np.int64), 0
+    for part, (values, coefficients, most) in zip(whole, inequalities, strict=True):
+        objective[values] -= part * coefficients
+        bound += part * most
+    rounded = np.rint(floats * fine).astype(np.int64)
+    value = upper_bound(frame, ranges, row, objective, rounded)
+    return Refutation(whole, rounded) if value is None or value + bound < 0 else None

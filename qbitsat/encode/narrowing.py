@@ -14,7 +14,7 @@ import numpy as np
 
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
 from ..bounds.ascent import Ascender, Suggestion
-from ..bounds.dual import Scale, upper_bound
+from ..bounds.dual import Scale, refute
 from ..bounds.frame import Frame
 from ..bounds.intervals import propagate_layer
 from ..bounds.ranges import Ranges
@@ -151,19 +151,7 @@ class _Prober:
         if not suggestion.value[row] < 0:
             return False
         shares = np.maximum(suggestion.shares[row].astype(float), 0)
-        reach = np.zeros(self.frame.num_values)
-        for share, (values, coefficients, _) in zip(shares, self.inequalities, strict=True):
-            reach[values] += share * np.abs(coefficients)
-        floats = suggestion.multipliers[row].astype(float)
-        scale = self.scale.of(ranges, row, reach, floats)
-        if not scale:
-            return False
-        objective, most = np.zeros(self.frame.num_values, np.int64), 0
-        for share, (values, coefficients, bound) in zip(np.rint(shares * scale).astype(np.int64), self.inequalities, strict=True):
-            objective[values] -= share * coefficients
-            most += int(share) * bound
-        value = upper_bound(self.frame, ranges, row, objective, np.rint(floats * scale).astype(np.int64))
-        return value is None or value + most < 0
+        return refute(self.scale, ranges, row, self.inequalities, shares, suggestion.multipliers[row]) is not None
 
 
 def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, Within]:

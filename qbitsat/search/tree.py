@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bounds import Bounds
 from ..bounds.ascent import Ascender, Suggestion
-from ..bounds.dual import Scale, upper_bound
+from ..bounds.dual import Scale, refute
 from ..bounds.frame import Frame
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
@@ -69,9 +69,31 @@ class Search:
                 return found
         return None
 
+    def refutes_cases(self) -> bool:
+        """Whether multipliers alone refute the formula, split into its cases and no further."""
+        self.start()
+        while self.stack:
+            self.limits.check()
+            nodes, _ = self._refute(self._pop())
+            if not all(self.cases.table[case].waiting for case in nodes.case):
+                return False
+            for row in range(len(nodes)):
+                self._push(self._case_parts(nodes, row))
+        return True
+
     def step(self) -> Inputs | None:
         """Work on the newest nodes: refute them, or put their children on the stack; inputs if they make the formula true."""
-        nodes = self._pop()
+        nodes, suggestion = self._refute(self._pop())
+        if not len(nodes):
+            return None
+        if self.options.points:
+            found = points.propose(self.query, self.frame, self.formula, suggestion)
+            if found is not None:
+                return found
+        return self._divide(nodes, suggestion)
+
+    def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
+        """Those of the nodes that stay open, and what the ascent says of them."""
         self.counts["nodes"] += len(nodes)
         self._set_goals(nodes)
         aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
@@ -79,14 +101,7 @@ class Search:
         suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
         rest = np.array([i for i in range(len(nodes)) if not (suggestion.value[i] < 0 and self._refuted(nodes, i))], np.int64)
-        if not len(rest):
-            return None
-        nodes, suggestion = nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
-        if self.options.points:
-            found = points.propose(self.query, self.frame, self.formula, suggestion)
-            if found is not None:
-                return found
-        return self._divide(nodes, suggestion)
+        return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
 
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
@@ -102,31 +117,17 @@ class Search:
     def _refuted(self, nodes: Nodes, row: int) -> bool:
         """Whether the row's multipliers, rounded to integers, prove that no point of its ranges satisfies its case."""
         case = self.cases.table[nodes.case[row]]
-        reach = np.zeros(self.frame.num_values)  # of every partial sum, where inequalities cancel each other
         shares = np.zeros(len(case.atoms))
         for k, slot in enumerate(nodes.slots[row].tolist()):
             if slot >= 0:
                 shares[slot] = max(0.0, float(nodes.shares[row, k]))
-        for part, atom in zip(shares.tolist(), case.atoms, strict=True):
-            values, coefficients, _ = self.cases.inequalities[atom]
-            reach[values] += part * np.abs(coefficients)
-        floats = nodes.multipliers[row].astype(float)
-        scale = self.scale.of(nodes.ranges, row, reach, floats)
-        if not scale:
-            return False
-        whole = [int(v) for v in np.rint(shares * scale)]
-        multipliers = np.rint(floats * scale).astype(np.int64)
-        objective_int, bound = np.zeros(self.frame.num_values, np.int64), 0
-        for share, atom in zip(whole, case.atoms, strict=True):
-            values, coefficients, most = self.cases.inequalities[atom]
-            objective_int[values] -= share * coefficients
-            bound += share * most
-        value = upper_bound(self.frame, nodes.ranges, row, objective_int, multipliers)
-        if value is not None and value + bound >= 0:
+        inequalities = [self.cases.inequalities[atom] for atom in case.atoms]
+        found = refute(self.scale, nodes.ranges, row, inequalities, shares, nodes.multipliers[row])
+        if found is None:
             self.counts["doubted"] += 1
             return False
         self.counts["refuted"] += 1
-        self._note(int(nodes.name[row]), Multipliers(np.array(whole, dtype=object), multipliers))
+        self._note(int(nodes.name[row]), Multipliers(np.array(found.shares, dtype=object), found.multipliers))
         return True
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:

@@ -50,12 +50,12 @@ def test_check_gives_the_query_that_is_proved(goods, parts):
 @pytest.mark.parametrize("solver", [s for s in SOLVERS if not s.startswith("kissat")])
 def test_proof_of_every_solver_is_accepted(tmp_path, solver):
     for seed in (198, 4):
-        verdict, path = certify(deep_query(seed)[0], tmp_path, engine="sat", solver=solver, attack=False)
+        verdict, path = certify(deep_query(seed)[0], tmp_path, engine="sat", encoding="balanced", solver=solver, attack=False)
         assert (verdict.verdict, reason(path)) == (HOLDS, "")
 
 
 def test_solver_without_proofs_is_unknown():
-    verdict = verify(deep_query(198)[0], engine="sat", solver="kissat404", certificates=True, attack=False)
+    verdict = verify(deep_query(198)[0], engine="sat", encoding="balanced", solver="kissat404", certificates=True, attack=False)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "solver: kissat404 gives no proofs")
 
 
@@ -122,7 +122,7 @@ def test_time_limit(goods):
 def test_long_proof_goes_through_files(tmp_path, monkeypatch):
     monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", 0)
     monkeypatch.setattr("qbitsat.solvers.sat.SMALL", 0)  # straight to a process of its own
-    verdict, path = certify(deep_query(198)[0], tmp_path, engine="sat", attack=False)
+    verdict, path = certify(deep_query(198)[0], tmp_path, engine="sat", encoding="balanced", attack=False)
     assert isinstance(verdict.proof, Sat)
     assert outcome(path).accepted
 

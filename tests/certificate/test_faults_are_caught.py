@@ -58,7 +58,7 @@ def test_bound_too_tight(tmp_path, monkeypatch, place):
 
     if place == "search":
         monkeypatch.setattr(Ascender, "run", lambda *arguments: (s := run(*arguments))._replace(value=s.value - 2))
-    monkeypatch.setattr("qbitsat.search.tree.upper_bound" if place == "search" else "qbitsat.bounds.tighten.upper_bound", tight)
+    monkeypatch.setattr("qbitsat.bounds.dual.upper_bound" if place == "search" else "qbitsat.bounds.tighten.upper_bound", tight)
     refused, wrong = refusals(tmp_path, engine="hybrid")
     assert refused > 3
     assert wrong > 0 or place == "facts"
@@ -119,7 +119,7 @@ class Narrow:
 
 def test_width_of_a_word_in_the_encoder(tmp_path, monkeypatch):
     monkeypatch.setattr(cnf, "Encoder", Narrow)
-    refused, wrong = refusals(tmp_path, engine="sat")
+    refused, wrong = refusals(tmp_path, engine="sat", encoding="balanced")
     assert refused > 5
     assert wrong > 0
 
@@ -128,7 +128,7 @@ def test_requantizer_of_the_encoder(tmp_path, monkeypatch):
     """Thresholds off by one."""
     right = cnf.clamps
     monkeypatch.setattr(cnf, "clamps", lambda *a: (right(*a)[0], right(*a)[1], right(*a)[2] + (right(*a)[2] > 0)))
-    refused, _ = refusals(tmp_path, engine="sat")
+    refused, _ = refusals(tmp_path, engine="sat", encoding="balanced")
     assert refused > 5
 
 
@@ -138,7 +138,7 @@ def test_solver_that_says_unsatisfiable(tmp_path, monkeypatch):
         return sat.SatResult(False)
 
     monkeypatch.setattr(sat, "run_solver", lie)
-    refused, wrong = refusals(tmp_path, engine="sat")
+    refused, wrong = refusals(tmp_path, engine="sat", encoding="balanced")
     assert refused > 5
     assert wrong > 5
 
