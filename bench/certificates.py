@@ -120,7 +120,7 @@ def by_sat(options: dict[str, Any], work: Path, folder: Path, means: dict[str, A
     """What holds of the suite of bench/encodings.py on whole digits, by SAT alone with these options."""
     cases = [suite.Case(**case) for case in json.loads((RESULTS.parent / "suite.json").read_text())["cases"]]
     outcomes: list[Outcome] = []
-    for name in dict.fromkeys(case.network for case in cases if case.network not in suite.PATCHED):
+    for name in dict.fromkeys(case.network for case in cases if case.network not in suite.MNIST):
         network, file = suite.load_network(name, work), str(work / name / "digits.npz")
         own = [case for case in cases if case.network == name and case.verdict == HOLDS and case.sha256 == network.sha256]
         tasks = [suite.task_of(name, case.sample, case.eps, k) for k, case in enumerate(own)]
@@ -141,7 +141,7 @@ def tables(work: Path | None) -> dict[str, Any]:
     }
     if work is not None:
         found["sat balanced"] = lambda *rest: by_sat({"encoding": "balanced", "solver": "cadical195"}, work, *rest)
-        # Without a certificate redundant facts and a second solver help, for which there is no proof.
+        # Without a certificate narrowed ways, dives and a second solver help, for which there is no proof.
         found["sat default"] = lambda *rest: by_sat({}, work, *rest)
     return found
 

@@ -52,7 +52,7 @@ MORE_SEEDS = range(1, 13)
 # For each verdict: cases wanted in a cell, and candidates in vain, one after the other, at which the walk ends.
 WANTED = {HOLDS: 5, VIOLATED: 6}
 GIVE_UP = {HOLDS: 4, VIOLATED: 10}
-SCREEN_SECONDS, PATCH_SCREEN_SECONDS = 2.5, 1.0
+SCREEN_SECONDS = 2.5
 LONG_RESTARTS = 100
 SCREENS = (Backend("sat", "balanced", "glucose42"), Backend("boolector", "balanced"), Backend("bitwuzla", "balanced"))
 

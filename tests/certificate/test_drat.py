@@ -90,17 +90,7 @@ def test_satisfiable_formula_is_never_refuted():
         check_drat(20, data, proof_of(PIGEONS), None, None, lambda: None)
 
 
-def test_real_drat_trim(goods, parts, forged):
-    trim = shutil.which("drat-trim") or pytest.skip("no drat-trim on the path")
-    for kind in ("sat", "leaf", "formula", "wrap"):
-        assert outcome(goods[kind], drat_trim=trim).accepted
-    changed = parts("sat")
-    changed.arrays["drat.0"] = changed.arrays["drat.0"][:0]
-    assert "does not accept the DRAT proof" in reason(forged(changed), drat_trim=trim)
-
-
 def test_faster_engine_of_dratify(goods, parts, forged, monkeypatch):
-    pytest.importorskip("cdclkit_native")
     monkeypatch.setattr("qbitsat.certificate.drat.LARGE", 0)
     for kind in ("sat", "leaf", "formula", "wrap"):
         assert outcome(goods[kind]).accepted
