@@ -86,10 +86,12 @@ TABLE = (
         metavar="N",
     ),
     Option("steps", 50, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
+    Option("polish", 30, "smaller steps after those, from the best multipliers of a node that stays open", lo=0, hi=10**6, metavar="N"),
     Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
     Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
     Option("processes", 1, "processes that share the search of one query", lo=1, hi=1024, metavar="N"),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
+    Option("dives", True, "look for witnesses by fixing neurons one by one in linear programs, once a search takes long"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
     Option("certificates", False, "write a certificate of each verdict, for `check`"),
 )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 MEAN_STEPS, FIRST_MOMENT, SECOND_MOMENT, LEAST_STEP = 16, 0.3, 0.1, 1e-3
+POLISH_RATE, POLISH_DECAY, NOISE = 0.02, 0.93, 3e-7
 
 
 class Layer(NamedTuple):
@@ -96,24 +97,53 @@ class Twin:
         slack = np.array([bound - np.asarray(k, float) @ values[v] for v, k, bound in self.inequalities])
         return total, c, slope, slack, (x, acc, y)
 
-    def ascend(self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool, steps: int, rate: float, decay: float) -> Result:
+    def ascend(
+        self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool, steps: int, rate: float, decay: float, polish: int = 0
+    ) -> Result:
+        if not fresh and not len(shares):
+            multipliers = multipliers / (abs(multipliers).max() or 1)
         lam, natural = self.substitute(multipliers, shares, fresh)
-        lam, sizes = np.concatenate([lam, shares]), np.concatenate([natural, np.full(len(shares), float(len(shares) > 1))])
-        mean, square, best = np.zeros(len(lam)), np.zeros(len(lam)), (np.inf,)
+        start = np.concatenate([lam, shares])
+        best, means, taken = self.descend(start, natural, (np.inf,), steps, rate, decay)
+        if polish and not self.below(best):
+            if not len(shares) and not self.held.any():
+                read = np.zeros(self.m + self.n, bool)
+                for layer in self.layers:
+                    read[layer.reads] = True
+                natural[np.where(read[self.m :], -1, abs(best[1])).argmax()] = 0
+            best, _, more = self.descend(np.concatenate(best[1:3]), natural, best, polish, POLISH_RATE, POLISH_DECAY)
+            taken += more
+        return Result(*best[:5], *means, taken)
+
+    def below(self, best: tuple) -> bool:
+        return best[0] < -NOISE * best[5]
+
+    def descend(self, lam: np.ndarray, natural: np.ndarray, best: tuple, steps: int, rate: float, decay: float) -> tuple:
+        """The best (value, multipliers, shares, coefficients, x, magnitude of the terms), the means, and the number of steps."""
+        shares = len(lam) - self.n
+        sizes = np.concatenate([natural, np.full(shares, float(shares > 1))])
+        mean, square = np.zeros(len(lam)), np.zeros(len(lam))
         means = [np.zeros(self.m), np.zeros(self.n), np.zeros(self.n)]
         for step in range(1, steps + 1):
             total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :])
             means = [a + (b - a) / min(step, MEAN_STEPS) for a, b in zip(means, point, strict=True)]
             if total < best[0]:
-                best = (total, lam[: self.n].copy(), lam[self.n :].copy(), c, point[0])
-            if best[0] < 0:
+                best = (total, lam[: self.n].copy(), lam[self.n :].copy(), c, point[0], self.magnitude(lam, c, point))
+            if total < -NOISE * self.magnitude(lam, c, point):
                 break
             g = np.concatenate([slope, slack]) * sizes
             mean += FIRST_MOMENT * (g - mean)
             square += SECOND_MOMENT * (g * g - square)
             first, second = 1 - (1 - FIRST_MOMENT) ** step, 1 - (1 - SECOND_MOMENT) ** step
             lam = lam - rate * sizes * (mean / first) / (np.sqrt(square / second) + 1e-9)
-            if len(shares) > 1:
+            if shares > 1:
                 lam[self.n :] = np.maximum(lam[self.n :], 0)
             rate *= decay
-        return Result(*best, *means, step)
+        return best, means, step
+
+    def magnitude(self, lam: np.ndarray, c: np.ndarray, point: tuple) -> float:
+        """Of the terms that the dual value is the sum of."""
+        x, acc, y = point
+        bias = sum(abs(lam[layer.neurons] @ layer.bias) for layer in self.layers)
+        terms = c[self.m :] * y, lam[: self.n] * acc, c[: self.m] * x
+        return abs(self.combine(lam[self.n :])[0]) + bias + sum(abs(part).sum() for part in terms)

@@ -24,6 +24,7 @@ cdef extern from "ascent.h":
     ctypedef struct plan_t:
         int num_layers, num_inputs, num_neurons
         const layer_t *layers
+        const unsigned char *is_last
 
     ctypedef struct node_t:
         int num_atoms
@@ -44,7 +45,7 @@ cdef extern from "ascent.h":
         float *y_mean
 
     int CORNERS
-    float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, float *work, int *taken) noexcept nogil
+    float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) noexcept nogil
     long floats_needed(const plan_t *plan, int num_atoms) noexcept nogil
     void c_products "products"(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) noexcept nogil
 
@@ -60,6 +61,7 @@ cdef class Ascent:
     cdef plan_t plan
     cdef layer_t *layers
     cdef atom_t *atoms
+    cdef unsigned char *is_last
     cdef int num_atoms
     cdef list kept
 
@@ -97,6 +99,15 @@ cdef class Ascent:
             self.atoms[k].coefficients = &coefficients[0] if values.shape[0] else NULL
             self.atoms[k].bound = bound
             self.kept.append((names, factors))
+        self.is_last = <unsigned char *> malloc(neurons + 1)
+        if self.is_last == NULL:
+            raise MemoryError("no memory for neurons")
+        for k in range(neurons):
+            self.is_last[k] = 1
+        for weights, _, source, _ in layers:
+            for k in range(max(0, source - num_inputs), source - num_inputs + weights.shape[1]):
+                self.is_last[k] = 0
+        self.plan.is_last = self.is_last
         self.plan.num_layers, self.plan.num_inputs, self.plan.num_neurons = <int> len(layers), num_inputs, neurons
         self.plan.layers = self.layers
         self.num_atoms = <int> len(atoms)
@@ -104,9 +115,11 @@ cdef class Ascent:
     def __dealloc__(self):
         free(self.layers)
         free(self.atoms)
+        free(self.is_last)
 
-    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay):
-        """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0.
+    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay, int polish=0):
+        """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for
+        at most `polish` smaller ones from the best.
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), held (int32: a neuron whose multiplier
         stays, or -1) and fresh (uint8: start from the slopes instead);
@@ -133,7 +146,7 @@ cdef class Ascent:
             shapes = ((inputs + neurons,), (inputs,), (inputs,), (neurons,), (neurons,))
             results = tuple(np.zeros((n, *shape), np.float32) for shape in shapes)
             value = np.empty(n, np.float32)
-            self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, steps, rate, decay, value, results[0], results[1], results[2], results[3], results[4],
+            self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, steps, rate, decay, polish, value, results[0], results[1], results[2], results[3], results[4],
                       mine, work, &total)
         finally:
             free(mine)
@@ -143,7 +156,7 @@ cdef class Ascent:
     cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
               const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] held,
               const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
-              float rate, float decay, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
+              float rate, float decay, int polish, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
               float[:, ::1] acc_mean, float[:, ::1] y_mean, const atom_t **mine, float *work, int *total):
         cdef Py_ssize_t i, k
         cdef int taken = 0
@@ -164,7 +177,7 @@ cdef class Ascent:
                 node.shares = &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best, node.x_mean = &coefficients[i, 0], &x_best[i, 0], &x_mean[i, 0]
                 node.acc_mean, node.y_mean = &acc_mean[i, 0], &y_mean[i, 0]
-                value[i] = ascend(&self.plan, &node, steps, rate, decay, work, &taken)
+                value[i] = ascend(&self.plan, &node, steps, rate, decay, polish, work, &taken)
                 total[0] += taken
 
 

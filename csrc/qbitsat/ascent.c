@@ -13,10 +13,18 @@
 /* No step is smaller than this share of the mean one: a neuron whose relaxation is exact now may need a multiplier later. */
 #define LEAST_STEP 1e-3f
 
+/* Polishing starts again from the best multipliers, with steps too small to lose them and of no use for the means. */
+#define POLISH_RATE 0.02f
+#define POLISH_DECAY 0.93f
+
+/* A value counts as below 0 if it is so by this share of the terms that it is the sum of: the rest is rounding. */
+#define NOISE 1e-6f
+
 typedef struct {
     float *lambda, *mean, *square, *gradient; /* num_neurons + num_atoms */
     float *c, *x, *acc, *y, *reached;         /* num_values, num_inputs, then num_neurons each */
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
+    float size;                               /* magnitudes of the terms of the last value */
 } work_t;
 
 long floats_needed(const plan_t *plan, int num_atoms) {
@@ -38,6 +46,7 @@ INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     w.reached = work, work += n;
     w.best = work, work += n;
     w.natural = work;
+    w.size = 0;
     return w;
 }
 
@@ -95,17 +104,18 @@ INLINE float largest_corners(const plan_t *plan, const node_t *node, const layer
             y[i] = more ? v[i] : y[i];
         }
     }
-    float sum = 0;
-    for (int i = 0; i < n; i++) sum += best[i];
+    float sum = 0, size = 0;
+    for (int i = 0; i < n; i++) sum += best[i], size += fabsf(c[i] * y[i]) + fabsf(lambda[i] * acc[i]);
+    w->size += size;
     return sum;
 }
 
 /* Move inputs to the ends that c points to, and carry the few that change into the accumulators that read them. */
 INLINE float best_inputs(const plan_t *plan, const node_t *node, work_t *w) {
-    float sum = 0;
+    float sum = 0, size = 0;
     for (int j = 0; j < plan->num_inputs; j++) {
         float x = w->c[j] > 0 ? node->x_hi[j] : node->x_lo[j];
-        sum += w->c[j] * x;
+        sum += w->c[j] * x, size += fabsf(w->c[j] * x);
         if (x == w->x[j]) continue;
         for (int l = 0; l < plan->num_layers; l++) {
             const layer_t *layer = &plan->layers[l];
@@ -114,6 +124,7 @@ INLINE float best_inputs(const plan_t *plan, const node_t *node, work_t *w) {
         }
         w->x[j] = x;
     }
+    w->size += size;
     return sum;
 }
 
@@ -137,7 +148,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
     for (int l = plan->num_layers - 1; l >= 0; l--) {
         const layer_t *layer = &plan->layers[l];
         for (int i = layer->neuron; i < layer->neuron + layer->n_out; i++)
-            slope_line[i] = i == node->held        ? node->multipliers[i]
+            slope_line[i] = i == node->held        ? w->lambda[i]
                             : node->slopes[i] < 0 ? 0
                                                   : node->slopes[i] * w->c[plan->num_inputs + i];
         pass_back(layer, slope_line + layer->neuron, w->c);
@@ -156,9 +167,12 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
 INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w) {
     int n = plan->num_neurons, m = plan->num_inputs;
     float total = combine_atoms(plan, node, w->lambda + n, w->c);
+    w->size = fabsf(total);
     for (int l = plan->num_layers - 1; l >= 0; l--) {
         const layer_t *layer = &plan->layers[l];
-        total += dot(w->lambda + layer->neuron, layer->bias, layer->n_out);
+        float constant = dot(w->lambda + layer->neuron, layer->bias, layer->n_out);
+        w->size += fabsf(constant);
+        total += constant;
         total += largest_corners(plan, node, layer, w->c + m + layer->neuron, w);
         pass_back(layer, w->lambda + layer->neuron, w->c);
     }
@@ -199,40 +213,74 @@ INLINE void move(const float *restrict natural, float *restrict lambda, float *r
     }
 }
 
-EVERY_TARGET
-float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, float *work, int *taken) {
-    work_t w = share_out(plan, node->num_atoms, work);
+/* Where no inequality sets the scale any multiple proves the same, and from node to node all would shrink into rounding. */
+INLINE void rescale(float *lambda, int n) {
+    float largest = 0;
+    for (int i = 0; i < n; i++) largest = fmaxf(largest, fabsf(lambda[i]));
+    if (largest > 0)
+        for (int i = 0; i < n; i++) lambda[i] /= largest;
+}
+
+/* The heaviest multiplier of a neuron that no other reads stays as it is: without an inequality the value falls to 0 with all of them. */
+INLINE void hold_heaviest(const plan_t *plan, work_t *w) {
+    int heaviest = -1;
+    for (int i = 0; i < plan->num_neurons; i++)
+        if (plan->is_last[i] && (heaviest < 0 || fabsf(w->lambda[i]) > fabsf(w->lambda[heaviest]))) heaviest = i;
+    if (heaviest >= 0) w->natural[heaviest] = 0;
+}
+
+/* Up to `steps` steps from w->lambda; what is best goes to the node. Returns whether the value is below 0. */
+INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps, float rate, float decay, int means, float *best, int *taken) {
     int n = plan->num_neurons, m = plan->num_inputs, atoms = node->num_atoms;
-    float best = INFINITY, first = 1, second = 1;
+    float first = 1, second = 1;
     static const float unit = 1.0f;
-    memset(work, 0, sizeof(float) * floats_needed(plan, atoms));
-    if (!node->fresh) memcpy(w.lambda, node->multipliers, sizeof(float) * n);
-    memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
-    substitute(plan, node, &w);
     for (int step = 1; step <= steps; step++) {
-        float value = evaluate(plan, node, &w);
+        float value = evaluate(plan, node, w);
         float share = 1.0f / (step < MEAN_STEPS ? step : MEAN_STEPS);
-        *taken = step;
-        follow(node->x_mean, w.x, share, m);
-        follow(node->acc_mean, w.acc, share, n);
-        follow(node->y_mean, w.y, share, n);
-        if (value < best) {
-            best = value;
-            memcpy(node->multipliers, w.lambda, sizeof(float) * n);
-            memcpy(node->shares, w.lambda + n, sizeof(float) * atoms);
-            memcpy(node->coefficients, w.c, sizeof(float) * (n + m));
-            memcpy(node->x_best, w.x, sizeof(float) * m);
+        ++*taken;
+        if (means) {
+            follow(node->x_mean, w->x, share, m);
+            follow(node->acc_mean, w->acc, share, n);
+            follow(node->y_mean, w->y, share, n);
         }
-        if (best < 0) break;
+        if (value < *best) {
+            *best = value;
+            memcpy(node->multipliers, w->lambda, sizeof(float) * n);
+            memcpy(node->shares, w->lambda + n, sizeof(float) * atoms);
+            memcpy(node->coefficients, w->c, sizeof(float) * (n + m));
+            memcpy(node->x_best, w->x, sizeof(float) * m);
+        }
+        if (value < -NOISE * w->size) return 1;
         first *= 1 - FIRST_MOMENT, second *= 1 - SECOND_MOMENT;
-        move(w.natural, w.lambda, w.mean, w.square, w.gradient, rate, 1 / (1 - first), 1 / (1 - second), n);
+        move(w->natural, w->lambda, w->mean, w->square, w->gradient, rate, 1 / (1 - first), 1 / (1 - second), n);
         if (atoms > 1) /* a single inequality sets the scale */
-            for (int k = 0; k < atoms; k++) {
-                move(&unit, w.lambda + n + k, w.mean + n + k, w.square + n + k, w.gradient + n + k, rate, 1 / (1 - first), 1 / (1 - second), 1);
-                if (w.lambda[n + k] < 0) w.lambda[n + k] = 0;
+            for (int k = n; k < n + atoms; k++) {
+                move(&unit, w->lambda + k, w->mean + k, w->square + k, w->gradient + k, rate, 1 / (1 - first), 1 / (1 - second), 1);
+                if (w->lambda[k] < 0) w->lambda[k] = 0;
             }
         rate *= decay;
     }
+    return 0;
+}
+
+EVERY_TARGET
+float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) {
+    work_t w = share_out(plan, node->num_atoms, work);
+    int n = plan->num_neurons, atoms = node->num_atoms;
+    float best = INFINITY;
+    *taken = 0;
+    memset(work, 0, sizeof(float) * floats_needed(plan, atoms));
+    memcpy(w.lambda, node->multipliers, sizeof(float) * n);
+    if (!node->fresh && atoms == 0) rescale(w.lambda, n);
+    memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
+    substitute(plan, node, &w);
+    if (descend(plan, node, &w, steps, rate, decay, 1, &best, taken) || polish == 0) return best;
+    memcpy(w.lambda, node->multipliers, sizeof(float) * n);
+    memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
+    memset(w.mean, 0, sizeof(float) * (n + atoms));
+    memset(w.square, 0, sizeof(float) * (n + atoms));
+    if (atoms == 0 && node->held < 0) hold_heaviest(plan, &w);
+    descend(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
     return best;
 }
 

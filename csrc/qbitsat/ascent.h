@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     int num_layers, num_inputs, num_neurons;
     const layer_t *layers;
+    const unsigned char *is_last; /* num_neurons: whether no layer reads a neuron */
 } plan_t;
 
 enum { CORNERS = 6 };
@@ -37,8 +38,9 @@ typedef struct {
     float *x_best, *x_mean, *acc_mean, *y_mean;
 } node_t;
 
-/* The smallest dual value found in at most `steps` steps; stops at the first value below 0. `work` has floats_needed() floats. */
-float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, float *work, int *taken);
+/* The smallest dual value found in at most `steps` steps and then `polish` smaller ones; stops at the first value below 0.
+   `work` has floats_needed() floats. */
+float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken);
 long floats_needed(const plan_t *plan, int num_atoms);
 
 /* result[b, i] = x[b] . matrix[i] */

@@ -77,8 +77,11 @@ class Ascender:
         shares: np.ndarray,
         steps: int,
         held: np.ndarray | None = None,
+        polish: int = 0,
     ) -> Suggestion:
-        """At most `steps` steps for every node; each stops once its value is below 0. `check` is called now and then, and may raise.
+        """At most `steps` steps for every node, and `polish` smaller ones from the best; each stops once its value is below 0.
+
+        `check` is called now and then, and may raise.
 
         atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
         are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. held int32[nodes]
@@ -92,10 +95,10 @@ class Ascender:
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
         run: Any = self.kernel.run
         nodes = (atoms, x_lo, x_hi, acc, y, slopes, held, fresh.astype(np.uint8), multipliers, shares)
-        size, parts = max(1, WORK // max(1, self.weights * steps)), []
+        size, parts = max(1, WORK // max(1, self.weights * (steps + polish))), []
         for start in range(0, len(ranges), size):
             self.check()
-            parts.append(run(*(array[start : start + size] for array in nodes), steps, RATE, DECAY)[:-1])
+            parts.append(run(*(array[start : start + size] for array in nodes), steps, RATE, DECAY, polish)[:-1])
         value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Suggestion(value, multipliers, shares, *rest)
 

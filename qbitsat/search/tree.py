@@ -17,10 +17,14 @@ from ..limits import LimitReached, Limits
 from ..properties import Formula, Query
 from . import leaves, points, split
 from .cases import Cases
+from .dive import Diver
 from .leaves import Inputs
 from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
+
+# Nodes before the first dive, and the share of all time that dives may take.
+DIVE_AFTER, DIVE_SHARE = 1000, 1 / 3
 
 
 class Search:
@@ -53,6 +57,7 @@ class Search:
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
+        self.diver = Diver(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
         self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:
@@ -90,7 +95,18 @@ class Search:
             found = points.propose(self.query, self.frame, self.formula, suggestion)
             if found is not None:
                 return found
-        return self._divide(nodes, suggestion)
+        found = self._dive(nodes)
+        return self._divide(nodes, suggestion) if found is None else found
+
+    def _dive(self, nodes: Nodes) -> Inputs | None:
+        """A dive from any open node of a search that has gone on for long, now and then."""
+        if not self.options.dives or self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > DIVE_SHARE * self.limits.seconds():
+            return None
+        parts = [*self.stack, nodes]
+        ends = np.cumsum([len(part) for part in parts])
+        row = int(ends[-1] * self.diver.rng.random() ** 2)  # older nodes are wider
+        k = int(np.searchsorted(ends, row, side="right"))
+        return self.diver.dive(parts[k], row - int(ends[k]) + len(parts[k]))
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""
@@ -98,7 +114,7 @@ class Search:
         self._set_goals(nodes)
         aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
         arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
-        suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held)
+        suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, self.options.polish)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
         rest = np.array([i for i in range(len(nodes)) if not (suggestion.value[i] < 0 and self._refuted(nodes, i))], np.int64)
         return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))

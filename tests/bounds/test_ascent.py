@@ -35,13 +35,13 @@ def random_node(seed: int):
     return layers, inequalities, node, rng.normal(0, 1, neuron).astype(np.float32), rng.random(3).astype(np.float32)
 
 
-def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), held=-1):
+def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), held=-1, polish=0):
     """The kernel's answer for one node, without the axis of nodes, in the order of `ascent_twin.Result`."""
     kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], inequalities)
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
     numbers = np.array([held], np.int32), np.array([fresh], np.uint8)
-    answer = kernel.run(np.array([atoms], np.int32), *one, *numbers, multipliers, shares, steps, RATE, DECAY)
+    answer = kernel.run(np.array([atoms], np.int32), *one, *numbers, multipliers, shares, steps, RATE, DECAY, polish)
     value, coefficients, x_best, x, acc, y, taken = answer
     return value[0], multipliers[0], shares[0], coefficients[0], x_best[0], x[0], acc[0], y[0], taken
 
@@ -56,6 +56,38 @@ def test_ascent_kernel_equals_its_twin(fresh, steps, held):
         expected = Twin(layers, inequalities, node, held).ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("held", [-1, 6])
+@pytest.mark.parametrize("bare", [True, False])
+def test_ascent_polish_equals_its_twin(bare, held):
+    for seed in range(20):
+        layers, inequalities, node, multipliers, shares = random_node(seed)
+        fresh, atoms = not bare, (-1, -1, -1) if bare else (0, 1, 2)
+        got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 3, atoms, held, polish=5)
+        mine = [] if bare else inequalities
+        twin = Twin(layers, mine, node, held)
+        expected = twin.ascend(multipliers.astype(float), shares[: len(mine)].astype(float), fresh, 3, RATE, DECAY, 5)
+        for k, (a, b) in enumerate(zip(got, expected, strict=True)):
+            np.testing.assert_allclose(a[: len(mine)] if k == 2 else a, b, rtol=2e-3, atol=2e-3)
+
+
+def test_ascent_polish_only_lowers_the_value():
+    for seed in range(20):
+        layers, inequalities, node, multipliers, shares = random_node(seed)
+        values = [run_kernel(layers, inequalities, node, multipliers, shares, True, 5, polish=n)[0] for n in (0, 3, 30)]
+        assert values == sorted(values, reverse=True)
+
+
+def test_ascent_rounding_is_not_below_zero():
+    """Terms of 1e6 that cancel but for their float32 rounding prove nothing, and the ascent goes on."""
+    layers = [Layer(np.ones((1, 1), np.float32), np.zeros(1, np.float32), 0, 0)]
+    acc = np.full((6, 1), 1e6, np.float32)
+    node = Node(np.full(1, 1e6, np.float32), np.full(1, 1e6, np.float32), acc, np.zeros((6, 1), np.float32), np.ones(1, np.float32))
+    multipliers, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+    value, *_, taken = run_kernel(layers, [], node._replace(corner_acc=acc + 0.0625), multipliers, none, False, 4, (-1,))
+    assert -1 < value < 0
+    assert taken == 4
 
 
 def test_ascent_value_is_that_of_its_multipliers():

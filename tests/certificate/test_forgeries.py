@@ -189,7 +189,7 @@ def test_no_multipliers_prove_nothing(parts, forged):
 
 def test_negative_share(parts, forged):
     changed = parts("tree")
-    changed.arrays["shares"] = -changed.arrays["shares"].astype(np.int64)
+    changed.arrays["shares"] = -1 - changed.arrays["shares"].astype(np.int64)
     assert refused(forged(changed), "a share of an inequality is negative")
 
 

@@ -1,0 +1,173 @@
+"""The linear relaxation of one node, solved by HiGHS: where dives look for inputs. It proves nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..bounds.dual import Inequality
+from ..bounds.frame import Block, Frame
+from ..bounds.ranges import Ranges
+
+# Stands for no bound of a column; HiGHS wants scaled numbers of moderate size.
+FAR = 1e9
+
+
+class Point(NamedTuple):
+    """A solution. slack: by how much all inequalities hold at once, in output units; below 0 the relaxation is empty.
+
+    x float64[num_inputs], acc and y float64[num_neurons]; worth float64[num_neurons] is what a unit of each output puts on the slack.
+    """
+
+    slack: float
+    x: np.ndarray
+    acc: np.ndarray
+    y: np.ndarray
+    worth: np.ndarray
+
+
+class Relaxation:
+    """One program for all nodes of a search, of which each solve changes bounds and slopes and goes on from the last basis.
+
+    Columns are inputs, accumulators in units of one output step, outputs, and the slack t, which is maximised:
+
+        sum_j w_j x_j - acc = -bias                          for every neuron
+        lo + s (acc - begin) <= y <= hi - S (end - acc)      lines below and above the steps inside the neuron's ranges
+        sum_k c_k v_k + t <= b                               for every inequality of the node
+    """
+
+    def __init__(self, frame: Frame, inequalities: Sequence[Inequality], unit: np.ndarray):
+        """unit float64[num_neurons]: one output step's share of an accumulator."""
+        import highspy  # takes as long to load as most queries to decide
+
+        self.frame, self.unit, self.inequalities = frame, unit, inequalities
+        self.optimal, self.infinity = highspy.HighsModelStatus.kOptimal, highspy.kHighsInf
+        self.columns = frame.num_inputs + 2 * frame.num_neurons + 1
+        # Callbacks, of which we have none, would print a line.
+        quiet = type("Quiet", (highspy.Highs,), {"enableCallbacks": lambda solver: None})
+        self.solver: Any = quiet()
+        self.solver.silent()
+        # It may stop where the slack is well below 0. Our columns have about the same size already.
+        options: dict[str, Any] = {
+            "threads": 1,
+            "presolve": "off",
+            "solver": "simplex",
+            "simplex_scale_strategy": 0,
+            "objective_bound": 0.0,
+        }
+        for name, value in options.items():
+            self.solver.setOptionValue(name, value)
+        self.solver.passModel(self._program(highspy))
+        self.slopes = np.zeros((2, frame.num_neurons))
+        self.sides = np.zeros(frame.num_neurons)
+
+    def _program(self, highspy: Any) -> Any:
+        """All rows: equations, lines above, lines below, inequalities; lines have slope 0 and no bound yet."""
+        frame, m, n = self.frame, self.frame.num_inputs, self.frame.num_neurons
+        rows, columns, entries = [], [], []
+        bias = np.zeros(n)
+        for block in frame.blocks:
+            for i in range(block.layer.affine.n_out):
+                neuron, (indices, weights) = block.neurons.start + i, block.layer.affine.row(i)
+                bias[neuron] = block.layer.affine.bias[i] * self.unit[neuron]
+                rows.append(np.full(len(indices) + 1, neuron))
+                columns.append(np.append(self._column(indices + block.source.start), m + neuron))
+                entries.append(np.append(weights * self.unit[neuron], -1.0))
+        # An explicit entry for every coefficient that a solve may change.
+        neurons = np.arange(n)
+        rows += [neurons, n + neurons, n + neurons, 2 * n + neurons, 2 * n + neurons]
+        columns += [np.full(n, self.columns - 1), m + n + neurons, m + neurons, m + n + neurons, m + neurons]
+        entries += [np.full(n, 1e-9), np.ones(n), np.full(n, -1.0), np.ones(n), np.full(n, -1.0)]
+        for k, (values, coefficients, _) in enumerate(self.inequalities):
+            rows.append(np.full(len(values) + 1, 3 * n + k))
+            columns.append(np.append(self._column(values), self.columns - 1))
+            entries.append(np.append(coefficients.astype(float), 1.0))
+        program = highspy.HighsLp()
+        program.num_col_, program.num_row_ = self.columns, 3 * n + len(self.inequalities)
+        program.col_cost_ = np.append(np.zeros(self.columns - 1), -1.0)
+        program.col_lower_, program.col_upper_ = np.full(self.columns, -FAR), np.full(self.columns, FAR)
+        free = np.full(program.num_row_ - n, self.infinity)
+        program.row_lower_, program.row_upper_ = np.append(-bias, -free), np.append(-bias, free)
+        row, column, entry = (np.concatenate(parts) for parts in (rows, columns, entries))
+        order = np.argsort(row, kind="stable")
+        program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        program.a_matrix_.start_ = np.searchsorted(row[order], np.arange(program.num_row_ + 1)).astype(np.int32)
+        program.a_matrix_.index_, program.a_matrix_.value_ = column[order].astype(np.int32), entry[order]
+        return program
+
+    def _column(self, values: np.ndarray) -> np.ndarray:
+        return np.where(values < self.frame.num_inputs, values, values + self.frame.num_neurons)
+
+    def solve(self, ranges: Ranges, atoms: Sequence[int], sides: np.ndarray, shy: np.ndarray, seconds: float) -> Point | None:
+        """The relaxation of one row of ranges; None if it is empty or HiGHS fails or takes longer than `seconds`.
+
+        atoms: the inequalities that have to hold. sides float64[num_neurons]: -1 where the slack is counted from the smallest accumulator,
+        1 from the largest. shy float64[num_neurons]: accumulators stay so far from the ends of their steps.
+        """
+        frame, solver, n = self.frame, self.solver, self.frame.num_neurons
+        acc_lo, acc_hi = ranges.acc_lo[0].astype(float), ranges.acc_hi[0].astype(float)
+        slopes, above, below = np.zeros((2, n)), np.full(n, self.infinity), np.full(n, -self.infinity)
+        for block in frame.blocks:
+            if len(block.steps):
+                at = block.neurons
+                acc_lo[at], acc_hi[at], slopes[:, at], above[at], below[at] = _lines(block, ranges, shy[at], self.unit[at])
+        lo, hi = ranges.lo[0].astype(float), ranges.hi[0].astype(float)
+        m, slack = frame.num_inputs, FAR if len(atoms) or sides.any() else 0.0
+        lower = np.concatenate([lo[:m], acc_lo * self.unit, lo[m:], [-slack]])
+        upper = np.concatenate([hi[:m], acc_hi * self.unit, hi[m:], [slack]])
+        solver.changeColsBounds(self.columns, np.arange(self.columns, dtype=np.int32), lower, upper)
+        bounds = np.full(len(self.inequalities), self.infinity)
+        bounds[list(atoms)] = [self.inequalities[atom][2] for atom in atoms]
+        low = np.concatenate([np.full(n, -self.infinity), below, np.full(len(bounds), -self.infinity)])
+        high = np.concatenate([above, np.full(n, self.infinity), bounds])
+        solver.changeRowsBounds(len(low), np.arange(n, n + len(low), dtype=np.int32), low, high)
+        for k in (0, 1):
+            for neuron in np.flatnonzero(slopes[k] != self.slopes[k]).tolist():
+                solver.changeCoeff((k + 1) * n + neuron, m + neuron, -float(slopes[k, neuron]))
+        for neuron in np.flatnonzero(sides != self.sides).tolist():
+            solver.changeCoeff(neuron, self.columns - 1, float(sides[neuron]))
+        self.slopes, self.sides = slopes, sides
+        solver.setOptionValue("time_limit", solver.getRunTime() + max(seconds, 1e-3))
+        solver.run()
+        return self._point() if solver.getModelStatus() == self.optimal else None
+
+    def _point(self) -> Point | None:
+        n, m, solution = self.frame.num_neurons, self.frame.num_inputs, self.solver.getSolution()
+        values, rows, costs = (np.array(part) for part in (solution.col_value, solution.row_dual, solution.col_dual))
+        worth = np.abs(rows[n : 2 * n]) + np.abs(rows[2 * n : 3 * n]) + np.abs(costs[m + n : m + 2 * n])
+        if not (np.isfinite(values).all() and np.isfinite(worth).all()):
+            return None
+        return Point(float(values[-1]), values[:m], values[m : m + n] / self.unit, values[m + n : -1], worth)
+
+
+def _lines(block: Block, ranges: Ranges, shy: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Smallest and largest accumulators, slopes of the lines above and below in `unit`s, and their constants."""
+    acc_lo, acc_hi = ranges.acc_lo[0, block.neurons], ranges.acc_hi[0, block.neurons]
+    lo, hi = ranges.lo[0, block.target], ranges.hi[0, block.target]
+    steps, channel, low, high = block.steps, block.channel, lo - block.y_min, hi - block.y_min
+    after = np.minimum(low + 1, high)
+
+    def first(v: np.ndarray) -> np.ndarray:
+        return np.maximum(acc_lo, steps[channel, v]) + shy
+
+    def last(v: np.ndarray) -> np.ndarray:
+        return np.minimum(acc_hi, steps[channel, v + 1] - 1) - shy
+
+    begin, end, rise = first(low), last(high), (hi - lo).astype(float)
+    above = _flatter(first(high) - begin, rise, first(high) - first(after), rise - 1) / unit
+    below = _flatter(end - last(low), rise, last(np.maximum(high - 1, low)) - last(low), rise - 1) / unit
+    limit_above, limit_below = hi - above * first(high) * unit, lo - below * last(low) * unit
+    narrow = begin > end  # no room to be shy
+    begin, end = np.where(narrow, acc_lo, begin), np.where(narrow, acc_hi, end)
+    free = narrow | (lo == hi)
+    return begin, end, np.where(free, 0, (above, below)), np.where(free, math.inf, limit_above), np.where(free, -math.inf, limit_below)
+
+
+def _flatter(run: np.ndarray, rise: np.ndarray, other_run: np.ndarray, other_rise: np.ndarray) -> np.ndarray:
+    """The smaller of two slopes; those without a run do not count, and 0 if neither does."""
+    slopes = [np.where(r > 0, h / np.where(r > 0, r, 1), np.inf) for r, h in ((run, rise), (other_run, other_rise))]
+    smaller = np.minimum(*slopes)
+    return np.where(np.isfinite(smaller) & (smaller > 0), smaller, 0)
