@@ -2,12 +2,14 @@
 
 Relaxed points claim every rounding for themselves, and rounded to whole inputs they lose nearly all of them. A dive fixes roundings
 one by one and lets the rest of the relaxation follow. When the first layers are fixed, so is all behind them, and what is left is to
-find whole inputs that give these outputs: accumulators kept a little away from the ends of their steps while it dived.
+find whole inputs that give these outputs: accumulators kept a little away from the ends of their steps while it dived. A
+dive that ends short of a witness is climbed from: some outputs are freed and fixed anew, again and again.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,6 @@ from ..network import forward
 from ..properties import Formula, Query
 from .cases import Cases
 from .leaves import Inputs
-from .nodes import Nodes
 from .relaxation import Point, Relaxation
 
 # Weights beyond which one linear program takes too long.
@@ -34,16 +35,26 @@ SHY_WEIGHTS, SHY_SHARE, SHYER = 2.5, 0.1, (16, 8, 4, 2)
 ROUNDING = 1e-6
 # Among outputs, chance is worth a factor of about this power of e.
 CHANCE = 0.5
-# A value that keeps this share of the slack is taken without a look at others.
-KEPT = 0.97
-# A dive that got at least so deep goes on from half its depth, so many times.
-DEEP, RETRIES = 10, 3
+# A value that loses less than this share of the slack (or of 1) is taken without a look at others.
+LOSS = 0.03
+# Share of the outputs that a round frees, rounds of one call, and rounds without a gain after which a case starts anew.
+FREED, ROUNDS, STALE = 0.3, 8, 40
 # Candidates of a move over whole inputs that are looked at together, in elements, and moves for one point.
 ELEMENTS, MOVES = 1 << 20, 200
 
 
+@dataclass
+class Climb:
+    """The ranges that it keeps to, those with all outputs of the first layers fixed, the point there, and rounds since the last gain."""
+
+    base: Ranges
+    ranges: Ranges
+    point: Point
+    stale: int = 0
+
+
 class Diver:
-    """Dives of one search. `seconds` is the time that they took so far."""
+    """Dives of one search: each case of the formula has its own climb. `seconds` is the time that they took so far."""
 
     def __init__(self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, options: Any, limits: Limits):
         self.query, self.frame, self.formula, self.cases, self.root, self.limits = query, frame, formula, cases, root, limits
@@ -53,10 +64,11 @@ class Diver:
         self.able = bool(self.first) and weights <= MAX_WEIGHTS
         self.seconds = 0.0
         self.relaxation: Relaxation | None = None
+        self.climbs: dict[int, Climb] = {}
+        self.started: dict[int, int] = {}
+        self.hopeless: set[int] = set()
         self.unit, self.shy = np.ones(frame.num_neurons), np.zeros(frame.num_neurons)
-        self.is_output = np.zeros(frame.num_neurons, bool)
         for block in frame.blocks:
-            self.is_output[block.neurons] = block.target in frame.outputs
             if len(block.steps):
                 run = (block.steps[:, -2] - block.steps[:, 1])[block.channel]
                 self.unit[block.neurons] = max(1, block.steps.shape[1] - 3) / np.maximum(1, run)
@@ -64,67 +76,99 @@ class Diver:
             weight = np.abs(block.layer.affine.matrix).mean(axis=1)
             self.shy[block.neurons] = np.minimum(SHY_WEIGHTS * weight, SHY_SHARE / self.unit[block.neurons])
 
-    def dive(self, nodes: Nodes, row: int) -> Inputs | None:
-        """Inputs that make the formula true, found from one node, or None."""
-        case = self.cases.table[nodes.case[row]]
-        if not self.able or case.waiting:
+    def dive(self, case: int, ranges: Ranges) -> Inputs | None:
+        """Some work on one case: inputs that make the formula true, or None.
+
+        A case's first climb is in the ranges of the root, every other one after it in those of an open node: `ranges`, of one row.
+        """
+        atoms, waiting = self.cases.table[case]
+        if not self.able or waiting or not atoms or case in self.hopeless:
             return None
         started = time.monotonic()
         try:
-            ranges = nodes.ranges.take(np.array([row]))
-            atoms = [atom for atom in nodes.atoms[row].tolist() if atom >= 0]
-            return self._descend(ranges, atoms, self._sides(ranges, atoms))
+            return self._climb(case, atoms) if case in self.climbs else self._start(case, atoms, ranges)
         finally:
             self.seconds += time.monotonic() - started
 
-    def _sides(self, ranges: Ranges, atoms: list[int]) -> np.ndarray:
-        """Where to count slack from, if the ranges imply all inequalities: the outputs that were cut."""
-        raised, lowered = ranges.acc_lo[0] > self.root.acc_lo[0], ranges.acc_hi[0] < self.root.acc_hi[0]
-        sides = np.where(self.is_output, lowered.astype(float) - raised, 0.0)
-        return np.zeros_like(sides) if atoms else sides
+    def _start(self, case: int, atoms: tuple[int, ...], ranges: Ranges) -> Inputs | None:
+        """A first dive, from the ranges of the root or of the node."""
+        self.started[case] = self.started.get(case, 0) + 1
+        base = self.root if self.started[case] % 2 else ranges
+        point = self._solve(base, atoms)
+        if point is None or point.slack < -ROUNDING:
+            if base is self.root:
+                self.hopeless.add(case)
+            return None
+        fixed, point = self._descend(base, point, atoms, -np.inf)
+        if point is None:
+            return None
+        self.climbs[case] = Climb(base, fixed, point)
+        return self._whole(fixed, point, atoms) if point.slack >= -ROUNDING else None
 
-    def _descend(self, ranges: Ranges, atoms: list[int], sides: np.ndarray) -> Inputs | None:
-        point, path = self._solve(ranges, atoms, sides), []
-        for _ in range(1 + RETRIES):
-            while point is not None and point.slack >= -ROUNDING:
-                path.append((ranges, point))
-                chosen = self._choose(ranges, point)
-                if chosen is None:
-                    found = self._whole(ranges, point, atoms, sides)
+    def _climb(self, case: int, atoms: tuple[int, ...]) -> Inputs | None:
+        """Rounds that free some outputs and fix them anew."""
+        climb = self.climbs[case]
+        for _ in range(ROUNDS):
+            freed = self._freed(climb)
+            climb.stale += 1
+            point = self._solve(freed, atoms) if freed.propagate(self.frame).all() else None
+            if point is not None and point.slack > climb.point.slack + ROUNDING:
+                ranges, point = self._descend(freed, point, atoms, climb.point.slack - ROUNDING)
+                if point is not None:
+                    climb.stale *= point.slack <= climb.point.slack + ROUNDING
+                    climb.ranges, climb.point = ranges, point
+                    found = self._whole(ranges, point, atoms) if point.slack >= -ROUNDING else None
                     if found is not None:
                         return found
-                    break
-                ranges, point = self._fix(ranges, point, *chosen, atoms, sides)
-            if len(path) < DEEP:
-                return None
-            del path[len(path) // 2 :]
-            ranges, point = path.pop()
+            if climb.stale > STALE:
+                del self.climbs[case]
+                break
         return None
 
-    def _solve(self, ranges: Ranges, atoms: list[int], sides: np.ndarray, shyness: float = 1) -> Point | None:
+    def _freed(self, climb: Climb) -> Ranges:
+        """The ranges that a climb keeps to, with most outputs of the first layers as it has fixed them."""
+        freed, ranges = climb.base.take(np.array([0])), climb.ranges
+        for block in self.first:
+            kept = block.target.start + np.flatnonzero(self.rng.random(block.layer.affine.n_out) >= FREED)
+            freed.lo[0, kept], freed.hi[0, kept] = ranges.lo[0, kept], ranges.hi[0, kept]
+        return freed
+
+    def _descend(self, ranges: Ranges, point: Point, atoms: tuple[int, ...], least: float) -> tuple[Ranges, Point | None]:
+        """Fix outputs of the first layers one by one, as long as the slack is at least `least`; None if it gets below."""
+        now: Point | None = point
+        while now is not None and now.slack >= least:
+            chosen = self._choose(ranges, now)
+            if chosen is None:
+                ranges = self._fixed(ranges, now)
+                now = self._solve(ranges, atoms) if ranges.propagate(self.frame).all() else None
+                return ranges, now if now is not None and now.slack >= least else None
+            ranges, now = self._fix(ranges, now, *chosen, atoms)
+        return ranges, None
+
+    def _solve(self, ranges: Ranges, atoms: tuple[int, ...], shyness: float = 1) -> Point | None:
         self.limits.check()
         if self.relaxation is None:
             self.relaxation = Relaxation(self.frame, self.cases.inequalities, self.unit)
         started = time.monotonic()
         left = min(PATIENCE, self.limits.timeout - self.limits.seconds())
-        point = self.relaxation.solve(ranges, atoms, sides, shyness * self.shy, left)
+        point = self.relaxation.solve(ranges, atoms, shyness * self.shy, left)
         self.able &= time.monotonic() - started < PATIENCE
         return point
 
     def _choose(self, ranges: Ranges, point: Point) -> tuple[Block, int] | None:
-        """The open output of a first layer that is furthest from whole, weighed by its worth and by chance; None if all are whole."""
+        """The open output of a first layer that is furthest from whole and from its accumulator, weighed by worth and chance, or None."""
         best, chosen = 1e-6, None
         for block in self.first:
-            y, at = point.y[block.neurons], block.target
-            apart = np.where(ranges.lo[0, at] < ranges.hi[0, at], np.abs(y - np.rint(y)), 0)
-            score = np.where(apart > 1e-5, apart * (point.worth[block.neurons] + 1e-3), 0) * np.exp(
-                CHANCE * self.rng.standard_normal(len(y))
-            )
+            y, at, neurons = point.y[block.neurons], block.target, block.neurons
+            acc = np.clip(np.rint(point.acc[neurons]), ranges.acc_lo[0, neurons], ranges.acc_hi[0, neurons])
+            apart = np.maximum(np.abs(y - np.rint(y)), np.abs(y - block.layer.requantize(acc.astype(np.int64))))
+            apart = np.where((ranges.lo[0, at] < ranges.hi[0, at]) & (apart > 1e-5), apart, 0)
+            score = apart * (point.worth[neurons] + 1e-3) * np.exp(CHANCE * self.rng.standard_normal(len(y)))
             if len(score) and score.max() > best:
                 best, chosen = float(score.max()), (block, int(score.argmax()))
         return chosen
 
-    def _fix(self, ranges: Ranges, point: Point, block: Block, i: int, atoms: list[int], sides: np.ndarray) -> tuple[Ranges, Point | None]:
+    def _fix(self, ranges: Ranges, point: Point, block: Block, i: int, atoms: tuple[int, ...]) -> tuple[Ranges, Point | None]:
         """Fix one output at the value that costs the least slack: one next to the relaxed output, or next to the accumulator's own."""
         neuron, value = block.neurons.start + i, block.target.start + i
         below = int(np.floor(point.y[neuron]))
@@ -137,24 +181,27 @@ class Diver:
             narrowed.lo[0, value] = narrowed.hi[0, value] = at
             if not narrowed.propagate(self.frame).all():
                 continue
-            solved = self._solve(narrowed, atoms, sides)
+            solved = self._solve(narrowed, atoms)
             if solved is not None and (found is None or solved.slack > found.slack):
                 best, found = narrowed, solved
-                if solved.slack >= KEPT * point.slack:
+                if solved.slack >= point.slack - LOSS * max(1.0, abs(point.slack)):
                     break
         return best, found
 
-    def _whole(self, ranges: Ranges, point: Point, atoms: list[int], sides: np.ndarray) -> Inputs | None:
-        """Whole inputs near the point with its first outputs, as far as moves find them; only if they make the formula true."""
-        m = self.frame.num_inputs
+    def _fixed(self, ranges: Ranges, point: Point) -> Ranges:
+        """The ranges with all outputs of the first layers at the point's."""
+        fixed = ranges.take(np.array([0]))
         for block in self.first:
             at = block.target
-            y = np.clip(np.rint(point.y[block.neurons]), ranges.lo[0, at], ranges.hi[0, at])
-            ranges.lo[0, at] = ranges.hi[0, at] = y.astype(np.int64)
-        if not ranges.propagate(self.frame).all():
-            return None
+            y = np.clip(np.rint(point.y[block.neurons]), fixed.lo[0, at], fixed.hi[0, at])
+            fixed.lo[0, at] = fixed.hi[0, at] = y.astype(np.int64)
+        return fixed
+
+    def _whole(self, ranges: Ranges, point: Point, atoms: tuple[int, ...]) -> Inputs | None:
+        """Whole inputs near the point with its first outputs, as far as moves find them; only if they make the formula true."""
+        m = self.frame.num_inputs
         for shyness in SHYER:
-            shyer = self._solve(ranges, atoms, sides, shyness)
+            shyer = self._solve(ranges, atoms, shyness)
             if shyer is not None and shyer.slack >= -ROUNDING:
                 point = shyer
                 break

@@ -1,4 +1,4 @@
-"""The linear relaxation of one node, solved by HiGHS: where dives look for inputs. It proves nothing."""
+"""The linear relaxation of some ranges, solved by HiGHS: where dives look for inputs. It proves nothing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Point(NamedTuple):
 
 
 class Relaxation:
-    """One program for all nodes of a search, of which each solve changes bounds and slopes and goes on from the last basis.
+    """One program for all ranges of a query, of which each solve changes bounds and slopes and goes on from the last basis.
 
     Columns are inputs, accumulators in units of one output step, outputs, and the slack t, which is maximised:
 
         sum_j w_j x_j - acc = -bias                          for every neuron
-        lo + s (acc - begin) <= y <= hi - S (end - acc)      lines below and above the steps inside the neuron's ranges
-        sum_k c_k v_k + t <= b                               for every inequality of the node
+        lo + s (acc - begin) <= y <= hi - S (end - acc)      lines below and above the steps inside the ranges
+        sum_k c_k v_k + t <= b                               for every inequality that counts
     """
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality], unit: np.ndarray):
@@ -50,19 +50,17 @@ class Relaxation:
         quiet = type("Quiet", (highspy.Highs,), {"enableCallbacks": lambda solver: None})
         self.solver: Any = quiet()
         self.solver.silent()
-        # It may stop where the slack is well below 0. Our columns have about the same size already.
+        # Our columns have about the same size already.
         options: dict[str, Any] = {
             "threads": 1,
             "presolve": "off",
             "solver": "simplex",
             "simplex_scale_strategy": 0,
-            "objective_bound": 0.0,
         }
         for name, value in options.items():
             self.solver.setOptionValue(name, value)
         self.solver.passModel(self._program(highspy))
         self.slopes = np.zeros((2, frame.num_neurons))
-        self.sides = np.zeros(frame.num_neurons)
 
     def _program(self, highspy: Any) -> Any:
         """All rows: equations, lines above, lines below, inequalities; lines have slope 0 and no bound yet."""
@@ -78,9 +76,9 @@ class Relaxation:
                 entries.append(np.append(weights * self.unit[neuron], -1.0))
         # An explicit entry for every coefficient that a solve may change.
         neurons = np.arange(n)
-        rows += [neurons, n + neurons, n + neurons, 2 * n + neurons, 2 * n + neurons]
-        columns += [np.full(n, self.columns - 1), m + n + neurons, m + neurons, m + n + neurons, m + neurons]
-        entries += [np.full(n, 1e-9), np.ones(n), np.full(n, -1.0), np.ones(n), np.full(n, -1.0)]
+        rows += [n + neurons, n + neurons, 2 * n + neurons, 2 * n + neurons]
+        columns += [m + n + neurons, m + neurons, m + n + neurons, m + neurons]
+        entries += [np.ones(n), np.full(n, -1.0), np.ones(n), np.full(n, -1.0)]
         for k, (values, coefficients, _) in enumerate(self.inequalities):
             rows.append(np.full(len(values) + 1, 3 * n + k))
             columns.append(np.append(self._column(values), self.columns - 1))
@@ -101,11 +99,11 @@ class Relaxation:
     def _column(self, values: np.ndarray) -> np.ndarray:
         return np.where(values < self.frame.num_inputs, values, values + self.frame.num_neurons)
 
-    def solve(self, ranges: Ranges, atoms: Sequence[int], sides: np.ndarray, shy: np.ndarray, seconds: float) -> Point | None:
+    def solve(self, ranges: Ranges, atoms: Sequence[int], shy: np.ndarray, seconds: float) -> Point | None:
         """The relaxation of one row of ranges; None if it is empty or HiGHS fails or takes longer than `seconds`.
 
-        atoms: the inequalities that have to hold. sides float64[num_neurons]: -1 where the slack is counted from the smallest accumulator,
-        1 from the largest. shy float64[num_neurons]: accumulators stay so far from the ends of their steps.
+        atoms: the inequalities that have to hold, at least one. shy float64[num_neurons]: accumulators stay so far from the ends of their
+        steps.
         """
         frame, solver, n = self.frame, self.solver, self.frame.num_neurons
         acc_lo, acc_hi = ranges.acc_lo[0].astype(float), ranges.acc_hi[0].astype(float)
@@ -115,9 +113,9 @@ class Relaxation:
                 at = block.neurons
                 acc_lo[at], acc_hi[at], slopes[:, at], above[at], below[at] = _lines(block, ranges, shy[at], self.unit[at])
         lo, hi = ranges.lo[0].astype(float), ranges.hi[0].astype(float)
-        m, slack = frame.num_inputs, FAR if len(atoms) or sides.any() else 0.0
-        lower = np.concatenate([lo[:m], acc_lo * self.unit, lo[m:], [-slack]])
-        upper = np.concatenate([hi[:m], acc_hi * self.unit, hi[m:], [slack]])
+        m = frame.num_inputs
+        lower = np.concatenate([lo[:m], acc_lo * self.unit, lo[m:], [-FAR]])
+        upper = np.concatenate([hi[:m], acc_hi * self.unit, hi[m:], [FAR]])
         solver.changeColsBounds(self.columns, np.arange(self.columns, dtype=np.int32), lower, upper)
         bounds = np.full(len(self.inequalities), self.infinity)
         bounds[list(atoms)] = [self.inequalities[atom][2] for atom in atoms]
@@ -127,9 +125,7 @@ class Relaxation:
         for k in (0, 1):
             for neuron in np.flatnonzero(slopes[k] != self.slopes[k]).tolist():
                 solver.changeCoeff((k + 1) * n + neuron, m + neuron, -float(slopes[k, neuron]))
-        for neuron in np.flatnonzero(sides != self.sides).tolist():
-            solver.changeCoeff(neuron, self.columns - 1, float(sides[neuron]))
-        self.slopes, self.sides = slopes, sides
+        self.slopes = slopes
         solver.setOptionValue("time_limit", solver.getRunTime() + max(seconds, 1e-3))
         solver.run()
         return self._point() if solver.getModelStatus() == self.optimal else None

@@ -99,14 +99,15 @@ class Search:
         return self._divide(nodes, suggestion) if found is None else found
 
     def _dive(self, nodes: Nodes) -> Inputs | None:
-        """A dive from any open node of a search that has gone on for long, now and then."""
+        """A dive for the case of any open node of a search that has gone on for long, now and then."""
         if not self.options.dives or self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > DIVE_SHARE * self.limits.seconds():
             return None
         parts = [*self.stack, nodes]
         ends = np.cumsum([len(part) for part in parts])
         row = int(ends[-1] * self.diver.rng.random() ** 2)  # older nodes are wider
         k = int(np.searchsorted(ends, row, side="right"))
-        return self.diver.dive(parts[k], row - int(ends[k]) + len(parts[k]))
+        row -= int(ends[k]) - len(parts[k])
+        return self.diver.dive(int(parts[k].case[row]), parts[k].ranges.take(np.array([row])))
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""

@@ -46,7 +46,7 @@ def test_relaxation_leaves_out_no_point():
             for row in points.values[inside]
         )
         zero = np.zeros(points.frame.num_neurons)
-        point = relaxed.solve(ranges, atoms, zero, zero, 10.0)
+        point = relaxed.solve(ranges, atoms, zero, 10.0)
         if best >= 0:  # below, HiGHS may stop before the end
             checked += 1
             assert point is not None
@@ -60,12 +60,14 @@ def test_relaxation_is_the_same_after_other_nodes():
         rng = random.Random(seed)
         asked = busy_query(rng)
         relaxed, cases, points = relaxation(asked)
+        if not cases.inequalities:
+            continue
         zero = np.zeros(points.frame.num_neurons)
         nodes = narrowed(rng, asked, points.frame, 6, 2)
         left = np.flatnonzero(nodes.propagate(points.frame, inputs=True))
         atoms = list(range(min(1, len(cases.inequalities))))
-        alone = [relaxation(asked)[0].solve(nodes.take(np.array([row])), atoms, zero, zero, 10.0) for row in left]
-        together = [relaxed.solve(nodes.take(np.array([row])), atoms, zero, zero, 10.0) for row in left]
+        alone = [relaxation(asked)[0].solve(nodes.take(np.array([row])), atoms, zero, 10.0) for row in left]
+        together = [relaxed.solve(nodes.take(np.array([row])), atoms, zero, 10.0) for row in left]
         for a, b in zip(alone, together, strict=True):
             slacks = [-1.0 if point is None else point.slack for point in (a, b)]
             assert slacks[0] == pytest.approx(slacks[1], abs=1e-5) or max(slacks) < 0.01
@@ -81,9 +83,10 @@ def dived(asked, **options):
             if search.cases.table[nodes.case[row]].waiting:
                 search._push(search._case_parts(nodes, row))
                 continue
-            found = search.diver.dive(nodes, row)
-            if found is not None:
-                return found
+            for _ in range(6):
+                found = search.diver.dive(int(nodes.case[row]), nodes.ranges.take(np.array([row])))
+                if found is not None:
+                    return found
     return None
 
 
@@ -135,13 +138,13 @@ def test_relaxation_of_a_solver_that_fails_is_none(monkeypatch, answer):
     asked = query(copying(2), AtMost(((-1, y(0)),), -3))
     relaxed, _, points = relaxation(asked)
     ranges, zero = Ranges.of(propagate(asked)), np.zeros(points.frame.num_neurons)
-    assert relaxed.solve(ranges, [0], zero, zero, 10.0) is not None
+    assert relaxed.solve(ranges, [0], zero, 10.0) is not None
     if answer == "nan":
         monkeypatch.setattr(relaxed.solver, "getSolution", lambda: Broken(), raising=False)
     else:
         monkeypatch.setattr(relaxed.solver, "run", lambda: None, raising=False)
         monkeypatch.setattr(relaxed.solver, "getModelStatus", lambda: answer, raising=False)
-    assert relaxed.solve(ranges, [0], zero, zero, 10.0) is None
+    assert relaxed.solve(ranges, [0], zero, 10.0) is None
 
 
 class Broken:
@@ -155,9 +158,9 @@ def test_a_slow_program_ends_all_dives(monkeypatch):
     search = Search(asked, propagate(asked), asked.violation, make_options(), Limits())
     search.start()
     monkeypatch.setattr(dive, "PATIENCE", 0.0)
-    search.diver.dive(search.stack[0], 0)
+    search.diver.dive(0, search.root)
     assert not search.diver.able
-    assert search.diver.dive(search.stack[0], 0) is None
+    assert search.diver.dive(0, search.root) is None
 
 
 def test_dives_keep_the_timeout():
@@ -166,4 +169,4 @@ def test_dives_keep_the_timeout():
     search.start()
     time.sleep(0.06)
     with pytest.raises(LimitReached):
-        search.diver.dive(search.stack[0], 0)
+        search.diver.dive(0, search.root)
