@@ -38,7 +38,7 @@ CHANCE = 0.5
 # A value that loses less than this share of the slack (or of 1) is taken without a look at others.
 LOSS = 0.03
 # Share of the outputs that a round frees, rounds of one call, and rounds without a gain after which a case starts anew.
-FREED, ROUNDS, STALE = 0.3, 8, 40
+FREED, ROUNDS, STALE = 0.3, 2, 40
 # Candidates of a move over whole inputs that are looked at together, in elements, and moves for one point.
 ELEMENTS, MOVES = 1 << 20, 200
 

@@ -24,7 +24,7 @@ from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 
 # Nodes before the first dive, and the share of all time that dives may take.
-DIVE_AFTER, DIVE_SHARE = 1000, 1 / 3
+DIVE_AFTER, DIVE_SHARE = 1000, 1 / 4
 
 
 class Search:
