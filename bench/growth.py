@@ -1,6 +1,6 @@
 """How the time grows with eps: python -m bench.growth [--eps 1,2,...] [--samples 400:420] [--timeout 10]
 
-Samples of the MNIST test set that nothing else here is measured on, each at every eps on each of the three 784-input networks of the
+Samples of the MNIST test set, each at every eps on each of the three 784-input networks of the
 published benchmarks, one after the other on one core. Writes bench/results/growth.json and prints one table row for each network and eps.
 """
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 MEAN_STEPS, FIRST_MOMENT, SECOND_MOMENT, LEAST_STEP = 16, 0.3, 0.1, 1e-3
-POLISH_RATE, POLISH_DECAY, NOISE = 0.02, 0.93, 3e-7
+POLISH_RATE, POLISH_DECAY, NOISE = 0.02, 0.93, 1e-6
 
 
 class Layer(NamedTuple):
@@ -127,9 +127,10 @@ class Twin:
         for step in range(1, steps + 1):
             total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :])
             means = [a + (b - a) / min(step, MEAN_STEPS) for a, b in zip(means, point, strict=True)]
-            if total < best[0]:
-                best = (total, lam[: self.n].copy(), lam[self.n :].copy(), c, point[0], self.magnitude(lam, c, point))
-            if total < -NOISE * self.magnitude(lam, c, point):
+            now = (total, lam[: self.n].copy(), lam[self.n :].copy(), c, point[0], self.magnitude(lam, c, point))
+            if total < best[0] or self.below(now):
+                best = now
+            if self.below(now):
                 break
             g = np.concatenate([slope, slack]) * sizes
             mean += FIRST_MOMENT * (g - mean)

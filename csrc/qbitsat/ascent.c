@@ -243,14 +243,15 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
             follow(node->acc_mean, w->acc, share, n);
             follow(node->y_mean, w->y, share, n);
         }
-        if (value < *best) {
+        int below = value < -NOISE * w->size;
+        if (value < *best || below) { /* one that proves goes before a lower one that is rounding */
             *best = value;
             memcpy(node->multipliers, w->lambda, sizeof(float) * n);
             memcpy(node->shares, w->lambda + n, sizeof(float) * atoms);
             memcpy(node->coefficients, w->c, sizeof(float) * (n + m));
             memcpy(node->x_best, w->x, sizeof(float) * m);
         }
-        if (value < -NOISE * w->size) return 1;
+        if (below) return 1;
         first *= 1 - FIRST_MOMENT, second *= 1 - SECOND_MOMENT;
         move(w->natural, w->lambda, w->mean, w->square, w->gradient, rate, 1 / (1 - first), 1 / (1 - second), n);
         if (atoms > 1) /* a single inequality sets the scale */

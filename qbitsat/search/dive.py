@@ -26,8 +26,8 @@ from .relaxation import Point, Relaxation
 
 # Weights beyond which one linear program takes too long.
 MAX_WEIGHTS = 1 << 21
-# Seconds for one linear program; a search whose programs take longer dives no more.
-PATIENCE = 2.0
+# Seconds for one linear program, and for one call; a search that needs longer dives no more.
+PATIENCE, CALL = 2.0, 10.0
 # Accumulators stay this many mean weights, and at most this share of a step, away from the ends of their steps; in the end, as many
 # times further as leaves the program a solution.
 SHY_WEIGHTS, SHY_SHARE, SHYER = 2.5, 0.1, (16, 8, 4, 2)
@@ -56,22 +56,21 @@ class Climb:
 class Diver:
     """Dives of one search: each case of the formula has its own climb. `seconds` is the time that they took so far."""
 
-    def __init__(self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, options: Any, limits: Limits):
+    def __init__(
+        self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
+    ):
+        """unit float64[num_neurons]: one output step's share of an accumulator."""
         self.query, self.frame, self.formula, self.cases, self.root, self.limits = query, frame, formula, cases, root, limits
         self.rng = np.random.default_rng(options.seed)
         self.first = [block for block in frame.blocks if block.source.start < frame.num_inputs and len(block.steps)]
         weights = sum(block.layer.affine.matrix.size for block in frame.blocks)
         self.able = bool(self.first) and weights <= MAX_WEIGHTS
-        self.seconds = 0.0
+        self.seconds = self.began = 0.0
         self.relaxation: Relaxation | None = None
         self.climbs: dict[int, Climb] = {}
         self.started: dict[int, int] = {}
         self.hopeless: set[int] = set()
-        self.unit, self.shy = np.ones(frame.num_neurons), np.zeros(frame.num_neurons)
-        for block in frame.blocks:
-            if len(block.steps):
-                run = (block.steps[:, -2] - block.steps[:, 1])[block.channel]
-                self.unit[block.neurons] = max(1, block.steps.shape[1] - 3) / np.maximum(1, run)
+        self.unit, self.shy = unit, np.zeros(frame.num_neurons)
         for block in self.first:
             weight = np.abs(block.layer.affine.matrix).mean(axis=1)
             self.shy[block.neurons] = np.minimum(SHY_WEIGHTS * weight, SHY_SHARE / self.unit[block.neurons])
@@ -84,7 +83,7 @@ class Diver:
         atoms, waiting = self.cases.table[case]
         if not self.able or waiting or not atoms or case in self.hopeless:
             return None
-        started = time.monotonic()
+        self.began = started = time.monotonic()
         try:
             return self._climb(case, atoms) if case in self.climbs else self._start(case, atoms, ranges)
         finally:
@@ -152,8 +151,9 @@ class Diver:
         started = time.monotonic()
         left = min(PATIENCE, self.limits.timeout - self.limits.seconds())
         point = self.relaxation.solve(ranges, atoms, shyness * self.shy, left)
-        self.able &= time.monotonic() - started < PATIENCE
-        return point
+        now = time.monotonic()
+        self.able &= now - started < PATIENCE and now - self.began < CALL
+        return point if self.able else None
 
     def _choose(self, ranges: Ranges, point: Point) -> tuple[Block, int] | None:
         """The open output of a first layer that is furthest from whole and from its accumulator, weighed by worth and chance, or None."""

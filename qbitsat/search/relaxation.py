@@ -37,6 +37,8 @@ class Relaxation:
         sum_j w_j x_j - acc = -bias                          for every neuron
         lo + s (acc - begin) <= y <= hi - S (end - acc)      lines below and above the steps inside the ranges
         sum_k c_k v_k + t <= b                               for every inequality that counts
+
+    Where steps are not equally long (rounding toward zero, to even) the lines may leave out points, which can cost a witness.
     """
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality], unit: np.ndarray):

@@ -38,7 +38,7 @@ class Search:
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
         self.names = 1
-        # Outputs of the networks, and the multiplier of one output unit, for every neuron.
+        # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = np.zeros(self.frame.num_neurons, bool)
         self.usual = np.ones(self.frame.num_neurons)
         for block in self.frame.blocks:
@@ -57,7 +57,7 @@ class Search:
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
-        self.diver = Diver(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
+        self.diver = Diver(self.query, self.frame, self.formula, self.cases, self.root, self.usual, self.options, self.limits)
         self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:

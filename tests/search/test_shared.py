@@ -1,5 +1,6 @@
 """One search over several processes: the same verdicts, the same proof's worth of nodes, and limits that are kept."""
 
+import math
 import pickle
 import random
 import time
@@ -15,7 +16,7 @@ from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Or, Query, Ref
 from qbitsat.properties.formula import INPUT, OUTPUT, without_not
-from qbitsat.search import Proof, Search, shared
+from qbitsat.search import Proof, Search, shared, tree
 from qbitsat.verify import replay, verify
 
 
@@ -27,6 +28,15 @@ def digits_query(sample: int, eps: int = 1):
 def make_search(query, proof=None, **options) -> Search:
     values = make_options(**options)
     return Search(query, propagate(query), without_not(query.violation), values, Limits(values.timeout), proof)
+
+
+def test_shared_search_after_dives_before_the_fork(monkeypatch):
+    """The processes get a copy of a linear program that was solved already."""
+    monkeypatch.setattr(tree, "DIVE_AFTER", 0)
+    monkeypatch.setattr(tree, "DIVE_SHARE", math.inf)
+    search = make_search(digits_query(14))
+    assert shared.run(search, 3) is None
+    assert search.diver.relaxation is not None
 
 
 def test_shared_search_holds_with_a_whole_proof():
