@@ -8,6 +8,7 @@ import numpy as np
 
 MEAN_STEPS, FIRST_MOMENT, SECOND_MOMENT, LEAST_STEP = 16, 0.3, 0.1, 1e-3
 POLISH_RATE, POLISH_DECAY, NOISE = 0.02, 0.93, 1e-6
+ACTIVE, LOOK_AGAIN, FEW = 0.2, 10, 32
 
 
 class Layer(NamedTuple):
@@ -56,6 +57,7 @@ class Twin:
         self.layers, self.inequalities, self.node = layers, inequalities, node
         self.held = np.arange(len(node.slopes)) == held
         self.m, self.n = len(node.x_lo), len(node.slopes)
+        self.x, self.active = np.zeros(self.m), np.ones(self.m, bool)
 
     def combine(self, shares: np.ndarray) -> tuple[float, np.ndarray]:
         c, total = np.zeros(self.m + self.n), 0.0
@@ -78,8 +80,11 @@ class Twin:
         least = LEAST_STEP * natural.sum() / max(1, useful.sum()) + 1e-12
         return start, np.where(useful & ~self.held, np.maximum(natural, least), 0)
 
-    def evaluate(self, multipliers: np.ndarray, shares: np.ndarray):
-        """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value."""
+    def evaluate(self, multipliers: np.ndarray, shares: np.ndarray, full: bool):
+        """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value.
+
+        Unless it is full only active inputs may change sides: those that had small coefficients at the last full look.
+        """
         node = self.node
         total, c = self.combine(shares)
         acc, y = np.empty(self.n), np.empty(self.n)
@@ -90,7 +95,10 @@ class Twin:
             acc[part], y[part] = node.corner_acc[:, part][pick], node.corner_y[:, part][pick]
             total += terms[pick].sum() + multipliers[part] @ layer.bias
             c[layer.reads] += multipliers[part] @ layer.matrix
-        x = np.where(c[: self.m] > 0, node.x_hi, node.x_lo)
+        x = np.where(full | self.active, np.where(c[: self.m] > 0, node.x_hi, node.x_lo), self.x)
+        if full:
+            self.active = (abs(c[: self.m]) <= ACTIVE * abs(c[: self.m]).mean()) | (self.m < FEW)
+        self.x = x
         total += c[: self.m] @ x
         values = np.concatenate([x, y])
         slope = np.concatenate([layer.matrix @ values[layer.reads] + layer.bias for layer in self.layers]) - acc
@@ -113,21 +121,25 @@ class Twin:
                 natural[np.where(read[self.m :], -1, abs(best[1])).argmax()] = 0
             best, _, more = self.descend(np.concatenate(best[1:3]), natural, best, polish, POLISH_RATE, POLISH_DECAY)
             taken += more
-        return Result(*best[:5], *means, taken)
+        total, c, _, _, point = self.evaluate(best[1], best[2], True)
+        return Result(total, best[1], best[2], c, point[0], *means, taken)
 
     def below(self, best: tuple) -> bool:
-        return best[0] < -NOISE * best[5]
+        return best[0] < -NOISE * best[3]
 
     def descend(self, lam: np.ndarray, natural: np.ndarray, best: tuple, steps: int, rate: float, decay: float) -> tuple:
-        """The best (value, multipliers, shares, coefficients, x, magnitude of the terms), the means, and the number of steps."""
+        """The best (value, multipliers, shares, magnitude of the terms), the means, and the number of steps."""
         shares = len(lam) - self.n
         sizes = np.concatenate([natural, np.full(shares, float(shares > 1))])
         mean, square = np.zeros(len(lam)), np.zeros(len(lam))
         means = [np.zeros(self.m), np.zeros(self.n), np.zeros(self.n)]
         for step in range(1, steps + 1):
-            total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :])
+            full = step % LOOK_AGAIN == 1
+            total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :], full)
+            if total < 0 and not full:
+                total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :], True)
             means = [a + (b - a) / min(step, MEAN_STEPS) for a, b in zip(means, point, strict=True)]
-            now = (total, lam[: self.n].copy(), lam[self.n :].copy(), c, point[0], self.magnitude(lam, c, point))
+            now = (total, lam[: self.n].copy(), lam[self.n :].copy(), self.magnitude(lam, c, point))
             if total < best[0] or self.below(now):
                 best = now
             if self.below(now):

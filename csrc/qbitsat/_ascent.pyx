@@ -12,8 +12,11 @@ cdef extern from "ascent.h":
     ctypedef struct layer_t:
         int n_out, n_in, source, neuron, reads_inputs
         const float *matrix
-        const float *turned
         const float *bias
+
+    ctypedef struct column_t:
+        int neuron, size
+        const float *weights
 
     ctypedef struct atom_t:
         int size
@@ -24,6 +27,7 @@ cdef extern from "ascent.h":
     ctypedef struct plan_t:
         int num_layers, num_inputs, num_neurons
         const layer_t *layers
+        const column_t *columns
         const unsigned char *is_last
 
     ctypedef struct node_t:
@@ -44,7 +48,7 @@ cdef extern from "ascent.h":
         float *acc_mean
         float *y_mean
 
-    int CORNERS
+    int CORNERS, LANES
     float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) noexcept nogil
     long floats_needed(const plan_t *plan, int num_atoms) noexcept nogil
     void c_products "products"(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) noexcept nogil
@@ -61,14 +65,15 @@ cdef class Ascent:
     cdef plan_t plan
     cdef layer_t *layers
     cdef atom_t *atoms
+    cdef column_t *columns
     cdef unsigned char *is_last
     cdef int num_atoms
     cdef list kept
 
     def __cinit__(self, int num_inputs, list layers, list atoms):
         cdef Py_ssize_t k
-        cdef const float[:, ::1] matrix, turned
-        cdef const float[::1] bias, coefficients
+        cdef const float[:, ::1] matrix
+        cdef const float[::1] bias, coefficients, column
         cdef const int32_t[::1] values
         cdef int neurons = 0
         self.kept = []
@@ -78,7 +83,7 @@ cdef class Ascent:
             raise MemoryError("no memory for layers and inequalities")
         for k, (weights, offsets, source, neuron) in enumerate(layers):
             reads_inputs = source < num_inputs
-            matrix, turned, bias = weights, np.ascontiguousarray(weights.T if reads_inputs else weights[:0]), offsets
+            matrix, bias = weights, offsets
             if neuron != neurons or not 0 <= source <= num_inputs + neuron - matrix.shape[1] or bias.shape[0] != matrix.shape[0]:
                 raise ValueError(f"layer {k} does not follow from those before")
             if reads_inputs and source + matrix.shape[1] > num_inputs:
@@ -86,9 +91,8 @@ cdef class Ascent:
             self.layers[k].n_out, self.layers[k].n_in = <int> matrix.shape[0], <int> matrix.shape[1]
             self.layers[k].source, self.layers[k].neuron, self.layers[k].reads_inputs = source, neuron, reads_inputs
             self.layers[k].matrix = &matrix[0, 0]
-            self.layers[k].turned = &turned[0, 0] if reads_inputs else NULL
             self.layers[k].bias = &bias[0]
-            self.kept.append((weights, np.asarray(turned), offsets))
+            self.kept.append((weights, offsets))
             neurons += <int> matrix.shape[0]
         for k, (names, factors, bound) in enumerate(atoms):
             values, coefficients = names, factors
@@ -100,8 +104,10 @@ cdef class Ascent:
             self.atoms[k].bound = bound
             self.kept.append((names, factors))
         self.is_last = <unsigned char *> malloc(neurons + 1)
-        if self.is_last == NULL:
+        self.columns = <column_t *> malloc((num_inputs + 1) * sizeof(column_t))
+        if self.is_last == NULL or self.columns == NULL:
             raise MemoryError("no memory for neurons")
+        self._set_columns(num_inputs, layers)
         for k in range(neurons):
             self.is_last[k] = 1
         for weights, _, source, _ in layers:
@@ -112,10 +118,26 @@ cdef class Ascent:
         self.plan.layers = self.layers
         self.num_atoms = <int> len(atoms)
 
+    def _set_columns(self, int num_inputs, list layers):
+        """What each input puts on the neurons from the first that reads it to the last, and zeros up to a multiple of LANES."""
+        cdef float[::1] column
+        for k in range(num_inputs):
+            readers = [(neuron, weights[:, k - source]) for weights, _, source, neuron in layers if source <= k < source + weights.shape[1]]
+            first = min((neuron for neuron, _ in readers), default=0)
+            width = max((neuron + len(part) for neuron, part in readers), default=first) - first
+            dense = np.zeros(max(1, -(-width // LANES)) * LANES, np.float32)
+            for neuron, part in readers:
+                dense[neuron - first : neuron - first + len(part)] += part
+            column = dense
+            self.columns[k].neuron, self.columns[k].size, self.columns[k].weights = first, <int> column.shape[0], &column[0]
+            self.kept.append(dense)
+        self.plan.columns = self.columns
+
     def __dealloc__(self):
         free(self.layers)
         free(self.atoms)
         free(self.is_last)
+        free(self.columns)
 
     def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay, int polish=0):
         """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for

@@ -5,6 +5,7 @@
 
 #include "vector.h"
 
+
 /* How much of the last point stays in the running means of points, gradients and squares. */
 #define MEAN_STEPS 16
 #define FIRST_MOMENT 0.3f
@@ -12,6 +13,12 @@
 
 /* No step is smaller than this share of the mean one: a neuron whose relaxation is exact now may need a multiplier later. */
 #define LEAST_STEP 1e-3f
+
+/* Inputs whose coefficients are at most this share of the mean one may change sides before the next look at all, so many steps later. */
+#define ACTIVE 0.2f
+#define LOOK_AGAIN 10
+/* Fewer inputs are all active: it would save nothing. */
+#define FEW 32
 
 /* Polishing starts again from the best multipliers, with steps too small to lose them and of no use for the means. */
 #define POLISH_RATE 0.02f
@@ -24,18 +31,19 @@ typedef struct {
     float *lambda, *mean, *square, *gradient; /* num_neurons + num_atoms */
     float *c, *x, *acc, *y, *reached;         /* num_values, num_inputs, then num_neurons each */
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
-    float size;                               /* magnitudes of the terms of the last value */
+    int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
+    float size;                               /* magnitudes of the terms of the last full value */
 } work_t;
 
 long floats_needed(const plan_t *plan, int num_atoms) {
     long n = plan->num_neurons, m = plan->num_inputs;
-    return 4 * (n + num_atoms) + (n + m) + m + 5 * n;
+    return 4 * (n + num_atoms) + LANES + (n + m) + m + 5 * n + LANES + m;
 }
 
 INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     work_t w;
     long n = plan->num_neurons, m = plan->num_inputs, all = n + num_atoms;
-    w.lambda = work, work += all;
+    w.lambda = work, work += all + LANES;
     w.mean = work, work += all;
     w.square = work, work += all;
     w.gradient = work, work += all;
@@ -43,10 +51,11 @@ INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     w.x = work, work += m;
     w.acc = work, work += n;
     w.y = work, work += n;
-    w.reached = work, work += n;
+    w.reached = work, work += n + LANES;
     w.best = work, work += n;
-    w.natural = work;
-    w.size = 0;
+    w.natural = work, work += n;
+    w.active = (int *)work;
+    w.size = 0, w.num_active = 0;
     return w;
 }
 
@@ -84,48 +93,89 @@ INLINE void pass_back(const layer_t *layer, const float *lambda, float *c) {
     while (held--) add_row(c + layer->source, rows[held], factors[held], layer->n_in);
 }
 
-/* The largest c * y - lambda * acc over the corners of each neuron; returns their sum. */
-INLINE float largest_corners(const plan_t *plan, const node_t *node, const layer_t *layer, const float *c, work_t *w) {
-    int n = layer->n_out, at = layer->neuron;
-    const float *restrict lambda = w->lambda + at;
-    float *restrict acc = w->acc + at, *restrict y = w->y + at, *restrict best = w->best + at;
-    for (int k = 0; k < CORNERS; k++) {
-        const float *restrict a = node->corner_acc + (long)k * plan->num_neurons + at;
-        const float *restrict v = node->corner_y + (long)k * plan->num_neurons + at;
-        if (k == 0) {
-            for (int i = 0; i < n; i++) best[i] = c[i] * v[i] - lambda[i] * a[i], acc[i] = a[i], y[i] = v[i];
-            continue;
+/* The largest c * y - lambda * acc over the corners of each of n neurons, and the acc and y that attain it; returns their sum. */
+INLINE float largest_corners(const float *restrict corner_acc, const float *restrict corner_y, long stride, const float *restrict lambda,
+                             const float *restrict c, float *restrict acc, float *restrict y, float *size, int n) {
+    float sum = 0, magnitude = 0;
+    for (int i = 0; i < n; i++) {
+        float a = corner_acc[i], v = corner_y[i], best = c[i] * v - lambda[i] * a;
+        UNROLLED
+        for (int k = 1; k < CORNERS; k++) {
+            float other_a = corner_acc[k * stride + i], other_v = corner_y[k * stride + i], value = c[i] * other_v - lambda[i] * other_a;
+            a = value > best ? other_a : a;
+            v = value > best ? other_v : v;
+            best = value > best ? value : best;
         }
-        for (int i = 0; i < n; i++) {
-            float value = c[i] * v[i] - lambda[i] * a[i];
-            int more = value > best[i];
-            best[i] = more ? value : best[i];
-            acc[i] = more ? a[i] : acc[i];
-            y[i] = more ? v[i] : y[i];
-        }
+        acc[i] = a, y[i] = v;
+        sum += best, magnitude += fabsf(c[i] * v) + fabsf(lambda[i] * a);
     }
-    float sum = 0, size = 0;
-    for (int i = 0; i < n; i++) sum += best[i], size += fabsf(c[i] * y[i]) + fabsf(lambda[i] * acc[i]);
-    w->size += size;
+    *size += magnitude;
     return sum;
 }
 
-/* Move inputs to the ends that c points to, and carry the few that change into the accumulators that read them. */
-INLINE float best_inputs(const plan_t *plan, const node_t *node, work_t *w) {
-    float sum = 0, size = 0;
-    for (int j = 0; j < plan->num_inputs; j++) {
-        float x = w->c[j] > 0 ? node->x_hi[j] : node->x_lo[j];
-        sum += w->c[j] * x, size += fabsf(w->c[j] * x);
-        if (x == w->x[j]) continue;
-        for (int l = 0; l < plan->num_layers; l++) {
-            const layer_t *layer = &plan->layers[l];
-            if (layer->reads_inputs && j >= layer->source && j < layer->source + layer->n_in)
-                add_row(w->reached + layer->neuron, layer->turned + (long)(j - layer->source) * layer->n_out, x - w->x[j], layer->n_out);
+/* c += a column's weights times the multipliers of what reads it */
+INLINE void add_column(const column_t *column, const float *lambda, float *c) {
+    const float *restrict a = column->weights, *restrict b = lambda + column->neuron;
+    float sum = 0;
+    int n = column->size & ~(LANES - 1);
+    for (int i = 0; i < n; i++) sum += a[i] * b[i];
+    *c += sum;
+}
+
+/* The same for four columns of the same neurons: a quarter of the waiting for sums */
+INLINE void add_columns(const column_t *columns, const int *inputs, const float *lambda, float *c) {
+    const float *restrict p = columns[inputs[0]].weights, *restrict q = columns[inputs[1]].weights;
+    const float *restrict r = columns[inputs[2]].weights, *restrict s = columns[inputs[3]].weights;
+    const float *restrict b = lambda + columns[inputs[0]].neuron;
+    float sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+    int n = columns[inputs[0]].size & ~(LANES - 1);
+    for (int i = 0; i < n; i++) {
+        sum0 += p[i] * b[i];
+        sum1 += q[i] * b[i];
+        sum2 += r[i] * b[i];
+        sum3 += s[i] * b[i];
+    }
+    c[inputs[0]] += sum0, c[inputs[1]] += sum1, c[inputs[2]] += sum2, c[inputs[3]] += sum3;
+}
+
+/* Move inputs to the ends that their coefficients point to, and carry changes into the accumulators that read them. */
+INLINE void settle(const plan_t *plan, const node_t *node, work_t *w, const int *inputs, int n) {
+    int k = 0;
+    for (; k + 4 <= n; k += 4) {
+        int alike = 1;
+        for (int i = k; i < k + 3; i++) {
+            const column_t *a = &plan->columns[inputs[i]], *b = &plan->columns[inputs[i + 1]];
+            alike &= a->neuron == b->neuron && a->size == b->size;
         }
+        if (alike)
+            add_columns(plan->columns, inputs + k, w->lambda, w->c);
+        else
+            for (int i = k; i < k + 4; i++) add_column(&plan->columns[inputs[i]], w->lambda, &w->c[inputs[i]]);
+    }
+    for (; k < n; k++) add_column(&plan->columns[inputs[k]], w->lambda, &w->c[inputs[k]]);
+    for (k = 0; k < n; k++) {
+        int j = inputs[k];
+        float c = w->c[j], lo = node->x_lo[j], hi = node->x_hi[j], x = c > 0 ? hi : lo;
+        if (x == w->x[j]) continue;
+        const column_t *column = &plan->columns[j];
+        add_row(w->reached + column->neuron, column->weights, x - w->x[j], column->size & ~(LANES - 1));
         w->x[j] = x;
     }
+}
+
+/* All inputs; those with small coefficients are active until the next time. */
+INLINE void settle_all(const plan_t *plan, const node_t *node, work_t *w) {
+    float size = 0, sum = 0;
+    for (int j = 0; j < plan->num_inputs; j++) w->active[j] = j;
+    settle(plan, node, w, w->active, plan->num_inputs);
+    for (int j = 0; j < plan->num_inputs; j++) sum += fabsf(w->c[j]), size += fabsf(w->c[j] * w->x[j]);
+    float most = plan->num_inputs < FEW ? INFINITY : ACTIVE * sum / plan->num_inputs;
+    w->num_active = 0;
+    for (int j = 0; j < plan->num_inputs; j++) {
+        w->active[w->num_active] = j;
+        w->num_active += fabsf(w->c[j]) <= most;
+    }
     w->size += size;
-    return sum;
 }
 
 /* What the inequalities alone put on the values; returns their part of the dual value. */
@@ -151,7 +201,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
             slope_line[i] = i == node->held        ? w->lambda[i]
                             : node->slopes[i] < 0 ? 0
                                                   : node->slopes[i] * w->c[plan->num_inputs + i];
-        pass_back(layer, slope_line + layer->neuron, w->c);
+        if (!layer->reads_inputs) pass_back(layer, slope_line + layer->neuron, w->c);
     }
     if (node->fresh) memcpy(w->lambda, slope_line, sizeof(float) * n);
     for (int i = 0; i < n; i++) {
@@ -163,8 +213,8 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
     if (node->held >= 0) w->natural[node->held] = 0;
 }
 
-/* The dual value at w->lambda and its gradient. */
-INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w) {
+/* The dual value at w->lambda and its gradient; a little too small a value if only active inputs may change sides. */
+INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int full) {
     int n = plan->num_neurons, m = plan->num_inputs;
     float total = combine_atoms(plan, node, w->lambda + n, w->c);
     w->size = fabsf(total);
@@ -173,10 +223,23 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w) {
         float constant = dot(w->lambda + layer->neuron, layer->bias, layer->n_out);
         w->size += fabsf(constant);
         total += constant;
-        total += largest_corners(plan, node, layer, w->c + m + layer->neuron, w);
-        pass_back(layer, w->lambda + layer->neuron, w->c);
+        int at = layer->neuron;
+        total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, layer->n_out);
+        if (!layer->reads_inputs) pass_back(layer, w->lambda + layer->neuron, w->c);
     }
-    total += best_inputs(plan, node, w);
+    if (full)
+        settle_all(plan, node, w);
+    else
+        settle(plan, node, w, w->active, w->num_active);
+    for (int k = 0; k < node->num_atoms; k++)
+        for (int t = 0; t < node->atoms[k]->size; t++) {
+            int v = node->atoms[k]->values[t];
+            if (v < m) total -= w->lambda[n + k] * node->atoms[k]->coefficients[t] * w->x[v];
+        }
+    for (int l = 0; l < plan->num_layers; l++) {
+        const layer_t *layer = &plan->layers[l];
+        if (layer->reads_inputs) total += dot(w->lambda + layer->neuron, w->reached + layer->neuron, layer->n_out);
+    }
     for (int l = 0; l < plan->num_layers; l++) {
         const layer_t *layer = &plan->layers[l];
         float *gradient = w->gradient + layer->neuron;
@@ -235,7 +298,9 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
     float first = 1, second = 1;
     static const float unit = 1.0f;
     for (int step = 1; step <= steps; step++) {
-        float value = evaluate(plan, node, w);
+        int full = step % LOOK_AGAIN == 1;
+        float value = evaluate(plan, node, w, full);
+        if (value < 0 && !full) value = evaluate(plan, node, w, full = 1);
         float share = 1.0f / (step < MEAN_STEPS ? step : MEAN_STEPS);
         ++*taken;
         if (means) {
@@ -243,13 +308,11 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
             follow(node->acc_mean, w->acc, share, n);
             follow(node->y_mean, w->y, share, n);
         }
-        int below = value < -NOISE * w->size;
+        int below = full && value < -NOISE * w->size;
         if (value < *best || below) { /* one that proves goes before a lower one that is rounding */
             *best = value;
             memcpy(node->multipliers, w->lambda, sizeof(float) * n);
             memcpy(node->shares, w->lambda + n, sizeof(float) * atoms);
-            memcpy(node->coefficients, w->c, sizeof(float) * (n + m));
-            memcpy(node->x_best, w->x, sizeof(float) * m);
         }
         if (below) return 1;
         first *= 1 - FIRST_MOMENT, second *= 1 - SECOND_MOMENT;
@@ -275,13 +338,22 @@ float ascend(const plan_t *plan, const node_t *node, int steps, float rate, floa
     if (!node->fresh && atoms == 0) rescale(w.lambda, n);
     memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
     substitute(plan, node, &w);
-    if (descend(plan, node, &w, steps, rate, decay, 1, &best, taken) || polish == 0) return best;
-    memcpy(w.lambda, node->multipliers, sizeof(float) * n);
-    memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
-    memset(w.mean, 0, sizeof(float) * (n + atoms));
-    memset(w.square, 0, sizeof(float) * (n + atoms));
-    if (atoms == 0 && node->held < 0) hold_heaviest(plan, &w);
-    descend(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
+    int below = descend(plan, node, &w, steps, rate, decay, 1, &best, taken);
+    if (!below && polish > 0) {
+        memcpy(w.lambda, node->multipliers, sizeof(float) * n);
+        memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
+        memset(w.mean, 0, sizeof(float) * (n + atoms));
+        memset(w.square, 0, sizeof(float) * (n + atoms));
+        if (atoms == 0 && node->held < 0) hold_heaviest(plan, &w);
+        below = descend(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
+    }
+    if (!below) {
+        memcpy(w.lambda, node->multipliers, sizeof(float) * n);
+        memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
+        best = evaluate(plan, node, &w, 1);
+    }
+    memcpy(node->coefficients, w.c, sizeof(float) * (n + plan->num_inputs));
+    memcpy(node->x_best, w.x, sizeof(float) * plan->num_inputs);
     return best;
 }
 

@@ -2,11 +2,17 @@
 #ifndef QBITSAT_ASCENT_H
 #define QBITSAT_ASCENT_H
 
-/* One layer. Its matrix is n_out x n_in by rows; `turned` is the same by columns, for layers that read inputs. */
+/* One layer. Its matrix is n_out x n_in by rows; layers that read inputs have none, see `column_t`. */
 typedef struct {
     int n_out, n_in, source, neuron, reads_inputs;
-    const float *matrix, *turned, *bias;
+    const float *matrix, *bias;
 } layer_t;
+
+/* What one input puts on the neurons from `neuron` on; `size` is a multiple of LANES. */
+typedef struct {
+    int neuron, size;
+    const float *weights;
+} column_t;
 
 /* An inequality sum coefficient * value <= bound. */
 typedef struct {
@@ -19,10 +25,11 @@ typedef struct {
 typedef struct {
     int num_layers, num_inputs, num_neurons;
     const layer_t *layers;
+    const column_t *columns;      /* num_inputs */
     const unsigned char *is_last; /* num_neurons: whether no layer reads a neuron */
 } plan_t;
 
-enum { CORNERS = 6 };
+enum { CORNERS = 6, LANES = 16 };
 
 /* What a node hands in and gets back; see `Ascent.run`. All arrays belong to the caller. */
 typedef struct {

@@ -10,6 +10,13 @@
 #define EVERY_TARGET
 #endif
 
+/* A short loop that is unrolled before the one around it is vectorised. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNROLLED _Pragma("GCC unroll 8")
+#else
+#define UNROLLED
+#endif
+
 #ifdef _MSC_VER
 #define INLINE static __forceinline
 #define restrict __restrict

@@ -22,7 +22,7 @@ from qbitsat.properties.formula import TRUE
 def random_node(seed: int):
     """Layers (two that read inputs, one behind each), inequalities and one node, all floats drawn freely, so that nothing ties."""
     rng = np.random.default_rng(seed)
-    inputs, sizes = 7, [(4, 3, 0), (3, 4, 7), (5, 4, 3), (2, 5, 14)]
+    inputs, sizes = 47, [(4, 25, 0), (3, 4, 47), (5, 22, 25), (2, 5, 54)]
     layers, neuron = [], 0
     for n_out, n_in, source in sizes:
         layers.append(Layer(rng.normal(0, 1, (n_out, n_in)).astype(np.float32), rng.normal(0, 1, n_out).astype(np.float32), source, neuron))
@@ -94,7 +94,7 @@ def test_ascent_value_is_that_of_its_multipliers():
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
         value, multipliers, shares, coefficients, x_best, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 50)
-        total, c, _, _, (x, _, _) = Twin(layers, inequalities, node).evaluate(multipliers.astype(float), shares.astype(float))
+        total, c, _, _, (x, _, _) = Twin(layers, inequalities, node).evaluate(multipliers.astype(float), shares.astype(float), True)
         for a, b in ((value, total), (coefficients, c), (x_best, x)):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -132,7 +132,7 @@ def test_ascent_nodes_do_not_mix():
     """A batch gives what its nodes give one by one."""
     layers, inequalities, *_ = random_node(0)
     nodes = [random_node(seed)[2:] for seed in range(5)]
-    kernel = Ascent(7, [tuple(layer) for layer in layers], inequalities)
+    kernel = Ascent(47, [tuple(layer) for layer in layers], inequalities)
     atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)
 
     def run(rows):
