@@ -91,6 +91,7 @@ TABLE = (
     Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
     Option("processes", 1, "processes that share the search of one query", lo=1, hi=1024, metavar="N"),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
+    Option("programs", True, "solve a linear program at some of the nodes that stay open, once a search takes long"),
     Option("dives", True, "look for witnesses by fixing neurons one by one in linear programs, once a search takes long"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
     Option("certificates", False, "write a certificate of each verdict, for `check`"),

@@ -22,12 +22,10 @@ from ..network import forward
 from ..properties import Formula, Query
 from .cases import Cases
 from .leaves import Inputs
-from .relaxation import Point, Relaxation
+from .relaxation import MAX_WEIGHTS, PATIENCE, Point, Relaxation
 
-# Weights beyond which one linear program takes too long.
-MAX_WEIGHTS = 1 << 21
-# Seconds for one linear program, and for one call; a search that needs longer dives no more.
-PATIENCE, CALL = 2.0, 10.0
+# Seconds for one call; a search that needs longer dives no more.
+CALL = 10.0
 # Accumulators stay this many mean weights, and at most this share of a step, away from the ends of their steps; in the end, as many
 # times further as leaves the program a solution.
 SHY_WEIGHTS, SHY_SHARE, SHYER = 2.5, 0.1, (16, 8, 4, 2)

@@ -1,4 +1,4 @@
-"""The linear relaxation of some ranges, solved by HiGHS: where dives look for inputs. It proves nothing."""
+"""The linear relaxation of some ranges, solved by HiGHS: dives look for inputs there, and nodes get multipliers. It proves nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from ..bounds.ranges import Ranges
 
 # Stands for no bound of a column; HiGHS wants scaled numbers of moderate size.
 FAR = 1e9
+# Multipliers have to be below it: they will be float32.
+FLOAT32 = 1e30
+# Weights beyond which one linear program takes too long, and seconds after which there are no more of them.
+MAX_WEIGHTS, PATIENCE = 1 << 21, 2.0
 
 
 class Point(NamedTuple):
@@ -27,6 +31,17 @@ class Point(NamedTuple):
     acc: np.ndarray
     y: np.ndarray
     worth: np.ndarray
+
+
+class Duals(NamedTuple):
+    """Multipliers float64[num_neurons] and shares of inequalities float64[num_inequalities], at least 0, that say most of some ranges.
+
+    empty: HiGHS found no point in them.
+    """
+
+    multipliers: np.ndarray
+    shares: np.ndarray
+    empty: bool
 
 
 class Relaxation:
@@ -46,7 +61,8 @@ class Relaxation:
         import highspy  # takes as long to load as most queries to decide
 
         self.frame, self.unit, self.inequalities = frame, unit, inequalities
-        self.optimal, self.infinity = highspy.HighsModelStatus.kOptimal, highspy.kHighsInf
+        self.optimal, self.infeasible = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible
+        self.infinity = highspy.kHighsInf
         self.columns = frame.num_inputs + 2 * frame.num_neurons + 1
         # Callbacks, of which we have none, would print a line.
         quiet = type("Quiet", (highspy.Highs,), {"enableCallbacks": lambda solver: None})
@@ -63,6 +79,7 @@ class Relaxation:
             self.solver.setOptionValue(name, value)
         self.solver.passModel(self._program(highspy))
         self.slopes = np.zeros((2, frame.num_neurons))
+        self.goal: tuple[int, float] | None = None
 
     def _program(self, highspy: Any) -> Any:
         """All rows: equations, lines above, lines below, inequalities; lines have slope 0 and no bound yet."""
@@ -107,6 +124,42 @@ class Relaxation:
         atoms: the inequalities that have to hold, at least one. shy float64[num_neurons]: accumulators stay so far from the ends of their
         steps.
         """
+        self._set(ranges, atoms, shy)
+        return self._point() if self._run(seconds) == self.optimal else None
+
+    def duals(self, ranges: Ranges, atoms: Sequence[int], goal: tuple[int, float] | None, seconds: float) -> Duals | None:
+        """What proves most of one row of ranges; None if HiGHS fails or takes longer than `seconds`.
+
+        With a goal, a neuron and the sign of its multiplier, the slack does not count but how far this accumulator gets toward its range.
+        """
+        self._aim(goal)
+        self._set(ranges, atoms, np.zeros(self.frame.num_neurons))
+        status, n = self._run(seconds), self.frame.num_neurons
+        if status == self.optimal:
+            rows = np.array(self.solver.getSolution().row_dual)
+        elif status == self.infeasible:
+            _, has_ray, ray = self.solver.getDualRay()
+            rows = np.array(ray if has_ray else [])
+        else:
+            return None
+        if len(rows) != 3 * n + len(self.inequalities) or not (np.abs(rows) < FLOAT32).all():
+            return None
+        return Duals(rows[:n] * self.unit, np.maximum(0, -rows[3 * n :]), status != self.optimal)
+
+    def _aim(self, goal: tuple[int, float] | None) -> None:
+        """Maximise the slack, or the accumulator of a goal."""
+        if goal == self.goal:
+            return
+        m = self.frame.num_inputs
+        if self.goal is not None:
+            self.solver.changeColCost(m + self.goal[0], 0.0)
+        self.solver.changeColCost(self.columns - 1, 0.0 if goal else -1.0)
+        if goal is not None:
+            self.solver.changeColCost(m + goal[0], -goal[1])
+        self.goal = goal
+
+    def _set(self, ranges: Ranges, atoms: Sequence[int], shy: np.ndarray) -> None:
+        """Bounds, slopes and inequalities."""
         frame, solver, n = self.frame, self.solver, self.frame.num_neurons
         acc_lo, acc_hi = ranges.acc_lo[0].astype(float), ranges.acc_hi[0].astype(float)
         slopes, above, below = np.zeros((2, n)), np.full(n, self.infinity), np.full(n, -self.infinity)
@@ -128,9 +181,12 @@ class Relaxation:
             for neuron in np.flatnonzero(slopes[k] != self.slopes[k]).tolist():
                 solver.changeCoeff((k + 1) * n + neuron, m + neuron, -float(slopes[k, neuron]))
         self.slopes = slopes
-        solver.setOptionValue("time_limit", solver.getRunTime() + max(seconds, 1e-3))
-        solver.run()
-        return self._point() if solver.getModelStatus() == self.optimal else None
+
+    def _run(self, seconds: float) -> Any:
+        """HiGHS's word for how it ended."""
+        self.solver.setOptionValue("time_limit", self.solver.getRunTime() + max(seconds, 1e-3))
+        self.solver.run()
+        return self.solver.getModelStatus()
 
     def _point(self) -> Point | None:
         n, m, solution = self.frame.num_neurons, self.frame.num_inputs, self.solver.getSolution()

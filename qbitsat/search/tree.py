@@ -19,6 +19,7 @@ from . import leaves, points, split
 from .cases import Cases
 from .dive import Diver
 from .leaves import Inputs
+from .linear_programs import Programs
 from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
@@ -57,6 +58,7 @@ class Search:
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
+        self.programs = Programs(self.frame, self.cases, self.usual, self.is_output, self.options, self.limits)
         self.diver = Diver(self.query, self.frame, self.formula, self.cases, self.root, self.usual, self.options, self.limits)
         self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
 
@@ -117,8 +119,30 @@ class Search:
         arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
         suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, self.options.polish)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
-        rest = np.array([i for i in range(len(nodes)) if not (suggestion.value[i] < 0 and self._refuted(nodes, i))], np.int64)
-        return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
+        tried = np.flatnonzero(suggestion.value < 0)
+        closed = [row for row in tried.tolist() if self._refuted(nodes, row)]
+        self.counts["doubted"] += len(tried) - len(closed)
+        rest = np.setdiff1d(np.arange(len(nodes)), closed)
+        nodes, suggestion = nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
+        closed = [row for row in self.programs.due(nodes, self.counts["nodes"]) if self._refuted_by_program(nodes, row)]
+        rest = np.setdiff1d(np.arange(len(nodes)), closed)
+        return (nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))) if closed else (nodes, suggestion)
+
+    def _refuted_by_program(self, nodes: Nodes, row: int) -> bool:
+        """Whether the multipliers of a linear program prove that the row is empty; if not, its children start from them."""
+        duals = self.programs.solve(nodes, row)
+        if duals is None:
+            return False
+        before = nodes.multipliers[row].copy(), nodes.shares[row].copy()
+        nodes.multipliers[row] = duals.multipliers
+        for k, atom in enumerate(nodes.atoms[row].tolist()):
+            if atom >= 0:
+                nodes.shares[row, k] = duals.shares[atom]
+        closed = self._refuted(nodes, row)
+        self.programs.learn(closed)
+        if not closed and not self.programs.worth_keeping(duals):
+            nodes.multipliers[row], nodes.shares[row] = before
+        return closed
 
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
@@ -141,7 +165,6 @@ class Search:
         inequalities = [self.cases.inequalities[atom] for atom in case.atoms]
         found = refute(self.scale, nodes.ranges, row, inequalities, shares, nodes.multipliers[row])
         if found is None:
-            self.counts["doubted"] += 1
             return False
         self.counts["refuted"] += 1
         self._note(int(nodes.name[row]), Multipliers(np.array(found.shares, dtype=object), found.multipliers))
@@ -188,7 +211,7 @@ class Search:
         for i in range(n):
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
-        children.name = names
+        children.name, children.age = names, children.age + 1
         return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:
