@@ -52,7 +52,7 @@ class Climb:
 
 
 class Diver:
-    """Dives of one search: each case of the formula has its own climb. `seconds` is the time that they took so far."""
+    """Dives of one search: each case of the formula has its own climb. `seconds` is the time of all so far, `starting` that of new dives."""
 
     def __init__(
         self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
@@ -63,10 +63,10 @@ class Diver:
         self.first = [block for block in frame.blocks if block.source.start < frame.num_inputs and len(block.steps)]
         weights = sum(block.layer.affine.matrix.size for block in frame.blocks)
         self.able = bool(self.first) and weights <= MAX_WEIGHTS
-        self.seconds = self.began = 0.0
+        self.seconds = self.starting = self.began = 0.0
         self.relaxation: Relaxation | None = None
         self.climbs: dict[int, Climb] = {}
-        self.started: dict[int, int] = {}
+        self.started: set[int] = set()
         self.hopeless: set[int] = set()
         self.unit, self.shy = unit, np.zeros(frame.num_neurons)
         for block in self.first:
@@ -76,21 +76,25 @@ class Diver:
     def dive(self, case: int, ranges: Ranges) -> Inputs | None:
         """Some work on one case: inputs that make the formula true, or None.
 
-        A case's first climb is in the ranges of the root, every other one after it in those of an open node: `ranges`, of one row.
+        A case's first climb is in the ranges of the root. Half of all time after it is for new dives, in those of a node: `ranges`, of one
+        row. One that gets higher than the climb takes over.
         """
         atoms, waiting = self.cases.table[case]
         if not self.able or waiting or not atoms or case in self.hopeless:
             return None
         self.began = started = time.monotonic()
+        climbs = case in self.climbs and self.starting > self.seconds / 2
         try:
-            return self._climb(case, atoms) if case in self.climbs else self._start(case, atoms, ranges)
+            return self._climb(case, atoms) if climbs else self._start(case, atoms, ranges)
         finally:
-            self.seconds += time.monotonic() - started
+            taken = time.monotonic() - started
+            self.seconds += taken
+            self.starting += 0 if climbs else taken
 
     def _start(self, case: int, atoms: tuple[int, ...], ranges: Ranges) -> Inputs | None:
-        """A first dive, from the ranges of the root or of the node."""
-        self.started[case] = self.started.get(case, 0) + 1
-        base = self.root if self.started[case] % 2 else ranges
+        """A new dive, from the ranges of the root, if it is the case's first, or of the node."""
+        base = ranges if case in self.started else self.root
+        self.started.add(case)
         point = self._solve(base, atoms)
         if point is None or point.slack < -ROUNDING:
             if base is self.root:
@@ -99,7 +103,8 @@ class Diver:
         fixed, point = self._descend(base, point, atoms, -np.inf)
         if point is None:
             return None
-        self.climbs[case] = Climb(base, fixed, point)
+        if case not in self.climbs or point.slack > self.climbs[case].point.slack:
+            self.climbs[case] = Climb(base, fixed, point)
         return self._whole(fixed, point, atoms) if point.slack >= -ROUNDING else None
 
     def _climb(self, case: int, atoms: tuple[int, ...]) -> Inputs | None:

@@ -39,6 +39,8 @@ class Search:
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
         self.names = 1
+        # For every depth the last node there that stayed open: its case and ranges.
+        self.path: dict[int, tuple[int, Ranges]] = {}
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = np.zeros(self.frame.num_neurons, bool)
         self.usual = np.ones(self.frame.num_neurons)
@@ -101,15 +103,13 @@ class Search:
         return self._divide(nodes, suggestion) if found is None else found
 
     def _dive(self, nodes: Nodes) -> Inputs | None:
-        """A dive for the case of any open node of a search that has gone on for long, now and then."""
+        """A dive for the case of a node on the way to the newest ones, now and then, of a search that has gone on for long."""
+        for depth, row in zip(*np.unique(nodes.depth, return_index=True), strict=True):
+            self.path[int(depth)] = int(nodes.case[row]), nodes.ranges.take(np.array([row]))
         if not self.options.dives or self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > DIVE_SHARE * self.limits.seconds():
             return None
-        parts = [*self.stack, nodes]
-        ends = np.cumsum([len(part) for part in parts])
-        row = int(ends[-1] * self.diver.rng.random() ** 2)  # older nodes are wider
-        k = int(np.searchsorted(ends, row, side="right"))
-        row -= int(ends[k]) - len(parts[k])
-        return self.diver.dive(int(parts[k].case[row]), parts[k].ranges.take(np.array([row])))
+        depth = list(self.path)[self.diver.rng.integers(len(self.path))]
+        return self.diver.dive(*self.path[depth])
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""
@@ -211,7 +211,7 @@ class Search:
         for i in range(n):
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
-        children.name, children.age = names, children.age + 1
+        children.name, children.age, children.depth = names, children.age + 1, children.depth + 1
         return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:
