@@ -52,7 +52,7 @@ class Climb:
 
 
 class Diver:
-    """Dives of one search: each case of the formula has its own climb. `seconds` is the time of all so far, `starting` that of new dives."""
+    """Dives of one search: each case of the formula has its own climb. `seconds` is the time of all, `starting` that of new dives."""
 
     def __init__(
         self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
