@@ -24,8 +24,8 @@ from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 
-# Nodes before the first dive, and the share of all time that dives may take.
-DIVE_AFTER, DIVE_SHARE = 1000, 1 / 4
+# Nodes before the first dive, the share of all time that dives may take, and how many depths have a node that dives may start from.
+DIVE_AFTER, DIVE_SHARE, DEPTHS = 1000, 1 / 4, 256
 
 
 class Search:
@@ -39,7 +39,7 @@ class Search:
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
         self.names = 1
-        # For every depth the last node there that stayed open: its case and ranges.
+        # For every depth, modulo DEPTHS, the last node there that stayed open: its case and ranges.
         self.path: dict[int, tuple[int, Ranges]] = {}
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = np.zeros(self.frame.num_neurons, bool)
@@ -104,9 +104,11 @@ class Search:
 
     def _dive(self, nodes: Nodes) -> Inputs | None:
         """A dive for the case of a node on the way to the newest ones, now and then, of a search that has gone on for long."""
-        for depth, row in zip(*np.unique(nodes.depth, return_index=True), strict=True):
+        if not self.options.dives:
+            return None
+        for depth, row in zip(*np.unique(nodes.depth % DEPTHS, return_index=True), strict=True):
             self.path[int(depth)] = int(nodes.case[row]), nodes.ranges.take(np.array([row]))
-        if not self.options.dives or self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > DIVE_SHARE * self.limits.seconds():
+        if self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > DIVE_SHARE * self.limits.seconds():
             return None
         depth = list(self.path)[self.diver.rng.integers(len(self.path))]
         return self.diver.dive(*self.path[depth])
