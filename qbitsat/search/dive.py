@@ -35,6 +35,8 @@ ROUNDING = 1e-6
 CHANCE = 0.5
 # A value that loses less than this share of the slack (or of 1) is taken without a look at others.
 LOSS = 0.03
+# Share of the time of all dives that goes to new ones, once a case has a climb.
+STARTING = 1 / 3
 # Share of the outputs that a round frees, rounds of one call, and rounds without a gain after which a case starts anew.
 FREED, ROUNDS, STALE = 0.3, 2, 40
 # Candidates of a move over whole inputs that are looked at together, in elements, and moves for one point.
@@ -76,14 +78,14 @@ class Diver:
     def dive(self, case: int, ranges: Ranges) -> Inputs | None:
         """Some work on one case: inputs that make the formula true, or None.
 
-        A case's first climb is in the ranges of the root. Half of all time after it is for new dives, in those of a node: `ranges`, of one
-        row. One that gets higher than the climb takes over.
+        A case's first climb is in the ranges of the root. A third of all time after it is for new dives, in those of a node: `ranges`, of
+        one row. One that gets higher than the climb takes over.
         """
         atoms, waiting = self.cases.table[case]
         if not self.able or waiting or not atoms or case in self.hopeless:
             return None
         self.began = started = time.monotonic()
-        climbs = case in self.climbs and self.starting > self.seconds / 2
+        climbs = case in self.climbs and self.starting > STARTING * self.seconds
         try:
             return self._climb(case, atoms) if climbs else self._start(case, atoms, ranges)
         finally:

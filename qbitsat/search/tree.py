@@ -25,7 +25,7 @@ from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 
 # Nodes before the first dive, the share of all time that dives may take, and how many depths have a node that dives may start from.
-DIVE_AFTER, DIVE_SHARE, DEPTHS = 1000, 1 / 4, 256
+DIVE_AFTER, DIVE_SHARE, DEPTHS = 1000, 1 / 3, 256
 
 
 class Search:
