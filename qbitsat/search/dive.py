@@ -68,7 +68,7 @@ class Diver:
         self.seconds = self.starting = self.began = 0.0
         self.relaxation: Relaxation | None = None
         self.climbs: dict[int, Climb] = {}
-        self.started: set[int] = set()
+        self.begun: dict[int, int] = {}
         self.hopeless: set[int] = set()
         self.unit, self.shy = unit, np.zeros(frame.num_neurons)
         for block in self.first:
@@ -78,8 +78,8 @@ class Diver:
     def dive(self, case: int, ranges: Ranges) -> Inputs | None:
         """Some work on one case: inputs that make the formula true, or None.
 
-        A case's first climb is in the ranges of the root. A third of all time after it is for new dives, in those of a node: `ranges`, of
-        one row. One that gets higher than the climb takes over.
+        A case has one climb after the other, in the ranges of the root and of a node by turns. A third of the time is for dives in nodes
+        that find a witness at once or nothing. ranges: those of a node, of one row.
         """
         atoms, waiting = self.cases.table[case]
         if not self.able or waiting or not atoms or case in self.hopeless:
@@ -94,9 +94,10 @@ class Diver:
             self.starting += 0 if climbs else taken
 
     def _start(self, case: int, atoms: tuple[int, ...], ranges: Ranges) -> Inputs | None:
-        """A new dive, from the ranges of the root, if it is the case's first, or of the node."""
-        base = ranges if case in self.started else self.root
-        self.started.add(case)
+        """A new dive, from the ranges of the node, or of the root for every other climb that begins."""
+        begins = case not in self.climbs
+        self.begun[case] = self.begun.get(case, 0) + begins
+        base = self.root if begins and self.begun[case] % 2 else ranges
         point = self._solve(base, atoms)
         if point is None or point.slack < -ROUNDING:
             if base is self.root:
@@ -105,7 +106,7 @@ class Diver:
         fixed, point = self._descend(base, point, atoms, -np.inf)
         if point is None:
             return None
-        if case not in self.climbs or point.slack > self.climbs[case].point.slack:
+        if begins:
             self.climbs[case] = Climb(base, fixed, point)
         return self._whole(fixed, point, atoms) if point.slack >= -ROUNDING else None
 

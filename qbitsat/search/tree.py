@@ -24,8 +24,11 @@ from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 
-# Nodes before the first dive, the share of all time that dives may take, and how many depths have a node that dives may start from.
-DIVE_AFTER, DIVE_SHARE, DEPTHS = 1000, 1 / 3, 256
+# Nodes before the first dive, and the share of the first seconds and of all time after them that dives may take: most that holds is
+# proved within these, and much that stays open is violated.
+DIVE_AFTER, DIVE_SHARE, FIRST_SECONDS, LATER_SHARE = 1000, 1 / 4, 5.0, 1 / 2
+# How many depths have a node that dives may start from.
+DEPTHS = 256
 
 
 class Search:
@@ -108,10 +111,23 @@ class Search:
             return None
         for depth, row in zip(*np.unique(nodes.depth % DEPTHS, return_index=True), strict=True):
             self.path[int(depth)] = int(nodes.case[row]), nodes.ranges.take(np.array([row]))
-        if self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > DIVE_SHARE * self.limits.seconds():
+        now = self.limits.seconds()
+        share = DIVE_SHARE * min(now, FIRST_SECONDS) + LATER_SHARE * max(0.0, now - FIRST_SECONDS)
+        if self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > share:
             return None
-        depth = list(self.path)[self.diver.rng.integers(len(self.path))]
-        return self.diver.dive(*self.path[depth])
+        return self.diver.dive(*self._base(nodes))
+
+    def _base(self, nodes: Nodes) -> tuple[int, Ranges]:
+        """Case and ranges of a node to dive from: as often one on the way to the newest as any open one, whose case may be another."""
+        rng = self.diver.rng
+        if rng.random() < 0.5:
+            return self.path[list(self.path)[rng.integers(len(self.path))]]
+        parts = [*self.stack, nodes]
+        ends = np.cumsum([len(part) for part in parts])
+        row = int(ends[-1] * rng.random() ** 2)  # older nodes are wider
+        k = int(np.searchsorted(ends, row, side="right"))
+        row -= int(ends[k]) - len(parts[k])
+        return int(parts[k].case[row]), parts[k].ranges.take(np.array([row]))
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""
