@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from enumerated import narrowed
 from handmade import copying, query, y
-from test_dive import equal_steps, relaxation
+from test_dive import equal_steps, make_lie, relaxation
 from test_shared import digits_query
 from tiny import busy_query, check_search
 
@@ -18,7 +18,7 @@ from qbitsat.limits import Limits
 from qbitsat.options import make_options
 from qbitsat.properties import AtMost
 from qbitsat.properties.formula import without_not
-from qbitsat.search import Search, points
+from qbitsat.search import Search
 from qbitsat.search import linear_programs as programs
 from qbitsat.search.relaxation import Duals, Relaxation
 
@@ -71,19 +71,9 @@ LIES = {
 
 @pytest.mark.parametrize("lie", sorted(LIES))
 def test_search_agrees_with_enumeration_whatever_programs_say(monkeypatch, lie):
-    solve, rng, calls = Relaxation.duals, np.random.default_rng(1), []
-
-    def lying(self, *args):
-        calls.append(None)
-        return LIES[lie](rng, self, solve(self, *args))
-
-    monkeypatch.setattr(Relaxation, "duals", lying)
-    monkeypatch.setattr(points, "propose", lambda *args: None)
-    monkeypatch.setattr(programs, "AFTER", 0)
-    monkeypatch.setattr(programs, "SHARE", np.inf)
-    monkeypatch.setattr(programs, "SPLITS", 0)
-    monkeypatch.setattr(programs, "FEWEST", 0)
-    monkeypatch.setattr(programs, "MOST", 0)
+    calls = make_lie(monkeypatch, "duals", LIES[lie])
+    for name, value in (("AFTER", 0), ("SHARE", np.inf), ("SPLITS", 0), ("FEWEST", 0), ("MOST", 0)):
+        monkeypatch.setattr(programs, name, value)
     for seed in range(60):
         check_search(busy_query(random.Random(seed), 3), seed)
     assert len(calls) > 50
