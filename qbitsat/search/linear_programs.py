@@ -36,21 +36,23 @@ class Programs:
 
     def due(self, nodes: Nodes, worked: int) -> list[int]:
         """The nodes that should get one, if the search has worked on so many nodes."""
-        if not self.able or worked < AFTER or self.seconds > SHARE * self.limits.seconds():
+        if not self.able or worked < AFTER:
             return []
         return [row for row in np.flatnonzero(nodes.age >= self.splits).tolist() if not self.cases.table[nodes.case[row]].waiting]
 
     def solve(self, nodes: Nodes, row: int) -> Duals | None:
         """The multipliers of one node's program, or None."""
+        if self.seconds > SHARE * self.limits.seconds():
+            return None
         nodes.age[row] = 0
         open_atoms = [atom for atom in nodes.atoms[row].tolist() if atom >= 0]
         goal = None if open_atoms else self._goal(nodes, row)
         if not (open_atoms or goal) or not self.able:
             return None
         self.limits.check()
-        started = time.monotonic()
         if self.relaxation is None:
             self.relaxation = Relaxation(self.frame, self.cases.inequalities, self.unit)
+        started = time.monotonic()
         left = min(PATIENCE, self.limits.timeout - self.limits.seconds())
         duals = self.relaxation.duals(nodes.ranges.take(np.array([row])), open_atoms, goal, left)
         taken = time.monotonic() - started

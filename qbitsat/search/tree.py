@@ -53,6 +53,7 @@ class Search:
                 run = (block.steps[:, -2] - block.steps[:, 1])[block.channel]
                 self.usual[block.neurons] = max(1, block.steps.shape[1] - 3) / np.maximum(1, run)
         self.counts = dict.fromkeys(("nodes", "refuted", "doubted", "leaves"), 0)
+        self.worked = 0  # nodes of this process, however often others take its counts
 
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
@@ -107,13 +108,13 @@ class Search:
 
     def _dive(self, nodes: Nodes) -> Inputs | None:
         """A dive for the case of a node on the way to the newest ones, now and then, of a search that has gone on for long."""
-        if not self.options.dives:
+        if not (self.options.dives and self.diver.able):
             return None
         for depth, row in zip(*np.unique(nodes.depth % DEPTHS, return_index=True), strict=True):
             self.path[int(depth)] = int(nodes.case[row]), nodes.ranges.take(np.array([row]))
         now = self.limits.seconds()
         share = DIVE_SHARE * min(now, FIRST_SECONDS) + LATER_SHARE * max(0.0, now - FIRST_SECONDS)
-        if self.counts["nodes"] < DIVE_AFTER or self.diver.seconds > share:
+        if self.worked < DIVE_AFTER or self.diver.seconds > share:
             return None
         return self.diver.dive(*self._base(nodes))
 
@@ -132,6 +133,7 @@ class Search:
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""
         self.counts["nodes"] += len(nodes)
+        self.worked += len(nodes)
         self._set_goals(nodes)
         aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
         arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
@@ -142,7 +144,7 @@ class Search:
         self.counts["doubted"] += len(tried) - len(closed)
         rest = np.setdiff1d(np.arange(len(nodes)), closed)
         nodes, suggestion = nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
-        closed = [row for row in self.programs.due(nodes, self.counts["nodes"]) if self._refuted_by_program(nodes, row)]
+        closed = [row for row in self.programs.due(nodes, self.worked) if self._refuted_by_program(nodes, row)]
         rest = np.setdiff1d(np.arange(len(nodes)), closed)
         return (nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))) if closed else (nodes, suggestion)
 
