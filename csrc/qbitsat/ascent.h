@@ -2,7 +2,7 @@
 #ifndef QBITSAT_ASCENT_H
 #define QBITSAT_ASCENT_H
 
-/* One layer. Its matrix is n_out x n_in by rows; layers that read inputs have none, see `column_t`. */
+/* One layer. Its matrix is n_out x n_in by rows; for layers that read inputs, `column_t` stands in for it. */
 typedef struct {
     int n_out, n_in, source, neuron, reads_inputs;
     const float *matrix, *bias;

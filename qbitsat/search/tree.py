@@ -107,7 +107,7 @@ class Search:
         return self._divide(nodes, suggestion) if found is None else found
 
     def _dive(self, nodes: Nodes) -> Inputs | None:
-        """A dive for the case of a node on the way to the newest ones, now and then, of a search that has gone on for long."""
+        """A dive in some node, now and then, of a search that has gone on for long."""
         if not (self.options.dives and self.diver.able):
             return None
         for depth, row in zip(*np.unique(nodes.depth % DEPTHS, return_index=True), strict=True):

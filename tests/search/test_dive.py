@@ -34,25 +34,29 @@ def equal_steps(frame) -> bool:
     return all(len(np.unique(lengths)) <= 1 for lengths in inner)
 
 
-def test_relaxation_leaves_out_no_point():
-    checked = 0
+def relaxed_nodes():
+    """Queries with a node that has something left and one or two of their inequalities; their relaxation, cases and space."""
     for seed in range(150):
         rng = random.Random(seed)
         asked = busy_query(rng)
         relaxed, cases, every = relaxation(asked)
         ranges = narrowed(rng, asked, every.frame, 1, 2)
-        if not ranges.propagate(every.frame, inputs=True).all():
-            continue
+        if ranges.propagate(every.frame, inputs=True).all() and cases.inequalities:
+            atoms = rng.sample(range(len(cases.inequalities)), min(2, len(cases.inequalities)))
+            yield asked, ranges, atoms, relaxed, cases, every
+
+
+def test_relaxation_leaves_out_no_point():
+    checked = 0
+    for _, ranges, atoms, relaxed, cases, every in relaxed_nodes():
         inside = every.inside(ranges, 0)
-        atoms = rng.sample(range(len(cases.inequalities)), min(2, len(cases.inequalities)))
-        if not inside.any() or not atoms:
+        if not inside.any():
             continue
         best = max(
             min(cases.inequalities[a][2] - int(cases.inequalities[a][1] @ row[cases.inequalities[a][0]]) for a in atoms)
             for row in every.values[inside]
         )
-        zero = np.zeros(every.frame.num_neurons)
-        point = relaxed.solve(ranges, atoms, zero, 10.0)
+        point = relaxed.solve(ranges, atoms, np.zeros(every.frame.num_neurons), 10.0)
         if best >= 0 or equal_steps(every.frame):
             checked += 1
             assert point is not None

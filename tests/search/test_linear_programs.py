@@ -1,12 +1,12 @@
 """Multipliers of linear programs: as good as HiGHS's own optimum, and no verdict depends on what it says."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from enumerated import narrowed
 from handmade import copying, query, y
-from test_dive import equal_steps, make_lie, relaxation
+from test_dive import equal_steps, make_lie, relaxation, relaxed_nodes
 from test_shared import digits_query
 from tiny import busy_query, check_search
 
@@ -34,15 +34,8 @@ def dual_value(asked, cases, ranges, atoms, duals) -> float:
 
 def test_duals_attain_the_optimum():
     checked = 0
-    for seed in range(150):
-        rng = random.Random(seed)
-        asked = busy_query(rng)
-        relaxed, cases, every = relaxation(asked)
-        ranges = narrowed(rng, asked, every.frame, 1, 2)
-        if not (ranges.propagate(every.frame, inputs=True).all() and equal_steps(every.frame)):
-            continue
-        atoms = rng.sample(range(len(cases.inequalities)), min(2, len(cases.inequalities)))
-        point = relaxed.solve(ranges, atoms, np.zeros(every.frame.num_neurons), 10.0) if atoms else None
+    for asked, ranges, atoms, relaxed, cases, every in relaxed_nodes():
+        point = relaxed.solve(ranges, atoms, np.zeros(every.frame.num_neurons), 10.0) if equal_steps(every.frame) else None
         if point is None:
             continue
         duals = relaxed.duals(ranges, atoms, None, 10.0)
@@ -97,20 +90,15 @@ def test_duals_of_a_solver_that_fails_are_none(monkeypatch, answer):
     relaxed, _, _ = relaxation(asked)
     ranges = Ranges.of(propagate(asked))
     assert relaxed.duals(ranges, [0], None, 10.0) is not None
-    monkeypatch.setattr(relaxed.solver, "run", lambda: None, raising=False)
     if answer == "nan":
-        monkeypatch.setattr(relaxed.solver, "getSolution", lambda: Broken(), raising=False)
+        rows = len(relaxed.solver.getSolution().row_dual)
+        monkeypatch.setattr(relaxed.solver, "getSolution", lambda: SimpleNamespace(row_dual=[np.nan] * rows), raising=False)
     else:
+        monkeypatch.setattr(relaxed.solver, "run", lambda: None, raising=False)
         status = "error" if answer == "error" else relaxed.infeasible
         monkeypatch.setattr(relaxed.solver, "getModelStatus", lambda: status, raising=False)
         monkeypatch.setattr(relaxed.solver, "getDualRay", lambda: (None, False, None), raising=False)
     assert relaxed.duals(ranges, [0], None, 10.0) is None
-
-
-class Broken:
-    """A solution without numbers."""
-
-    row_dual = [np.nan] * 7
 
 
 def test_what_is_slow_ends_all_programs(monkeypatch):

@@ -16,7 +16,7 @@ from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Or, Query, Ref
 from qbitsat.properties.formula import INPUT, OUTPUT, without_not
-from qbitsat.search import Proof, Search, shared, tree
+from qbitsat.search import Proof, Search, linear_programs, shared, tree
 from qbitsat.verify import replay, verify
 
 
@@ -31,12 +31,15 @@ def make_search(query, proof=None, **options) -> Search:
 
 
 def test_shared_search_after_dives_before_the_fork(monkeypatch):
-    """The processes get a copy of a linear program that was solved already."""
+    """The processes get copies of linear programs that were solved already."""
     monkeypatch.setattr(tree, "DIVE_AFTER", 0)
     monkeypatch.setattr(tree, "DIVE_SHARE", math.inf)
+    for name, value in (("AFTER", 0), ("SPLITS", 0), ("SHARE", math.inf)):
+        monkeypatch.setattr(linear_programs, name, value)
     search = make_search(digits_query(14))
     assert shared.run(search, 3) is None
     assert search.diver.relaxation is not None
+    assert search.programs.relaxation is not None
 
 
 def test_shared_search_holds_with_a_whole_proof():
