@@ -92,7 +92,7 @@ TABLE = (
     Option("processes", 1, "processes that share the search of one query", lo=1, hi=1024, metavar="N"),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
     Option("programs", True, "solve a linear program at some of the nodes that stay open, once a search takes long"),
-    Option("dives", True, "look for witnesses by fixing neurons one by one in linear programs, once a search takes long"),
+    Option("walks", True, "look for witnesses by annealing over the outputs of the first layers, once a search takes long"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
     Option("certificates", False, "write a certificate of each verdict, for `check`"),
 )

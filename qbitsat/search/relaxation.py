@@ -1,4 +1,4 @@
-"""The linear relaxation of some ranges, solved by HiGHS: dives look for inputs there, and nodes get multipliers. It proves nothing."""
+"""The linear relaxation of some ranges, solved by HiGHS: nodes get multipliers from it. It proves nothing."""
 
 from __future__ import annotations
 
@@ -18,19 +18,6 @@ FAR = 1e9
 FLOAT32 = 1e30
 # Weights beyond which one linear program takes too long, and seconds after which there are no more of them.
 MAX_WEIGHTS, PATIENCE = 1 << 21, 2.0
-
-
-class Point(NamedTuple):
-    """A solution. slack: by how much all inequalities hold at once, in output units; below 0 the relaxation is empty.
-
-    x float64[num_inputs], acc and y float64[num_neurons]; worth float64[num_neurons] is what a unit of each output puts on the slack.
-    """
-
-    slack: float
-    x: np.ndarray
-    acc: np.ndarray
-    y: np.ndarray
-    worth: np.ndarray
 
 
 class Duals(NamedTuple):
@@ -53,7 +40,7 @@ class Relaxation:
         lo + s (acc - begin) <= y <= hi - S (end - acc)      lines below and above the steps inside the ranges
         sum_k c_k v_k + t <= b                               for every inequality that counts
 
-    Where steps are not equally long (rounding toward zero, to even) the lines may leave out points, which can cost a witness.
+    Where steps are not equally long (rounding toward zero, to even) the lines may leave out points, which can cost a proof.
     """
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality], unit: np.ndarray):
@@ -118,22 +105,13 @@ class Relaxation:
     def _column(self, values: np.ndarray) -> np.ndarray:
         return np.where(values < self.frame.num_inputs, values, values + self.frame.num_neurons)
 
-    def solve(self, ranges: Ranges, atoms: Sequence[int], shy: np.ndarray, seconds: float) -> Point | None:
-        """The relaxation of one row of ranges; None if it is empty or HiGHS fails or takes longer than `seconds`.
-
-        atoms: the inequalities that have to hold, at least one. shy float64[num_neurons]: accumulators stay so far from the ends of their
-        steps.
-        """
-        self._set(ranges, atoms, shy)
-        return self._point() if self._run(seconds) == self.optimal else None
-
     def duals(self, ranges: Ranges, atoms: Sequence[int], goal: tuple[int, float] | None, seconds: float) -> Duals | None:
         """What proves most of one row of ranges; None if HiGHS fails or takes longer than `seconds`.
 
         With a goal, a neuron and the sign of its multiplier, the slack does not count but how far this accumulator gets toward its range.
         """
         self._aim(goal)
-        self._set(ranges, atoms, np.zeros(self.frame.num_neurons))
+        self._set(ranges, atoms)
         status, n = self._run(seconds), self.frame.num_neurons
         if status == self.optimal:
             rows = np.array(self.solver.getSolution().row_dual)
@@ -158,19 +136,18 @@ class Relaxation:
             self.solver.changeColCost(m + goal[0], -goal[1])
         self.goal = goal
 
-    def _set(self, ranges: Ranges, atoms: Sequence[int], shy: np.ndarray) -> None:
+    def _set(self, ranges: Ranges, atoms: Sequence[int]) -> None:
         """Bounds, slopes and inequalities."""
         frame, solver, n = self.frame, self.solver, self.frame.num_neurons
-        acc_lo, acc_hi = ranges.acc_lo[0].astype(float), ranges.acc_hi[0].astype(float)
         slopes, above, below = np.zeros((2, n)), np.full(n, self.infinity), np.full(n, -self.infinity)
         for block in frame.blocks:
             if len(block.steps):
                 at = block.neurons
-                acc_lo[at], acc_hi[at], slopes[:, at], above[at], below[at] = _lines(block, ranges, shy[at], self.unit[at])
+                slopes[:, at], above[at], below[at] = _lines(block, ranges, self.unit[at])
         lo, hi = ranges.lo[0].astype(float), ranges.hi[0].astype(float)
         m = frame.num_inputs
-        lower = np.concatenate([lo[:m], acc_lo * self.unit, lo[m:], [-FAR]])
-        upper = np.concatenate([hi[:m], acc_hi * self.unit, hi[m:], [FAR]])
+        lower = np.concatenate([lo[:m], ranges.acc_lo[0] * self.unit, lo[m:], [-FAR]])
+        upper = np.concatenate([hi[:m], ranges.acc_hi[0] * self.unit, hi[m:], [FAR]])
         solver.changeColsBounds(self.columns, np.arange(self.columns, dtype=np.int32), lower, upper)
         bounds = np.full(len(self.inequalities), self.infinity)
         bounds[list(atoms)] = [self.inequalities[atom][2] for atom in atoms]
@@ -188,36 +165,26 @@ class Relaxation:
         self.solver.run()
         return self.solver.getModelStatus()
 
-    def _point(self) -> Point | None:
-        n, m, solution = self.frame.num_neurons, self.frame.num_inputs, self.solver.getSolution()
-        values, rows, costs = (np.array(part) for part in (solution.col_value, solution.row_dual, solution.col_dual))
-        worth = np.abs(rows[n : 2 * n]) + np.abs(rows[2 * n : 3 * n]) + np.abs(costs[m + n : m + 2 * n])
-        if not (np.isfinite(values).all() and np.isfinite(worth).all()):
-            return None
-        return Point(float(values[-1]), values[:m], values[m : m + n] / self.unit, values[m + n : -1], worth)
 
-
-def _lines(block: Block, ranges: Ranges, shy: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Smallest and largest accumulators, slopes of the lines above and below in `unit`s, and their constants."""
+def _lines(block: Block, ranges: Ranges, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slopes of the lines above and below in `unit`s, float64[2, n], and their constants."""
     acc_lo, acc_hi = ranges.acc_lo[0, block.neurons], ranges.acc_hi[0, block.neurons]
     lo, hi = ranges.lo[0, block.target], ranges.hi[0, block.target]
     steps, channel, low, high = block.steps, block.channel, lo - block.y_min, hi - block.y_min
     after = np.minimum(low + 1, high)
 
     def first(v: np.ndarray) -> np.ndarray:
-        return np.maximum(acc_lo, steps[channel, v]) + shy
+        return np.maximum(acc_lo, steps[channel, v])
 
     def last(v: np.ndarray) -> np.ndarray:
-        return np.minimum(acc_hi, steps[channel, v + 1] - 1) - shy
+        return np.minimum(acc_hi, steps[channel, v + 1] - 1)
 
-    begin, end, rise = first(low), last(high), (hi - lo).astype(float)
-    above = _flatter(first(high) - begin, rise, first(high) - first(after), rise - 1) / unit
-    below = _flatter(end - last(low), rise, last(np.maximum(high - 1, low)) - last(low), rise - 1) / unit
+    rise = (hi - lo).astype(float)
+    above = _flatter(first(high) - first(low), rise, first(high) - first(after), rise - 1) / unit
+    below = _flatter(last(high) - last(low), rise, last(np.maximum(high - 1, low)) - last(low), rise - 1) / unit
     limit_above, limit_below = hi - above * first(high) * unit, lo - below * last(low) * unit
-    narrow = begin > end  # no room to be shy
-    begin, end = np.where(narrow, acc_lo, begin), np.where(narrow, acc_hi, end)
-    free = narrow | (lo == hi)
-    return begin, end, np.where(free, 0, (above, below)), np.where(free, math.inf, limit_above), np.where(free, -math.inf, limit_below)
+    fixed = lo == hi
+    return np.where(fixed, 0, (above, below)), np.where(fixed, math.inf, limit_above), np.where(fixed, -math.inf, limit_below)
 
 
 def _flatter(run: np.ndarray, rise: np.ndarray, other_run: np.ndarray, other_rise: np.ndarray) -> np.ndarray:

@@ -109,7 +109,7 @@ def _work(search: Search, number: int, nodes: Nodes, connection: Connection, par
     """The process: steps until its nodes run out, then those that it is sent; what it is asked for it answers between steps."""
     begin_child(parent)
     search.names = NAMES * (number + 1)
-    search.diver.able &= number == 0  # the others do more for the tree
+    search.walker.able &= number == 0  # the others do more for the tree
     try:
         while True:
             search.stack = [nodes]

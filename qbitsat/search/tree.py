@@ -17,18 +17,16 @@ from ..limits import LimitReached, Limits
 from ..properties import Formula, Query
 from . import leaves, points, split
 from .cases import Cases
-from .dive import Diver
 from .leaves import Inputs
 from .linear_programs import Programs
 from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
+from .walk import Walker
 
-# Nodes before the first dive, and the share of the first seconds and of all time after them that dives may take: most that holds is
+# Nodes before the first walk, and the share of the first seconds and of all time after them that walks may take: most that holds is
 # proved within these, and much that stays open is violated.
-DIVE_AFTER, DIVE_SHARE, FIRST_SECONDS, LATER_SHARE = 1000, 1 / 4, 5.0, 1 / 2
-# How many depths have a node that dives may start from.
-DEPTHS = 256
+WALK_AFTER, WALK_SHARE, FIRST_SECONDS, LATER_SHARE = 1000, 1 / 4, 5.0, 1 / 2
 
 
 class Search:
@@ -42,8 +40,6 @@ class Search:
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
         self.names = 1
-        # For every depth, modulo DEPTHS, the last node there that stayed open: its case and ranges.
-        self.path: dict[int, tuple[int, Ranges]] = {}
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = np.zeros(self.frame.num_neurons, bool)
         self.usual = np.ones(self.frame.num_neurons)
@@ -65,7 +61,7 @@ class Search:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
         self.programs = Programs(self.frame, self.cases, self.usual, self.is_output, self.options, self.limits)
-        self.diver = Diver(self.query, self.frame, self.formula, self.cases, self.root, self.usual, self.options, self.limits)
+        self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
         self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:
@@ -103,32 +99,26 @@ class Search:
             found = points.propose(self.query, self.frame, self.formula, suggestion)
             if found is not None:
                 return found
-        found = self._dive(nodes)
+        found = self._walk(nodes, suggestion)
         return self._divide(nodes, suggestion) if found is None else found
 
-    def _dive(self, nodes: Nodes) -> Inputs | None:
-        """A dive in some node, now and then, of a search that has gone on for long."""
-        if not (self.options.dives and self.diver.able):
+    def _walk(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
+        """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
+        if not self.options.walks or self.worked < WALK_AFTER:
             return None
-        for depth, row in zip(*np.unique(nodes.depth % DEPTHS, return_index=True), strict=True):
-            self.path[int(depth)] = int(nodes.case[row]), nodes.ranges.take(np.array([row]))
-        now = self.limits.seconds()
-        share = DIVE_SHARE * min(now, FIRST_SECONDS) + LATER_SHARE * max(0.0, now - FIRST_SECONDS)
-        if self.worked < DIVE_AFTER or self.diver.seconds > share:
-            return None
-        return self.diver.dive(*self._base(nodes))
-
-    def _base(self, nodes: Nodes) -> tuple[int, Ranges]:
-        """Case and ranges of a node to dive from: as often one on the way to the newest as any open one, whose case may be another."""
-        rng = self.diver.rng
-        if rng.random() < 0.5:
-            return self.path[list(self.path)[rng.integers(len(self.path))]]
         parts = [*self.stack, nodes]
         ends = np.cumsum([len(part) for part in parts])
-        row = int(ends[-1] * rng.random() ** 2)  # older nodes are wider
-        k = int(np.searchsorted(ends, row, side="right"))
-        row -= int(ends[k]) - len(parts[k])
-        return int(parts[k].case[row]), parts[k].ranges.take(np.array([row]))
+        rng = self.walker.rng
+
+        def draw() -> tuple[int, Ranges, np.ndarray]:
+            """An open node, most likely an old one as these are of more cases, and relaxed inputs of a new one."""
+            row = int(ends[-1] * rng.random() ** 2)
+            k = int(np.searchsorted(ends, row, side="right"))
+            at = row - int(ends[k]) + len(parts[k])
+            return int(parts[k].case[at]), parts[k].ranges.take(np.array([at])), suggestion.x[rng.integers(len(nodes))]
+
+        now = self.limits.seconds()
+        return self.walker.walk(draw, WALK_SHARE * min(now, FIRST_SECONDS) + LATER_SHARE * max(0.0, now - FIRST_SECONDS))
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""

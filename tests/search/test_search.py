@@ -159,7 +159,7 @@ def stubborn(monkeypatch) -> None:
 def test_search_keeps_the_timeout(monkeypatch):
     stubborn(monkeypatch)
     start = time.monotonic()
-    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, dives=False, leaf=0, timeout=1)
+    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, walks=False, leaf=0, timeout=1)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "timeout")
     assert verdict.statistics["nodes"] > 0
     assert time.monotonic() - start < 60
@@ -167,7 +167,7 @@ def test_search_keeps_the_timeout(monkeypatch):
 
 def test_search_keeps_the_memory_limit(monkeypatch):
     stubborn(monkeypatch)
-    asked, options = digits_query(3), make_options(leaf=0, points=False, dives=False)
+    asked, options = digits_query(3), make_options(leaf=0, points=False, walks=False)
     limits = Limits(memory=1)
     search = Search(asked, propagate(asked), asked.violation, options, limits)
     search.start()

@@ -30,15 +30,14 @@ def make_search(query, proof=None, **options) -> Search:
     return Search(query, propagate(query), without_not(query.violation), values, Limits(values.timeout), proof)
 
 
-def test_shared_search_after_dives_before_the_fork(monkeypatch):
-    """The processes get copies of linear programs that were solved already."""
-    monkeypatch.setattr(tree, "DIVE_AFTER", 0)
-    monkeypatch.setattr(tree, "DIVE_SHARE", math.inf)
+def test_shared_search_after_walks_and_programs_before_the_fork(monkeypatch):
+    """The processes get copies of linear programs that were solved already, and of a walk that is under way."""
+    monkeypatch.setattr(tree, "WALK_AFTER", 0)
     for name, value in (("AFTER", 0), ("SPLITS", 0), ("SHARE", math.inf)):
         monkeypatch.setattr(linear_programs, name, value)
     search = make_search(digits_query(14))
     assert shared.run(search, 3) is None
-    assert search.diver.relaxation is not None
+    assert search.walker.kernel is not None
     assert search.programs.relaxation is not None
 
 

@@ -1,0 +1,186 @@
+"""Witnesses by walks: simulated annealing over the outputs of the layers that read inputs.
+
+Relaxed points claim every rounding for themselves, and moves of single inputs seldom change one. A walk moves where roundings are: its
+state is a level for each output of a first layer together with real inputs that give these levels, so what lies behind is exact, roundings
+and saturation included. A move changes some levels by one and counts only if the inputs can follow. `_walk` has the moves.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._walk import Walk
+from ..attack.margin import margins
+from ..bounds.frame import NOWHERE, Frame
+from ..bounds.ranges import Ranges
+from ..limits import Limits
+from ..network import forward
+from ..properties import Formula, Query
+from .cases import Cases
+from .leaves import Inputs
+
+# Weights beyond which a move takes too long.
+MAX_WEIGHTS = 1 << 21
+# Moves of one walk, and how many in a row start from the end of the best before, in a case, until one starts anew; fewer if one ends
+# with more than this share of the smallest score so far, and with more than so many mean changes of the score.
+MOVES, SERIES, GAIN, NEAR = 20_000, 8, 0.9, 4.0
+# Moves between two looks at limits, of networks with up to so many weights; larger ones get fewer.
+SLICE, SLICE_WEIGHTS = 500, 1 << 16
+# Nodes that are drawn until one's case gets the next walk.
+DRAWS = 16
+# First temperatures of walks that start anew and of others, and the last one, in mean changes of the score by one move.
+HOT, WARM, COLD = 1.0, 0.15, 0.03
+# Accumulators stay this many mean weights, and at most this share of a step, away from the ends of their steps.
+SHY_WEIGHTS, SHY_SHARE = 2.0, 0.1
+
+
+@dataclass
+class Series:
+    """The walks of one case since one started anew: what they are drawn to, the smallest score, where that walk ended, how many."""
+
+    ranges: tuple[np.ndarray, np.ndarray, np.ndarray]
+    x: np.ndarray
+    score: float = math.inf
+    walks: int = 0
+    ended: bool = False
+
+
+class Walker:
+    """Walks of one search, one after the other. `seconds` is the time of all."""
+
+    def __init__(self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, options: Any, limits: Limits):
+        self.query, self.frame, self.formula, self.cases, self.root, self.limits = query, frame, formula, cases, root, limits
+        self.rng = np.random.default_rng(options.seed)
+        self.weights = sum(block.layer.affine.matrix.size for block in frame.blocks)
+        self.first = [block for block in frame.blocks if block.source.start < frame.num_inputs]
+        self.able = self.weights <= MAX_WEIGHTS and all(len(block.steps) for block in frame.blocks)
+        # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
+        self.fences = [atom for atom, (values, _, _) in enumerate(cases.inequalities) if (values < frame.num_inputs).all()]
+        self.aims = [atom for atom, (values, _, _) in enumerate(cases.inequalities) if (values >= frame.num_inputs).all() and len(values)]
+        self.able &= len(self.aims) + len(self.fences) == len(cases.inequalities)
+        self.able &= (len(self.fences) + sum(len(block.channel) for block in self.first)) * frame.num_inputs <= MAX_WEIGHTS
+        self.seconds = 0.0
+        self.kernel: Walk | None = None
+        # The case whose walk is under way, or None, and the moves that it has made.
+        self.case: int | None = None
+        self.moves = 0
+        # For every case its walks, and the smallest score of any.
+        self.series: dict[int, Series] = {}
+        self.best: dict[int, float] = {}
+
+    def walk(self, draw: Callable[[], tuple[int, Ranges, np.ndarray]], seconds: float) -> Inputs | None:
+        """Go on until all walks of the search have taken so many seconds: inputs that make the formula true, or None.
+
+        draw() is for new walks: the case and the ranges of a node, of one row (while inequalities do not hold yet, the accumulators of
+        their outputs are drawn there), and inputs float[num_inputs] to start from.
+        """
+        inputs = None
+        while inputs is None and self.able and self.seconds < seconds:
+            self.limits.check()
+            started = time.monotonic()
+            if self.case is None and not any(self._begin(*draw()) for _ in range(DRAWS)):
+                break
+            inputs = self._go_on()
+            self.seconds += time.monotonic() - started
+        return inputs
+
+    def _begin(self, case: int, ranges: Ranges, x: np.ndarray) -> bool:
+        """Whether the case gets a walk: one whose walks ended far from a witness, more rarely."""
+        atoms, waiting = self.cases.table[case]
+        if waiting or not atoms:
+            return False
+        nearest = min(self.best.values(), default=0.0)
+        if self.rng.random() > ((nearest + 1) / (self.best.get(case, nearest) + 1)) ** 2:
+            return False
+        if self.kernel is None:
+            self.kernel = self._build()
+        if case not in self.series or self.series[case].ended:
+            self.series[case] = Series(self._outputs(atoms, ranges), x)
+        series, inequalities = self.series[case], self.cases.inequalities
+        self.case, self.moves = case, 0
+        aims = [k for k, atom in enumerate(self.aims) if atom in atoms]
+        fences = np.array([inequalities[atom][2] if atom in atoms else np.inf for atom in self.fences], np.float32)
+        self.kernel.begin(series.x, aims, series.ranges, fences, int(self.rng.integers(1 << 62)))
+        return True
+
+    def _outputs(self, atoms: tuple[int, ...], ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The neurons of inequalities, less those of first layers, and the ranges of their accumulators."""
+        named = np.unique(np.concatenate([self.cases.inequalities[atom][0] for atom in atoms])) - self.frame.num_inputs
+        named = named[named >= 0]
+        for block in self.first:
+            named = named[(named < block.neurons.start) | (named >= block.neurons.stop)]
+        return named.astype(np.int32), ranges.acc_lo[0, named].astype(np.float32), ranges.acc_hi[0, named].astype(np.float32)
+
+    def _go_on(self) -> Inputs | None:
+        """The next moves of the walk that is under way."""
+        assert self.kernel is not None
+        assert self.case is not None
+        series, kernel = self.series[self.case], self.kernel
+        hot = WARM if series.walks else HOT
+        moves = max(1, SLICE * SLICE_WEIGHTS // max(SLICE_WEIGHTS, self.weights))
+        found = kernel.on(moves, hot * (COLD / hot) ** (self.moves / MOVES))
+        inputs = self._checked(kernel.whole) if found else None
+        self.moves += moves
+        if self.moves >= MOVES:
+            series.walks += 1
+            series.ended = series.walks == SERIES or kernel.best > max(GAIN * series.score, NEAR * kernel.scale)
+            if kernel.best <= series.score:
+                series.score, series.x = kernel.best, kernel.x
+            self.best[self.case] = min(self.best.get(self.case, math.inf), kernel.best)
+            self.case = None
+        return inputs
+
+    def _checked(self, whole: np.ndarray) -> Inputs | None:
+        """Whole inputs if they make the formula true in integers."""
+        m = self.frame.num_inputs
+        x = np.clip(whole.astype(np.int64), self.root.lo[0, :m], self.root.hi[0, :m])
+        inputs = [x[None, part] for part in self.frame.inputs]
+        outputs = [forward(network, part) for network, part in zip(self.query.networks, inputs, strict=True)]
+        margin, _ = margins(self.formula, inputs, outputs, [])
+        return tuple(tuple(part[0].tolist()) for part in inputs) if margin[0] >= 0 else None
+
+    def _build(self) -> Walk:
+        """The kernel's view of the query, in float32."""
+        m, root, inequalities = self.frame.num_inputs, self.root, self.cases.inequalities
+        steps = [_steps(row, block.y_min) for block in self.frame.blocks for row in block.steps[block.channel]]
+        later = [
+            (block.layer.affine.matrix, block.layer.affine.bias.astype(np.float32), block.source.start - m, block.neurons.start)
+            for block in self.frame.blocks
+            if block.source.start >= m
+        ]
+        neurons = np.concatenate([np.arange(block.neurons.start, block.neurons.stop) for block in self.first])
+        rows = len(neurons) + len(self.fences)
+        matrix, bias, shy = np.zeros((rows, m), np.float32), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        at = 0
+        for block in self.first:
+            affine, mine = block.layer.affine, slice(at, at + len(block.channel))
+            matrix[mine, block.source], bias[mine], at = affine.matrix, affine.bias, mine.stop
+            room = SHY_SHARE * np.array([max(0.0, steps[i][3] - 1) for i in range(block.neurons.start, block.neurons.stop)])
+            shy[mine] = np.minimum(SHY_WEIGHTS * np.abs(affine.matrix).mean(axis=1), room)
+        for row, atom in enumerate(self.fences, start=at):
+            np.add.at(matrix[row], inequalities[atom][0], inequalities[atom][1])
+        lowest, highest = (end[0, neurons + m] - [steps[i][4] for i in neurons] for end in (root.lo, root.hi))
+        aims = []
+        for values, coefficients, bound in (inequalities[atom] for atom in self.aims):
+            counts = coefficients != 0
+            aims.append(((values - m).astype(np.int32)[counts], coefficients[counts].astype(np.float32), float(bound)))
+        levels = neurons.astype(np.int32), lowest.astype(np.int32), highest.astype(np.int32)
+        box = root.lo[0, :m].astype(np.float32), root.hi[0, :m].astype(np.float32)
+        return Walk(box, (matrix, bias, shy, *levels), steps, later, aims, min(1.0, (0.1 * min(row[3] for row in steps)) ** 2))
+
+
+def _steps(row: np.ndarray, y_min: int) -> tuple[np.ndarray, int, float, float, float]:
+    """A requantizer's steps, and the line that they are near: (steps, base, begin, length, y_min) of `Walk`."""
+    inner = np.flatnonzero(np.abs(row) < NOWHERE)
+    base, begin, length = 0, 0.0, 1.0
+    if len(inner):
+        base, begin = int(inner[0]), float(row[inner[0]])
+    if len(inner) > 1:
+        length = max(1.0, float(row[inner[-1]] - row[inner[0]]) / float(inner[-1] - inner[0]))
+    return row.astype(np.float32), base, begin, length, float(y_min)

@@ -1,0 +1,79 @@
+"""The linear relaxation leaves out no point, and is the same whatever was solved before."""
+
+import random
+
+import numpy as np
+import pytest
+from enumerated import narrowed, space
+from tiny import busy_query
+
+from qbitsat.bounds.frame import NOWHERE
+from qbitsat.properties.formula import without_not
+from qbitsat.search.cases import Cases
+from qbitsat.search.relaxation import Relaxation
+
+
+def relaxation(asked):
+    """The relaxation of a query, and its cases."""
+    every = space(asked)
+    cases = Cases(every.frame, without_not(asked.violation))
+    return Relaxation(every.frame, cases.inequalities, np.ones(every.frame.num_neurons)), cases, every
+
+
+def equal_steps(frame) -> bool:
+    inner = [np.diff(row[1:-1][np.abs(row[1:-1]) < NOWHERE]) for block in frame.blocks for row in block.steps]
+    return all(len(np.unique(lengths)) <= 1 for lengths in inner)
+
+
+def relaxed_nodes():
+    """Queries with a node that has something left and one or two of their inequalities; their relaxation, cases and space."""
+    for seed in range(150):
+        rng = random.Random(seed)
+        asked = busy_query(rng)
+        relaxed, cases, every = relaxation(asked)
+        ranges = narrowed(rng, asked, every.frame, 1, 2)
+        if ranges.propagate(every.frame, inputs=True).all() and cases.inequalities:
+            atoms = rng.sample(range(len(cases.inequalities)), min(2, len(cases.inequalities)))
+            yield asked, ranges, atoms, relaxed, cases, every
+
+
+def slack(relaxed, ranges, atoms) -> float | None:
+    """By how much all inequalities hold at once in the relaxation; None if it is empty."""
+    duals = relaxed.duals(ranges, atoms, None, 10.0)
+    return None if duals is None or duals.empty else -relaxed.solver.getInfo().objective_function_value
+
+
+def test_relaxation_leaves_out_no_point():
+    checked = 0
+    for _, ranges, atoms, relaxed, cases, every in relaxed_nodes():
+        inside = every.inside(ranges, 0)
+        if not inside.any() or not equal_steps(every.frame):
+            continue
+        best = max(
+            min(cases.inequalities[a][2] - int(cases.inequalities[a][1] @ row[cases.inequalities[a][0]]) for a in atoms)
+            for row in every.values[inside]
+        )
+        found = slack(relaxed, ranges, atoms)
+        checked += 1
+        assert found is not None
+        assert found >= best - 1e-4
+    assert checked > 40
+
+
+def test_relaxation_is_the_same_after_other_nodes():
+    """What one solve changes is set anew by the next."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        asked = busy_query(rng)
+        relaxed, cases, every = relaxation(asked)
+        if not cases.inequalities:
+            continue
+        nodes = narrowed(rng, asked, every.frame, 6, 2)
+        left = np.flatnonzero(nodes.propagate(every.frame, inputs=True))
+        atoms = list(range(min(1, len(cases.inequalities))))
+        alone = [slack(relaxation(asked)[0], nodes.take(np.array([row])), atoms) for row in left]
+        together = [slack(relaxed, nodes.take(np.array([row])), atoms) for row in left]
+        for pair in zip(alone, together, strict=True):
+            # HiGHS may take what is empty by less than its tolerance for either.
+            a, b = (-1.0 if found is None else found for found in pair)
+            assert a == pytest.approx(b, abs=1e-5) or max(a, b) < 0.01
