@@ -79,7 +79,7 @@ cdef extern from "walk.h":
     int WALK_LANES
     void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint64_t seed) noexcept nogil
     int walk_on(const walk_plan_t *plan, const goal_t *goal, walk_t *state, long moves, float temperature) noexcept nogil
-    float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state) noexcept nogil
+    float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels) noexcept nogil
 
 
 cdef const float *floats(const float[::1] array) noexcept:
@@ -119,7 +119,7 @@ cdef class Walk:
     def __cinit__(self, tuple inputs, tuple rows, list steps, list later, list aims, float tolerance):
         matrix, bias, shy, neuron, lowest, highest = rows
         cdef int num_rows = <int> matrix.shape[0], m = <int> matrix.shape[1], n = <int> len(steps)
-        stride = max(1, -(-num_rows // WALK_LANES)) * WALK_LANES
+        stride = (max(1, num_rows) + WALK_LANES - 1) // WALK_LANES * WALK_LANES
         if any(len(part) != num_rows for part in (bias, shy)) or not len(neuron) == len(lowest) == len(highest) <= num_rows:
             raise ValueError("rows of different sizes")
         if any(len(part) != m for part in inputs):
@@ -265,11 +265,9 @@ cdef class Walk:
 
     def score_of(self, levels):
         """The score of other levels int32[levels], for tests; the walk has to begin anew after it."""
-        for row, level in enumerate(levels):
-            i = self.plan.neuron[row]
-            self.state.y[i] = self.steps[i].y_min + level
-            self.state.reached[i] = level
-        return walk_score(&self.plan, &self.goal, &self.state)
+        if len(levels) != self.plan.num_levels or any(not 0 <= k <= self.steps[self.plan.neuron[row]].last for row, k in enumerate(levels)):
+            raise ValueError("a level that exists for every row")
+        return walk_score(&self.plan, &self.goal, &self.state, ints(levels))
 
 
 cdef _copy(const float *values, Py_ssize_t size):

@@ -8,7 +8,7 @@
 /* Sweeps of one attempt to follow a move; after every STAGE of them what is missing must have fallen to this share. */
 #define SWEEPS 60
 #define STAGE 5
-#define FALL 0.3f
+#define FALL 0.5f
 
 /* A sweep moves the inputs that promise at least this share of the best one's gain, and no more than MOST of them. */
 #define PROMISING 0.3f
@@ -111,8 +111,6 @@ INLINE float score(const walk_plan_t *plan, const goal_t *goal, walk_t *w) {
     }
     return total;
 }
-
-float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state) { return score(plan, goal, state); }
 
 /* Give a row a level: its output, and the accumulators that it may have, `shy` away from the ends of the step. */
 INLINE void set_level(const walk_plan_t *plan, walk_t *w, int row, int level, float shy) {
@@ -318,6 +316,11 @@ INLINE int propose(const walk_plan_t *plan, walk_t *w, int *rows, int *levels) {
 
 INLINE void take_back(const walk_plan_t *plan, walk_t *w, const int *rows, const int *levels, int count) {
     for (int k = 0; k < count; k++) set_level(plan, w, rows[k], levels[k], plan->shy[rows[k]]);
+}
+
+float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels) {
+    for (int row = 0; row < plan->num_levels; row++) set_level(plan, state, row, levels[row], 0);
+    return score(plan, goal, state);
 }
 
 EVERY_TARGET

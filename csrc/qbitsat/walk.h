@@ -70,7 +70,7 @@ void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint
 /* So many moves at one temperature; 1 as soon as state->whole are whole inputs that reach the goal. */
 int walk_on(const walk_plan_t *plan, const goal_t *goal, walk_t *state, long moves, float temperature);
 
-/* How far the outputs state->y of the rows are from the goal, in output steps; 0: there. */
-float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state);
+/* How far the outputs behind these levels of the rows are from the goal, in output steps; 0: there. The walk has to begin anew after it. */
+float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels);
 
 #endif

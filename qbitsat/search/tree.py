@@ -39,6 +39,8 @@ class Search:
         self.scale = Scale(self.frame)
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
+        # For every case the relaxed inputs of its newest node.
+        self.relaxed: dict[int, np.ndarray] = {}
         self.names = 1
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = np.zeros(self.frame.num_neurons, bool)
@@ -106,16 +108,23 @@ class Search:
         """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
         if not self.options.walks or self.worked < WALK_AFTER:
             return None
+        for row, case in enumerate(nodes.case.tolist()):
+            self.relaxed[case] = suggestion.x[row]
         parts = [*self.stack, nodes]
         ends = np.cumsum([len(part) for part in parts])
         rng = self.walker.rng
 
         def draw() -> tuple[int, Ranges, np.ndarray]:
-            """An open node, most likely an old one as these are of more cases, and relaxed inputs of a new one."""
-            row = int(ends[-1] * rng.random() ** 2)
+            """One of the newest nodes, or an open one that is likely old, as these are of more cases; relaxed inputs, or the middle."""
+            newest = rng.random() < 0.5
+            row = int(ends[-1] - 1 - rng.integers(len(nodes)) if newest else ends[-1] * rng.random() ** 2)
             k = int(np.searchsorted(ends, row, side="right"))
             at = row - int(ends[k]) + len(parts[k])
-            return int(parts[k].case[at]), parts[k].ranges.take(np.array([at])), suggestion.x[rng.integers(len(nodes))]
+            case, ranges = int(parts[k].case[at]), parts[k].ranges.take(np.array([at]))
+            if newest:
+                return case, ranges, suggestion.x[at]
+            middle = (ranges.lo + ranges.hi)[0, : self.frame.num_inputs] / 2
+            return case, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle
 
         now = self.limits.seconds()
         return self.walker.walk(draw, WALK_SHARE * min(now, FIRST_SECONDS) + LATER_SHARE * max(0.0, now - FIRST_SECONDS))

@@ -139,7 +139,7 @@ class Walker:
     def _checked(self, whole: np.ndarray) -> Inputs | None:
         """Whole inputs if they make the formula true in integers."""
         m = self.frame.num_inputs
-        x = np.clip(whole.astype(np.int64), self.root.lo[0, :m], self.root.hi[0, :m])
+        x = np.clip(np.nan_to_num(whole.astype(float)), self.root.lo[0, :m], self.root.hi[0, :m]).astype(np.int64)
         inputs = [x[None, part] for part in self.frame.inputs]
         outputs = [forward(network, part) for network, part in zip(self.query.networks, inputs, strict=True)]
         margin, _ = margins(self.formula, inputs, outputs, [])

@@ -1,0 +1,66 @@
+"""Plain Python twin of the score in csrc/qbitsat/walk.c: how far outputs are from inequalities, in steps of their requantizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from qbitsat.bounds.dual import Inequality
+from qbitsat.bounds.frame import NOWHERE, Block, Frame
+
+
+def length(block: Block, i: int) -> float:
+    """The mean length of the steps of one output, at least 1."""
+    inner = [int(start) for start in block.steps[block.channel[i]] if abs(int(start)) < NOWHERE]
+    return max(1.0, (inner[-1] - inner[0]) / (len(inner) - 1)) if len(inner) > 1 else 1.0
+
+
+def outputs_of(frame: Frame, first: dict[int, int]) -> tuple[dict[int, int], dict[int, float]]:
+    """Output and accumulator of every neuron, from the outputs of the neurons that read inputs; their own accumulators are not known."""
+    m, y, acc = frame.num_inputs, dict(first), {}
+    for block in frame.blocks:
+        for i in range(block.layer.affine.n_out):
+            neuron = block.neurons.start + i
+            if block.source.start < m:
+                row, level = block.steps[block.channel[i]], y[neuron] - block.y_min
+                half = (length(block, i) + (-1 if level else 1)) / 2
+                acc[neuron] = float(row[level]) + half if level else float(row[1]) - half
+            else:
+                x = [y[v - m] for v in range(block.source.start, block.source.stop)]
+                total = int(block.layer.affine.matrix[i].astype(int) @ np.array(x)) + int(block.layer.affine.bias[i])
+                acc[neuron], y[neuron] = float(total), int(block.layer.requantizer(i).apply(total))
+    return y, acc
+
+
+def deficit(frame: Frame, inequality: Inequality, y: dict[int, int], acc: dict[int, float]) -> float:
+    """Steps that accumulators have to go until the inequality holds: the cheapest one first, for its coefficient, each time."""
+    values, coefficients, bound = inequality
+    terms = [(int(v) - frame.num_inputs, int(c)) for v, c in zip(values, coefficients, strict=True) if c]
+    excess, cost, taken = sum(c * y[neuron] for neuron, c in terms) - bound, 0.0, [0] * len(terms)
+    while excess > 0:
+        prices = []
+        for k, (neuron, c) in enumerate(terms):
+            block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
+            i, level = neuron - block.neurons.start, y[neuron] - block.y_min
+            row, last = block.steps[block.channel[i]], block.steps.shape[1] - 2
+            if taken[k] < (level if c > 0 else last - level):
+                way = acc[neuron] - float(row[level]) + 1 if c > 0 else float(row[level + 1]) - acc[neuron]
+                prices.append(((1.0 if taken[k] else way / length(block, i)) / abs(c), k))
+        if not prices:
+            return cost + excess
+        price, k = min(prices)
+        cost, excess, taken[k] = cost + price * abs(terms[k][1]), excess - abs(terms[k][1]), taken[k] + 1
+    return cost
+
+
+def score(frame: Frame, inequalities: Sequence[Inequality], ranges: Sequence[tuple[int, float, float]], first: dict[int, int]) -> float:
+    """What is missing of all inequalities, and of (neuron, lo, hi) for accumulators as long as something is."""
+    y, acc = outputs_of(frame, first)
+    total = sum(deficit(frame, inequality, y, acc) for inequality in inequalities)
+    if total == 0:
+        return 0.0
+    for neuron, lo, hi in ranges:
+        block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
+        total += max(lo - acc[neuron], acc[neuron] - hi, 0.0) / length(block, neuron - block.neurons.start)
+    return total
