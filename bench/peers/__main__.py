@@ -36,10 +36,10 @@ def main() -> None:
     arguments = parse(TOOLS)
     tools, timeout = arguments.tools, arguments.timeout
     drawn = draw(arguments.seed, arguments.queries)
-    conditions = {"timeout": timeout, "commit": commit(), "machine": machine(), "versions": versions()}
+    conditions = {"timeout": timeout, "jobs": arguments.jobs, "commit": commit(), "machine": machine(), "versions": versions()}
     journal = Journal(arguments.out.with_suffix(".jsonl"), conditions)
     runs = journal.runs(drawn, tools)
-    for run in race(drawn, tools, timeout, runs):
+    for run in race(drawn, tools, timeout, runs, arguments.jobs):
         one = drawn[run.task.index]
         journal.add(one, run)
         runs.append(run)
@@ -61,6 +61,7 @@ def parse(tools: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=60, metavar="N", help="how many; with one seed, fewer are the first of more")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for each query and tool")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="queries side by side, each on a core of its own")
     parser.add_argument("--tools", nargs="+", choices=tools, default=tools, help="all by default; ratios are to the first")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "peers.json", metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="a cactus plot as PNG (extra plot)")

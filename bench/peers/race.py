@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,12 +108,33 @@ def solve_by_cp_sat(program: Program, limits: Limits) -> tuple[list[int] | None,
     return answer["values"], limits.seconds() - start - answer["seconds"]
 
 
-def race(drawn: Sequence[Drawn], tools: Sequence[str], timeout: float, done: Sequence[Run] = ()) -> Iterator[Run]:
-    """Every run as it ends, but those done: query by query, and the tools in an order that rotates, so that noise hits all alike."""
+def race(drawn: Sequence[Drawn], tools: Sequence[str], timeout: float, done: Sequence[Run] = (), jobs: int = 1) -> Iterator[Run]:
+    """Every run as it ends, but those done: query by query, and the tools in an order that rotates, so that noise hits all alike.
+
+    jobs: so many queries side by side, each with one run at a time; a core for each must be there.
+    """
     have = {(run.task.index, run.backend.name) for run in done}
-    for turn, one in enumerate(drawn):
+    ended: queue.SimpleQueue[Run | BaseException | None] = queue.SimpleQueue()
+
+    def work(turn: int, one: Drawn) -> None:
         query, first = one.query, turn % len(tools)
         for tool in (*tools[first:], *tools[:first]):
             if (one.task.index, tool) not in have:
                 verdict, reason, seconds, stage = ask(tool, query, timeout)
-                yield Run(one.task, Backend(tool), verdict, reason, seconds, {"by_bounds": float(stage == "bounds")})
+                ended.put(Run(one.task, Backend(tool), verdict, reason, seconds, {"by_bounds": float(stage == "bounds")}))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        left = [pool.submit(work, turn, one) for turn, one in enumerate(drawn)]
+        for future in left:
+            future.add_done_callback(lambda done: ended.put(done.exception()))
+        try:
+            while left:
+                run = ended.get()
+                if isinstance(run, Run):
+                    yield run
+                elif run is not None:
+                    raise run
+                else:
+                    left.pop()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

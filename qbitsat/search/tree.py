@@ -24,9 +24,9 @@ from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 from .walk import Walker
 
-# Nodes before the first walk, and the share of the first seconds and of all time after them that walks may take: most that holds is
-# proved within these, and much that stays open is violated.
-WALK_AFTER, WALK_SHARE, FIRST_SECONDS, LATER_SHARE = 1000, 1 / 4, 5.0, 1 / 2
+# Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
+# violated.
+WALK_AFTER, WALK_SHARE = 1000, 1 / 3
 
 
 class Search:
@@ -126,8 +126,7 @@ class Search:
             middle = (ranges.lo + ranges.hi)[0, : self.frame.num_inputs] / 2
             return case, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle
 
-        now = self.limits.seconds()
-        return self.walker.walk(draw, WALK_SHARE * min(now, FIRST_SECONDS) + LATER_SHARE * max(0.0, now - FIRST_SECONDS))
+        return self.walker.walk(draw, WALK_SHARE * self.limits.seconds())
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""

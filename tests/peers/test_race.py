@@ -71,6 +71,31 @@ def test_runs_that_are_done_are_left_out(monkeypatch):
     assert [(run.task.index, run.backend.name) for run in race(larger(0, 1), ["a", "b"], 1, done)] == [(1, "b"), (1, "a")]
 
 
+def test_queries_side_by_side_are_all_run(monkeypatch):
+    at_once, most = [], []
+
+    def slow(tool, query, timeout):
+        at_once.append(tool)
+        most.append(len(at_once))
+        time.sleep(0.05)
+        at_once.remove(tool)
+        return Outcome(HOLDS, "", 0.05)
+
+    monkeypatch.setattr(racing, "ask", slow)
+    found = [(run.task.index, run.backend.name) for run in race(larger(0, 1, 2), ["a", "b"], 1, jobs=2)]
+    assert sorted(found) == [(k, tool) for k in range(3) for tool in "ab"]
+    assert max(most) == 2
+
+
+def test_a_fault_in_one_of_several_queries_ends_the_race(monkeypatch):
+    def faulty(tool, query, timeout):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(racing, "ask", faulty)
+    with pytest.raises(RuntimeError, match="broken"):
+        list(race(larger(0, 1), ["a"], 1, jobs=2))
+
+
 @pytest.mark.parametrize("tool", racing.TOOLS)
 @pytest.mark.parametrize(("sample", "verdict"), [(0, HOLDS), (1, VIOLATED)])
 def test_every_tool_answers(tool, sample, verdict):
@@ -184,7 +209,7 @@ def command(tmp_path, monkeypatch):
 
 def test_command_writes_everything(command, tmp_path):
     content = command("--plot", str(tmp_path / "cactus.png"))
-    assert {"timeout", "commit", "machine", "versions", "seed", "queries", "summaries", "runs"} == content.keys()
+    assert {"timeout", "jobs", "commit", "machine", "versions", "seed", "queries", "summaries", "runs"} == content.keys()
     assert [(run["sample"], run["tool"], run["verdict"]) for run in content["runs"]] == [
         (0, "sat", HOLDS),
         (0, "milp", HOLDS),
