@@ -84,18 +84,21 @@ INLINE float deficit(const walk_plan_t *plan, const aim_t *aim, walk_t *w) {
     for (int t = 0; t < aim->size; t++) excess += aim->coefficients[t] * w->y[aim->neurons[t]], w->taken[t] = 0;
     while (excess > 0) {
         float best = UNBOUNDED;
-        int chosen = -1;
+        int chosen = -1, left = 0;
         for (int t = 0; t < aim->size; t++) {
             int i = aim->neurons[t], room = aim->coefficients[t] > 0 ? w->reached[i] : plan->steps[i].last - w->reached[i];
             if (w->taken[t] >= room) continue;
             float step = w->taken[t] ? 1 : first_step(&plan->steps[i], w->sum[i], w->reached[i], aim->coefficients[t]);
             float price = step / fabsf(aim->coefficients[t]);
-            if (price < best) best = price, chosen = t;
+            if (price < best) best = price, chosen = t, left = room - w->taken[t];
         }
         if (chosen < 0) return cost + excess;
-        cost += best * fabsf(aim->coefficients[chosen]);
-        excess -= fabsf(aim->coefficients[chosen]);
-        w->taken[chosen]++;
+        /* all further steps of a term cost the same, and no other term gets cheaper */
+        float size = fabsf(aim->coefficients[chosen]), needed = ceilf(excess / size);
+        int units = !w->taken[chosen] ? 1 : needed < (float)left ? (int)needed : left;
+        cost += best * size * (float)units;
+        excess -= size * (float)units;
+        w->taken[chosen] += units;
     }
     return cost;
 }
