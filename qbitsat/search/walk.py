@@ -25,8 +25,8 @@ from ..properties import Formula, Query
 from .cases import Cases
 from .leaves import Inputs
 
-# Weights beyond which a move takes too long.
-MAX_WEIGHTS = 1 << 21
+# Weights, those of inequalities over inputs among them, and outputs in one inequality, beyond which a move takes too long.
+MAX_WEIGHTS, MAX_TERMS = 1 << 21, 256
 # Moves of one walk, and how many in a row start from the end of the best before, in a case, until one starts anew; fewer if one ends
 # with more than this share of the smallest score so far, and with more than so many mean changes of the score.
 MOVES, SERIES, GAIN, NEAR = 20_000, 8, 0.9, 4.0
@@ -57,14 +57,17 @@ class Walker:
     def __init__(self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, options: Any, limits: Limits):
         self.query, self.frame, self.formula, self.cases, self.root, self.limits = query, frame, formula, cases, root, limits
         self.rng = np.random.default_rng(options.seed)
-        self.weights = sum(block.layer.affine.matrix.size for block in frame.blocks)
         self.first = [block for block in frame.blocks if block.source.start < frame.num_inputs]
-        self.able = self.weights <= MAX_WEIGHTS and all(len(block.steps) for block in frame.blocks)
         # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
-        self.fences = [atom for atom, (values, _, _) in enumerate(cases.inequalities) if (values < frame.num_inputs).all()]
-        self.aims = [atom for atom, (values, _, _) in enumerate(cases.inequalities) if (values >= frame.num_inputs).all() and len(values)]
-        self.able &= len(self.aims) + len(self.fences) == len(cases.inequalities)
-        self.able &= (len(self.fences) + sum(len(block.channel) for block in self.first)) * frame.num_inputs <= MAX_WEIGHTS
+        inequalities = [values for values, _, _ in cases.inequalities]
+        self.fences = [atom for atom, values in enumerate(inequalities) if (values < frame.num_inputs).all()]
+        self.aims = [
+            atom for atom, values in enumerate(inequalities) if (values >= frame.num_inputs).all() and 0 < len(values) <= MAX_TERMS
+        ]
+        rows = len(self.fences) + sum(len(block.channel) for block in self.first)
+        self.weights = rows * frame.num_inputs + sum(b.layer.affine.matrix.size for b in frame.blocks if b.source.start >= frame.num_inputs)
+        self.able = self.weights <= MAX_WEIGHTS and all(len(block.steps) for block in frame.blocks)
+        self.able &= len(self.aims) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
         self.kernel: Walk | None = None
         # The case whose walk is under way, or None, and the moves that it has made.

@@ -244,9 +244,12 @@ def test_no_walks_for_inequalities_over_inputs_and_outputs_together():
     assert not started(query(copying(2), AtMost(((-1, y(0)), (1, x(0))), -1))).walker.able
 
 
-def test_no_walks_in_large_networks(monkeypatch):
-    monkeypatch.setattr(walk, "MAX_WEIGHTS", 3)
-    assert not started(query(copying(2), AtMost(((-1, y(0)),), -3))).walker.able
+@pytest.mark.parametrize(("name", "most"), [("MAX_WEIGHTS", 4), ("MAX_TERMS", 2)])
+def test_no_walks_where_a_move_takes_too_long(monkeypatch, name, most):
+    asked = query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -3))
+    for limit in (most, most - 1):
+        monkeypatch.setattr(walk, name, limit)
+        assert started(asked).walker.able == (limit == most)
 
 
 def test_no_walks_when_told_so(monkeypatch):
