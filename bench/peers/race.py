@@ -6,6 +6,7 @@ import json
 import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -115,18 +116,19 @@ def race(drawn: Sequence[Drawn], tools: Sequence[str], timeout: float, done: Seq
     """
     have = {(run.task.index, run.backend.name) for run in done}
     ended: queue.SimpleQueue[Run | BaseException | None] = queue.SimpleQueue()
+    over = threading.Event()
 
     def work(turn: int, one: Drawn) -> None:
         query, first = one.query, turn % len(tools)
         for tool in (*tools[first:], *tools[:first]):
-            if (one.task.index, tool) not in have:
+            if (one.task.index, tool) not in have and not over.is_set():
                 verdict, reason, seconds, stage = ask(tool, query, timeout)
                 ended.put(Run(one.task, Backend(tool), verdict, reason, seconds, {"by_bounds": float(stage == "bounds")}))
 
     with ThreadPoolExecutor(jobs) as pool:
         left = [pool.submit(work, turn, one) for turn, one in enumerate(drawn)]
         for future in left:
-            future.add_done_callback(lambda done: ended.put(done.exception()))
+            future.add_done_callback(lambda done: ended.put(None if done.cancelled() else done.exception()))
         try:
             while left:
                 run = ended.get()
@@ -137,4 +139,5 @@ def race(drawn: Sequence[Drawn], tools: Sequence[str], timeout: float, done: Seq
                 else:
                     left.pop()
         finally:
+            over.set()
             pool.shutdown(wait=False, cancel_futures=True)

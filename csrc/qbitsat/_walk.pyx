@@ -119,6 +119,8 @@ cdef class Walk:
     def __cinit__(self, tuple inputs, tuple rows, list steps, list later, list aims, float tolerance):
         matrix, bias, shy, neuron, lowest, highest = rows
         cdef int num_rows = <int> matrix.shape[0], m = <int> matrix.shape[1], n = <int> len(steps)
+        if m < 1:
+            raise ValueError("a walk without inputs has nothing to move: rows of none")
         stride = (max(1, num_rows) + WALK_LANES - 1) // WALK_LANES * WALK_LANES
         if any(len(part) != num_rows for part in (bias, shy)) or not len(neuron) == len(lowest) == len(highest) <= num_rows:
             raise ValueError("rows of different sizes")
@@ -217,10 +219,14 @@ cdef class Walk:
             self.wanted[k] = &self.aims[<int> aim]
         if len(fences) != self.plan.num_rows - self.plan.num_levels:
             raise ValueError("a bound for every row without levels")
+        # All pointers first: an array of another type must not leave us with one that is freed.
+        cdef const int *named = ints(neurons)
+        cdef const float *ends_lo = floats(lo)
+        cdef const float *ends_hi = floats(hi)
+        cdef const float *bounds = floats(fences)
         self.ranges = (*ranges, fences)
-        self.goal.fences = floats(fences)
         self.goal.num_aims, self.goal.aims = <int> len(aims), self.wanted
-        self.goal.num_ranges, self.goal.neurons, self.goal.lo, self.goal.hi = <int> len(neurons), ints(neurons), floats(lo), floats(hi)
+        self.goal.num_ranges, self.goal.neurons, self.goal.lo, self.goal.hi, self.goal.fences = <int> len(neurons), named, ends_lo, ends_hi, bounds
         if self.plan.num_inputs:
             memcpy(self.state.x, &start[0], self.plan.num_inputs * sizeof(float))
         with nogil:

@@ -95,7 +95,7 @@ INLINE float deficit(const walk_plan_t *plan, const aim_t *aim, walk_t *w) {
         if (chosen < 0) return cost + excess;
         /* all further steps of a term cost the same, and no other term gets cheaper */
         float size = fabsf(aim->coefficients[chosen]), needed = ceilf(excess / size);
-        int units = !w->taken[chosen] ? 1 : needed < (float)left ? (int)needed : left;
+        int units = !w->taken[chosen] || needed < 1 ? 1 : needed < (float)left ? (int)needed : left;
         cost += best * size * (float)units;
         excess -= size * (float)units;
         w->taken[chosen] += units;

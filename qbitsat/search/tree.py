@@ -109,7 +109,7 @@ class Search:
         if not self.options.walks or self.worked < WALK_AFTER:
             return None
         for row, case in enumerate(nodes.case.tolist()):
-            self.relaxed[case] = suggestion.x[row]
+            self.relaxed[case] = suggestion.x[row].copy()
         parts = [*self.stack, nodes]
         ends = np.cumsum([len(part) for part in parts])
         rng = self.walker.rng
@@ -122,7 +122,7 @@ class Search:
             at = row - int(ends[k]) + len(parts[k])
             case, ranges = int(parts[k].case[at]), parts[k].ranges.take(np.array([at]))
             if newest:
-                return case, ranges, suggestion.x[at]
+                return case, ranges, suggestion.x[at].copy()
             middle = (ranges.lo + ranges.hi)[0, : self.frame.num_inputs] / 2
             return case, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle
 

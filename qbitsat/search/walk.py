@@ -32,6 +32,8 @@ MAX_WEIGHTS, MAX_TERMS = 1 << 21, 256
 MOVES, SERIES, GAIN, NEAR = 20_000, 8, 0.9, 4.0
 # Moves between two looks at limits, of networks with up to so many weights; larger ones get fewer.
 SLICE, SLICE_WEIGHTS = 500, 1 << 16
+# Seconds after which the tree, and another process that asks it for nodes, gets a turn.
+CALL = 0.5
 # Nodes that are drawn until one's case gets the next walk.
 DRAWS = 16
 # First temperatures of walks that start anew and of others, and the last one, in mean changes of the score by one move.
@@ -78,13 +80,13 @@ class Walker:
         self.best: dict[int, float] = {}
 
     def walk(self, draw: Callable[[], tuple[int, Ranges, np.ndarray]], seconds: float) -> Inputs | None:
-        """Go on until all walks of the search have taken so many seconds: inputs that make the formula true, or None.
+        """Go on until all walks of the search have taken so many seconds, or for CALL: inputs that make the formula true, or None.
 
         draw() is for new walks: the case and the ranges of a node, of one row (while inequalities do not hold yet, the accumulators of
         their outputs are drawn there), and inputs float[num_inputs] to start from.
         """
-        inputs = None
-        while inputs is None and self.able and self.seconds < seconds:
+        inputs, until = None, min(seconds, self.seconds + CALL)
+        while inputs is None and self.able and self.seconds < until:
             self.limits.check()
             started = time.monotonic()
             if self.case is None and not any(self._begin(*draw()) for _ in range(DRAWS)):
@@ -151,7 +153,10 @@ class Walker:
     def _build(self) -> Walk:
         """The kernel's view of the query, in float32."""
         m, root, inequalities = self.frame.num_inputs, self.root, self.cases.inequalities
-        steps = [_steps(row, block.y_min) for block in self.frame.blocks for row in block.steps[block.channel]]
+        steps = []
+        for block in self.frame.blocks:
+            shared = [_steps(row, block.y_min) for row in block.steps]
+            steps += [shared[k] for k in block.channel.tolist()]
         later = [
             (block.layer.affine.matrix, block.layer.affine.bias.astype(np.float32), block.source.start - m, block.neurons.start)
             for block in self.frame.blocks

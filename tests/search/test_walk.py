@@ -234,6 +234,13 @@ def test_walks_end_with_their_time():
     assert time.monotonic() - began < 5
 
 
+def test_the_tree_gets_a_turn(monkeypatch):
+    monkeypatch.setattr(walk, "CALL", 0.02)
+    search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
+    assert search.walker.walk(lambda: (0, search.root, np.zeros(2)), 1e9) is None
+    assert search.walker.seconds < 5
+
+
 def test_nothing_to_walk_for_ends_at_once():
     search = started(query(copying(2), AtMost(((-1, y(0)),), -3)))
     search.cases.table[0] = search.cases.table[0]._replace(atoms=())
@@ -276,6 +283,7 @@ AIMS = [(np.zeros(1, np.int32), np.full(1, -1, np.float32), -2.0)]
         (BOX, ROWS, STEPS, [(np.ones((1, 1), np.float32), np.zeros(1, np.float32), 0, 1)], AIMS),
         (BOX, ROWS, STEPS, [], [(np.ones(1, np.int32), np.ones(1, np.float32), 0.0)]),
         (BOX, ROWS, STEPS, [], [(np.zeros(1, np.int32), np.zeros(1, np.float32), 0.0)]),
+        ((BOX[0][:0],) * 2, (np.zeros((1, 0), np.float32), *ROWS[1:]), STEPS, [], AIMS),
     ],
 )
 def test_kernel_refuses_what_does_not_fit(arguments):
@@ -296,6 +304,15 @@ def test_kernel_refuses_what_does_not_fit(arguments):
 def test_kernel_refuses_a_walk_that_does_not_fit(arguments):
     with pytest.raises(ValueError, match=r"walk|ranges|bound|broadcast"):
         Walk(BOX, ROWS, STEPS, [], AIMS, 1.0).begin(*arguments, 1)
+
+
+def test_kernel_keeps_its_goal_when_another_is_refused():
+    none = np.zeros(0, np.int32), *(np.zeros(0, np.float32),) * 2
+    kernel = Walk(BOX, ROWS, STEPS, [], AIMS, 0.01)
+    kernel.begin(np.zeros(2), [0], none, np.zeros(0, np.float32), 1)
+    with pytest.raises(ValueError, match="dtype"):
+        kernel.begin(np.zeros(2), [0], none, np.zeros(0), 1)
+    assert kernel.on(1000, 1.0) or kernel.score == 0
 
 
 def test_kernel_walks_to_inputs_that_are_not_numbers():
