@@ -128,7 +128,7 @@ cdef class Walk:
             raise ValueError("a box and rows of different sizes")
         columns = np.zeros((m, stride), np.float32)
         columns[:, :num_rows] = matrix.T
-        square = np.ascontiguousarray((matrix**2).mean(axis=1) if m else np.zeros(num_rows), np.float32)
+        square = np.ascontiguousarray((matrix**2).mean(axis=1), np.float32)
         opened = np.flatnonzero(np.asarray(lowest) < np.asarray(highest)).astype(np.int32)
         flat, table = np.ascontiguousarray(matrix).ravel(), columns.ravel()
         self.kept = [flat, table, square, opened, inputs, rows, steps, later, aims]
