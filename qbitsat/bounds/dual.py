@@ -11,6 +11,7 @@ of its line times c'), and the best multipliers give the bound of the linear pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,53 +24,63 @@ from .ranges import Ranges
 # Coefficients over values and a bound: sum of coefficient * value <= bound.
 Inequality = tuple[np.ndarray, np.ndarray, int]
 
-# Scaled multipliers let sums reach about 2**58, with room to spare below the kernel's 2**61.
-REACH = 2.0**58
-LIMIT = 2.0**61  # rounding may double small multipliers
-MAX_SCALE = 2.0**50
-# Multipliers of 32 bits are fine enough, and several times faster in the kernel.
-NARROW = 2.0**31 - 1
+NO_POINT, NO_BOUND = -math.inf, math.inf
 
 
-def upper_bound(
-    frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray, blocks: Sequence[Block] | None = None
-) -> int | None:
+class Proved(NamedTuple):
+    """What integers prove of nodes, one row each: shares int64[nodes, most] of inequalities and multipliers int64[nodes, num_neurons].
+
+    values: the bound on D, see `Dual.prove`; NO_POINT where the ranges themselves leave nothing, NO_BOUND where floats were no numbers.
+    """
+
+    values: list[int | float]
+    shares: np.ndarray
+    multipliers: np.ndarray
+
+
+class Dual:
+    """The exact dual function of a frame's values under some inequalities."""
+
+    def __init__(self, frame: Frame, inequalities: Sequence[Inequality]):
+        self.frame, self.inequalities = frame, list(inequalities)
+        layers = [(b.layer.affine.whole, b.layer.affine.bias, b.steps, b.y_min, b.source.start) for b in frame.blocks]
+        atoms = [(values.astype(np.int64), coefficients, bound) for values, coefficients, bound in inequalities]
+        self.kernel = _dual.Dual(frame.num_inputs, layers, atoms)
+
+    def prove(self, ranges: Ranges, rows: np.ndarray, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> Proved:
+        """Upper bounds of D = sum of shares * (bound - coefficients . values) for some rows of many nodes; below 0 they prove a row empty.
+
+        atoms int32[nodes, most]: the inequalities of each node, then -1s. Shares float32[nodes, most], below 0 as good as 0, and
+        multipliers float32[nodes, num_neurons] are scaled by a common power of two for each node, and rounded, before they count.
+        """
+        arrays = ranges.lo, ranges.hi, ranges.acc_lo, ranges.acc_hi, rows, atoms, shares, multipliers
+        states, bounds, whole_shares, whole_multipliers = self.kernel.run(*arrays)
+        values: list[int | float] = bounds.tolist()
+        for k in np.flatnonzero(states != _dual.BOUND).tolist():
+            if states[k] == _dual.OVERFLOW:
+                values[k] = self._by_python(ranges, int(rows[k]), atoms[rows[k]], whole_shares[k], whole_multipliers[k])
+            else:
+                values[k] = NO_POINT if states[k] == _dual.EMPTY else NO_BOUND
+        return Proved(values, whole_shares, whole_multipliers)
+
+    def _by_python(self, ranges: Ranges, row: int, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> int | float:
+        """The bound of one node on Python integers, which no multiplier overflows."""
+        objective, total = np.zeros(self.frame.num_values, object), 0
+        for atom, share in zip(atoms[atoms >= 0].tolist(), shares.tolist(), strict=False):
+            values, coefficients, bound = self.inequalities[atom]
+            objective[values] -= share * coefficients.astype(object)
+            total += share * bound
+        most = upper_bound(self.frame, ranges, row, objective, multipliers)
+        return NO_POINT if most is None else total + most
+
+
+def upper_bound(frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray) -> int | None:
     """An upper bound of objective . values over all points in the ranges of one node; None if there is no such point.
 
-    objective int64[num_values], multipliers int64[num_neurons]: any integers prove something. `blocks`, all by default, must
-    hold every block whose outputs have a coefficient, and those before it.
+    Integers objective[num_values] and multipliers[num_neurons]: any prove something. On Python integers, and slow.
     """
-    chosen = frame.blocks if blocks is None else blocks
-    try:
-        return _by_kernel(frame, ranges, row, objective, multipliers, chosen)
-    except OverflowError:
-        return _by_python(frame, ranges, row, objective, multipliers, chosen)
-
-
-def _by_kernel(
-    frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray, blocks: Sequence[Block]
-) -> int | None:
-    total, c = 0, objective.copy()
-    lo, hi, acc_lo, acc_hi = ranges.lo[row], ranges.hi[row], ranges.acc_lo[row], ranges.acc_hi[row]
-    for block in reversed(blocks):
-        affine, n, t = block.layer.affine, block.neurons, block.target
-        part, possible = _dual.layer(
-            affine.whole, affine.heaviest, affine.bias, block.steps, block.y_min,
-            acc_lo[n], acc_hi[n], lo[t], hi[t], multipliers[n], c[t], c[block.source],
-        )  # fmt: skip
-        if not possible:
-            return None
-        total += part
-    inputs = slice(0, frame.num_inputs)
-    return total + _dual.box(lo[inputs], hi[inputs], c[inputs])
-
-
-def _by_python(
-    frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray, blocks: Sequence[Block]
-) -> int | None:
-    """The same on Python integers, which no multiplier overflows."""
     total, c = 0, [int(v) for v in objective]
-    for block in reversed(blocks):
+    for block in reversed(frame.blocks):
         for i in range(block.layer.affine.n_out):
             neuron, value = block.neurons.start + i, block.target.start + i
             m = int(multipliers[neuron])
@@ -95,53 +106,3 @@ def _largest(block: Block, i: int, m: int, c: int, acc_lo: int, acc_hi: int, lo:
             value = c * v - m * (first if m >= 0 else last)
             best = value if best is None else max(best, value)
     return best
-
-
-class Scale:
-    """Powers of two that turn float multipliers into integers as fine as int64 allows."""
-
-    def __init__(self, frame: Frame):
-        self.frame = frame
-        self.heights = np.concatenate([np.full(b.layer.affine.n_out, b.layer.affine.heaviest) for b in frame.blocks]).astype(float)
-
-    def of(self, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray) -> int:
-        """The scale for float64[num_values] and float64[num_neurons]; 0 if they are no finite numbers or leave int64.
-
-        With |x| at most its range's larger end, no sum is above sum |c| |x| + sum |m| (|acc| + largest weight * sum |x|).
-        """
-        values = np.maximum(np.abs(ranges.lo[row]), np.abs(ranges.hi[row])).astype(float)
-        accs = np.maximum(np.abs(ranges.acc_lo[row]), np.abs(ranges.acc_hi[row])).astype(float)
-        sources = np.concatenate([np.full(b.layer.affine.n_out, values[b.source].sum()) for b in self.frame.blocks])
-        size = np.abs(objective) @ (values + 1) + np.abs(multipliers) @ (accs + self.heights * sources + 1)
-        if not size < LIMIT:
-            return 0
-        largest = NARROW / max(np.abs(multipliers).max(), 1e-300)
-        return int(2.0 ** np.floor(np.log2(min(MAX_SCALE, max(1.0, min(largest, REACH / max(size, 1e-300)))))))
-
-
-class Refutation(NamedTuple):
-    """shares of inequalities, as Python integers, and multipliers int64[num_neurons]: together they prove a node empty."""
-
-    shares: list[int]
-    multipliers: np.ndarray
-
-
-def refute(
-    scale: Scale, ranges: Ranges, row: int, inequalities: Sequence[Inequality], shares: np.ndarray, multipliers: np.ndarray
-) -> Refutation | None:
-    """Float shares, one an inequality, and multipliers as integers, if these prove that no point of the node satisfies all inequalities."""
-    frame, floats = scale.frame, multipliers.astype(float)
-    reach = np.zeros(frame.num_values)  # of every partial sum, where inequalities cancel each other
-    for share, (values, coefficients, _) in zip(shares.tolist(), inequalities, strict=True):
-        reach[values] += share * np.abs(coefficients)
-    fine = scale.of(ranges, row, reach, floats)
-    if not fine:
-        return None
-    whole = [int(v) for v in np.rint(shares * fine)]
-    objective, bound = np.zeros(frame.num_values, np.int64), 0
-    for part, (values, coefficients, most) in zip(whole, inequalities, strict=True):
-        objective[values] -= part * coefficients
-        bound += part * most
-    rounded = np.rint(floats * fine).astype(np.int64)
-    value = upper_bound(frame, ranges, row, objective, rounded)
-    return Refutation(whole, rounded) if value is None or value + bound < 0 else None

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ascent import Ascender
-from .dual import Scale, upper_bound
+from .ascent import WORK, Ascender
+from .dual import NO_BOUND, NO_POINT, Dual
 from .frame import Block, Frame
 from .ranges import Ranges
 
@@ -36,11 +36,10 @@ def tighten(frame: Frame, ranges: Ranges, steps: int, check: Callable[[], None] 
     `check` is called now and then and may raise to stop.
     """
     facts: list[Fact] = []
-    scale = Scale(frame)
     for network in range(len(frame.inputs)):
         blocks = [block for block in frame.blocks if block.network == network]
         for depth, block in enumerate(blocks[1:], 1):
-            found = _prove_ends(frame, ranges, scale, blocks[:depth], block, steps, check)
+            found = _prove_ends(frame, ranges, blocks[:depth], block, steps, check)
             if found is None:
                 return None
             facts += found
@@ -53,7 +52,7 @@ def tighten(frame: Frame, ranges: Ranges, steps: int, check: Callable[[], None] 
 
 
 def _prove_ends(
-    frame: Frame, ranges: Ranges, scale: Scale, before: list[Block], block: Block, steps: int, check: Callable[[], None]
+    frame: Frame, ranges: Ranges, before: list[Block], block: Block, steps: int, check: Callable[[], None]
 ) -> list[Fact] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
@@ -69,30 +68,25 @@ def _prove_ends(
         smallest = int(ranges.acc_lo[0, neuron]) - bias if side > 0 else bias - int(ranges.acc_hi[0, neuron])
         inequalities.append((indices + block.source.start, -side * weights, -smallest))
     n = len(ends)
-    atoms, shares = np.arange(n, dtype=np.int32)[:, None], np.ones((n, 1))
+    atoms, shares, copies = np.arange(n, dtype=np.int32)[:, None], np.ones((n, 1), np.float32), ranges.take(np.zeros(n, np.int64))
     ascender = Ascender(frame, before, inequalities, ranges, check)
-    start = np.zeros((n, len(ascender.neurons)))
-    suggestion = ascender.run(ranges.take(np.zeros(n, np.int64)), atoms, np.ones(n), start, shares, steps)
-    facts = []
-    for k, (i, side) in enumerate(ends):
+    suggestion = ascender.run(copies, atoms, np.ones(n), np.zeros((n, len(ascender.neurons))), shares, steps)
+    known = [side * int((ranges.acc_hi if side > 0 else ranges.acc_lo)[0, block.neurons.start + i]) for i, side in ends]
+    offsets = [side * int(affine.bias[i]) for i, side in ends]
+    promising = [suggestion.value[k] < known[k] - offsets[k] + inequalities[k][2] for k in range(n)]
+    multipliers = np.zeros((n, frame.num_neurons), np.float32)
+    multipliers[:, ascender.neurons] = suggestion.multipliers
+    dual, rows, size, facts = Dual(frame, inequalities), np.flatnonzero(promising), max(1, WORK // max(1, ascender.weights)), []
+    for part in np.split(rows, range(size, len(rows), size)):
         check()
-        neuron, bias = block.neurons.start + i, int(affine.bias[i])
-        known = side * int((ranges.acc_hi if side > 0 else ranges.acc_lo)[0, neuron])
-        if suggestion.value[k] >= known - side * bias + inequalities[k][2]:
-            continue
-        values, coefficients, _ = inequalities[k]
-        objective = np.zeros(frame.num_values, np.int64)
-        objective[values] = -coefficients
-        floats = np.zeros(frame.num_neurons)
-        floats[ascender.neurons] = suggestion.multipliers[k]
-        fine = scale.of(ranges, 0, objective.astype(float), floats)
-        if not fine:
-            continue
-        multipliers = np.rint(floats * fine).astype(np.int64)
-        most = upper_bound(frame, ranges, 0, objective * fine, multipliers, before)
-        if most is None:
-            return None
-        bound = most // fine + side * bias
-        if bound < known:
-            facts.append(Fact(neuron, side, bound, fine, multipliers))
+        proved = dual.prove(copies, part, atoms, shares, multipliers)
+        for k, value, scale, row in zip(part.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
+            if value == NO_POINT:
+                return None
+            if value == NO_BOUND:
+                continue
+            # The share was 1, so it is the scale; D less what it makes of the inequality's bound is above scale * side * (acc - bias).
+            bound = (int(value) - scale * inequalities[k][2]) // scale + offsets[k]
+            if bound < known[k]:
+                facts.append(Fact(block.neurons.start + ends[k][0], ends[k][1], bound, scale, row.copy()))
     return facts

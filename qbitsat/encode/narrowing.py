@@ -14,7 +14,7 @@ import numpy as np
 
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
 from ..bounds.ascent import Ascender, Suggestion
-from ..bounds.dual import Scale, refute
+from ..bounds.dual import Dual
 from ..bounds.frame import Frame
 from ..bounds.intervals import propagate_layer
 from ..bounds.ranges import Ranges
@@ -69,7 +69,7 @@ class _Prober:
     """One way: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
 
     def __init__(self, frame: Frame, ranges: Ranges, way: Formula, check: Callable[[], None]):
-        self.frame, self.scale, self.value = frame, Scale(frame), 0.0
+        self.frame, self.value = frame, 0.0
         self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
@@ -80,6 +80,7 @@ class _Prober:
             for sums, bound in terms
         ]
         self.ascender = Ascender(frame, frame.blocks, self.inequalities, ranges, check)
+        self.dual = Dual(frame, self.inequalities)
 
     def narrow(self) -> bool:
         """Narrow the ranges; false if nothing is left."""
@@ -87,7 +88,7 @@ class _Prober:
             return True
         n = len(self.inequalities)
         best = self._ascend(self.ranges, np.zeros((1, self.frame.num_neurons)), np.ones((1, n)), WAY_STEPS, True)
-        if self._empty(best, 0, self.ranges):
+        if self._empty(best, self.ranges, np.ones(1, bool))[0]:
             return False
         self.value = float(np.nan_to_num(best.value[0]))
         # The relaxed point stays possible, most likely; probes lie between it and the ends.
@@ -101,7 +102,7 @@ class _Prober:
             if not probed:
                 break
             best = self._ascend(self.ranges, best.multipliers, best.shares, PROBE_STEPS)
-            if self._empty(best, 0, self.ranges):
+            if self._empty(best, self.ranges, np.ones(1, bool))[0]:
                 return False
         self.best = best
         return True
@@ -136,22 +137,24 @@ class _Prober:
         left = probes.propagate(self.frame)
         multipliers, shares = (np.repeat(array, len(probes), axis=0) for array in (best.multipliers, best.shares))
         tried = self._ascend(probes, multipliers, shares, PROBE_STEPS)
-        gone = np.array([not left[k] or self._empty(tried, k, probes) for k in range(len(probes))])
+        gone = ~left | self._empty(tried, probes, left)
         gone_down, gone_up = gone[: len(down)], gone[len(down) :]
         inner[0, down[~gone_down]], inner[1, up[~gone_up]] = down_at[~gone_down], up_at[~gone_up]
         lo[down[gone_down]], hi[up[gone_up]] = down_at[gone_down] + 1, up_at[gone_up] - 1
         return True if (lo <= hi).all() and self.ranges.propagate(self.frame).all() else None
 
     def _ascend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, fresh: bool = False) -> Suggestion:
-        atoms = np.tile(np.arange(len(self.inequalities), dtype=np.int32), (len(ranges), 1))
-        return self.ascender.run(ranges, atoms, np.full(len(ranges), fresh), multipliers, shares, steps)
+        return self.ascender.run(ranges, self._atoms(len(ranges)), np.full(len(ranges), fresh), multipliers, shares, steps)
 
-    def _empty(self, suggestion: Suggestion, row: int, ranges: Ranges) -> bool:
-        """Whether the row's multipliers, rounded to integers, prove that no point of its ranges satisfies the inequalities."""
-        if not suggestion.value[row] < 0:
-            return False
-        shares = np.maximum(suggestion.shares[row].astype(float), 0)
-        return refute(self.scale, ranges, row, self.inequalities, shares, suggestion.multipliers[row]) is not None
+    def _atoms(self, rows: int) -> np.ndarray:
+        return np.tile(np.arange(len(self.inequalities), dtype=np.int32), (rows, 1))
+
+    def _empty(self, suggestion: Suggestion, ranges: Ranges, asked: np.ndarray) -> np.ndarray:
+        """Which of the rows asked for have no point that satisfies the inequalities, as their multipliers prove in integers: bool[rows]."""
+        empty, rows = np.zeros(len(ranges), bool), np.flatnonzero(asked & (suggestion.value < 0))
+        proved = self.dual.prove(ranges, rows, self._atoms(len(ranges)), suggestion.shares, suggestion.multipliers)
+        empty[rows] = [value < 0 for value in proved.values]
+        return empty
 
 
 def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, Within]:

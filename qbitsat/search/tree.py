@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bounds import Bounds
 from ..bounds.ascent import Ascender, Suggestion
-from ..bounds.dual import Scale, refute
+from ..bounds.dual import Dual
 from ..bounds.frame import Frame
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
@@ -36,7 +36,7 @@ class Search:
         self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
         self.frame = Frame(query)
         self.cases = Cases(self.frame, formula)
-        self.scale = Scale(self.frame)
+        self.dual = Dual(self.frame, self.cases.inequalities)
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
         # For every case the relaxed inputs of its newest node.
@@ -138,7 +138,7 @@ class Search:
         suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, self.options.polish)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
         tried = np.flatnonzero(suggestion.value < 0)
-        closed = [row for row in tried.tolist() if self._refuted(nodes, row)]
+        closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
         rest = np.setdiff1d(np.arange(len(nodes)), closed)
         nodes, suggestion = nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
@@ -156,7 +156,7 @@ class Search:
         for k, atom in enumerate(nodes.atoms[row].tolist()):
             if atom >= 0:
                 nodes.shares[row, k] = duals.shares[atom]
-        closed = self._refuted(nodes, row)
+        closed = bool(self._refuted(nodes, np.array([row])))
         self.programs.learn(closed)
         if not closed and not self.programs.worth_keeping(duals):
             nodes.multipliers[row], nodes.shares[row] = before
@@ -173,20 +173,19 @@ class Search:
             nodes = nodes.take(np.arange(len(nodes) - size, len(nodes)))
         return nodes
 
-    def _refuted(self, nodes: Nodes, row: int) -> bool:
-        """Whether the row's multipliers, rounded to integers, prove that no point of its ranges satisfies its case."""
-        case = self.cases.table[nodes.case[row]]
-        shares = np.zeros(len(case.atoms))
-        for k, slot in enumerate(nodes.slots[row].tolist()):
-            if slot >= 0:
-                shares[slot] = max(0.0, float(nodes.shares[row, k]))
-        inequalities = [self.cases.inequalities[atom] for atom in case.atoms]
-        found = refute(self.scale, nodes.ranges, row, inequalities, shares, nodes.multipliers[row])
-        if found is None:
-            return False
-        self.counts["refuted"] += 1
-        self._note(int(nodes.name[row]), Multipliers(np.array(found.shares, dtype=object), found.multipliers))
-        return True
+    def _refuted(self, nodes: Nodes, rows: np.ndarray) -> list[int]:
+        """Those of the rows whose multipliers, rounded to integers, prove that no point of their ranges satisfies their cases."""
+        proved = self.dual.prove(nodes.ranges, rows, nodes.atoms, nodes.shares, nodes.multipliers)
+        closed = [k for k, value in enumerate(proved.values) if value < 0]
+        self.counts["refuted"] += len(closed)
+        for k in closed if self.proof is not None else ():
+            row = int(rows[k])
+            shares = np.zeros(len(self.cases.table[nodes.case[row]].atoms), object)
+            for slot, share in zip(nodes.slots[row].tolist(), proved.shares[k].tolist(), strict=True):
+                if slot >= 0:
+                    shares[slot] = share
+            self._note(int(nodes.name[row]), Multipliers(shares, proved.multipliers[k].copy()))
+        return rows[closed].tolist()
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Children of nodes that stay open: cases of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""

@@ -12,7 +12,7 @@ from qbitsat._ascent import Ascent, products
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender
-from qbitsat.bounds.dual import Scale, upper_bound
+from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.network import Dense, Network
@@ -165,11 +165,8 @@ def test_ascent_value_is_what_integers_prove(rounding):
         found = Ascender(frame, frame.blocks, [inequality], ranges).run(
             ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, frame.num_neurons)), np.ones((1, 1)), 10
         )
-        objective = np.zeros(frame.num_values, np.int64)
-        objective[outputs] = -inequality[1]
-        scale = min(1 << 30, Scale(frame).of(ranges, 0, objective.astype(float), found.multipliers[0].astype(float)))
-        whole = np.rint(found.multipliers[0].astype(float) * scale).astype(np.int64)
-        assert upper_bound(frame, ranges, 0, objective * scale, whole) / scale - 1000 == pytest.approx(found.value[0], abs=0.05)
+        said = Dual(frame, [inequality]).prove(ranges, np.zeros(1, np.int64), np.zeros((1, 1), np.int32), found.shares, found.multipliers)
+        assert said.values[0] / said.shares[0, 0] * found.shares[0, 0] == pytest.approx(found.value[0], abs=0.05)
 
 
 @pytest.mark.parametrize(("batch", "n_in", "n_out"), [(1, 1, 1), (3, 5, 7), (64, 33, 10), (0, 3, 2), (3, 2, 0)])

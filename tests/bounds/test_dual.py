@@ -1,12 +1,12 @@
-"""Bounds from integer multipliers: never below any point, whatever the multipliers; kernel and plain Python say the same."""
+"""Bounds from multipliers: never below any point, whatever the multipliers; kernel and plain Python say the same."""
 
-import itertools
 import random
 
 import numpy as np
 import pytest
+from dual_twin import proved
 from enumerated import narrowed, space
-from handmade import dense, one_layer, query, tensor
+from handmade import one_layer, query, tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import busy_query
@@ -14,7 +14,7 @@ from tiny import busy_query
 from qbitsat import _dual
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
-from qbitsat.bounds.dual import REACH, Scale, _by_kernel, _by_python, upper_bound
+from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import Box
@@ -36,30 +36,11 @@ def test_upper_bound_is_above_every_point_for_random_multipliers(seed):
         multipliers = generator.integers(-size, size + 1, points.frame.num_neurons)
         given_ = points.frame, ranges, row, objective, multipliers
         bound = upper_bound(*given_)
-        assert bound == _by_kernel(*given_, points.frame.blocks) == _by_python(*given_, points.frame.blocks)
         inside = points.inside(ranges, row)
         if bound is None:
             assert not inside.any()
         elif inside.any():
             assert bound >= int((points.values[inside] @ objective).max())
-
-
-@settings(derandomize=True, deadline=None, max_examples=50)
-@given(st.integers(0, 2**32 - 1))
-def test_upper_bound_over_the_first_layers_alone(seed):
-    rng = random.Random(seed)
-    generator = np.random.default_rng(seed)
-    asked = busy_query(rng)
-    points = space(asked)
-    ranges = Ranges.of(propagate(asked))
-    blocks = [b for b in points.frame.blocks if b.network == 0]
-    blocks = blocks[: rng.randint(1, len(blocks))]
-    objective = np.zeros(points.frame.num_values, np.int64)
-    objective[blocks[-1].target] = generator.integers(-9, 10, blocks[-1].layer.output.size)
-    multipliers = generator.integers(-9, 10, points.frame.num_neurons)
-    bound = upper_bound(points.frame, ranges, 0, objective, multipliers, blocks)
-    assert bound == _by_python(points.frame, ranges, 0, objective, multipliers, blocks)
-    assert bound >= int((points.values @ objective).max())
 
 
 def line():
@@ -88,7 +69,6 @@ def test_upper_bound_none_when_no_step_is_left():
     ranges.acc_lo[0, 0], ranges.acc_hi[0, 0], ranges.hi[0, 1] = 5, 9, 4
     arguments = Frame(line()), ranges, 0, np.array([0, 1]), np.array([1])
     assert upper_bound(*arguments) is None
-    assert _by_python(*arguments, Frame(line()).blocks) is None
 
 
 def test_upper_bound_leaves_its_arguments_alone():
@@ -97,152 +77,196 @@ def test_upper_bound_leaves_its_arguments_alone():
     assert (objective.tolist(), multipliers.tolist()) == ([0, 1], [3])
 
 
+def random_node(seed: int, exponent: int):
+    """A query's points, a node of it, up to three inequalities over any values and their shares, and multipliers of the given size."""
+    rng, generator = random.Random(seed), np.random.default_rng(seed)
+    asked = busy_query(rng)
+    points = space(asked)
+    frame, ranges = points.frame, narrowed(rng, asked, points.frame, 1, 4)
+    if rng.random() < 0.5:
+        ranges.propagate(frame)
+    terms = []
+    for _ in range(rng.randint(1, 3)):
+        values = generator.permutation(frame.num_values)[: rng.randint(1, frame.num_values)]
+        terms.append((values, generator.integers(-9, 10, len(values)), rng.randint(-50, 50)))
+    shares = generator.normal(0.5, 10.0 ** max(-20, exponent), len(terms)).astype(np.float32)
+    multipliers = (generator.normal(0, 10.0**exponent, frame.num_neurons) * generator.integers(0, 2, frame.num_neurons)).astype(np.float32)
+    return points, ranges, terms, shares, multipliers
+
+
+def prove(frame, ranges, terms, shares, multipliers):
+    """The one row's value, shares and multipliers."""
+    atoms = np.arange(len(terms), dtype=np.int32)[None]
+    said = Dual(frame, terms).prove(ranges, np.zeros(1, np.int64), atoms, shares[None], multipliers[None])
+    return said.values[0], said.shares[0].tolist(), said.multipliers[0].tolist()
+
+
+@settings(derandomize=True, deadline=None, max_examples=400)
+@given(st.integers(0, 2**32 - 1), st.integers(-30, 22))
+def test_kernel_and_twin_say_the_same(seed, exponent):
+    """Whether the integers fit or not, and never less than any point attains."""
+    points, ranges, terms, shares, multipliers = random_node(seed, exponent)
+    value, whole, rounded = prove(points.frame, ranges, terms, shares, multipliers)
+    expected = proved(points.frame, ranges, 0, terms, shares, multipliers)
+    if expected[0] == NO_BOUND:
+        assert value == NO_BOUND
+        return
+    assert (value, whole, rounded) == expected
+    inside = points.inside(ranges, 0)
+    slack = sum(share * (most - points.values[inside][:, v].astype(object) @ c) for share, (v, c, most) in zip(whole, terms, strict=True))
+    if inside.any():
+        assert value >= max(slack)
+
+
+def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
+    """Steps that grow, lack some outputs, or are cut by accumulators: only their bends count."""
+    rng = random.Random(1)
+    for shift, rounding in [
+        (-2, "floor"),
+        (0, "floor"),
+        (1, "half_even"),
+        (2, "half_even"),
+        (2, "toward_zero"),
+        (3, "half_away"),
+        (1, "half_up"),
+    ]:
+        network = one_layer([[3, -2], [5, 7]], [1, -9], ShiftRequantizer(shift, rounding, -20, 23), tensor(2, -15, 15))
+        frame = Frame(query(network, TRUE))
+        for _ in range(60):
+            ranges = Ranges.of(propagate(query(network, TRUE)))
+            for lo, hi, width in ((ranges.acc_lo, ranges.acc_hi, 40), (ranges.lo[:, 2:], ranges.hi[:, 2:], 12)):
+                for i in range(2):
+                    a, b = sorted(rng.randint(int(lo[0, i]), int(hi[0, i])) for _ in range(2))
+                    lo[0, i], hi[0, i] = (a, b) if rng.random() < 0.5 else (a, min(int(hi[0, i]), a + width))
+            terms = [(np.array([2, 3]), np.array([rng.randint(-9, 9), rng.randint(-9, 9)]), 0)]
+            floats = np.ones(1, np.float32), np.array([rng.uniform(-3, 3), rng.uniform(-3, 3)], np.float32)
+            assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
+
+
+def test_bends_by_hand():
+    """Steps of 4, 2, 2, 2, 2, 3, 0, 3, 3 accumulators: the second of the twos has a longer one before it, the fourth one behind it."""
+    steps = np.cumsum([[0, 4, 2, 2, 2, 2, 3, 0, 3, 3]], axis=1)
+    assert _dual.bends(steps).tolist() == [[1, 4, 4, 4, 5, 6, 7, 8, 9]]
+
+
 HUGE = {
-    "bias": (one_layer([[1, -1]], [(1 << 59) - 100], ShiftRequantizer(55, "half_up", 0, 15), tensor(2)), 100),
-    "weights": (one_layer([[(1 << 31) - 1, 1 - (1 << 31)]], None, ShiftRequantizer(31, "floor", -8, 7), tensor(2, 0, 1 << 20)), 1 << 30),
-    "multipliers": (one_layer([[1, -1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(2)), 1 << 60),
+    "bias": (one_layer([[1, -1]], [(1 << 59) - 100], ShiftRequantizer(55, "half_up", 0, 15), tensor(2)), 3),
+    "weights": (one_layer([[(1 << 31) - 1, 1 - (1 << 31)]], None, ShiftRequantizer(31, "floor", -8, 7), tensor(2, 0, 1 << 20)), 113e6),
+    "multipliers": (one_layer([[1, -1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(2)), 22e16),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("network", "m"), HUGE.values(), ids=HUGE)
-def test_upper_bound_beyond_int64_is_answered_by_python(network, m, sign):
+def test_integers_near_int64_are_answered_by_python(network, m, sign):
     asked = query(network, TRUE, Box(np.array([0, 0]), np.array([3, 3])))
-    points, ranges = space(asked), Ranges.of(propagate(asked))
-    objective, multipliers = np.array([0, 0, sign * m]), np.array([m])
-    arguments = points.frame, ranges, 0, objective, multipliers
-    with pytest.raises(OverflowError):
-        _by_kernel(*arguments, points.frame.blocks)
-    bound = upper_bound(*arguments)
-    assert bound == _by_python(*arguments, points.frame.blocks)
-    assert bound >= max(int(v) * sign * m for v in points.values[:, 2])
+    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    terms, floats = [(np.array([2]), np.array([-sign]), 0)], (np.ones(1, np.float32), np.array([m], np.float32))
+    assert states(frame, ranges, terms, *floats) == [_dual.OVERFLOW]
+    assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
 
 
-def test_upper_bound_inputs_beyond_int64_are_answered_by_python():
-    arguments = Frame(line()), Ranges.of(propagate(line())), 0, np.array([1 << 60, 0]), np.array([0])
-    assert upper_bound(*arguments) == 15 << 60
+@pytest.mark.parametrize("bound", [(1 << 59) + 3, -(1 << 59) - 3])
+def test_bounds_of_inequalities_near_int64_are_answered_by_python(bound):
+    frame, ranges = Frame(line()), Ranges.of(propagate(line()))
+    terms, floats = [(np.array([1]), np.array([1]), bound)], (np.ones(1, np.float32), np.ones(1, np.float32))
+    assert states(frame, ranges, terms, *floats) == [_dual.OVERFLOW]
+    assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
 
 
-def layer_arguments(**change):
-    """One output y = acc = x0 + 2 x1 over 0 to 3, as the kernel takes it."""
-    affine = dense([[1, 2]], [5]).affine
-    starts = np.array([[-(1 << 61), 1, 2, 3, 1 << 61]])
-    arguments = {"matrix": affine.whole, "heaviest": affine.heaviest, "bias": affine.bias}
-    arguments |= {"steps": starts, "y_min": 0, "acc_lo": np.array([-4]), "acc_hi": np.array([9]), "lo": np.array([0]), "hi": np.array([3])}
-    return arguments | {"multipliers": np.array([1]), "coefficients": np.array([2]), "behind": np.zeros(2, np.int64)} | change
+def states(frame, ranges, terms, shares, multipliers) -> list[int]:
+    arrays = np.arange(len(terms), dtype=np.int32)[None], shares[None], multipliers[None]
+    return Dual(frame, terms).kernel.run(ranges.lo, ranges.hi, ranges.acc_lo, ranges.acc_hi, np.zeros(1, np.int64), *arrays)[0].tolist()
 
 
-def test_dual_layer_by_hand():
-    behind = np.zeros(2, np.int64)
-    total = _dual.layer(**layer_arguments(behind=behind))
-    assert (total, behind.tolist()) == ((5 + 4, True), [1, 2])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, 2.0**62])
+def test_multipliers_that_are_no_integers_prove_nothing(value):
+    terms, floats = [(np.array([1]), np.array([1]), -1)], (np.ones(1, np.float32), np.array([value], np.float32))
+    assert prove(Frame(line()), Ranges.of(propagate(line())), terms, *floats)[0] == NO_BOUND
 
 
-def test_dual_layer_negative_multipliers_take_the_last_accumulator():
-    assert _dual.layer(**layer_arguments(multipliers=np.array([-1]))) == (-5 + 6 + 9, True)
+@pytest.mark.parametrize("value", [np.inf, 1e30, 2.0**62])
+@pytest.mark.parametrize("values", [[1], []])
+def test_shares_that_are_no_integers_prove_nothing(value, values):
+    terms, floats = (
+        [(np.array(values, np.int64), np.ones(len(values), np.int64), -1)],
+        (np.array([value], np.float32), np.zeros(1, np.float32)),
+    )
+    assert prove(Frame(line()), Ranges.of(propagate(line())), terms, *floats)[0] == NO_BOUND
 
 
-def test_dual_layer_without_steps_counts_both_as_unrelated():
-    assert _dual.layer(**layer_arguments(steps=np.empty((0, 0), np.int64))) == (5 + 6 + 4, True)
+@pytest.mark.parametrize("value", [np.nan, -1.0, -np.inf])
+def test_shares_below_zero_count_as_none(value):
+    """y <= -1 is impossible, but without its share there is nothing to refute."""
+    terms, floats = [(np.array([1]), np.array([1]), -1)], (np.array([value], np.float32), np.zeros(1, np.float32))
+    assert prove(Frame(line()), Ranges.of(propagate(line())), terms, *floats) == (0, [0], [0])
 
 
-@pytest.mark.parametrize(
-    "change", [{"multipliers": np.array([1 << 59])}, {"coefficients": np.array([-(1 << 60)])}, {"bias": np.array([1 << 61])}]
-)
-def test_dual_layer_overflow_leaves_behind_alone(change):
-    behind = np.array([7, -7])
-    with pytest.raises(OverflowError):
-        _dual.layer(**layer_arguments(**change, behind=behind))
-    assert behind.tolist() == [7, -7]
+def test_no_point_where_no_step_is_left():
+    ranges = Ranges.of(propagate(line()))
+    ranges.acc_lo[0, 0], ranges.acc_hi[0, 0], ranges.hi[0, 1] = 5, 9, 4
+    assert prove(Frame(line()), ranges, [], np.ones(0, np.float32), np.ones(1, np.float32))[0] == NO_POINT
 
 
-def test_dual_layer_overflow_of_what_lies_behind():
-    with pytest.raises(OverflowError):
-        _dual.layer(**layer_arguments(behind=np.array([0, 1 << 61])))
+def test_rows_and_inequalities_are_those_asked_for():
+    """The third node's y <= 3 and the first one's y <= -1, by y = acc = x from 0 to 15."""
+    ranges = Ranges.of(propagate(line())).take(np.zeros(3, np.int64))
+    ranges.lo[2] = ranges.acc_lo[2, 0] = 7
+    terms = [(np.array([1]), np.array([1]), bound) for bound in (-1, 3)]
+    atoms = np.array([[0, -1], [-1, -1], [1, -1]], np.int32)
+    said = Dual(Frame(line()), terms).prove(
+        ranges, np.array([2, 0]), atoms, np.ones((3, 2), np.float32), np.full((3, 1), -1, np.float32)
+    )  # fmt: skip
+    scales = said.shares[:, 0].tolist()
+    assert [value / scale for value, scale in zip(said.values, scales, strict=True)] == [3 - 7, -1]
+    assert (said.shares[:, 1].tolist(), (-said.multipliers[:, 0]).tolist()) == ([0, 0], scales)
+
+
+def arguments(**change):
+    """One node of y = x0 + 2 x1 over 0 to 3 with the inequality y <= 0, as the kernel takes them."""
+    made = {"matrix": np.array([[1, 2]], np.int32), "bias": np.array([5]), "steps": np.array([[-(1 << 61), 1, 2, 3, 1 << 61]])}
+    made |= {"y_min": 0, "source": 0, "values": np.array([2]), "coefficients": np.array([1]), "rows": np.array([0])}
+    made |= {"lo": np.zeros((1, 3), np.int64), "hi": np.full((1, 3), 3), "acc_lo": np.array([[-4]]), "acc_hi": np.array([[9]])}
+    made |= {"atoms": np.zeros((1, 1), np.int32), "shares": np.ones((1, 1), np.float32), "multipliers": np.ones((1, 1), np.float32)}
+    return made | change
+
+
+def run(**given):
+    layer = tuple(given.pop(name) for name in ("matrix", "bias", "steps", "y_min", "source"))
+    return _dual.Dual(2, [layer], [(given.pop("values"), given.pop("coefficients"), 0)]).run(**given)
+
+
+DOWN = {"multipliers": np.full((1, 1), -1, np.float32)}
+
+
+@pytest.mark.parametrize(("change", "value"), [({}, 18), (DOWN, 1), (DOWN | {"steps": np.empty((0, 0), np.int64)}, 4)])
+def test_kernel_by_hand(change, value):
+    """m = 1: -y - acc is at most 4, at (0, -4); bias 5, x0 + 2 x1 up to 9. m = -1: -y + acc up to 6, at (3, 9); without steps 9; -5; 0."""
+    state, bound, shares, _ = run(**arguments(**change))
+    assert (state.tolist(), bound.tolist()) == ([_dual.BOUND], [value * int(shares[0, 0])])
 
 
 FAULTS = {
-    "acc_lo": {"acc_lo": np.array([0, 0])},
-    "acc_hi": {"acc_hi": np.zeros(0, np.int64)},
-    "lo": {"lo": np.array([0, 0])},
-    "hi": {"hi": np.array([0, 0])},
-    "multipliers": {"multipliers": np.array([0, 0])},
-    "coefficients": {"coefficients": np.array([0, 0])},
-    "lo_below_the_steps": {"lo": np.array([-1])},
-    "hi_above_the_steps": {"hi": np.array([4])},
-    "rows": {"matrix": np.ones((2, 2), np.int32)},
+    "bias": {"bias": np.array([5, 5])},
+    "rows": {"rows": np.array([1])},
+    "rows_below": {"rows": np.array([-1])},
     "columns": {"matrix": np.ones((1, 3), np.int32)},
-    "behind": {"behind": np.zeros(1, np.int64)},
+    "source": {"source": 1},
+    "no_steps": {"steps": np.zeros((1, 1), np.int64)},
+    "lo_below_the_steps": {"lo": np.array([[0, 0, -1]])},
+    "hi_above_the_steps": {"hi": np.array([[0, 0, 4]])},
+    "values": {"values": np.array([3])},
+    "coefficients": {"coefficients": np.array([3, 3])},
+    "atoms": {"atoms": np.ones((1, 1), np.int32)},
+    "shares": {"shares": np.ones((1, 2), np.float32)},
+    "multipliers": {"multipliers": np.ones((2, 1), np.float32)},
+    "lo": {"lo": np.zeros((1, 2), np.int64)},
+    "acc_hi": {"acc_hi": np.zeros((1, 2), np.int64)},
     "wide_matrix": {"matrix": np.ones((1, 2), np.int64)},
 }
 
 
 @pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
-def test_dual_layer_shapes_that_do_not_fit(change):
-    with pytest.raises(ValueError, match=r"expected|leaves|mismatch"):
-        _dual.layer(**layer_arguments(**change))
-
-
-def test_dual_box_is_the_largest_sum():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        lo = rng.integers(-5, 5, 3)
-        hi, c = lo + rng.integers(0, 3, 3), rng.integers(-9, 10, 3)
-        points = itertools.product(*(range(a, b + 1) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)))
-        assert _dual.box(lo, hi, c) == max(int(c @ np.array(p)) for p in points)
-
-
-def test_dual_box_overflow():
-    with pytest.raises(OverflowError):
-        _dual.box(np.array([0, 0]), np.array([4, 4]), np.array([1 << 58, 1 << 58]))
-
-
-def test_dual_box_shapes_that_do_not_fit():
-    with pytest.raises(ValueError, match="length"):
-        _dual.box(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(3, np.int64))
-
-
-def scaled(seed: int, exponent: float):
-    """A query, a node, and floats of about the given size with their scale."""
-    rng, generator = random.Random(seed), np.random.default_rng(seed)
-    asked = busy_query(rng)
-    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
-    objective = generator.normal(0, 10.0**exponent, frame.num_values)
-    multipliers = generator.normal(0, 10.0**exponent, frame.num_neurons)
-    return frame, ranges, objective, multipliers, Scale(frame).of(ranges, 0, objective, multipliers)
-
-
-@pytest.mark.parametrize("exponent", range(-30, 30, 3))
-def test_scale_never_leaves_int64(exponent):
-    for seed in range(20):
-        frame, ranges, objective, multipliers, scale = scaled(seed, exponent)
-        if not scale:
-            assert exponent > 9
-            continue
-        whole = [np.rint(v * scale) for v in (objective, multipliers)]
-        assert all(np.abs(v).max() <= 2.0**62 for v in whole)
-        integers = [v.astype(np.int64) for v in whole]
-        assert upper_bound(frame, ranges, 0, *integers) == _by_python(frame, ranges, 0, *integers, frame.blocks)
-
-
-def test_scale_is_a_power_of_two_as_fine_as_can_be():
-    for seed in range(20):
-        frame, ranges, objective, multipliers, scale = scaled(seed, 0)
-        assert scale & (scale - 1) == 0
-        assert scale >= 1 << 25
-        assert (
-            _by_kernel(frame, ranges, 0, *(np.rint(v * scale).astype(np.int64) for v in (objective, multipliers)), frame.blocks) is not None
-        )
-
-
-def test_scale_of_nothing_is_the_largest():
-    frame = Frame(line())
-    assert Scale(frame).of(Ranges.of(propagate(line())), 0, np.zeros(2), np.zeros(1)) == 1 << 50
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, REACH * 16])
-@pytest.mark.parametrize("place", [0, 1])
-def test_scale_none_for_what_is_no_integer(value, place):
-    floats = [np.ones(2), np.ones(1)]
-    floats[place][0] = value
-    assert Scale(Frame(line())).of(Ranges.of(propagate(line())), 0, *floats) == 0
+def test_arguments_that_do_not_fit(change):
+    with pytest.raises(ValueError, match=r"expected|leaves|mismatch|no node|not follow|no steps|not exist|coefficients"):
+        run(**arguments(**change))

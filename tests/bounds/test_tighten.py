@@ -25,12 +25,11 @@ def replayed(frame: Frame, ranges: Ranges, facts) -> None:
     """Narrow the ranges by the facts, layer by layer, each recomputed from its multipliers alone."""
     for block in frame.blocks:
         mine = [fact for fact in facts if block.neurons.start <= fact.neuron < block.neurons.stop]
-        before = [b for b in frame.blocks if b.network == block.network and b.target.stop <= block.source.stop]
         for neuron, side, bound, scale, multipliers in mine:
             indices, weights = block.layer.affine.row(neuron - block.neurons.start)
             objective = np.zeros(frame.num_values, np.int64)
             objective[indices + block.source.start] = side * scale * weights
-            most = upper_bound(frame, ranges, 0, objective, multipliers, before)
+            most = upper_bound(frame, ranges, 0, objective, multipliers)
             assert bound == most // scale + side * int(block.layer.affine.bias[neuron - block.neurons.start])
         for fact in mine:
             if fact.side > 0:

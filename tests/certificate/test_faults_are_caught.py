@@ -50,15 +50,19 @@ def refusals(folder, **options) -> tuple[int, int]:
 @pytest.mark.parametrize("place", ["search", "facts"])
 def test_bound_too_tight(tmp_path, monkeypatch, place):
     """What multipliers prove, less one for every output named, as a line too tight by one would give."""
-    right, run = dual.upper_bound, Ascender.run
+    run = Ascender.run
 
-    def tight(frame, ranges, row, objective, *rest):
-        value = right(frame, ranges, row, objective, *rest)
-        return None if value is None else value - int(np.abs(objective).sum())
+    class Tight(dual.Dual):
+        def prove(self, ranges, rows, atoms, *rest):
+            proved = super().prove(ranges, rows, atoms, *rest)
+            for k, row in enumerate(rows.tolist()):
+                named = [int(np.abs(self.inequalities[atom][1]).sum()) if atom >= 0 else 0 for atom in atoms[row].tolist()]
+                proved.values[k] -= sum(n * share for n, share in zip(named, proved.shares[k].tolist(), strict=True))
+            return proved
 
     if place == "search":
         monkeypatch.setattr(Ascender, "run", lambda *arguments: (s := run(*arguments))._replace(value=s.value - 2))
-    monkeypatch.setattr("qbitsat.bounds.dual.upper_bound" if place == "search" else "qbitsat.bounds.tighten.upper_bound", tight)
+    monkeypatch.setattr("qbitsat.search.tree.Dual" if place == "search" else "qbitsat.bounds.tighten.Dual", Tight)
     refused, wrong = refusals(tmp_path, engine="hybrid")
     assert refused > 3
     assert wrong > 0 or place == "facts"
