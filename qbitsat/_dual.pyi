@@ -1,6 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ._blocks import Blocks
+
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -9,15 +11,8 @@ BOUND: int
 EMPTY: int
 OVERFLOW: int
 
-def bends(steps: Integers) -> NDArray[np.int32]: ...
-
 class Dual:
-    def __init__(
-        self,
-        num_inputs: int,
-        layers: list[tuple[NDArray[np.int32], Integers, Integers, int, int]],
-        atoms: list[tuple[Integers, Integers, int]],
-    ) -> None: ...
+    def __init__(self, blocks: Blocks, atoms: list[tuple[Integers, Integers, int]]) -> None: ...
     def run(
         self,
         lo: Integers,

@@ -35,13 +35,13 @@ INLINE double share_of(const dual_node_t *node, int a) {
 
 /* The most that a unit of each multiplier can put on any sum, biases left out: with |x| at most its range's larger end,
    |acc| + largest weight * sum |x|; and 1 for the multiplier itself. */
-static void weigh(const dual_plan_t *plan, const dual_node_t *node) {
-    for (int k = 0; k < plan->num_layers; k++) {
-        const dual_layer_t *layer = &plan->layers[k];
+static void weigh(const blocks_t *plan, const dual_node_t *node) {
+    for (int k = 0; k < plan->num_blocks; k++) {
+        const block_t *block = &plan->blocks[k];
         double sum = 0;
-        for (int j = layer->source; j < layer->source + layer->n_in; j++) sum += magnitude(node->lo[j], node->hi[j]);
-        for (int i = layer->neuron; i < layer->neuron + layer->n_out; i++)
-            node->weights[i] = magnitude(node->acc_lo[i], node->acc_hi[i]) + layer->heaviest * sum + 1;
+        for (int j = block->source; j < block->source + block->n_in; j++) sum += magnitude(node->ranges.lo[j], node->ranges.hi[j]);
+        for (int i = block->neuron; i < block->neuron + block->n_out; i++)
+            node->weights[i] = magnitude(node->ranges.acc_lo[i], node->ranges.acc_hi[i]) + block->heaviest * sum + 1;
     }
 }
 
@@ -49,16 +49,16 @@ static double atom_weight(const dual_atom_t *atom, const dual_node_t *node) {
     double weight = 0;
     for (int k = 0; k < atom->size; k++) {
         int64_t v = atom->values[k];
-        weight += fabs((double)atom->coefficients[k]) * (magnitude(node->lo[v], node->hi[v]) + 1);
+        weight += fabs((double)atom->coefficients[k]) * (magnitude(node->ranges.lo[v], node->ranges.hi[v]) + 1);
     }
     return weight;
 }
 
 /* The power of two that turns the floats into integers as fine as int64 allows; 0 if they are no finite numbers or leave it. */
-static double scale_of(const dual_plan_t *plan, const dual_node_t *node) {
+static double scale_of(const blocks_t *plan, const dual_node_t *node) {
     double size = 0, largest = 0;
     int exponent;
-    for (int a = 0; a < node->num_atoms; a++) size += share_of(node, a) * atom_weight(&plan->atoms[node->atoms[a]], node);
+    for (int a = 0; a < node->num_atoms; a++) size += share_of(node, a) * atom_weight(&node->all[node->atoms[a]], node);
     for (int i = 0; i < plan->num_neurons; i++) {
         double m = fabs((double)node->multipliers[i]);
         size += m * node->weights[i];
@@ -71,17 +71,17 @@ static double scale_of(const dual_plan_t *plan, const dual_node_t *node) {
 
 /* Whether no sum over these integers can leave int64. Every product and partial sum is one of the terms, or a sum of some: a coefficient
    behind a layer is at most what inequalities put on it and the sum of |multiplier| * largest weight. */
-static int fits(const dual_plan_t *plan, const dual_node_t *node) {
+static int fits(const blocks_t *plan, const dual_node_t *node) {
     double size = 0;
     for (int a = 0; a < node->num_atoms; a++) {
-        const dual_atom_t *atom = &plan->atoms[node->atoms[a]];
+        const dual_atom_t *atom = &node->all[node->atoms[a]];
         size += (double)node->whole_shares[a] * (atom_weight(atom, node) + fabs((double)atom->bound));
     }
-    for (int k = 0; k < plan->num_layers; k++) {
-        const dual_layer_t *layer = &plan->layers[k];
-        for (int i = 0; i < layer->n_out; i++) {
-            int n = layer->neuron + i;
-            size += fabs((double)node->whole_multipliers[n]) * (node->weights[n] + layer->heaviest + fabs((double)layer->bias[i]));
+    for (int k = 0; k < plan->num_blocks; k++) {
+        const block_t *block = &plan->blocks[k];
+        for (int i = 0; i < block->n_out; i++) {
+            int n = block->neuron + i;
+            size += fabs((double)node->whole_multipliers[n]) * (node->weights[n] + block->heaviest + fabs((double)block->bias[i]));
         }
     }
     return size < SAFE;
@@ -96,24 +96,24 @@ static void add_rows(int64_t *restrict sum, const int32_t *const *rows, const in
 }
 
 /* sum += multipliers . matrix */
-static void add_multiples(int64_t *sum, const dual_layer_t *layer, const int64_t *multipliers) {
+static void add_multiples(int64_t *sum, const block_t *block, const int64_t *multipliers) {
     const int32_t *rows[TOGETHER];
     int64_t narrow[TOGETHER];
     int filled = 0;
-    for (int i = 0; i < layer->n_out; i++) {
-        const int32_t *row = layer->matrix + (int64_t)i * layer->n_in;
+    for (int i = 0; i < block->n_out; i++) {
+        const int32_t *row = block->matrix + (int64_t)i * block->n_in;
         int64_t m = multipliers[i];
         if (m == 0) continue;
         if ((int32_t)m != m) {
-            for (int j = 0; j < layer->n_in; j++) sum[j] += m * row[j];
+            for (int j = 0; j < block->n_in; j++) sum[j] += m * row[j];
             continue;
         }
         rows[filled] = row, narrow[filled] = m;
-        if (++filled == TOGETHER) add_rows(sum, rows, narrow, layer->n_in), filled = 0;
+        if (++filled == TOGETHER) add_rows(sum, rows, narrow, block->n_in), filled = 0;
     }
     if (!filled) return;
     for (int k = filled; k < TOGETHER; k++) rows[k] = rows[0], narrow[k] = 0;
-    add_rows(sum, rows, narrow, layer->n_in);
+    add_rows(sum, rows, narrow, block->n_in);
 }
 
 /* best = max of c * v - m * acc over the steps v in [lo, hi] that reach into [acc_lo, acc_hi], acc the smallest for m >= 0, else the
@@ -137,26 +137,26 @@ static int largest_step(const int64_t *steps, const int32_t *bends, int64_t y_mi
 }
 
 /* total += the largest of sum c y - m acc over the layer's outputs, with the biases of their accumulators. */
-static int add_outputs(const dual_plan_t *plan, const dual_layer_t *layer, const dual_node_t *node, int64_t *total) {
-    for (int i = 0; i < layer->n_out; i++) {
-        int n = layer->neuron + i, v = plan->num_inputs + n;
+static int add_outputs(const blocks_t *plan, const block_t *block, const dual_node_t *node, int64_t *total) {
+    for (int i = 0; i < block->n_out; i++) {
+        int n = block->neuron + i, v = plan->num_inputs + n;
         int64_t m = node->whole_multipliers[n], c = node->coefficients[v], best = 0;
-        int64_t lo = node->lo[v], hi = node->hi[v], acc_lo = node->acc_lo[n], acc_hi = node->acc_hi[n];
-        if (layer->channels) {
-            int64_t k = i % layer->channels;
-            if (lo < layer->y_min || hi >= layer->y_min + layer->levels) return DUAL_FAULT;
-            if (!largest_step(layer->steps + k * (layer->levels + 1), layer->bends + k * layer->levels, layer->y_min, m, c, acc_lo, acc_hi,
+        int64_t lo = node->ranges.lo[v], hi = node->ranges.hi[v], acc_lo = node->ranges.acc_lo[n], acc_hi = node->ranges.acc_hi[n];
+        if (block->channels) {
+            int64_t k = i % block->channels;
+            if (lo < block->y_min || hi >= block->y_min + block->levels) return DUAL_FAULT;
+            if (!largest_step(block->steps + k * (block->levels + 1), block->bends + k * block->levels, block->y_min, m, c, acc_lo, acc_hi,
                               lo, hi, &best))
                 return DUAL_EMPTY;
         } else {
             best = c * (c > 0 ? hi : lo) - m * (m > 0 ? acc_lo : acc_hi);
         }
-        *total += m * layer->bias[i] + best;
+        *total += m * block->bias[i] + best;
     }
     return DUAL_BOUND;
 }
 
-int dual_bound(const dual_plan_t *plan, const dual_node_t *node, int64_t *bound) {
+int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound) {
     weigh(plan, node);
     double scale = scale_of(plan, node);
     if (scale == 0) return DUAL_NOTHING;
@@ -171,17 +171,17 @@ int dual_bound(const dual_plan_t *plan, const dual_node_t *node, int64_t *bound)
     for (int v = 0; v < plan->num_inputs + plan->num_neurons; v++) c[v] = 0;
     int64_t total = 0;
     for (int a = 0; a < node->num_atoms; a++) {
-        const dual_atom_t *atom = &plan->atoms[node->atoms[a]];
+        const dual_atom_t *atom = &node->all[node->atoms[a]];
         for (int k = 0; k < atom->size; k++) c[atom->values[k]] -= node->whole_shares[a] * atom->coefficients[k];
         total += node->whole_shares[a] * atom->bound;
     }
-    for (int k = plan->num_layers - 1; k >= 0; k--) {
-        const dual_layer_t *layer = &plan->layers[k];
-        int state = add_outputs(plan, layer, node, &total);
+    for (int k = plan->num_blocks - 1; k >= 0; k--) {
+        const block_t *block = &plan->blocks[k];
+        int state = add_outputs(plan, block, node, &total);
         if (state != DUAL_BOUND) return state;
-        add_multiples(c + layer->source, layer, node->whole_multipliers + layer->neuron);
+        add_multiples(c + block->source, block, node->whole_multipliers + block->neuron);
     }
-    for (int v = 0; v < plan->num_inputs; v++) total += c[v] * (c[v] > 0 ? node->hi[v] : node->lo[v]);
+    for (int v = 0; v < plan->num_inputs; v++) total += c[v] * (c[v] > 0 ? node->ranges.hi[v] : node->ranges.lo[v]);
     *bound = total;
     return DUAL_BOUND;
 }

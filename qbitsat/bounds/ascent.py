@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _ranges
 from .._ascent import Ascent
 from .dual import Inequality
 from .frame import Block, Frame
@@ -54,6 +55,7 @@ class Ascender:
         self.frame, self.blocks, self.check = frame, blocks, check
         self.weights = sum(block.layer.affine.matrix.size for block in blocks)
         self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
+        self.whole = len(self.neurons) == frame.num_neurons
         # Values in the kernel's order: inputs, then the neurons of these blocks.
         place = np.full(frame.num_values, -1, np.int32)
         place[: frame.num_inputs] = np.arange(frame.num_inputs)
@@ -88,8 +90,8 @@ class Ascender:
         names a neuron whose multiplier stays as it is, or -1: without an inequality, the dual value falls to 0 with all multipliers.
         """
         held = np.full(len(ranges), -1, np.int32) if held is None else held
-        corners = [_corners(block, ranges) for block in self.blocks]
-        acc, y, slopes = (np.ascontiguousarray(np.concatenate(parts, axis=-1)) for parts in zip(*corners, strict=True))
+        corners = _ranges.corners(self.frame.kernel, *ranges.arrays)
+        acc, y, slopes = corners if self.whole else (np.ascontiguousarray(part[..., self.neurons]) for part in corners)
         slopes[:, self.useless] = -1
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
@@ -101,24 +103,3 @@ class Ascender:
             parts.append(run(*(array[start : start + size] for array in nodes), steps, RATE, DECAY, polish)[:-1])
         value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Suggestion(value, multipliers, shares, *rest)
-
-
-def _corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """acc and y of six points of each neuron, float32[nodes, 6, n], and slopes float32[nodes, n].
-
-    Where steps are equally long these are the corners of the steps' hull: a linear function is largest at one of them.
-    """
-    acc_lo, acc_hi = ranges.acc_lo[:, block.neurons], ranges.acc_hi[:, block.neurons]
-    lo, hi = ranges.lo[:, block.target], ranges.hi[:, block.target]
-    if len(block.steps):
-        low, high, steps, channel = lo - block.y_min, hi - block.y_min, block.steps, block.channel
-        second, after = np.minimum(low + 1, high), np.maximum(high, low + 1)
-        begins = (acc_lo, np.maximum(acc_lo, steps[channel, second]), np.maximum(acc_lo, steps[channel, high]))
-        ends = (np.minimum(acc_hi, steps[channel, low + 1] - 1), np.minimum(acc_hi, steps[channel, after] - 1), acc_hi)
-        acc, y = (*begins, *ends), (lo, lo + second - low, hi, lo, np.maximum(hi - 1, lo), hi)
-        run, usual = begins[2] - acc_lo, (steps[:, -2] - steps[:, 1])[channel] / max(1, steps.shape[1] - 3)
-    else:
-        acc, y = (acc_lo, acc_lo, acc_hi, acc_hi, acc_lo, acc_lo), (lo, hi, lo, hi, lo, lo)
-        run, usual = acc_hi - acc_lo, np.ones(1)
-    slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, run), 1 / np.maximum(1, usual))
-    return np.stack(acc, axis=1).astype(np.float32), np.stack(y, axis=1).astype(np.float32), slopes.astype(np.float32)

@@ -43,9 +43,8 @@ class Dual:
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality]):
         self.frame, self.inequalities = frame, list(inequalities)
-        layers = [(b.layer.affine.whole, b.layer.affine.bias, b.steps, b.y_min, b.source.start) for b in frame.blocks]
         atoms = [(values.astype(np.int64), coefficients, bound) for values, coefficients, bound in inequalities]
-        self.kernel = _dual.Dual(frame.num_inputs, layers, atoms)
+        self.kernel = _dual.Dual(frame.kernel, atoms)
 
     def prove(self, ranges: Ranges, rows: np.ndarray, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> Proved:
         """Upper bounds of D = sum of shares * (bound - coefficients . values) for some rows of many nodes; below 0 they prove a row empty.
@@ -53,8 +52,7 @@ class Dual:
         atoms int32[nodes, most]: the inequalities of each node, then -1s. Shares float32[nodes, most], below 0 as good as 0, and
         multipliers float32[nodes, num_neurons] are scaled by a common power of two for each node, and rounded, before they count.
         """
-        arrays = ranges.lo, ranges.hi, ranges.acc_lo, ranges.acc_hi, rows, atoms, shares, multipliers
-        states, bounds, whole_shares, whole_multipliers = self.kernel.run(*arrays)
+        states, bounds, whole_shares, whole_multipliers = self.kernel.run(*ranges.arrays, rows, atoms, shares, multipliers)
         values: list[int | float] = bounds.tolist()
         for k in np.flatnonzero(states != _dual.BOUND).tolist():
             if states[k] == _dual.OVERFLOW:

@@ -5,11 +5,12 @@ Values are the inputs of all networks, then the outputs of all layers, network b
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from .._blocks import Blocks
 from ..arithmetic import Requantizer, ShiftRequantizer
 from ..network import Layer
 from ..properties import Query, Ref
@@ -63,6 +64,12 @@ class Frame:
                 source, end = target, target.stop
             self.outputs.append(source)
         self.num_values = end
+
+    @cached_property
+    def kernel(self) -> Blocks:
+        """The blocks as kernels see them."""
+        layers = [(b.layer.affine, b.steps, b.y_min, b.source.start, b.y_first, b.y_last) for b in self.blocks]
+        return Blocks(self.num_inputs, layers)
 
     @property
     def num_neurons(self) -> int:

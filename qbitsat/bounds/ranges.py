@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import _intervals
-from .frame import Block, Frame
+from .. import _ranges
+from .frame import Frame
 from .intervals import Bounds
 
 
@@ -22,6 +22,11 @@ class Ranges:
     def __len__(self) -> int:
         return len(self.lo)
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """In the order of kernels."""
+        return self.lo, self.hi, self.acc_lo, self.acc_hi
+
     @classmethod
     def of(cls, bounds: Bounds) -> Ranges:
         """One node with the ranges of interval propagation."""
@@ -31,8 +36,8 @@ class Ranges:
         accs = ([getattr(layer, name) for layer in layers] for name in ("acc_lo", "acc_hi"))
         return cls(*(np.concatenate(parts)[None] for parts in (lo, hi, *accs)))
 
-    def take(self, rows: np.ndarray) -> Ranges:
-        """A copy of some rows, in the given order."""
+    def take(self, rows: np.ndarray | slice) -> Ranges:
+        """Some rows, in the given order: a copy, or a view of a slice."""
         return Ranges(self.lo[rows], self.hi[rows], self.acc_lo[rows], self.acc_hi[rows])
 
     @staticmethod
@@ -45,30 +50,4 @@ class Ranges:
         Layers that read inputs are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
         something left, bool[nodes]; the ranges of the others are of no use.
         """
-        left = np.ones(len(self), bool)
-        for block in frame.blocks:
-            if inputs or block.source.start >= frame.num_inputs:
-                self._affine(block)
-            left &= self._requantize(block)
-        return left
-
-    def _affine(self, block: Block) -> None:
-        affine = block.layer.affine
-        acc_lo, acc_hi = np.empty((2, len(self), affine.n_out), np.int64)
-        x_lo, x_hi = (np.ascontiguousarray(a[:, block.source]) for a in (self.lo, self.hi))
-        _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, x_lo, x_hi, acc_lo, acc_hi)
-        np.maximum(self.acc_lo[:, block.neurons], acc_lo, out=self.acc_lo[:, block.neurons])
-        np.minimum(self.acc_hi[:, block.neurons], acc_hi, out=self.acc_hi[:, block.neurons])
-
-    def _requantize(self, block: Block) -> np.ndarray:
-        """Outputs from accumulators and back, where they grow with each other; the nodes with something left."""
-        acc_lo, acc_hi = self.acc_lo[:, block.neurons], self.acc_hi[:, block.neurons]
-        lo, hi = self.lo[:, block.target], self.hi[:, block.target]
-        left = np.ones(len(self), bool)
-        if len(block.steps):
-            np.maximum(lo, block.layer.requantize(acc_lo), out=lo)
-            np.minimum(hi, block.layer.requantize(acc_hi), out=hi)
-            left &= (lo <= hi).all(axis=1)
-            np.maximum(acc_lo, block.steps[block.channel, lo - block.y_min], out=acc_lo)
-            np.minimum(acc_hi, block.steps[block.channel, hi - block.y_min + 1] - 1, out=acc_hi)
-        return left & (acc_lo <= acc_hi).all(axis=1)
+        return _ranges.propagate(frame.kernel, *self.arrays, inputs).astype(bool)

@@ -38,8 +38,8 @@ class Nodes:
     def __len__(self) -> int:
         return len(self.case)
 
-    def take(self, rows: np.ndarray) -> Nodes:
-        """A copy of some rows, in the given order."""
+    def take(self, rows: np.ndarray | slice) -> Nodes:
+        """Some rows, in the given order: a copy, or a view of a slice."""
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "ranges"}
         return Nodes(self.ranges.take(rows), **arrays)
 

@@ -64,7 +64,7 @@ class Search:
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
         self.programs = Programs(self.frame, self.cases, self.usual, self.is_output, self.options, self.limits)
         self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
-        self._push(Nodes.root(self.root, self.frame.num_neurons, self.cases.most))
+        self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.frame.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:
         """Inputs that make the formula true, to be replayed, or None: there are none. Raises `LimitReached`."""
@@ -140,11 +140,9 @@ class Search:
         tried = np.flatnonzero(suggestion.value < 0)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
-        rest = np.setdiff1d(np.arange(len(nodes)), closed)
-        nodes, suggestion = nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
+        nodes, suggestion = _without(nodes, suggestion, closed)
         closed = [row for row in self.programs.due(nodes, self.worked) if self._refuted_by_program(nodes, row)]
-        rest = np.setdiff1d(np.arange(len(nodes)), closed)
-        return (nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))) if closed else (nodes, suggestion)
+        return _without(nodes, suggestion, closed)
 
     def _refuted_by_program(self, nodes: Nodes, row: int) -> bool:
         """Whether the multipliers of a linear program prove that the row is empty; if not, its children start from them."""
@@ -164,14 +162,17 @@ class Search:
 
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
-        size, taken = self.options.batch, [self.stack.pop()]
-        while self.stack and sum(map(len, taken)) < size:
-            taken.insert(0, self.stack.pop())
-        nodes = Nodes.stack(taken)
-        if len(nodes) > size:
-            self.stack.append(nodes.take(np.arange(len(nodes) - size)))
-            nodes = nodes.take(np.arange(len(nodes) - size, len(nodes)))
-        return nodes
+        taken: list[Nodes] = []
+        wanted = self.options.batch
+        while self.stack and wanted:
+            nodes = self.stack.pop()
+            if len(nodes) > wanted:
+                # A view here would keep all of them in memory for as long as some stay.
+                self.stack.append(nodes.take(np.arange(len(nodes) - wanted)))
+                nodes = nodes.take(slice(len(nodes) - wanted, None))
+            taken.insert(0, nodes)
+            wanted -= len(nodes)
+        return Nodes.stack(taken)
 
     def _refuted(self, nodes: Nodes, rows: np.ndarray) -> list[int]:
         """Those of the rows whose multipliers, rounded to integers, prove that no point of their ranges satisfies their cases."""
@@ -232,7 +233,7 @@ class Search:
         return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:
-        """Onto the stack with what their ranges say of their inequalities; impossible nodes are closed here."""
+        """Onto the stack with what their ranges, cut in place, say of their inequalities; impossible nodes are closed here."""
         nodes = self._narrowed(nodes)
         if not len(nodes):
             return
@@ -261,7 +262,7 @@ class Search:
                 inputs |= bool((self.cases.inequalities[atom][0] < self.frame.num_inputs).any())
         for name in nodes.name[~possible].tolist():
             self._note(name, Emptied())
-        return self._carried_forward(nodes.take(np.flatnonzero(possible)), inputs)
+        return self._carried_forward(nodes if possible.all() else nodes.take(np.flatnonzero(possible)), inputs)
 
     def _carried_forward(self, nodes: Nodes, inputs: bool) -> Nodes:
         """The nodes with something left after one propagation, which starts at the inputs if one of those was cut."""
@@ -301,3 +302,11 @@ class Search:
     def _note(self, name: int, node: Any) -> None:
         if self.proof is not None:
             self.proof.nodes[name] = node
+
+
+def _without(nodes: Nodes, suggestion: Suggestion, rows: list[int]) -> tuple[Nodes, Suggestion]:
+    """All but some rows."""
+    if not rows:
+        return nodes, suggestion
+    rest = np.delete(np.arange(len(nodes)), rows)
+    return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from dual_twin import proved
 from enumerated import narrowed, space
-from handmade import one_layer, query, tensor
+from handmade import dense, one_layer, query, tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import busy_query
 
-from qbitsat import _dual
+from qbitsat import _blocks, _dual
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
@@ -146,7 +146,7 @@ def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
 def test_bends_by_hand():
     """Steps of 4, 2, 2, 2, 2, 3, 0, 3, 3 accumulators: the second of the twos has a longer one before it, the fourth one behind it."""
     steps = np.cumsum([[0, 4, 2, 2, 2, 2, 3, 0, 3, 3]], axis=1)
-    assert _dual.bends(steps).tolist() == [[1, 4, 4, 4, 5, 6, 7, 8, 9]]
+    assert _blocks.bends(steps).tolist() == [[1, 4, 4, 4, 5, 6, 7, 8, 9]]
 
 
 HUGE = {
@@ -223,17 +223,18 @@ def test_rows_and_inequalities_are_those_asked_for():
 
 
 def arguments(**change):
-    """One node of y = x0 + 2 x1 over 0 to 3 with the inequality y <= 0, as the kernel takes them."""
-    made = {"matrix": np.array([[1, 2]], np.int32), "bias": np.array([5]), "steps": np.array([[-(1 << 61), 1, 2, 3, 1 << 61]])}
-    made |= {"y_min": 0, "source": 0, "values": np.array([2]), "coefficients": np.array([1]), "rows": np.array([0])}
+    """One node of y = x0 + 2 x1 + 5 over 0 to 3 with the inequality y <= 0, as the kernel takes them."""
+    made = {"affine": dense([[1, 2]], [5]).affine, "steps": np.array([[-(1 << 61), 1, 2, 3, 1 << 61]]), "y_min": 0, "source": 0}
+    made |= {"y_first": np.array([0]), "y_last": np.array([3])}
+    made |= {"values": np.array([2]), "coefficients": np.array([1]), "rows": np.array([0])}
     made |= {"lo": np.zeros((1, 3), np.int64), "hi": np.full((1, 3), 3), "acc_lo": np.array([[-4]]), "acc_hi": np.array([[9]])}
     made |= {"atoms": np.zeros((1, 1), np.int32), "shares": np.ones((1, 1), np.float32), "multipliers": np.ones((1, 1), np.float32)}
     return made | change
 
 
 def run(**given):
-    layer = tuple(given.pop(name) for name in ("matrix", "bias", "steps", "y_min", "source"))
-    return _dual.Dual(2, [layer], [(given.pop("values"), given.pop("coefficients"), 0)]).run(**given)
+    layer = tuple(given.pop(name) for name in ("affine", "steps", "y_min", "source", "y_first", "y_last"))
+    return _dual.Dual(_blocks.Blocks(2, [layer]), [(given.pop("values"), given.pop("coefficients"), 0)]).run(**given)
 
 
 DOWN = {"multipliers": np.full((1, 1), -1, np.float32)}
@@ -247,10 +248,10 @@ def test_kernel_by_hand(change, value):
 
 
 FAULTS = {
-    "bias": {"bias": np.array([5, 5])},
     "rows": {"rows": np.array([1])},
     "rows_below": {"rows": np.array([-1])},
-    "columns": {"matrix": np.ones((1, 3), np.int32)},
+    "columns": {"affine": dense([[1, 2, 3]], [5]).affine},
+    "ends": {"y_first": np.zeros(2, np.int64)},
     "source": {"source": 1},
     "no_steps": {"steps": np.zeros((1, 1), np.int64)},
     "lo_below_the_steps": {"lo": np.array([[0, 0, -1]])},
@@ -262,7 +263,7 @@ FAULTS = {
     "multipliers": {"multipliers": np.ones((2, 1), np.float32)},
     "lo": {"lo": np.zeros((1, 2), np.int64)},
     "acc_hi": {"acc_hi": np.zeros((1, 2), np.int64)},
-    "wide_matrix": {"matrix": np.ones((1, 2), np.int64)},
+    "wide_shares": {"shares": np.ones((1, 1))},
 }
 
 

@@ -4,12 +4,14 @@ import random
 
 import numpy as np
 import pytest
+import ranges_twin
 from enumerated import narrowed, space
 from handmade import one_layer, query, tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import busy_query
 
+from qbitsat import _ranges
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
@@ -93,3 +95,75 @@ def test_stack_joins_nodes():
     joined = Ranges.stack([a, b])
     assert len(joined) == 2
     assert (lists(joined, 0), lists(joined, 1)) == (lists(a), lists(b))
+
+
+def nodes(seed: int) -> tuple[Frame, Ranges]:
+    """Cut nodes of a random query."""
+    rng = random.Random(seed)
+    asked = busy_query(rng)
+    frame = Frame(asked)
+    return frame, narrowed(rng, asked, frame, 8, 6)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_propagate_equals_its_twin(seed, inputs):
+    frame, ranges = nodes(seed)
+    same = ranges.take(np.arange(len(ranges)))
+    left, expected = ranges.propagate(frame, inputs), ranges_twin.propagate(frame, same, inputs)
+    assert left.tolist() == expected.tolist()
+    for mine, other in zip(ranges.arrays, same.arrays, strict=True):
+        assert mine[left].tolist() == other[left].tolist()
+
+
+WIDE = tensor(40, 1 - (1 << 31), (1 << 31) - 1)
+AFFINE = {
+    "dense": (np.random.default_rng(0).integers(-99, 100, (3, 40)), tensor(40, -9, 9)),
+    "sparse": (np.eye(3, 40, dtype=np.int64) * [[5], [-7], [1]], tensor(40, -9, 9)),
+    "empty": (np.zeros((3, 40), np.int64), tensor(40, -9, 9)),
+    "heavy": (np.random.default_rng(0).choice([1 - (1 << 31), (1 << 31) - 1], (3, 40)), tensor(40, -(1 << 21), 1 << 21)),
+    "sums_beyond_32_bits": (np.random.default_rng(0).integers(-99, 100, (3, 40)), WIDE),
+}
+
+
+@pytest.mark.parametrize(("weights", "form"), AFFINE.values(), ids=AFFINE)
+def test_propagate_reads_every_kind_of_matrix(weights, form):
+    network = one_layer(weights.tolist(), [7, -8, 9], ShiftRequantizer(3, "half_up", -128, 127), form)
+    frame, rng = Frame(query(network, TRUE)), np.random.default_rng(1)
+    ranges = Ranges.of(propagate(query(network, TRUE))).take(np.zeros(20, np.int64))
+    ends = np.sort(rng.integers(form.lo, form.hi + 1, (2, 20, 40)), axis=0)
+    ranges.lo[:, :40], ranges.hi[:, :40] = ends
+    same = ranges.take(np.arange(20))
+    assert ranges.propagate(frame, True).all()
+    assert ranges_twin.propagate(frame, same, True).all()
+    assert all((mine == other).all() for mine, other in zip(ranges.arrays, same.arrays, strict=True))
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.integers(0, 2**32 - 1))
+def test_corners_equal_their_twin(seed):
+    frame, ranges = nodes(seed)
+    ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
+    for found, *parts in zip(
+        _ranges.corners(frame.kernel, *ranges.arrays), *(ranges_twin.corners(b, ranges) for b in frame.blocks), strict=True
+    ):
+        assert found.tolist() == np.concatenate(parts, axis=-1).tolist()
+
+
+@pytest.mark.parametrize("name", ["lo", "hi"])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_ranges_beyond_the_steps_are_refused(name, change):
+    frame, ranges = Frame(half()), Ranges.of(propagate(half()))
+    block = frame.blocks[0]
+    getattr(ranges, name)[0, block.target.start] = block.layer.output.hi + 1 if change > 0 else block.y_min - 1
+    for run in (lambda: ranges.propagate(frame), lambda: _ranges.corners(frame.kernel, *ranges.arrays)):
+        with pytest.raises(ValueError, match="leaves the steps"):
+            run()
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_ranges_of_another_frame_are_refused(k):
+    arrays = list(Ranges.of(propagate(half())).arrays)
+    arrays[k] = np.zeros((1, arrays[k].shape[1] + 1), np.int64)
+    with pytest.raises(ValueError, match="expected"):
+        _ranges.propagate(Frame(half()).kernel, *arrays, False)

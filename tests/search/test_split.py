@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import ranges_twin
 from enumerated import narrowed, space
 from handmade import copying, query
 from tiny import busy_query
@@ -47,6 +48,36 @@ def test_choose_cuts_inside_ranges_and_never_without_steps():
             assert (value in open_values) or (value == -1 and not open_values)
             if value >= 0:
                 assert ranges.lo[row, value] < first <= ranges.hi[row, value]
+
+
+def test_choose_equals_its_twin():
+    """Points of any size, and points within the nodes' ranges."""
+    cuts = 0
+    for seed in range(300):
+        rng, generator = random.Random(seed), np.random.default_rng(seed)
+        asked = busy_query(rng)
+        frame = Frame(asked)
+        ranges = narrowed(rng, asked, frame, 8, 6)
+        ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
+        given = suggestion(frame, len(ranges), generator)
+        if seed % 2:
+            share = generator.random(ranges.acc_lo.shape)
+            acc, lo, hi = ranges.acc_lo + share * (ranges.acc_hi - ranges.acc_lo), *(a[:, frame.num_inputs :] for a in ranges.arrays[:2])
+            given = given._replace(acc=acc.astype(np.float32), y=(lo + generator.random(lo.shape) * (hi - lo)).astype(np.float32))
+        (value, at), (values, firsts) = split.choose(frame, ranges, given), ranges_twin.choose(frame, ranges, given)
+        assert value.tolist() == values.tolist()
+        assert at[value >= 0].tolist() == firsts[value >= 0].tolist()
+        cuts += int((value >= 0).sum())
+    assert cuts > 500
+
+
+@pytest.mark.parametrize("name", ["coefficients", "acc", "y"])
+def test_choose_points_of_another_frame_are_refused(name):
+    asked = query(copying(2), TRUE)
+    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    wide = suggestion(frame, 1, np.random.default_rng(0), **{name: np.zeros((1, 9), np.float32)})
+    with pytest.raises(ValueError, match="expected"):
+        split.choose(frame, ranges, wide)
 
 
 def test_choose_nothing_when_all_outputs_are_fixed():
