@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Blocks
+from ._blocks import Atoms, Blocks
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -12,7 +12,7 @@ EMPTY: int
 OVERFLOW: int
 
 class Dual:
-    def __init__(self, blocks: Blocks, atoms: list[tuple[Integers, Integers, int]]) -> None: ...
+    def __init__(self, blocks: Blocks, atoms: Atoms) -> None: ...
     def run(
         self,
         lo: Integers,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qbitsat.bounds.dual import Inequality, upper_bound
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.dual import upper_bound
+from qbitsat.bounds.frame import Frame, Inequality
 from qbitsat.bounds.ranges import Ranges
 
 REACH, LIMIT, MAX_SCALE, NARROW = 2.0**58, 2.0**61, 2.0**50, 2.0**31 - 1

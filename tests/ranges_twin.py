@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qbitsat.bounds.ascent import Suggestion
-from qbitsat.bounds.frame import Block, Frame
+from qbitsat.bounds.frame import Block, Frame, Inequality
 from qbitsat.bounds.ranges import Ranges
 
 
@@ -28,6 +28,23 @@ def propagate(frame: Frame, ranges: Ranges, inputs: bool) -> np.ndarray:
             ranges.acc_hi[:, n] = np.minimum(ranges.acc_hi[:, n], block.steps[block.channel, high + 1] - 1)
         left &= (ranges.acc_lo[:, n] <= ranges.acc_hi[:, n]).all(axis=1)
     return left
+
+
+def reach(inequality: Inequality, ranges: Ranges, row: int) -> tuple[int, int]:
+    """The smallest and largest sum over one node's ranges, less the bound."""
+    values, coefficients, bound = inequality
+    ends = coefficients * ranges.lo[row, values], coefficients * ranges.hi[row, values]
+    return int(np.minimum(*ends).sum()) - bound, int(np.maximum(*ends).sum()) - bound
+
+
+def narrow(inequality: Inequality, ranges: Ranges, row: int, cuttable: np.ndarray) -> None:
+    """Cut the ranges of an inequality's values, in one node, to what the ranges of its others leave them."""
+    values, coefficients, bound = inequality
+    lo, hi = ranges.lo[row, values], ranges.hi[row, values]
+    smallest = np.minimum(coefficients * lo, coefficients * hi)
+    room, kept = bound - smallest.sum() + smallest, cuttable[values] > 0
+    ranges.hi[row, values] = np.where((coefficients > 0) & kept, np.minimum(hi, room // coefficients), hi)
+    ranges.lo[row, values] = np.where((coefficients < 0) & kept, np.maximum(lo, -(room // -coefficients)), lo)
 
 
 def corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

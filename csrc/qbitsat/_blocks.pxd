@@ -19,6 +19,12 @@ cdef extern from "blocks.h":
         int num_blocks, num_inputs, num_neurons
         const block_t *blocks
 
+    ctypedef struct atom_t:
+        int size
+        const int64_t *values
+        const int64_t *coefficients
+        int64_t bound
+
     ctypedef struct ranges_t:
         int64_t *lo
         int64_t *hi
@@ -34,3 +40,12 @@ cdef class Blocks:
     cdef _set(self, Py_ssize_t k, affine, const int64_t[:, ::1] steps, y_min, source, const int64_t[::1] y_first, const int64_t[::1] y_last)
     cdef _set_affine(self, block_t *block, affine)
     cdef Py_ssize_t check(self, lo, hi, acc_lo, acc_hi) except -1
+
+
+cdef class Atoms:
+    cdef atom_t *atoms
+    cdef int count
+    cdef list kept
+
+    cdef _set(self, Py_ssize_t k, int num_values, const int64_t[::1] values, const int64_t[::1] coefficients, bound)
+    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1

@@ -86,3 +86,45 @@ cdef class Blocks:
 
     def __dealloc__(self):
         free(self.blocks)
+
+
+@cython.final
+cdef class Atoms:
+    """The inequalities of a query over `num_values` values: (values int64[k], coefficients int64[k], bound) each.
+
+    sum of coefficients * values <= bound, each value once, and all such sums within int64.
+    """
+
+    def __cinit__(self, int num_values, list atoms):
+        cdef Py_ssize_t k
+        self.kept, self.count = [], <int> len(atoms)
+        self.atoms = <atom_t *> malloc((len(atoms) + 1) * sizeof(atom_t))
+        if self.atoms == NULL:
+            raise MemoryError("no memory for inequalities")
+        for k, (values, coefficients, bound) in enumerate(atoms):
+            self._set(k, num_values, values, coefficients, bound)
+
+    cdef _set(self, Py_ssize_t k, int num_values, const int64_t[::1] values, const int64_t[::1] coefficients, bound):
+        cdef Py_ssize_t i
+        if values.shape[0] != coefficients.shape[0]:
+            raise ValueError(f"inequality {k} has {values.shape[0]} values and {coefficients.shape[0]} coefficients")
+        for i in range(values.shape[0]):
+            if not 0 <= values[i] < num_values:
+                raise ValueError(f"inequality {k} names values that do not exist")
+        self.atoms[k].size, self.atoms[k].bound = <int> values.shape[0], bound
+        self.atoms[k].values = &values[0] if values.shape[0] else NULL
+        self.atoms[k].coefficients = &coefficients[0] if values.shape[0] else NULL
+        self.kept.extend((values, coefficients))
+
+    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1:
+        """How many inequalities a node has before its -1s; ValueError if one does not exist."""
+        cdef int a
+        for a in range(atoms.shape[1]):
+            if atoms[row, a] >= self.count:
+                raise ValueError("a node names an inequality that does not exist")
+            if atoms[row, a] < 0:
+                return a
+        return <int> atoms.shape[1]
+
+    def __dealloc__(self):
+        free(self.atoms)

@@ -1,24 +1,17 @@
 """Exact Lagrangian bounds: what multipliers, rounded to integers, prove about the ranges of nodes. dual.c with numpy around it."""
 
 cimport cython
-from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from qbitsat._blocks cimport Blocks, blocks_t, ranges_t
+from qbitsat._blocks cimport Atoms, Blocks, atom_t, blocks_t, ranges_t
 from qbitsat._types cimport int32_t, int64_t
 
 cdef extern from "dual.h":
-    ctypedef struct dual_atom_t:
-        int size
-        const int64_t *values
-        const int64_t *coefficients
-        int64_t bound
-
     ctypedef struct dual_node_t:
         ranges_t ranges
         int num_atoms
-        const dual_atom_t *all
+        const atom_t *all
         const int32_t *atoms
         const float *shares
         const float *multipliers
@@ -36,37 +29,13 @@ NOTHING, BOUND, EMPTY, OVERFLOW = DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVE
 
 @cython.final
 cdef class Dual:
-    """The layers of a query and its inequalities: (values int64[k], coefficients int64[k], bound), sum coefficients * values <= bound."""
+    """The layers of a query and its inequalities."""
 
     cdef Blocks blocks
-    cdef dual_atom_t *atoms
-    cdef int num_atoms
-    cdef list kept
+    cdef Atoms atoms
 
-    def __cinit__(self, Blocks blocks, list atoms):
-        cdef Py_ssize_t k
-        self.blocks, self.kept, self.num_atoms = blocks, [], <int> len(atoms)
-        self.atoms = <dual_atom_t *> malloc((len(atoms) + 1) * sizeof(dual_atom_t))
-        if self.atoms == NULL:
-            raise MemoryError("no memory for inequalities")
-        for k, (values, coefficients, bound) in enumerate(atoms):
-            self._set_atom(k, values, coefficients, bound)
-
-    cdef _set_atom(self, Py_ssize_t k, const int64_t[::1] values, const int64_t[::1] coefficients, bound):
-        cdef dual_atom_t *atom = &self.atoms[k]
-        cdef Py_ssize_t i
-        if values.shape[0] != coefficients.shape[0]:
-            raise ValueError(f"inequality {k} has {values.shape[0]} values and {coefficients.shape[0]} coefficients")
-        for i in range(values.shape[0]):
-            if not 0 <= values[i] < self.blocks.plan.num_inputs + self.blocks.plan.num_neurons:
-                raise ValueError(f"inequality {k} names values that do not exist")
-        atom.size, atom.bound = <int> values.shape[0], bound
-        atom.values = &values[0] if values.shape[0] else NULL
-        atom.coefficients = &coefficients[0] if values.shape[0] else NULL
-        self.kept.extend((values, coefficients))
-
-    def __dealloc__(self):
-        free(self.atoms)
+    def __cinit__(self, Blocks blocks, Atoms atoms):
+        self.blocks, self.atoms = blocks, atoms
 
     def run(self, lo, hi, acc_lo, acc_hi, const int64_t[::1] rows, atoms, shares, multipliers):
         """What shares of a node's inequalities and multipliers of its accumulators prove in integers, for some rows of many nodes.
@@ -97,19 +66,14 @@ cdef class Dual:
     cdef _run(self, int64_t[:, ::1] lo, int64_t[:, ::1] hi, int64_t[:, ::1] acc_lo, int64_t[:, ::1] acc_hi,
               const int64_t[::1] rows, const int32_t[:, ::1] atoms, const float[:, ::1] shares, const float[:, ::1] multipliers,
               unsigned char[::1] state, int64_t[::1] bound, int64_t[:, ::1] whole_shares, int64_t[:, ::1] whole_multipliers):
-        cdef Py_ssize_t k, a, row
+        cdef Py_ssize_t k, row
         cdef dual_node_t node
         cdef double[::1] weights = np.empty(self.blocks.plan.num_neurons + 1)
         cdef int64_t[::1] coefficients = np.empty(self.blocks.plan.num_inputs + self.blocks.plan.num_neurons + 1, np.int64)
-        node.weights, node.coefficients, node.all = &weights[0], &coefficients[0], self.atoms
+        node.weights, node.coefficients, node.all = &weights[0], &coefficients[0], self.atoms.atoms
         for k in range(rows.shape[0]):
-            row, node.num_atoms = rows[k], 0
-            for a in range(atoms.shape[1]):
-                if atoms[row, a] >= self.num_atoms:
-                    raise ValueError("a node names an inequality that does not exist")
-                if atoms[row, a] < 0:
-                    break
-                node.num_atoms += 1
+            row = rows[k]
+            node.num_atoms = self.atoms.fill(atoms, row)
             node.ranges = ranges_t(&lo[row, 0], &hi[row, 0], &acc_lo[row, 0], &acc_hi[row, 0])
             node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
             if node.num_atoms:

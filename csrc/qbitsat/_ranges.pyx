@@ -6,7 +6,7 @@ when shapes do not fit together, or ranges leave the steps of their layers.
 
 import numpy as np
 
-from qbitsat._blocks cimport Blocks, blocks_t, ranges_t
+from qbitsat._blocks cimport Atoms, Blocks, atom_t, blocks_t, ranges_t
 from qbitsat._types cimport int32_t, int64_t, uint8_t
 
 cdef extern from "ranges.h":
@@ -24,6 +24,8 @@ cdef extern from "ranges.h":
     int RANGES_CORNERS
     int within_steps(const blocks_t *plan, ranges_t node) noexcept nogil
     int c_propagate "propagate"(const blocks_t *plan, ranges_t node, int inputs, propagation_t work) noexcept nogil
+    int c_narrow "narrow"(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node) noexcept nogil
+    int c_undecided "undecided"(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots) noexcept nogil
     void c_corners "corners"(const blocks_t *plan, ranges_t node, float *acc, float *y, float *slopes) noexcept nogil
     int64_t c_choose "choose"(const blocks_t *plan, ranges_t node, relaxed_t point, int64_t *at) noexcept nogil
 
@@ -69,6 +71,47 @@ def propagate(Blocks blocks, lo, hi, acc_lo, acc_hi, bint inputs):
         for row in range(nodes.count):
             left[row] = c_propagate(&blocks.plan, nodes.at(row), inputs, work)
     return np.asarray(left)
+
+
+def narrow(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int32_t[:, ::1] atoms, const uint8_t[::1] cuttable):
+    """Cut the ranges of values, in place, to what each of a node's inequalities leaves them: atoms int32[nodes, most], then -1s, in turn.
+
+        smallest = minimum(coefficients * lo, coefficients * hi)
+        coefficients * values <= bound - smallest.sum() + smallest
+
+    Values with a 0 in cuttable uint8[values] stay. Returns uint8[nodes]: 0 where a sum can't be as small as its bound; it stops there.
+    """
+    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
+    cdef Py_ssize_t row
+    cdef int count
+    cdef uint8_t[::1] possible = np.ones(nodes.count, np.uint8)
+    if atoms.shape[0] != nodes.count or cuttable.shape[0] != lo.shape[1]:
+        raise ValueError(f"expected inequalities of {nodes.count} nodes over {lo.shape[1]} values")
+    for row in range(nodes.count):
+        count = inequalities.fill(atoms, row)
+        if count:
+            possible[row] = c_narrow(inequalities.atoms, &atoms[row, 0], count, &cuttable[0], nodes.at(row))
+    return np.asarray(possible)
+
+
+def undecided(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int32_t[:, ::1] atoms):
+    """Those of a node's inequalities whose largest sum is above the bound, and where among its inequalities they stand.
+
+    atoms int32[nodes, most], then -1s, as are both results; and their numbers, int64[nodes].
+    """
+    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
+    cdef Py_ssize_t row
+    cdef int count
+    cdef int32_t[:, ::1] open, slots
+    cdef int64_t[::1] counts = np.zeros(nodes.count, np.int64)
+    if atoms.shape[0] != nodes.count:
+        raise ValueError(f"expected inequalities of {nodes.count} nodes")
+    open, slots = np.full((2, atoms.shape[0], atoms.shape[1]), -1, np.int32)
+    for row in range(nodes.count):
+        count = inequalities.fill(atoms, row)
+        if count:
+            counts[row] = c_undecided(inequalities.atoms, &atoms[row, 0], count, nodes.at(row), &open[row, 0], &slots[row, 0])
+    return np.asarray(open), np.asarray(slots), np.asarray(counts)
 
 
 def corners(Blocks blocks, lo, hi, acc_lo, acc_hi):

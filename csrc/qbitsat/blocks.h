@@ -23,6 +23,13 @@ typedef struct {
     const block_t *blocks;
 } blocks_t;
 
+/* An inequality sum coefficient * value <= bound, each value once. */
+typedef struct {
+    int size;
+    const int64_t *values, *coefficients;
+    int64_t bound;
+} atom_t;
+
 /* The ranges of one node: those of values, which are inputs and then outputs, and those of accumulators. */
 typedef struct {
     int64_t *lo, *hi, *acc_lo, *acc_hi;

@@ -45,7 +45,7 @@ static void weigh(const blocks_t *plan, const dual_node_t *node) {
     }
 }
 
-static double atom_weight(const dual_atom_t *atom, const dual_node_t *node) {
+static double atom_weight(const atom_t *atom, const dual_node_t *node) {
     double weight = 0;
     for (int k = 0; k < atom->size; k++) {
         int64_t v = atom->values[k];
@@ -74,7 +74,7 @@ static double scale_of(const blocks_t *plan, const dual_node_t *node) {
 static int fits(const blocks_t *plan, const dual_node_t *node) {
     double size = 0;
     for (int a = 0; a < node->num_atoms; a++) {
-        const dual_atom_t *atom = &node->all[node->atoms[a]];
+        const atom_t *atom = &node->all[node->atoms[a]];
         size += (double)node->whole_shares[a] * (atom_weight(atom, node) + fabs((double)atom->bound));
     }
     for (int k = 0; k < plan->num_blocks; k++) {
@@ -171,7 +171,7 @@ int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound) {
     for (int v = 0; v < plan->num_inputs + plan->num_neurons; v++) c[v] = 0;
     int64_t total = 0;
     for (int a = 0; a < node->num_atoms; a++) {
-        const dual_atom_t *atom = &node->all[node->atoms[a]];
+        const atom_t *atom = &node->all[node->atoms[a]];
         for (int k = 0; k < atom->size; k++) c[atom->values[k]] -= node->whole_shares[a] * atom->coefficients[k];
         total += node->whole_shares[a] * atom->bound;
     }

@@ -4,17 +4,10 @@
 
 #include "blocks.h"
 
-/* An inequality sum coefficient * value <= bound. */
-typedef struct {
-    int size;
-    const int64_t *values, *coefficients;
-    int64_t bound;
-} dual_atom_t;
-
 typedef struct {
     ranges_t ranges;
     int num_atoms;
-    const dual_atom_t *all; /* inequalities, of which `atoms` says the node's */
+    const atom_t *all; /* inequalities, of which `atoms` says the node's */
     const int32_t *atoms;
     const float *shares, *multipliers;         /* num_atoms, num_neurons */
     int64_t *whole_shares, *whole_multipliers; /* the same, as integers */

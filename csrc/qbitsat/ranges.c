@@ -100,6 +100,42 @@ int propagate(const blocks_t *plan, ranges_t node, int inputs, propagation_t wor
     return 1;
 }
 
+/* The smallest of a coefficient times its value for sign 1, the largest for -1. */
+INLINE int64_t end_of(const atom_t *atom, int k, ranges_t node, int sign) {
+    int64_t c = atom->coefficients[k], v = atom->values[k];
+    return c * (c * sign > 0 ? node.lo[v] : node.hi[v]);
+}
+
+/* The same of the whole sum, less its bound. */
+static int64_t reach(const atom_t *atom, ranges_t node, int sign) {
+    int64_t total = -atom->bound;
+    for (int k = 0; k < atom->size; k++) total += end_of(atom, k, node, sign);
+    return total;
+}
+
+int narrow(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node) {
+    for (int a = 0; a < num_atoms; a++) {
+        const atom_t *atom = &all[atoms[a]];
+        int64_t room = -reach(atom, node, 1);
+        if (room < 0) return 0;
+        for (int k = 0; k < atom->size; k++) {
+            int64_t c = atom->coefficients[k], v = atom->values[k];
+            if (!cuttable[v]) continue;
+            /* c * v may be at most `room` above its smallest value, which is at the end that stays. */
+            if (c > 0) node.hi[v] = least(node.hi[v], node.lo[v] + room / c);
+            if (c < 0) node.lo[v] = most(node.lo[v], node.hi[v] - room / -c);
+        }
+    }
+    return 1;
+}
+
+int undecided(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots) {
+    int count = 0;
+    for (int a = 0; a < num_atoms; a++)
+        if (reach(&all[atoms[a]], node, -1) > 0) open[count] = atoms[a], slots[count++] = a;
+    return count;
+}
+
 /* acc and y hold six points of each neuron, `stride` apart: begins of the first, second and last step, ends of the first, last but
    one and last. */
 static void corners_of(const int64_t *starts, int64_t y_min, const int64_t *range, float *acc, float *y, int stride) {

@@ -14,8 +14,7 @@ import numpy as np
 
 from .. import _ranges
 from .._ascent import Ascent
-from .dual import Inequality
-from .frame import Block, Frame
+from .frame import Block, Frame, Inequality
 from .ranges import Ranges
 
 RATE, DECAY = 0.3, 0.95

@@ -18,11 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _dual
-from .frame import Block, Frame
+from .frame import Block, Frame, Inequality
 from .ranges import Ranges
-
-# Coefficients over values and a bound: sum of coefficient * value <= bound.
-Inequality = tuple[np.ndarray, np.ndarray, int]
 
 NO_POINT, NO_BOUND = -math.inf, math.inf
 
@@ -43,8 +40,7 @@ class Dual:
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality]):
         self.frame, self.inequalities = frame, list(inequalities)
-        atoms = [(values.astype(np.int64), coefficients, bound) for values, coefficients, bound in inequalities]
-        self.kernel = _dual.Dual(frame.kernel, atoms)
+        self.kernel = _dual.Dual(frame.kernel, frame.inequalities(inequalities))
 
     def prove(self, ranges: Ranges, rows: np.ndarray, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> Proved:
         """Upper bounds of D = sum of shares * (bound - coefficients . values) for some rows of many nodes; below 0 they prove a row empty.

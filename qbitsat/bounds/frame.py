@@ -5,16 +5,20 @@ Values are the inputs of all networks, then the outputs of all layers, network b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from .._blocks import Blocks
+from .._blocks import Atoms, Blocks
 from ..arithmetic import Requantizer, ShiftRequantizer
 from ..network import Layer
 from ..properties import Query, Ref
 from ..properties.formula import INPUT
+
+# Coefficients over values and a bound: sum of coefficient * value <= bound.
+Inequality = tuple[np.ndarray, np.ndarray, int]
 
 # Beyond these accumulators there is nothing: "no smallest" and "no largest".
 NOWHERE = 1 << 61
@@ -70,6 +74,10 @@ class Frame:
         """The blocks as kernels see them."""
         layers = [(b.layer.affine, b.steps, b.y_min, b.source.start, b.y_first, b.y_last) for b in self.blocks]
         return Blocks(self.num_inputs, layers)
+
+    def inequalities(self, inequalities: Sequence[Inequality]) -> Atoms:
+        """Inequalities over the values as kernels see them."""
+        return Atoms(self.num_values, [(values.astype(np.int64), coefficients, bound) for values, coefficients, bound in inequalities])
 
     @property
     def num_neurons(self) -> int:

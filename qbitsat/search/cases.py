@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import _ranges
 from ..bounds import collect
-from ..bounds.ascent import Inequality
-from ..bounds.frame import Frame
+from ..bounds.frame import Frame, Inequality
 from ..bounds.ranges import Ranges
 from ..properties import And, AtMost, Formula, Or
 from ..properties.formula import atoms
@@ -32,9 +32,11 @@ class Cases:
             terms = collect(atom)
             values = np.array([frame.value(ref) for ref in terms], np.int64)
             self.inequalities.append((values, np.array(list(terms.values()), np.int64), atom.bound))
+        self.frame, self.kernel = frame, frame.inequalities(self.inequalities)
         self.most = max(1, _longest(formula))
+        self.padded = np.empty((0, self.most), np.int32)
         # A cut through outputs that do not grow with their accumulators would say nothing of these.
-        self.cuttable = np.ones(frame.num_values, bool)
+        self.cuttable = np.ones(frame.num_values, np.uint8)
         for block in frame.blocks:
             self.cuttable[block.target] = len(block.steps) > 0
         self.table: list[Case] = []
@@ -65,23 +67,24 @@ class Cases:
             self.table.append(case)
         return self.known[key]
 
-    def reach(self, atom: int, ranges: Ranges, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and largest sum of an inequality over the ranges of some nodes, less its bound: int64[len(rows)] each."""
-        values, coefficients, bound = self.inequalities[atom]
-        ends = coefficients * ranges.lo[np.ix_(rows, values)], coefficients * ranges.hi[np.ix_(rows, values)]
-        return np.minimum(*ends).sum(axis=1) - bound, np.maximum(*ends).sum(axis=1) - bound
+    def atoms_of(self, case: np.ndarray) -> np.ndarray:
+        """The inequalities of cases, then -1s: int32[len(case), most]."""
+        if len(self.padded) < len(self.table):
+            self.padded = np.array([(*c.atoms, *[-1] * (self.most - len(c.atoms))) for c in self.table], np.int32)
+        return self.padded[case]
 
-    def narrow(self, atom: int, ranges: Ranges, rows: np.ndarray) -> None:
-        """Cut the ranges of an inequality's values, in some nodes, to what the ranges of its others leave them."""
-        values, coefficients, bound = self.inequalities[atom]
-        at = np.ix_(rows, values)
-        lo, hi = ranges.lo[at], ranges.hi[at]
-        smallest = np.minimum(coefficients * lo, coefficients * hi)
-        # coefficient * value <= room
-        room = bound - smallest.sum(axis=1, keepdims=True) + smallest
-        kept = self.cuttable[values]
-        ranges.hi[at] = np.where((coefficients > 0) & kept, np.minimum(hi, room // coefficients), hi)
-        ranges.lo[at] = np.where((coefficients < 0) & kept, np.maximum(lo, -(room // -coefficients)), lo)
+    def narrow(self, case: np.ndarray, ranges: Ranges) -> np.ndarray:
+        """Cut the ranges of nodes by each inequality of their cases in turn; bool[nodes]: whether all are within reach."""
+        return _ranges.narrow(self.frame.kernel, *ranges.arrays, self.kernel, self.atoms_of(case), self.cuttable).astype(bool)
+
+    def undecided(self, case: np.ndarray, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The inequalities that ranges leave open, where in the case they stand (int32[nodes, most] each, then -1s), and how many."""
+        return _ranges.undecided(self.frame.kernel, *ranges.arrays, self.kernel, self.atoms_of(case))
+
+    def name_inputs(self, case: np.ndarray) -> bool:
+        """Whether some inequality of some of the cases does."""
+        named = np.unique(self.atoms_of(case)).tolist()
+        return any(bool((self.inequalities[atom][0] < self.frame.num_inputs).any()) for atom in named if atom >= 0)
 
 
 def _longest(formula: Formula) -> int:

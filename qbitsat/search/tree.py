@@ -226,7 +226,7 @@ class Search:
         ranges, k, value2, at2 = children.ranges, np.arange(2 * n), np.repeat(value, 2), np.repeat(at, 2)
         ranges.lo[k[above], value2[above]] = at2[above]
         ranges.hi[k[~above], value2[~above]] = at2[~above] - 1
-        for i in range(n):
+        for i in range(n) if self.proof is not None else ():
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
         children.name, children.age, children.depth = names, children.age + 1, children.depth + 1
@@ -237,29 +237,14 @@ class Search:
         nodes = self._narrowed(nodes)
         if not len(nodes):
             return
-        nodes.atoms, nodes.slots = (np.full((len(nodes), self.cases.most), -1, np.int32) for _ in range(2))
-        filled = np.zeros(len(nodes), np.int64)
-        for case in np.unique(nodes.case).tolist():
-            rows = np.flatnonzero(nodes.case == case)
-            for slot, atom in enumerate(self.cases.table[case].atoms):
-                undecided = rows[self.cases.reach(atom, nodes.ranges, rows)[1] > 0]
-                nodes.atoms[undecided, filled[undecided]] = atom
-                nodes.slots[undecided, filled[undecided]] = slot
-                filled[undecided] += 1
+        nodes.atoms, nodes.slots, filled = self.cases.undecided(nodes.case, nodes.ranges)
         # A share that lost its partners sets the scale alone.
         nodes.shares[(filled == 1) & (nodes.shares[:, 0] < 1e-3), 0] = 1
         self.stack.append(nodes)
 
     def _narrowed(self, nodes: Nodes) -> Nodes:
         """The nodes that are possible, their ranges cut by each of their inequalities in turn and then carried forward."""
-        possible, inputs = np.ones(len(nodes), bool), False
-        for case in np.unique(nodes.case).tolist():
-            rows = np.flatnonzero(nodes.case == case)
-            for atom in self.cases.table[case].atoms:
-                possible[rows] &= self.cases.reach(atom, nodes.ranges, rows)[0] <= 0
-                rows = rows[possible[rows]]
-                self.cases.narrow(atom, nodes.ranges, rows)
-                inputs |= bool((self.cases.inequalities[atom][0] < self.frame.num_inputs).any())
+        possible, inputs = self.cases.narrow(nodes.case, nodes.ranges), self.cases.name_inputs(nodes.case)
         for name in nodes.name[~possible].tolist():
             self._note(name, Emptied())
         return self._carried_forward(nodes if possible.all() else nodes.take(np.flatnonzero(possible)), inputs)

@@ -234,7 +234,8 @@ def arguments(**change):
 
 def run(**given):
     layer = tuple(given.pop(name) for name in ("affine", "steps", "y_min", "source", "y_first", "y_last"))
-    return _dual.Dual(_blocks.Blocks(2, [layer]), [(given.pop("values"), given.pop("coefficients"), 0)]).run(**given)
+    atoms = [(given.pop("values"), given.pop("coefficients"), 0)]
+    return _dual.Dual(_blocks.Blocks(2, [layer]), _blocks.Atoms(3, atoms)).run(**given)
 
 
 DOWN = {"multipliers": np.full((1, 1), -1, np.float32)}

@@ -4,10 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from enumerated import space
+import ranges_twin
+from enumerated import narrowed, space
 from handmade import copying, query, x, y
 from tiny import busy_query, random_formula, truths
 
+from qbitsat import _ranges
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
@@ -84,15 +86,62 @@ def test_cases_mean_the_formula_on_every_point():
         assert (found == truths(formula, inputs, outputs)).all()
 
 
-def test_reach_is_reached():
+@pytest.mark.parametrize("seed", range(60))
+def test_inequalities_cut_ranges_like_their_twin(seed):
+    """Each in turn, until one is out of reach; those that are implied are dropped."""
+    rng = random.Random(seed)
+    asked = busy_query(rng)
+    frame = Frame(asked)
+    cases = Cases(frame, without_not(asked.violation))
+    for case in range(20):  # and those met on the way
+        if case < len(cases.table) and cases.table[case].waiting:
+            cases.parts(case)
+    ranges = narrowed(rng, asked, frame, 6, 4)
+    case = np.array([rng.randrange(len(cases.table)) for _ in range(6)])
+    same = ranges.take(np.arange(6))
+    possible, (atoms, slots, counts) = cases.narrow(case, ranges), cases.undecided(case, ranges)
+    for row in range(6):
+        own = cases.table[case[row]].atoms
+        for atom in own:
+            if ranges_twin.reach(cases.inequalities[atom], same, row)[0] > 0:
+                assert not possible[row]
+                break
+            ranges_twin.narrow(cases.inequalities[atom], same, row, cases.cuttable)
+        else:
+            assert possible[row]
+        open_slots = [k for k, atom in enumerate(own) if ranges_twin.reach(cases.inequalities[atom], same, row)[1] > 0]
+        rest = [-1] * (cases.most - len(open_slots))
+        assert slots[row].tolist() == open_slots + rest
+        assert atoms[row].tolist() == [own[k] for k in open_slots] + rest
+        assert counts[row] == len(open_slots)
+    assert all((mine == other).all() for mine, other in zip(ranges.arrays, same.arrays, strict=True))
+
+
+def test_inequalities_cut_what_they_leave():
+    """2 x0 - 3 x1 <= 4 over 0 to 15: x0 at most 2 where x1 is 0, x1 at least 6 where x0 is 11 or more; the third is out of reach."""
     asked = query(copying(2), AtMost(((2, x(0)), (-3, x(1))), 4))
     cases, ranges = Cases(Frame(asked), asked.violation), Ranges.of(propagate(asked)).take(np.zeros(3, np.int64))
-    ranges.lo[1, 0], ranges.hi[2, 1] = 10, 2
-    low, high = cases.reach(0, ranges, np.array([0, 2, 1]))
-    assert (low.tolist(), high.tolist()) == ([-49, -10, -29], [26, 26, 26])
+    ranges.hi[0, 1], ranges.lo[1, 0], ranges.lo[2, 0], ranges.hi[2, 1] = 0, 11, 6, 2
+    case = np.zeros(3, np.int64)
+    assert cases.narrow(case, ranges).tolist() == [True, True, False]
+    assert (ranges.hi[0, 0], ranges.lo[1, 1]) == (2, 6)
+    assert cases.name_inputs(case)
+    assert cases.undecided(case, ranges)[2].tolist() == [0, 1, 1]
 
 
-def test_reach_of_an_inequality_without_terms():
-    asked = query(copying(2), AtMost((), -3))
-    low, high = Cases(Frame(asked), asked.violation).reach(0, Ranges.of(propagate(asked)), np.array([0]))
-    assert (low.tolist(), high.tolist()) == ([3], [3])
+@pytest.mark.parametrize(("bound", "possible"), [(-3, False), (0, True)])
+def test_inequality_without_terms(bound, possible):
+    asked = query(copying(2), AtMost((), bound))
+    cases, ranges = Cases(Frame(asked), asked.violation), Ranges.of(propagate(asked))
+    assert cases.narrow(np.zeros(1, np.int64), ranges).tolist() == [possible]
+    assert cases.undecided(np.zeros(1, np.int64), ranges)[2].tolist() == [not possible]
+
+
+@pytest.mark.parametrize("change", ["atoms", "rows", "cuttable"])
+def test_inequalities_that_do_not_fit(change):
+    asked = query(copying(2), AtMost(((1, x(0)),), 4))
+    cases, ranges = Cases(Frame(asked), asked.violation), Ranges.of(propagate(asked))
+    atoms = np.full((2 if change == "rows" else 1, 1), int(change == "atoms"), np.int32)
+    cuttable = cases.cuttable[: 2 if change == "cuttable" else None]
+    with pytest.raises(ValueError, match=r"expected|not exist"):
+        _ranges.narrow(cases.frame.kernel, *ranges.arrays, cases.kernel, atoms, cuttable)
