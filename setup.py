@@ -33,7 +33,7 @@ extensions = [
         include_dirs=["csrc/qbitsat"],
         depends=[header.as_posix() for header in Path("csrc/qbitsat").glob("*.h")],
         extra_compile_args=(["/Ox"] if os.name == "nt" else ["-O1", "-g"] if DEBUG else ["-O3"])
-        + (FLOATS if path.stem in ("_ascent", "_walk") else []),
+        + (FLOATS if path.stem in ("_ascent", "_simplex", "_walk") else []),
     )
     for path in KERNELS
 ]

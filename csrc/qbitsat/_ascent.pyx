@@ -9,46 +9,6 @@ from qbitsat._types cimport int32_t, uint8_t
 
 
 cdef extern from "ascent.h":
-    ctypedef struct layer_t:
-        int n_out, n_in, source, neuron, reads_inputs
-        const float *matrix
-        const float *bias
-
-    ctypedef struct column_t:
-        int neuron, size
-        const float *weights
-
-    ctypedef struct atom_t:
-        int size
-        const int *values
-        const float *coefficients
-        float bound
-
-    ctypedef struct plan_t:
-        int num_layers, num_inputs, num_neurons
-        const layer_t *layers
-        const column_t *columns
-        const unsigned char *is_last
-
-    ctypedef struct node_t:
-        int num_atoms
-        const atom_t *const *atoms
-        const float *x_lo
-        const float *x_hi
-        const float *corner_acc
-        const float *corner_y
-        const float *slopes
-        int held
-        int fresh
-        float *multipliers
-        float *shares
-        float *coefficients
-        float *x_best
-        float *x_mean
-        float *acc_mean
-        float *y_mean
-
-    int CORNERS, LANES
     float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) noexcept nogil
     long floats_needed(const plan_t *plan, int num_atoms) noexcept nogil
     void c_products "products"(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) noexcept nogil
@@ -61,14 +21,6 @@ cdef class Ascent:
     layers: (matrix float32[n_out, n_in], bias float32[n_out], first value read, first neuron) of every layer, each after what it reads.
     atoms: (values int32[k], coefficients float32[k], bound) of every inequality.
     """
-
-    cdef plan_t plan
-    cdef layer_t *layers
-    cdef atom_t *atoms
-    cdef column_t *columns
-    cdef unsigned char *is_last
-    cdef int num_atoms
-    cdef list kept
 
     def __cinit__(self, int num_inputs, list layers, list atoms):
         cdef Py_ssize_t k

@@ -1,79 +1,117 @@
 """Multipliers from linear programs, for nodes that the ascent leaves open.
 
-An ascent costs a fiftieth of a linear program and closes most of what one would. But where it stops short, all below stays open too: its
-search goes dozens of levels deeper than linear programs let it. So a node whose ancestors have seen none for some splits gets one; how many
-splits depends on how often that closes a node. Whether a node is closed, integers decide.
+An ascent closes most of what a linear program would, but where it stops short, all below stays open too: its search goes dozens of levels
+deeper than linear programs let it. So once a search takes long, every node that stays open gets one, from the basis where its parent's
+ended; ten exchanges are usual. Ascents are cut short then: they only have to choose splits. Whether a node is closed, integers decide.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
+from .. import _ranges
+from .._simplex import Simplex
+from ..bounds.ascent import Ascender
 from ..bounds.frame import Frame
+from ..bounds.ranges import Ranges
 from ..limits import Limits
 from .cases import Cases
 from .nodes import Nodes
-from .relaxation import MAX_WEIGHTS, PATIENCE, Duals, Relaxation
 
-# Nodes of the search before the first program, and the share of all time that programs may take.
-AFTER, SHARE = 1000, 0.8
-# Splits between a node with a program and the next below it: to begin with, at least, at most.
-SPLITS, FEWEST, MOST = 4, 1, 30
+# Nodes of the search before the first program: most searches end before.
+AFTER = 500
+# Multipliers and shares of a node beyond which exchanges take too long.
+MAX_SIZE = 400
+# Exchanges in one node: after many, most that come gain nothing.
+EXCHANGES = 60
+# A node whose value is above this share of the largest that its inequality can have: the ranges of the outputs set it, not the network.
+FULL = 0.9
+# Bytes for the bases of the newest nodes; more are seldom needed and have to be brought into the caches.
+POOL = 1 << 25
+# Products of numbers between two looks at the limits: about a tenth of a second.
+WORK = 1 << 28
 
 
 class Programs:
-    """Those of one search. `seconds` is the time that they took so far, `splits` how many there are now between two."""
+    """Those of one search."""
 
-    def __init__(self, frame: Frame, cases: Cases, unit: np.ndarray, is_output: np.ndarray, options: Any, limits: Limits):
-        """unit float64[num_neurons]: one output step's share of an accumulator; is_output bool[num_neurons]."""
-        self.frame, self.cases, self.unit, self.is_output, self.limits = frame, cases, unit, is_output, limits
-        self.able = options.programs and sum(block.layer.affine.matrix.size for block in frame.blocks) <= MAX_WEIGHTS
-        self.splits, self.seconds = SPLITS, 0.0
-        self.relaxation: Relaxation | None = None
+    def __init__(self, frame: Frame, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
+        """unit float64[num_neurons]: one output step's share of an accumulator."""
+        self.frame, self.cases, self.root, self.unit, self.limits = frame, cases, root, unit, limits
+        self.hidden, named = np.ones(frame.num_neurons, bool), np.zeros(frame.num_values, bool)
+        for block in frame.blocks:
+            self.hidden[block.neurons] = block.target not in frame.outputs
+        for values, _, _ in cases.inequalities:
+            named[values] = True
+        self.active = ~ascender.useless & (self.hidden | named[frame.num_inputs :])
+        self.size = int(self.active.sum()) + cases.most
+        self.able = options.programs and self.size <= MAX_SIZE and all(len(block.steps) for block in frame.blocks)
+        self.kernel: Simplex | None = None
+        # For every case the aim of its nodes without inequalities, float64[num_neurons].
+        self.aims: dict[int, np.ndarray] = {}
 
-    def due(self, nodes: Nodes, worked: int) -> list[int]:
-        """The nodes that should get one, if the search has worked on so many nodes."""
-        if not self.able or worked < AFTER:
-            return []
-        return [row for row in np.flatnonzero(nodes.age >= self.splits).tolist() if not self.cases.table[nodes.case[row]].waiting]
+    def begun(self, worked: int) -> bool:
+        """Whether a search that has worked on so many nodes solves programs."""
+        return self.able and worked >= AFTER
 
-    def solve(self, nodes: Nodes, row: int) -> Duals | None:
-        """The multipliers of one node's program, or None."""
-        if self.seconds > SHARE * self.limits.seconds():
-            return None
-        nodes.age[row] = 0
-        open_atoms = [atom for atom in nodes.atoms[row].tolist() if atom >= 0]
-        goal = None if open_atoms else self._goal(nodes, row)
-        if not (open_atoms or goal) or not self.able:
-            return None
+    def solve(self, nodes: Nodes, value: np.ndarray) -> np.ndarray:
+        """Those of the nodes, with these dual values so far, that programs find empty; multipliers become those of the programs."""
+        rows = self._due(nodes, value)
+        if not len(rows):
+            return rows
+        if self.kernel is None:
+            self.kernel = self._build()
+        weights = self.frame.num_inputs * self.size + 4 * self.size**2
+        size = max(1, WORK // (EXCHANGES * weights))
+        return np.concatenate([self._solve(nodes, rows[start : start + size]) for start in range(0, len(rows), size)])
+
+    def _solve(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
         self.limits.check()
-        if self.relaxation is None:
-            self.relaxation = Relaxation(self.frame, self.cases.inequalities, self.unit)
-        started = time.monotonic()
-        left = min(PATIENCE, self.limits.timeout - self.limits.seconds())
-        duals = self.relaxation.duals(nodes.ranges.take(np.array([row])), open_atoms, goal, left)
-        taken = time.monotonic() - started
-        self.seconds += taken
-        self.able = taken < PATIENCE
-        return duals
+        assert self.kernel is not None
+        part, m = nodes.take(rows), self.frame.num_inputs
+        acc, y, slopes = _ranges.corners(self.frame.kernel, *part.ranges.arrays)
+        x_lo, x_hi = (np.ascontiguousarray(a[:, :m], np.float32) for a in (part.ranges.lo, part.ranges.hi))
+        aims = np.array([self._aim(case) for case in part.case.tolist()])
+        hulls = x_lo, x_hi, acc, y, slopes
+        value, *_ = self.kernel.run(part.atoms, *hulls, aims, part.basis, part.multipliers, part.shares, EXCHANGES)
+        nodes.basis[rows] = part.basis
+        # Children start from multipliers that say something of the network.
+        useful = np.abs(part.multipliers[:, self.hidden]).max(axis=1, initial=0) > 1e-6 if self.hidden.any() else True
+        kept = (value < 0) | (np.isfinite(value) & useful)
+        nodes.multipliers[rows[kept]], nodes.shares[rows[kept]] = part.multipliers[kept], part.shares[kept]
+        return rows[value < 0]
 
-    def _goal(self, nodes: Nodes, row: int) -> tuple[int, float] | None:
-        """For a node whose ranges imply its inequalities: the output neuron that its multipliers set most on, and the sign of that one."""
-        multipliers = nodes.multipliers[row]
-        neuron = int(nodes.held[row])
-        if neuron < 0:
-            neuron = int(np.where(self.is_output, np.abs(multipliers), 0).argmax())
-        sign = float(np.sign(multipliers[neuron]))
-        return (neuron, sign) if sign in (-1.0, 1.0) else None
+    def _due(self, nodes: Nodes, value: np.ndarray) -> np.ndarray:
+        """The nodes that get a program."""
+        largest, first = np.full(len(nodes), np.inf), nodes.atoms[:, 0]
+        single = (nodes.atoms >= 0).sum(axis=1) == 1
+        for atom in np.unique(first[single]).tolist():
+            rows = np.flatnonzero(single & (first == atom))
+            values, coefficients, bound = self.cases.inequalities[atom]
+            ends = (coefficients * end[np.ix_(rows, values)] for end in (nodes.ranges.lo, nodes.ranges.hi))
+            largest[rows] = bound - np.minimum(*ends).sum(axis=1)
+        cases = nodes.case.tolist()
+        aimed = np.array([not self.cases.table[case].waiting and bool(self._aim(case).any()) for case in cases], bool)
+        return np.flatnonzero(np.where(first < 0, aimed, value < FULL * largest))
 
-    def learn(self, closed: bool) -> None:
-        """More programs where they close nodes, fewer where not."""
-        self.splits = max(FEWEST, self.splits - 1) if closed else min(MOST, self.splits + 1)
+    def _aim(self, case: int) -> np.ndarray:
+        """Outputs of a case's inequalities, each with the sign that its multiplier has where its accumulator has to go."""
+        if case not in self.aims:
+            aim, m = np.zeros(self.frame.num_neurons), self.frame.num_inputs
+            for atom in self.cases.table[case].atoms:
+                values, coefficients, _ = self.cases.inequalities[atom]
+                aim[values[values >= m] - m] = -np.sign(coefficients[values >= m])
+            self.aims[case] = aim * self.active
+        return self.aims[case]
 
-    def worth_keeping(self, duals: Duals) -> bool:
-        """Whether the children of a node that stays open should start from them: they must set something on an output."""
-        sizes = np.abs(duals.multipliers)
-        return not duals.empty and bool(sizes[self.is_output].max() > 1e-6 * sizes.max())
+    def _build(self) -> Simplex:
+        """The kernel's view of the query, in float32."""
+        m = self.frame.num_inputs
+        layers = [
+            (b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in self.frame.blocks
+        ]
+        atoms = [(values.astype(np.int32), factors.astype(np.float32), float(bound)) for values, factors, bound in self.cases.inequalities]
+        x_lo, pool = self.root.lo[0, :m].astype(np.float32), max(64, POOL // (8 * self.size**2))
+        return Simplex(m, layers, atoms, self.unit, self.active, x_lo, self.cases.most, pool)

@@ -17,7 +17,8 @@ class Nodes:
     name         int64[nodes]: number in the proof
     fresh        bool[nodes]: multipliers are not set yet
     held         int32[nodes]: the neuron whose multiplier stays, or -1
-    depth, age   int64[nodes]: splits since the root, and since a linear program
+    depth        int64[nodes]: splits since the root
+    basis        int64[nodes]: where the linear program of its parent ended, or -1
     multipliers  float32[nodes, neurons], shares float32[nodes, most]: where the search for a proof starts
     atoms        int32[nodes, most]: the case's inequalities that the ranges leave open, then -1s
     slots        int32[nodes, most]: where in the case each of them stands, and its share
@@ -29,7 +30,7 @@ class Nodes:
     fresh: np.ndarray
     held: np.ndarray
     depth: np.ndarray
-    age: np.ndarray
+    basis: np.ndarray
     multipliers: np.ndarray
     shares: np.ndarray
     atoms: np.ndarray
@@ -55,4 +56,4 @@ class Nodes:
         """The one node that a search starts from: case 0, name 0."""
         zero, none = np.zeros(1, np.int64), np.full((1, most), -1, np.int32)
         floats = np.zeros((1, num_neurons), np.float32), np.ones((1, most), np.float32)
-        return Nodes(ranges, zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), zero.copy(), zero.copy(), *floats, none, none.copy())
+        return Nodes(ranges, zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), zero.copy(), zero - 1, *floats, none, none.copy())

@@ -159,6 +159,7 @@ def _adopt(search: Search, handed: Handed) -> Nodes:
     """Nodes of another process, with the numbers that their cases have here: each process counts those that it meets."""
     nodes, cases = handed
     nodes.case = np.array([search.cases.number(case) for case in cases], np.int64)
+    nodes.basis = np.full(len(nodes), -1, np.int64)  # names are each process's own
     return nodes
 
 

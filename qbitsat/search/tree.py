@@ -62,7 +62,7 @@ class Search:
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
-        self.programs = Programs(self.frame, self.cases, self.usual, self.is_output, self.options, self.limits)
+        self.programs = Programs(self.frame, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.frame.num_neurons, self.cases.most))
 
@@ -135,30 +135,20 @@ class Search:
         self._set_goals(nodes)
         aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
         arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
-        suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, self.options.polish)
+        programs = self.programs.begun(self.worked)
+        polish = 0 if programs else self.options.polish
+        suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, polish)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
         tried = np.flatnonzero(suggestion.value < 0)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
         nodes, suggestion = _without(nodes, suggestion, closed)
-        closed = [row for row in self.programs.due(nodes, self.worked) if self._refuted_by_program(nodes, row)]
+        if not programs:
+            return nodes, suggestion
+        tried = self.programs.solve(nodes, suggestion.value)
+        closed = self._refuted(nodes, tried)
+        self.counts["doubted"] += len(tried) - len(closed)
         return _without(nodes, suggestion, closed)
-
-    def _refuted_by_program(self, nodes: Nodes, row: int) -> bool:
-        """Whether the multipliers of a linear program prove that the row is empty; if not, its children start from them."""
-        duals = self.programs.solve(nodes, row)
-        if duals is None:
-            return False
-        before = nodes.multipliers[row].copy(), nodes.shares[row].copy()
-        nodes.multipliers[row] = duals.multipliers
-        for k, atom in enumerate(nodes.atoms[row].tolist()):
-            if atom >= 0:
-                nodes.shares[row, k] = duals.shares[atom]
-        closed = bool(self._refuted(nodes, np.array([row])))
-        self.programs.learn(closed)
-        if not closed and not self.programs.worth_keeping(duals):
-            nodes.multipliers[row], nodes.shares[row] = before
-        return closed
 
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
@@ -212,7 +202,7 @@ class Search:
         children = nodes.take(np.full(len(parts), row))
         children.case, children.name = np.array(parts, np.int64), self._new_names(len(parts))
         children.fresh, children.held = np.ones(len(parts), bool), np.full(len(parts), -1, np.int32)
-        children.shares = np.ones_like(children.shares)
+        children.shares, children.basis = np.ones_like(children.shares), np.full(len(parts), -1, np.int64)
         self._note(int(nodes.name[row]), CasesNode(tuple(children.name.tolist())))
         return children
 
@@ -229,7 +219,7 @@ class Search:
         for i in range(n) if self.proof is not None else ():
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
-        children.name, children.age, children.depth = names, children.age + 1, children.depth + 1
+        children.name, children.depth = names, children.depth + 1
         return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:

@@ -1,125 +1,281 @@
-"""Multipliers of linear programs: as good as HiGHS's own optimum, and no verdict depends on what it says."""
+"""Linear programs: the kernel comes to what HiGHS comes to, and no verdict depends on what it says."""
 
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from handmade import copying, query, y
-from test_relaxation import equal_steps, relaxation, relaxed_nodes
+from enumerated import narrowed, space
+from test_relaxation import equal_steps, relaxed_nodes, slack
 from test_shared import digits_query
 from tiny import busy_query, check_search
 
+from qbitsat import _ranges
+from qbitsat._simplex import Simplex
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame
-from qbitsat.bounds.ranges import Ranges
-from qbitsat.limits import Limits
+from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
-from qbitsat.properties import AtMost
 from qbitsat.properties.formula import without_not
 from qbitsat.search import Search, points
 from qbitsat.search import linear_programs as programs
-from qbitsat.search.relaxation import Duals, Relaxation
+from qbitsat.search.linear_programs import Programs
 
 
-def dual_value(asked, cases, ranges, atoms, duals) -> float:
-    """The dual value at given multipliers, in float32."""
-    frame = Frame(asked)
-    ascender = Ascender(frame, frame.blocks, cases.inequalities, Ranges.of(propagate(asked)))
-    shares = np.array([[duals.shares[atom] for atom in atoms]])
-    suggestion = ascender.run(ranges, np.array([atoms], np.int32), np.zeros(1, bool), duals.multipliers[None], shares, 1)
-    return float(suggestion.value[0])
+class Solved:
+    """One node at a time by the kernel, every neuron with a multiplier; all inequalities of a query are known to it."""
+
+    def __init__(self, frame: Frame, inequalities, root, most: int = 2, pool: int = 8):
+        layers = [(b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in frame.blocks]
+        atoms = [(v.astype(np.int32), c.astype(np.float32), float(bound)) for v, c, bound in inequalities]
+        self.frame, self.most = frame, most
+        x_lo = root.lo[0, : frame.num_inputs].astype(np.float32)
+        self.kernel = Simplex(
+            frame.num_inputs, layers, atoms, np.ones(frame.num_neurons), np.ones(frame.num_neurons, bool), x_lo, most, pool
+        )
+
+    def run(self, ranges, atoms, aim=None, basis=-1, limit=3000):
+        """(value, multipliers, shares, basis, x, acc, y, exchanges) of one row."""
+        m, n = self.frame.num_inputs, self.frame.num_neurons
+        hull = _ranges.corners(self.frame.kernel, *ranges.arrays)
+        boxes = (np.ascontiguousarray(end[:, :m], np.float32) for end in (ranges.lo, ranges.hi))
+        mine = np.full((1, self.most), -1, np.int32)
+        mine[0, : len(atoms)] = atoms
+        bases, multipliers = np.array([basis]), np.zeros((1, n), np.float32)
+        shares, aims = np.zeros((1, self.most), np.float32), np.zeros((1, n)) if aim is None else aim[None]
+        answer = self.kernel.run(mine, *boxes, *hull, aims, bases, multipliers, shares, limit)
+        value, _, x, acc, y, taken = answer
+        return float(value[0]), multipliers[0], shares[0], int(bases[0]), x[0], acc[0], y[0], taken
 
 
-def test_duals_attain_the_optimum():
-    checked = 0
+def solved_nodes():
+    """Nodes of `relaxed_nodes` with steps that are equally long, and a kernel for each query."""
     for asked, ranges, atoms, relaxed, cases, every in relaxed_nodes():
-        duals = relaxed.duals(ranges, atoms, None, 10.0) if equal_steps(every.frame) else None
-        if duals is None or duals.empty:
-            continue
-        slack = -relaxed.solver.getInfo().objective_function_value
-        assert (duals.shares >= 0).all()
-        assert dual_value(asked, cases, ranges, atoms, duals) <= slack + 1e-3 * (1 + abs(slack))
+        if equal_steps(every.frame) and all(len(block.steps) for block in every.frame.blocks):
+            yield asked, ranges, atoms, relaxed, cases, every, Solved(every.frame, cases.inequalities, ranges)
+
+
+def test_programs_come_to_the_optimum():
+    """At most what HiGHS comes to, whose lines are no tighter than the hulls, and no less than the best point."""
+    checked = exact = 0
+    for _, ranges, atoms, relaxed, cases, every, solved in solved_nodes():
+        value, _, shares, *_ = solved.run(ranges, atoms)
+        most = slack(relaxed, ranges, atoms)
+        inside = every.inside(ranges, 0)
+        best = max(
+            (
+                min(cases.inequalities[a][2] - int(cases.inequalities[a][1] @ row[cases.inequalities[a][0]]) for a in atoms)
+                for row in every.values[inside]
+            ),
+            default=-np.inf,
+        )
+        assert value >= best - 1e-3 * (1 + abs(best))
+        if most is None:
+            assert value < 1e-3 or not inside.any()
+        elif value >= 0:
+            assert value <= most + 1e-3 * (1 + abs(most))
+            exact += value >= most - 1e-3 * (1 + abs(most))
+            assert (shares[: len(atoms)] >= 0).all()
+            assert shares[: len(atoms)].sum() == pytest.approx(1, abs=1e-5)
         checked += 1
     assert checked > 40
+    assert exact > 20
+
+
+def test_programs_end_at_a_point_of_the_relaxation():
+    checked = 0
+    for _, ranges, atoms, _, _, every, solved in solved_nodes():
+        value, _, _, _, x, acc, y, _ = solved.run(ranges, atoms)
+        if value < 0:
+            continue
+        values, m = np.concatenate([x, y]).astype(float), every.frame.num_inputs
+        read = set()
+        for block in every.frame.blocks:
+            reached = block.layer.affine.matrix @ values[block.source] + block.layer.affine.bias
+            np.testing.assert_allclose(acc[block.neurons], reached, atol=1e-2, rtol=1e-4)
+            read |= set(range(block.source.start, block.source.stop))
+        assert (ranges.lo[0, :m] - 1e-3 <= x).all()
+        assert (x <= ranges.hi[0, :m] + 1e-3).all()
+        assert (ranges.acc_lo[0] - 1e-2 <= acc).all()
+        assert (acc <= ranges.acc_hi[0] + 1e-2).all()
+        checked += 1
+    assert checked > 20
+
+
+def test_programs_come_to_the_same_from_another_basis():
+    checked = steps = fresh_steps = 0
+    for _, ranges, atoms, _, _, every, solved in solved_nodes():
+        basis = solved.run(ranges, atoms)[3]
+        v = every.frame.num_inputs + int(np.argmax(ranges.hi[0, every.frame.num_inputs :] - ranges.lo[0, every.frame.num_inputs :]))
+        child = ranges.take(np.array([0]))
+        child.lo[0, v] = (child.lo[0, v] + child.hi[0, v] + 1) // 2
+        if basis < 0 or not child.propagate(every.frame).all():
+            continue
+        cold, warm = solved.run(child, atoms), solved.run(child, atoms, basis=basis)
+        if cold[0] >= 0 or warm[0] >= 0:
+            assert warm[0] == pytest.approx(cold[0], rel=1e-3, abs=1e-3)
+        checked, steps, fresh_steps = checked + 1, steps + warm[-1], fresh_steps + cold[-1]
+    assert checked > 20
+    assert steps < fresh_steps
+
+
+def test_a_basis_that_is_gone_is_begun_anew():
+    for _, ranges, atoms, _, _, _, solved in solved_nodes():
+        first = solved.run(ranges, atoms)
+        if first[3] < 0:
+            continue
+        for _ in range(20):
+            solved.run(ranges, atoms)
+        again = solved.run(ranges, atoms, basis=first[3])
+        assert again[0] == pytest.approx(first[0], rel=1e-4, abs=1e-4)
+        return
+    raise AssertionError("no node was open")
+
+
+def aimed_nodes():
+    """Nodes of queries with several outputs cut, each with a neuron to aim at and which way."""
+    for seed in range(60):
+        rng = random.Random(seed)
+        asked = busy_query(rng)
+        every = space(asked)
+        frame = every.frame
+        if not all(len(block.steps) for block in frame.blocks):
+            continue
+        nodes = narrowed(rng, asked, frame, 20, 6)
+        for row in np.flatnonzero(nodes.propagate(frame, inputs=True)).tolist():
+            yield nodes.take(np.array([row])), every, rng.randrange(frame.num_neurons), rng.choice((-1.0, 1.0))
+
+
+def test_nodes_without_inequalities_are_empty_if_programs_and_integers_say_so():
+    """Aimed multipliers are as good as any others. Where steps are not equally long floats may say so of a node that is not."""
+    empty, none = 0, np.full((1, 0), -1, np.int32)
+    for ranges, every, neuron, way in aimed_nodes():
+        aim = np.zeros(every.frame.num_neurons)
+        aim[neuron] = way
+        value, multipliers, *_ = Solved(every.frame, [], ranges).run(ranges, [], aim)
+        if value >= 0:
+            continue
+        proved = Dual(every.frame, []).prove(ranges, np.zeros(1, np.int64), none, np.zeros((1, 0), np.float32), multipliers[None])
+        if equal_steps(every.frame):
+            assert proved.values[0] < 0
+            empty += 1
+        assert proved.values[0] >= 0 or not every.inside(ranges, 0).any()
+    assert empty > 5
 
 
 def make_lie(monkeypatch, lie) -> list:
-    """From now on HiGHS's multipliers are lies, and no points find witnesses; the list grows with every call."""
-    tell, rng, calls = Relaxation.duals, np.random.default_rng(1), []
+    """From now on programs lie, and no points find witnesses; the list grows with every call."""
+    tell, rng, calls = Programs.solve, np.random.default_rng(1), []
 
-    def lying(self, *args):
+    def lying(self, nodes, value):
         calls.append(None)
-        return lie(rng, self, tell(self, *args))
+        return lie(rng, nodes, tell(self, nodes, value))
 
-    monkeypatch.setattr(Relaxation, "duals", lying)
+    monkeypatch.setattr(Programs, "solve", lying)
     monkeypatch.setattr(points, "propose", lambda *args: None)
     return calls
 
 
-def garbage(rng: np.random.Generator, relaxed: Relaxation) -> Duals:
-    scale = rng.choice([1.0, 1e9, 1e29, np.nan])
-    n = relaxed.frame.num_neurons
-    return Duals(rng.normal(0, 1, n) * scale, np.abs(rng.normal(0, 1, len(relaxed.inequalities))), bool(rng.random() < 0.5))
+def garbage(rng, nodes, rows):
+    nodes.multipliers[:] = rng.normal(0, 1, nodes.multipliers.shape) * rng.choice([1.0, 1e9, 1e29, np.nan])
+    nodes.shares[:] = np.abs(rng.normal(0, 1, nodes.shares.shape))
+    nodes.basis[:] = rng.integers(-1, 100, len(nodes))
+    return np.arange(len(nodes))
+
+
+def turned(rng, nodes, rows):
+    nodes.multipliers[:] = -nodes.multipliers
+    return np.arange(len(nodes))
+
+
+def zero(rng, nodes, rows):
+    nodes.multipliers[:], nodes.shares[:] = 0, 0
+    return np.arange(len(nodes))
 
 
 LIES = {
-    "nothing": lambda rng, relaxed, duals: None,
-    "garbage": lambda rng, relaxed, duals: garbage(rng, relaxed),
-    "turned": lambda rng, relaxed, duals: duals and duals._replace(multipliers=-duals.multipliers),
-    "zero": lambda rng, relaxed, duals: duals and duals._replace(multipliers=0 * duals.multipliers),
-    "empty": lambda rng, relaxed, duals: duals and duals._replace(empty=True),
-    "truth": lambda rng, relaxed, duals: duals,
+    "nothing": lambda rng, nodes, rows: rows[:0],
+    "garbage": garbage,
+    "turned": turned,
+    "zero": zero,
+    "all empty": lambda rng, nodes, rows: np.arange(len(nodes)),
+    "truth": lambda rng, nodes, rows: rows,
 }
 
 
 @pytest.mark.parametrize("lie", sorted(LIES))
 def test_search_agrees_with_enumeration_whatever_programs_say(monkeypatch, lie):
     calls = make_lie(monkeypatch, LIES[lie])
-    for name, value in (("AFTER", 0), ("SHARE", np.inf), ("SPLITS", 0), ("FEWEST", 0), ("MOST", 0)):
-        monkeypatch.setattr(programs, name, value)
+    monkeypatch.setattr(programs, "AFTER", 0)
     for seed in range(60):
         check_search(busy_query(random.Random(seed), 3), seed)
     assert len(calls) > 50
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0])
+def test_search_agrees_with_enumeration_when_numbers_fail(monkeypatch, value):
+    build, answers = Programs._build, []
+
+    class Failing:
+        def __init__(self, kernel):
+            self.kernel = kernel
+
+        def run(self, *args):
+            answer = self.kernel.run(*args)
+            answer[0][:] = value
+            answers.append(None)
+            return answer
+
+    monkeypatch.setattr(Programs, "_build", lambda self: Failing(build(self)))
+    monkeypatch.setattr(programs, "AFTER", 0)
+    for seed in range(40):
+        check_search(busy_query(random.Random(seed), 3), seed)
+    assert len(answers) > 5
+
+
+def search_digits(**options) -> Search:
+    asked = digits_query(14)
+    values = make_options(walks=False, points=False, **options)
+    return Search(asked, propagate(asked), without_not(asked.violation), values, Limits(values.timeout))
+
+
 def test_programs_close_what_the_ascent_leaves_open(monkeypatch):
-    for name, value in (("AFTER", 0), ("SHARE", np.inf), ("SPLITS", 2), ("MOST", 2)):
-        monkeypatch.setattr(programs, name, value)
-    asked, nodes = digits_query(14), []
+    monkeypatch.setattr(programs, "AFTER", 0)
+    nodes = []
     for asked_for in (False, True):
-        options = make_options(programs=asked_for, walks=False, points=False, steps=20, polish=0)
-        search = Search(asked, propagate(asked), without_not(asked.violation), options, Limits())
+        search = search_digits(programs=asked_for, steps=20, polish=0)
         assert search.run() is None
         nodes.append(search.counts["nodes"])
     assert nodes[1] < 0.5 * nodes[0]
 
 
-@pytest.mark.parametrize("answer", ["error", "no ray", "nan"])
-def test_duals_of_a_solver_that_fails_are_none(monkeypatch, answer):
-    asked = query(copying(2), AtMost(((-1, y(0)),), -3))
-    relaxed, _, _ = relaxation(asked)
-    ranges = Ranges.of(propagate(asked))
-    assert relaxed.duals(ranges, [0], None, 10.0) is not None
-    if answer == "nan":
-        rows = len(relaxed.solver.getSolution().row_dual)
-        monkeypatch.setattr(relaxed.solver, "getSolution", lambda: SimpleNamespace(row_dual=[np.nan] * rows), raising=False)
-    else:
-        monkeypatch.setattr(relaxed.solver, "run", lambda: None, raising=False)
-        status = "error" if answer == "error" else relaxed.infeasible
-        monkeypatch.setattr(relaxed.solver, "getModelStatus", lambda: status, raising=False)
-        monkeypatch.setattr(relaxed.solver, "getDualRay", lambda: (None, False, None), raising=False)
-    assert relaxed.duals(ranges, [0], None, 10.0) is None
-
-
-def test_what_is_slow_ends_all_programs(monkeypatch):
-    asked = query(copying(2), AtMost(((-1, y(0)),), -3))
-    search = Search(asked, propagate(asked), asked.violation, make_options(), Limits())
+def test_programs_keep_limits(monkeypatch):
+    """However many nodes get programs at once, limits are looked at between some of them."""
+    monkeypatch.setattr(programs, "AFTER", 0)
+    monkeypatch.setattr(programs, "WORK", 1)
+    search = search_digits(batch=64)
     search.start()
-    monkeypatch.setattr(programs, "PATIENCE", 0.0)
+    while len(search.stack[-1]) < 4:
+        search.step()
+    looks = []
+
+    def check(*_):
+        looks.append(None)
+        if len(looks) > 3:
+            raise LimitReached("timeout")
+
+    monkeypatch.setattr(search.limits, "check", check)
     nodes = search.stack[-1]
-    nodes.multipliers[:] = 1
-    search.programs.solve(nodes, 0)
-    assert not search.programs.able
-    assert search.programs.solve(nodes, 0) is None
+    with pytest.raises(LimitReached):
+        search.programs.solve(nodes, np.zeros(len(nodes)))
+    assert len(looks) == 4
+
+
+def test_networks_that_are_too_wide_get_no_programs(monkeypatch):
+    monkeypatch.setattr(programs, "MAX_SIZE", 5)
+    monkeypatch.setattr(programs, "AFTER", 0)
+    search = search_digits(timeout=0.2)
+    search.start()
+    assert not search.programs.begun(10**6)
+    search.step()
+    assert search.programs.kernel is None

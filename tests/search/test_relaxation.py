@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 from enumerated import narrowed, space
+from relaxation_twin import Relaxation
 from tiny import busy_query
 
 from qbitsat.bounds.frame import NOWHERE
 from qbitsat.properties.formula import without_not
 from qbitsat.search.cases import Cases
-from qbitsat.search.relaxation import Relaxation
 
 
 def relaxation(asked):

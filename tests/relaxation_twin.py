@@ -1,4 +1,4 @@
-"""The linear relaxation of some ranges, solved by HiGHS: nodes get multipliers from it. It proves nothing."""
+"""The linear relaxation of some ranges, solved by HiGHS: what `qbitsat/_simplex` should come to."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import highspy
 import numpy as np
 
-from ..bounds.dual import Inequality
-from ..bounds.frame import Block, Frame
-from ..bounds.ranges import Ranges
+from qbitsat.bounds.frame import Block, Frame, Inequality
+from qbitsat.bounds.ranges import Ranges
 
 # Stands for no bound of a column; HiGHS wants scaled numbers of moderate size.
 FAR = 1e9
 # Multipliers have to be below it: they will be float32.
 FLOAT32 = 1e30
-# Weights beyond which one linear program takes too long, and seconds after which there are no more of them.
-MAX_WEIGHTS, PATIENCE = 1 << 21, 2.0
 
 
 class Duals(NamedTuple):
@@ -45,8 +43,6 @@ class Relaxation:
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality], unit: np.ndarray):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
-        import highspy  # takes as long to load as most queries to decide
-
         self.frame, self.unit, self.inequalities = frame, unit, inequalities
         self.optimal, self.infeasible = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible
         self.infinity = highspy.kHighsInf

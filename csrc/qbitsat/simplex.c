@@ -1,0 +1,350 @@
+#include "simplex.h"
+
+#include "basis.h"
+#include "line.h"
+
+/* How far a basic variable may be out of its range, in input steps and output steps. */
+#define FEASIBLE 1e-5
+/* Forms that are off by this share of the mean one are no longer 0. */
+#define DRIFT 1e-4
+/* Updates of the inverse until it is made anew. */
+#define REFRESH 1000
+/* A value counts as below 0 if it is so by this share of its terms: the rest is rounding. */
+#define NOISE 1e-6
+/* Exchanges in one slot that gain nothing until it rests, so that they can not go on in a circle. */
+#define STALLS 3
+
+/* What multipliers (of all neurons) and shares put on all values. */
+INLINE void carry_back(const run_t *r, const double *m, const double *shares, float *v, double *c) {
+    const program_t *p = r->program;
+    memset(v, 0, sizeof(float) * p->num_inputs);
+    memset(c, 0, sizeof(double) * p->num_neurons);
+    for (int a = 0; a < r->node->num_atoms; a++) {
+        const atom_t *atom = r->node->atoms[a];
+        for (int t = 0; t < atom->size; t++) {
+            int value = atom->values[t];
+            if (value < p->num_inputs)
+                v[value] -= (float)(shares[a] * atom->coefficients[t]);
+            else
+                c[value - p->num_inputs] -= shares[a] * atom->coefficients[t];
+        }
+    }
+    for (int l = 0; l < p->num_layers; l++) {
+        const layer_t *layer = &p->layers[l];
+        const float *rows[4];
+        float f[4];
+        int held = 0, n = layer->n_in;
+        for (int i = 0; i < layer->n_out; i++) {
+            double factor = m[layer->neuron + i];
+            const float *row = layer->matrix + (long)i * n;
+            if (factor == 0) continue;
+            if (!layer->reads_inputs) {
+                double *restrict sum = c + layer->source - p->num_inputs;
+                for (int j = 0; j < n; j++) sum[j] += factor * row[j];
+                continue;
+            }
+            rows[held] = row, f[held++] = (float)factor;
+            if (held == 4) {
+                float *restrict sum = v + layer->source;
+                const float *restrict r0 = rows[0], *restrict r1 = rows[1], *restrict r2 = rows[2], *restrict r3 = rows[3];
+                for (int j = 0; j < n; j++) sum[j] += f[0] * r0[j] + f[1] * r1[j] + f[2] * r2[j] + f[3] * r3[j];
+                held = 0;
+            }
+        }
+        while (held--) {
+            float *restrict sum = v + layer->source;
+            for (int j = 0; j < n; j++) sum[j] += f[held] * rows[held][j];
+        }
+    }
+}
+
+/* Multipliers and what follows from them, from the row of the scale; the largest that a form is off 0. */
+INLINE double spread(run_t *r) {
+    const program_t *p = r->program;
+    basis_t *b = r->basis;
+    simplex_t *w = r->w;
+    const double *point = NULL;
+    double off = 0, size = 0;
+    for (int j = 0; j < b->size; j++)
+        if (b->forms[j].kind == SCALE) point = b->inverse + (long)j * b->size;
+    memset(w->m, 0, sizeof(double) * p->num_neurons);
+    for (int k = 0; k < p->num_active; k++) w->m[p->active[k]] = point[k];
+    memcpy(w->share, point + p->num_active, sizeof(double) * r->node->num_atoms);
+    carry_back(r, w->m, w->share, w->v, w->c);
+    for (int k = 0; k < p->num_inputs; k++) size += fabsf(w->v[k]);
+    for (int j = 0; j < b->size; j++)
+        if (b->forms[j].kind == INPUT) off = larger(off, fabsf(w->v[b->forms[j].index]));
+    return off * p->num_inputs / larger(size, 1e-30);
+}
+
+/* Which forms are 0, the ends and corners that the others' signs say, and the slope of the value there. */
+INLINE void settle(run_t *r) {
+    const program_t *p = r->program;
+    const node_t *node = r->node;
+    basis_t *b = r->basis;
+    simplex_t *w = r->w;
+    float *restrict sums = w->sums;
+    for (int k = 0; k < p->num_inputs; k++) {
+        w->input_slot[k] = -1, w->high[k] = w->v[k] > 0;
+        w->way[k] = node->x_hi[k] > node->x_lo[k] ? (w->high[k] ? -1.0f : 1.0f) : 0.0f;
+    }
+    for (int i = 0; i < p->num_neurons; i++) w->slope_slot[i] = w->center_slot[i] = -1;
+    for (int j = 0; j < b->size; j++) {
+        form_t form = b->forms[j];
+        if (form.kind == INPUT) w->input_slot[form.index] = j, w->high[form.index] = 0, w->v[form.index] = 0, w->way[form.index] = 0;
+        if (form.kind == SLOPE) w->slope_slot[form.index] = j;
+        if (form.kind == CENTER) w->center_slot[form.index] = j;
+    }
+    memset(w->q, 0, sizeof(double) * b->size);
+    for (int i = 0; i < p->num_neurons; i++) {
+        int slope = w->slope_slot[i] >= 0, center = w->center_slot[i] >= 0;
+        w->ref_acc[i] = w->ref_y[i] = 0;
+        if (slope != center) {
+            double t = slope ? w->c[i] : w->m[i];
+            face_ray(r, i, t >= 0 ? 1 : -1);
+            continue;
+        }
+        double best = -DBL_MAX, acc = 0, y = 0;
+        for (int k = 0; k < CORNERS; k++) {
+            double a = CORNER_ACC(r, k, i), v = CORNER_Y(r, k, i), value = w->c[i] * v - w->m[i] * a;
+            if (value > best) best = value, acc = a, y = v;
+        }
+        move_neuron(r, i, acc, y);
+    }
+    memset(sums, 0, sizeof(float) * p->num_active);
+    for (int k = 0; k < p->num_inputs; k++) { /* whole numbers of moderate size: exact */
+        float x = (w->high[k] ? node->x_hi[k] : node->x_lo[k]) - p->x_lo[k];
+        const column_t *column = &p->columns[k];
+        const float *restrict weights = column->weights;
+        float *restrict mine = sums + column->neuron;
+        if (x != 0)
+            for (int t = 0; t < column->size; t++) mine[t] += x * weights[t];
+    }
+    for (int l = 0; l < p->num_layers; l++)
+        for (int i = p->layers[l].neuron; i < p->layers[l].neuron + p->layers[l].n_out; i++)
+            if (p->slot[i] >= 0) w->q[p->slot[i]] += p->layers[l].bias[i - p->layers[l].neuron] + (p->layers[l].reads_inputs ? p->reached[i] + sums[p->slot[i]] : 0);
+    for (int a = 0; a < node->num_atoms; a++) {
+        w->q[p->num_active + a] += node->atoms[a]->bound;
+        for (int t = 0; t < node->atoms[a]->size; t++) {
+            int value = node->atoms[a]->values[t];
+            if (value < p->num_inputs) w->q[p->num_active + a] -= node->atoms[a]->coefficients[t] * (w->high[value] ? node->x_hi[value] : node->x_lo[value]);
+        }
+    }
+}
+
+/* The value from scratch, and the magnitudes of its terms; needs what `spread` leaves. */
+INLINE double evaluate(const run_t *r, double *size) {
+    const program_t *p = r->program;
+    const node_t *node = r->node;
+    const simplex_t *w = r->w;
+    double total = 0, magnitude = 0;
+    for (int l = 0; l < p->num_layers; l++)
+        for (int t = 0; t < p->layers[l].n_out; t++) {
+            int i = p->layers[l].neuron + t;
+            double term = w->m[i] * p->layers[l].bias[t], best = -DBL_MAX;
+            for (int k = 0; k < CORNERS; k++) best = larger(best, w->c[i] * CORNER_Y(r, k, i) - w->m[i] * CORNER_ACC(r, k, i));
+            total += term + best, magnitude += fabs(term) + fabs(best);
+        }
+    for (int k = 0; k < p->num_inputs; k++) {
+        double low = (double)w->v[k] * node->x_lo[k], high = (double)w->v[k] * node->x_hi[k];
+        total += low > high ? low : high, magnitude += fabs(high);
+    }
+    for (int a = 0; a < node->num_atoms; a++) total += w->share[a] * node->atoms[a]->bound, magnitude += fabs(w->share[a] * node->atoms[a]->bound);
+    *size = magnitude;
+    return total;
+}
+
+/* A form that leaves the basis: its slot, which way it goes from 0, how far its variable is out of range. */
+typedef struct {
+    int slot, way;
+    double out, score, sigma, norm;
+} leaving_t;
+
+INLINE void consider(leaving_t *best, int slot, double x, double lo, double hi, double norm, double sigma) {
+    double out = x > hi ? x - hi : lo - x;
+    if (!(out > FEASIBLE) || !(out * out > best->score * norm)) return;
+    *best = (leaving_t){slot, x > hi ? 1 : -1, out, out * out / norm, sigma, norm};
+}
+
+/* Both forms of a neuron are 0: its point has to lie in the hull, which is so if it does not cross any side. */
+INLINE void consider_hull(const run_t *r, leaving_t *best, int i) {
+    const simplex_t *w = r->w;
+    int s = w->slope_slot[i], t = w->center_slot[i], n = r->basis->size;
+    double lo, hi, sigma = r->basis->forms[s].sigma;
+    const double *bs = r->basis->inverse + (long)s * n, *bt = r->basis->inverse + (long)t * n;
+    double both = dot(bs, bt, n);
+    find_range(r, i, -1, 0, w->ref_acc[i], w->ref_y[i], &lo, &hi);
+    consider(best, s, w->x[s], lo, hi, w->norm[s], 0);
+    for (int k = 0; k < SIDES; k++) {
+        double run = CORNER_ACC(r, SIDE[k][1], i) - CORNER_ACC(r, SIDE[k][0], i);
+        if (run <= 0) continue;
+        double side = (CORNER_Y(r, SIDE[k][1], i) - CORNER_Y(r, SIDE[k][0], i)) / run, turn = sigma - side;
+        find_range(r, i, side, 1, w->ref_acc[i], w->ref_y[i], &lo, &hi);
+        consider(best, t, w->x[t] + turn * w->x[s], lo, hi, w->norm[t] + 2 * turn * both + turn * turn * w->norm[s], side);
+    }
+}
+
+/* The form whose variable is farthest out of its range by the length of its direction; slot -1: none is, the value is the smallest. */
+INLINE leaving_t choose_leaving(const run_t *r) {
+    const basis_t *b = r->basis;
+    const simplex_t *w = r->w;
+    leaving_t best = {-1, 0, 0, 0, 0, 0};
+    for (int j = 0; j < b->size; j++) {
+        int i = b->forms[j].index;
+        if (w->stalls[j] == STALLS) continue;
+        switch (b->forms[j].kind) {
+        case INPUT: consider(&best, j, w->x[j], 0, input_width(r, i), w->norm[j], 0); break;
+        case SHARE: consider(&best, j, w->x[j], 0, DBL_MAX, w->norm[j], 0); break;
+        case SLOPE:
+        case CENTER:
+            if (w->slope_slot[i] < 0 || w->center_slot[i] < 0)
+                consider(&best, j, w->x[j], 0, w->width[i], w->norm[j], 0);
+            else if (b->forms[j].kind == SLOPE)
+                consider_hull(r, &best, i);
+        }
+    }
+    return best;
+}
+
+/* Take a form out of the basis: what it belongs to goes where the direction takes it. */
+INLINE void leave(const run_t *r, leaving_t leaving) {
+    basis_t *b = r->basis;
+    simplex_t *w = r->w;
+    form_t *form = &b->forms[leaving.slot];
+    int i = form->index, n = b->size, slope = form->kind == SLOPE;
+    if (form->kind == INPUT) {
+        w->input_slot[i] = -1;
+        set_high(r, i, leaving.way > 0);
+    }
+    if (form->kind != SLOPE && form->kind != CENTER) return;
+    if (w->slope_slot[i] < 0 || w->center_slot[i] < 0) {
+        double along = leaving.way > 0 ? w->width[i] : 0;
+        *(slope ? &w->slope_slot[i] : &w->center_slot[i]) = -1;
+        move_neuron(r, i, w->ref_acc[i] + (slope ? along : 0), w->ref_y[i] + (slope ? form->sigma * along : along));
+    } else if (slope) {
+        w->slope_slot[i] = -1;
+        face_ray(r, i, -leaving.way);
+    } else { /* along the normal of a side, whose slope stays 0 */
+        int s = w->slope_slot[i];
+        add(b->inverse + (long)leaving.slot * n, b->inverse + (long)s * n, b->forms[s].sigma - leaving.sigma, n);
+        w->norm[leaving.slot] = leaving.norm;
+        b->forms[s].sigma = leaving.sigma;
+        w->center_slot[i] = -1;
+        face_ray(r, i, leaving.way);
+    }
+}
+
+/* The form that now is 0 takes the slot. */
+INLINE void enter(const run_t *r, int slot, form_t form) {
+    simplex_t *w = r->w;
+    int i = form.index;
+    r->basis->forms[slot] = form;
+    if (form.kind == INPUT) {
+        w->input_slot[i] = slot, w->v[i] = 0, w->way[i] = 0;
+        set_high(r, i, 0);
+    }
+    if (form.kind == CENTER) w->center_slot[i] = slot;
+    if (form.kind != SLOPE) return;
+    w->slope_slot[i] = slot;
+    if (w->center_slot[i] >= 0) return;
+    double lo, hi; /* which side of the hull: that of the corner it comes from */
+    find_range(r, i, form.sigma, 1, w->ref_acc[i], w->ref_y[i], &lo, &hi);
+    face_ray(r, i, hi - lo < ON_LINE ? (w->c[i] >= 0 ? 1 : -1) : -lo >= hi ? 1 : -1);
+}
+
+/* One exchange of forms; 0 if nothing can be gained, -1 if the value falls without end, -2 if numbers fail. */
+INLINE int step(run_t *r) {
+    const program_t *p = r->program;
+    basis_t *b = r->basis;
+    simplex_t *w = r->w;
+    leaving_t leaving = choose_leaving(r);
+    if (leaving.slot < 0) return 0;
+    leave(r, leaving);
+    const double *row = b->inverse + (long)leaving.slot * b->size;
+    for (int i = 0; i < b->size; i++) w->direction[i] = leaving.way * row[i];
+    memset(w->m_rate, 0, sizeof(double) * p->num_neurons);
+    for (int k = 0; k < p->num_active; k++) w->m_rate[p->active[k]] = w->direction[k];
+    carry_back(r, w->m_rate, w->direction + p->num_active, w->rate, w->c_rate);
+    double far;
+    form_t form = {0, SCALE, 0};
+    int kink = search_line(r, -leaving.out, &far, &form);
+    if (kink < 0) return -1;
+    for (int i = 0; i < p->num_neurons; i++) w->m[i] += far * w->m_rate[i], w->c[i] += far * w->c_rate[i];
+    for (int a = 0; a < r->node->num_atoms; a++) w->share[a] += far * w->direction[p->num_active + a];
+    float along = (float)far;
+    for (int k = 0; k < p->num_inputs; k++) w->v[k] += along * w->rate[k];
+    write_form(r, form, w->entering);
+    if (far > 0)
+        memset(w->stalls, 0, sizeof(int) * b->size);
+    else
+        w->stalls[leaving.slot]++;
+    enter(r, leaving.slot, form);
+    return exchange(r, leaving.slot) ? 1 : -2;
+}
+
+/* The relaxation's point and coefficients. */
+INLINE void report(const run_t *r) {
+    const program_t *p = r->program;
+    const node_t *node = r->node;
+    const simplex_t *w = r->w;
+    for (int k = 0; k < p->num_inputs; k++) {
+        double x = w->high[k] ? node->x_hi[k] : node->x_lo[k];
+        if (w->input_slot[k] >= 0) x += larger(0, smaller(input_width(r, k), w->x[w->input_slot[k]]));
+        node->coefficients[k] = w->v[k], node->x_mean[k] = (float)x, node->x_best[k] = (float)x;
+    }
+    for (int i = 0; i < p->num_neurons; i++) {
+        int s = w->slope_slot[i], t = w->center_slot[i];
+        double along = s >= 0 ? w->x[s] : 0;
+        node->coefficients[p->num_inputs + i] = (float)w->c[i];
+        node->acc_mean[i] = (float)((w->ref_acc[i] + along) / p->unit[i]);
+        node->y_mean[i] = (float)(w->ref_y[i] + (s >= 0 ? r->basis->forms[s].sigma * along : 0) + (t >= 0 ? w->x[t] : 0));
+    }
+}
+
+INLINE void write_multipliers(const run_t *r) {
+    const program_t *p = r->program;
+    for (int i = 0; i < p->num_neurons; i++) r->node->multipliers[i] = (float)(r->w->m[i] * p->unit[i]);
+    for (int a = 0; a < r->node->num_atoms; a++) r->node->shares[a] = (float)larger(0, r->w->share[a]);
+}
+
+/* Where the value falls without end, the direction alone proves it, and no scale has to be chosen. */
+INLINE void point_along(run_t *r) {
+    memcpy(r->w->m, r->w->m_rate, sizeof(double) * r->program->num_neurons);
+    memcpy(r->w->share, r->w->direction + r->program->num_active, sizeof(double) * r->node->num_atoms);
+}
+
+/* Exchanges from the basis until nothing is gained; the last `step`'s word, -2 also if the basis is no good. */
+INLINE int descend(run_t *r, int fresh, int limit, int *taken) {
+    basis_t *b = r->basis;
+    double size;
+    int state = 1;
+    if (fresh ? !begin(r) : b->updates > REFRESH && !invert(r)) return -2;
+    if (spread(r) > DRIFT && (!invert(r) || spread(r) > DRIFT)) return -2;
+    r->value = evaluate(r, &size);
+    settle(r);
+    look(r);
+    memset(r->w->stalls, 0, sizeof(int) * b->size);
+    for (int k = 0; k < limit && state > 0 && r->value >= -NOISE * size; k++) state = step(r), ++*taken;
+    return state;
+}
+
+EVERY_TARGET
+double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) {
+    run_t r = {program, node, basis, work, aim, 0};
+    int fresh = basis->size == 0 || basis->num_atoms != node->num_atoms;
+    double size;
+    *taken = 0;
+    basis->num_atoms = node->num_atoms, basis->size = program->num_active + node->num_atoms;
+    copy_hulls(&r);
+    int state = descend(&r, fresh, limit, taken);
+    if (state == -2 && !fresh) state = descend(&r, 1, limit, taken);
+    if (state == -2) return INFINITY;
+    report(&r);
+    if (state == -1) point_along(&r);
+    carry_back(&r, work->m, work->share, work->v, work->c);
+    double value = evaluate(&r, &size);
+    if (!(fabs(value) < INFINITY)) return INFINITY;
+    int below = value < -NOISE * size;
+    if (state != -1 || below) write_multipliers(&r);
+    return below ? value : larger(value, 0);
+}
