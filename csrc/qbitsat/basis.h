@@ -106,7 +106,7 @@ INLINE int exchange(run_t *r, int slot) {
     double *row = b->inverse + (long)slot * n;
     multiply(b->inverse, n, w->entering, w->q, row, w->pivot, w->x, w->spare);
     double pivot = w->pivot[slot], x = w->x[slot] / pivot, square = w->norm[slot] / (pivot * pivot);
-    if (!(fabs(pivot) > SMALL_PIVOT)) return 0;
+    if (!(fabs(pivot) > SMALL_PIVOT && fabs(pivot) < INFINITY)) return 0;
     for (int i = 0; i < n; i++) row[i] /= pivot;
     for (int k = 0; k < n; k++) {
         double factor = w->pivot[k];

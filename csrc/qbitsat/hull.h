@@ -11,6 +11,8 @@
 
 /* Corners of a hull that are this near a line count as on it. */
 #define ON_LINE 1e-9
+/* The share of two terms below which their difference is rounding: no way leads round three corners on a line. */
+#define ROUNDING 1e-12
 
 /* Pairs of corners, among which are all sides of a hull: saturation can make its neighbours' line the side in place of a corner. */
 enum { SIDES = 11 };
@@ -142,8 +144,8 @@ INLINE float next_kink(const run_t *r, int i, double *growth, int *next) {
     if (w->c_rate[i] == 0 && w->m_rate[i] == 0) return INFINITY;
     for (int k = 0; k < CORNERS; k++) {
         double y = CORNER_Y(r, k, i) - w->ref_y[i], acc = CORNER_ACC(r, k, i) - w->ref_acc[i];
-        double rate = w->c_rate[i] * y - w->m_rate[i] * acc, t;
-        if (!(rate > 0)) continue;
+        double up = w->c_rate[i] * y, down = w->m_rate[i] * acc, rate = up - down, t;
+        if (!(rate > ROUNDING * (fabs(up) + fabs(down)))) continue;
         t = larger(0, -(w->c[i] * y - w->m[i] * acc) / rate);
         if (t < first || (t == first && rate > *growth)) first = t, *growth = rate, *next = k;
     }

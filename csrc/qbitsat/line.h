@@ -60,6 +60,12 @@ INLINE int list_kinks(const run_t *r) {
     return blocks;
 }
 
+/* The form that is 0 where a neuron's point may as well be another corner; float32 can make their accumulators the same. */
+INLINE form_t side_to(const run_t *r, int i, int corner) {
+    double acc = CORNER_ACC(r, corner, i) - r->w->ref_acc[i], y = CORNER_Y(r, corner, i) - r->w->ref_y[i];
+    return acc != 0 ? (form_t){y / acc, SLOPE, i} : (form_t){0, CENTER, i};
+}
+
 /* Go down the line, past kinks, to the one where the value would rise, or stop at the last; returns that one, -1 if there is none at all,
    and how far it is. */
 INLINE int search_line(run_t *r, double slope, double *far, form_t *entering) {
@@ -85,9 +91,12 @@ INLINE int search_line(run_t *r, double slope, double *far, form_t *entering) {
             next_kink(r, i, &growth, &next);
         slope += growth;
         if (slope > -FLAT * steepest) {
-            if (is_input) *entering = (form_t){0, INPUT, kink};
-            else if (next < 0) *entering = w->slope_slot[i] >= 0 ? (form_t){0, CENTER, i} : (form_t){1, SLOPE, i};
-            else *entering = (form_t){(CORNER_Y(r, next, i) - w->ref_y[i]) / (CORNER_ACC(r, next, i) - w->ref_acc[i]), SLOPE, i};
+            if (is_input)
+                *entering = (form_t){0, INPUT, kink};
+            else if (next >= 0)
+                *entering = side_to(r, i, next);
+            else
+                *entering = w->slope_slot[i] >= 0 ? (form_t){0, CENTER, i} : (form_t){1, SLOPE, i};
             return kink;
         }
         float again = INFINITY;

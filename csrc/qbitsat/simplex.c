@@ -243,7 +243,10 @@ INLINE void enter(const run_t *r, int slot, form_t form) {
         w->input_slot[i] = slot, w->v[i] = 0, w->way[i] = 0;
         set_high(r, i, 0);
     }
-    if (form.kind == CENTER) w->center_slot[i] = slot;
+    if (form.kind == CENTER) {
+        w->center_slot[i] = slot;
+        if (w->slope_slot[i] < 0) face_ray(r, i, w->m[i] >= 0 ? 1 : -1);
+    }
     if (form.kind != SLOPE) return;
     w->slope_slot[i] = slot;
     if (w->center_slot[i] >= 0) return;
@@ -328,23 +331,28 @@ INLINE int descend(run_t *r, int fresh, int limit, int *taken) {
     return state;
 }
 
+/* The value after exchanges from the basis, or from a new one, and what goes with it to the node; INFINITY if numbers fail. */
+INLINE double attempt(run_t *r, int fresh, int limit, int *taken) {
+    simplex_t *w = r->w;
+    int state = descend(r, fresh, limit, taken);
+    if (state == -2) return INFINITY;
+    report(r);
+    if (state == -1) point_along(r);
+    carry_back(r, w->m, w->share, w->v, w->c);
+    double size, value = evaluate(r, &size);
+    if (!(fabs(value) < INFINITY)) return INFINITY;
+    int below = value < -NOISE * size;
+    if (state != -1 || below) write_multipliers(r);
+    return below ? value : larger(value, 0);
+}
+
 EVERY_TARGET
 double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) {
     run_t r = {program, node, basis, work, aim, 0};
     int fresh = basis->size == 0 || basis->num_atoms != node->num_atoms;
-    double size;
     *taken = 0;
     basis->num_atoms = node->num_atoms, basis->size = program->num_active + node->num_atoms;
     copy_hulls(&r);
-    int state = descend(&r, fresh, limit, taken);
-    if (state == -2 && !fresh) state = descend(&r, 1, limit, taken);
-    if (state == -2) return INFINITY;
-    report(&r);
-    if (state == -1) point_along(&r);
-    carry_back(&r, work->m, work->share, work->v, work->c);
-    double value = evaluate(&r, &size);
-    if (!(fabs(value) < INFINITY)) return INFINITY;
-    int below = value < -NOISE * size;
-    if (state != -1 || below) write_multipliers(&r);
-    return below ? value : larger(value, 0);
+    double value = attempt(&r, fresh, limit, taken);
+    return value == INFINITY && !fresh ? attempt(&r, 1, limit, taken) : value;
 }

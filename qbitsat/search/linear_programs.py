@@ -28,8 +28,8 @@ MAX_SIZE = 400
 EXCHANGES = 60
 # A node whose value is above this share of the largest that its inequality can have: the ranges of the outputs set it, not the network.
 FULL = 0.9
-# Bytes for the bases of the newest nodes; more are seldom needed and have to be brought into the caches.
-POOL = 1 << 25
+# Bytes for the bases of the newest nodes, and how many there are at least and at most; more are seldom needed.
+POOL, FEWEST, MOST = 1 << 25, 64, 1 << 14
 # Products of numbers between two looks at the limits: about a tenth of a second.
 WORK = 1 << 28
 
@@ -113,5 +113,5 @@ class Programs:
             (b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in self.frame.blocks
         ]
         atoms = [(values.astype(np.int32), factors.astype(np.float32), float(bound)) for values, factors, bound in self.cases.inequalities]
-        x_lo, pool = self.root.lo[0, :m].astype(np.float32), max(64, POOL // (8 * self.size**2))
+        x_lo, pool = self.root.lo[0, :m].astype(np.float32), min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
         return Simplex(m, layers, atoms, self.unit, self.active, x_lo, self.cases.most, pool)
