@@ -23,8 +23,8 @@ from qbitsat.campaign.compare_file import machine
 from qbitsat.verify import HOLDS, VIOLATED
 
 RESULTS = Path(__file__).parent / "results" / "protocols.json"
-# In Linux's unit of ru_maxrss.
-MIB = 1024
+# ru_maxrss is in KiB on Linux.
+KIB_IN_MIB = 1024
 
 
 def name_of(protocol: tuple[str, int, int, int]) -> str:
@@ -36,7 +36,7 @@ def run(protocol: tuple[str, int, int, int], timeout: float) -> tuple[str, dict[
     """The protocol's name and record; its process must have run nothing before, as its peak memory is in it."""
     network, eps, first, end = protocol
     (record,) = measure(network, [eps], range(first, end), timeout)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_IN_MIB
     return name_of(protocol), {"commit": commit(), "machine": machine(), "timeout": timeout, "peak_mib": round(peak), **record}
 
 
