@@ -3,7 +3,7 @@
     network = qbitsat.load("network.npz")
     verdict = qbitsat.verify(qbitsat.robustness(network, x, eps=1, label=7))
 
-Everything is decided over the integers that run on the device: see docs/semantics.md.
+Everything is decided over the integers that run on the device: see docs/reference/semantics.md.
 """
 
 from .certificate.check import check

@@ -1,4 +1,4 @@
-"""The shipped example is what docs/example.md says."""
+"""The shipped example is what docs/lab/example.md says."""
 
 import numpy as np
 

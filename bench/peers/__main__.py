@@ -1,4 +1,4 @@
-"""Our engines against HiGHS as a MILP solver and OR-Tools CP-SAT, side by side: see docs/peers.md.
+"""Our engines against HiGHS as a MILP solver and OR-Tools CP-SAT, side by side: see docs/lab/peers.md.
 
 Beside --out lies a file of the same name with .jsonl, to which every run goes as it ends: the same command goes on from there.
 """

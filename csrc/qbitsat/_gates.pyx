@@ -5,7 +5,7 @@ and only then takes fresh variables and emits clauses. The formula stands above 
 
 All encodings here are propagation complete: unit propagation finds every literal that any partial assignment of a
 gate's variables implies (a test tries all of them). For the full adder that takes 14 clauses and no more than the
-plain one has; see docs/encodings.md.
+plain one has; see docs/design/encodings.md.
 """
 
 cimport cython

@@ -1,4 +1,4 @@
-"""Certificates as they stand in files: every size, type and number is checked before use. docs/certificates.md is the specification."""
+"""Certificates as they stand in files: every size, type and number is checked before use. docs/reference/certificates.md is the specification."""
 
 from __future__ import annotations
 

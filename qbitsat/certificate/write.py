@@ -1,4 +1,4 @@
-"""Certificates of verdicts, as files; docs/certificates.md is their specification."""
+"""Certificates of verdicts, as files; docs/reference/certificates.md is their specification."""
 
 from __future__ import annotations
 

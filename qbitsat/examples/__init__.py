@@ -1,4 +1,4 @@
-"""The small network and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/example.md)."""
+"""The small network and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""qbitsat's own network file: one .npz of integer arrays with a JSON header; docs/files.md is its specification.
+"""qbitsat's own network file: one .npz of integer arrays with a JSON header; docs/reference/files.md is its specification.
 
 Members are stored, not compressed: the same network then gives the same bytes with every zlib, and no file can unpack
 to more than its own size.
