@@ -1,4 +1,4 @@
-"""Certificates as they stand in files: every size, type and number is checked before use. docs/reference/certificates.md is the specification."""
+"""Certificates as they stand in files: every size, type and number is checked before use; docs/reference/certificates.md specifies them."""
 
 from __future__ import annotations
 
