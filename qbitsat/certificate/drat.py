@@ -1,4 +1,7 @@
-"""Proofs of unsatisfiability in binary DRAT, given to checkers that nobody here wrote.
+"""Proofs of unsatisfiability in binary DRUP, given to checkers that nobody here wrote.
+
+Every added clause must follow by unit propagation (RUP) from those before it. Then it follows from the CNF, whatever is deleted. That
+is not so of RAT, for which checkers must forget what followed from deleted clauses, and do not: no step may be RAT.
 
 A step is 'a' (add) or 'd' (delete), its literals, and a zero byte. A literal is 2 * variable + (1 if negative) in groups of seven
 bits, lowest first, with the top bit of a byte set where more follow.
@@ -20,7 +23,6 @@ from ..limits import Tick
 from .reading import Refused
 
 ADD, DELETE = 0x61, 0x64
-MAX_VARIABLE = (1 << 31) - 2
 MAX_STEP = 1 << 24
 # Steps between questions whether limits hold.
 TICK = 64
@@ -29,8 +31,8 @@ LARGE = 1 << 14
 
 
 def steps(data: bytes, num_vars: int) -> Iterator[tuple[bool, list[int]]]:
-    """(whether to add, literals as DIMACS writes them) of every step; a variable beyond what the proof can account for is refused."""
-    most, start = min(MAX_VARIABLE, num_vars + data.count(b"\0")), 0
+    """(whether to add, literals as DIMACS writes them) of every step; a variable that the CNF does not have is refused."""
+    start = 0
     for number in count():
         if start == len(data):
             return
@@ -47,8 +49,8 @@ def steps(data: bytes, num_vars: int) -> Iterator[tuple[bool, list[int]]]:
             lit |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
-                if not 1 <= lit >> 1 <= most:
-                    raise Refused(f"step {number} of the DRAT proof names variable {lit >> 1}, expected 1 to {most}")
+                if not 1 <= lit >> 1 <= num_vars:
+                    raise Refused(f"step {number} of the DRAT proof names variable {lit >> 1}, expected 1 to {num_vars}")
                 lits.append(-(lit >> 1) if lit & 1 else lit >> 1)
                 lit = shift = 0
             elif shift > 28:
@@ -92,7 +94,7 @@ def _by_dratify(num_vars: int, data: list[int], proof: bytes, tick: Tick) -> Non
                 tick()
             yield "a" if add else "d", tuple(dratify.from_dimacs(lit) for lit in lits)
 
-    result = dratify.DRATChecker(formula).check(translated())
+    result = dratify.DRATChecker(formula, check_rat=False).check(translated())
     if not (result.ok and result.reached_empty):
         raise Refused(f"dratify does not accept the DRAT proof: {result.reason}")
 
@@ -108,7 +110,7 @@ def _by_programs(num_vars: int, data: list[int], proof: bytes, drat_trim: Path |
         tick()
         if drat_trim is None:
             # In our own folder: Python looks for modules where it is started.
-            _run([sys.executable, "-m", "cdclkit", "check", cnf, drat], "s VERIFIED", tick, folder)
+            _run([sys.executable, "-m", "cdclkit", "check", "--no-rat", cnf, drat], "s VERIFIED", tick, folder)
             return
         # The time limit is ours; its own is 20000 s.
         _run([drat_trim, cnf, drat, "-t", "1000000", *(["-L", lrat] if cake_lpr else [])], "s VERIFIED", tick)
