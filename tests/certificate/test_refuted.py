@@ -21,7 +21,7 @@ from qbitsat.verify import HOLDS, VIOLATED, Verdict, verify
 
 def rat_meets_deletion(a: int, b: int) -> str:
     """Steps that checkers of RAT accepted of any CNF: the literal -a stays true although its reason is gone."""
-    return f"{-a} 0\n{a} {b} 0\nd {a} {b} 0\n{a} {-b} 0\n{a} 0\n0\n"
+    return f"{-a} 0\n{b} {a} 0\nd {a} {b} 0\n{-b} {a} 0\n{a} 0\n0\n"
 
 
 def forged_drat(text: str) -> DratFile:
