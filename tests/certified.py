@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from qbitsat.certificate.check import Checked, check
-from qbitsat.certificate.write import Question, Source, write
+from qbitsat.certificate.write import Source, write
 from qbitsat.importers import save
 from qbitsat.options import SOLVERS
 from qbitsat.properties import Query
@@ -16,7 +16,7 @@ from qbitsat.verify import UNKNOWN, Verdict, verify
 PROVERS = tuple(solver for solver in SOLVERS if solver not in WITHOUT_PROOFS)
 
 
-def certify(query: Query, folder: Path, question: Question | None = None, **options) -> tuple[Verdict, Path]:
+def certify(query: Query, folder: Path, **options) -> tuple[Verdict, Path]:
     """Verify, and write networks and certificate into the folder."""
     options = {"certificates": True, **options}
     verdict = verify(query, **options)
@@ -26,7 +26,7 @@ def certify(query: Query, folder: Path, question: Question | None = None, **opti
     for network, source in zip(query.networks, sources, strict=True):
         save(network, source.path)
     path = folder / "verdict.cert"
-    write(path, query, verdict, options, question, sources)
+    write(path, query, verdict, options, sources)
     return verdict, path
 
 

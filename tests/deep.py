@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.certificate.write import Question
 from qbitsat.network import Dense, Network, TensorFormat, reference
 from qbitsat.properties import Query, robustness
 
 EPS = 2
 
 
-def deep_query(seed: int) -> tuple[Query, Question]:
+def deep_query(seed: int) -> Query:
     """At most 625 inputs, 6 + 6 + 3 neurons, saturating at both ends."""
     rng = np.random.default_rng(seed)
     form, layers = TensorFormat((4,), 0, 15), []
@@ -24,4 +23,4 @@ def deep_query(seed: int) -> tuple[Query, Question]:
     network = Network(tuple(layers), "deep")
     x = rng.integers(2, 13, 4)
     label = reference.first_maximum(reference.run(network, x.tolist())[-1])
-    return robustness(network, x, EPS, label), Question(x, EPS, label, None, seed)
+    return robustness(network, x, EPS, label, sample=seed)

@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,8 @@ def good(kind: str, folder: Path, skip: int = 0) -> Path:
     deep, seed, options, fits = RECIPES[kind]
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(seed + skip):
-        query, question = deep_query(number) if deep else (random_query(random.Random(number)), None)
-        verdict, path = certify(query, folder, question, **options)
+        query = deep_query(number) if deep else replace(random_query(random.Random(number)))  # without its origin: a formula
+        verdict, path = certify(query, folder, **options)
         if verdict.verdict in (HOLDS, VIOLATED) and fits(verdict) and is_small(verdict):
             return path.rename(folder / f"{kind}.cert")
     raise AssertionError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..certificate.write import Question, Source, write
+from ..certificate.write import Source, write
 from ..errors import InputError
 from ..network import Network, classify
 from ..properties import Query, robustness
@@ -82,7 +82,7 @@ class Verifier:
 
     def query(self, task: Task) -> Query:
         """The task's question."""
-        return robustness(self.network, task.x, task.eps, task.label, task.target)
+        return robustness(self.network, task.x, task.eps, task.label, task.target, sample=task.sample)
 
     def __call__(self, task: Task) -> Verdict:
         query = self.query(task)
@@ -91,10 +91,9 @@ class Verifier:
             return replace(verdict, proof=None)
         target = "" if task.target is None else f"_target{task.target}"
         name = f"sample{task.sample}_eps{task.eps}{target}.cert"
-        question = Question(task.x, task.eps, task.label, task.target, task.sample)
         sources = None if self.source is None else [self.source]
         start = time.monotonic()
-        write(self.certificates / name, query, verdict, self.options, question, sources)
+        write(self.certificates / name, query, verdict, self.options, sources)
         writing = time.monotonic() - start
         # The proof is in the file, and need not go through a pipe. Who asks for a certificate waits for it, too.
         return replace(

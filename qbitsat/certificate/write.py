@@ -28,16 +28,6 @@ FORMAT, VERSION = "qbitsat certificate", 1
 KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4}
 
 
-class Question(NamedTuple):
-    """What a robustness query asks: does the network keep `label` (or avoid `target`) within eps input steps of x?"""
-
-    x: np.ndarray
-    eps: int
-    label: int
-    target: int | None = None
-    sample: int | None = None
-
-
 class Source(NamedTuple):
     """Where a checker finds a network, and the widths that its file does not hold."""
 
@@ -51,18 +41,17 @@ def write(
     query: Query,
     verdict: Verdict,
     options: dict[str, Any],
-    question: Question | None = None,
     sources: Sequence[Source] | None = None,
 ) -> None:
     """Write the certificate of a HOLDS or VIOLATED that was found with the option `certificates`; all or nothing.
 
-    options are those of the verification. With `question` the file says that the query is one of robustness, else it has the
-    boxes and the formula. Without `sources` the networks are named by where they were loaded from. The verdict's proof is used up.
+    options are those of the verification. The file says what a query of robustness asks; of any other it has the boxes and
+    the formula. Without `sources` the networks are named by where they were loaded from. The verdict's proof is used up.
     """
     members: Members = {}
     places = tuple(sources or (Source(network.source or None) for network in query.networks))
     header = {
-        "query": _general(query, members) if question is None else _robustness(question, members),
+        "query": _query(query, members),
         "verdict": verdict.verdict,
         "engine": verdict.engine,
         "proof": _proof(query, verdict, members),
@@ -93,13 +82,10 @@ def _json(value: dict[str, Any]) -> str:
 # --- the query ---
 
 
-def _robustness(question: Question, members: Members) -> dict[str, Any]:
-    members["x"] = smallest(np.asarray(question.x, np.int64).reshape(-1))
-    optional = {key: value for key in ("sample", "target") if (value := getattr(question, key)) is not None}
-    return {"kind": "robustness", "eps": int(question.eps), "label": int(question.label), **optional}
-
-
-def _general(query: Query, members: Members) -> dict[str, Any]:
+def _query(query: Query, members: Members) -> dict[str, Any]:
+    if query.origin is not None:
+        members["x"] = smallest(query.origin.x)
+        return {"kind": query.origin.kind, **dict(query.origin.values)}
     for k, box in enumerate(query.boxes):
         members[f"box.{k}.lo"], members[f"box.{k}.hi"] = smallest(box.lo), smallest(box.hi)
     return {"kind": "general", "violation": _formula(query.violation)}

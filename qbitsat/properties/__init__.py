@@ -1,7 +1,7 @@
 """Questions about networks: regions, formulas, queries, and the properties built from them."""
 
 from .formula import And, AtMost, Formula, Not, Or, Ref, at_least
-from .query import Box, Query, Witness
+from .query import Box, Origin, Query, Witness
 from .robustness import robustness
 
-__all__ = ["And", "AtMost", "Box", "Formula", "Not", "Or", "Query", "Ref", "Witness", "at_least", "robustness"]
+__all__ = ["And", "AtMost", "Box", "Formula", "Not", "Or", "Origin", "Query", "Ref", "Witness", "at_least", "robustness"]

@@ -5,7 +5,8 @@ The dual form of Giacobbe, Henzinger and Lechner (TACAS 2020, Eq. 7), over any n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +41,34 @@ class Witness:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """The question that a query was built from, for reports, certificates and exported files.
+
+    kind    which question: "robustness"
+    values  its parameters by name, as JSON values, without those that were not given: for robustness eps, label, target, sample
+    x       its input, int64[size], read-only
+    """
+
+    kind: str
+    values: tuple[tuple[str, Any], ...]
+    x: np.ndarray
+
+    def get(self, name: str) -> Any:
+        """A parameter, or None if it was not given."""
+        return dict(self.values).get(name)
+
+
+@dataclass(frozen=True, eq=False)
 class Query:
-    """networks, one input box for each, and the violation to look for."""
+    """networks, one input box for each, and the violation to look for.
+
+    origin is the question behind it, or None; who makes a changed copy asks another question, so `dataclasses.replace` drops it.
+    """
 
     networks: tuple[Network, ...]
     boxes: tuple[Box, ...]
     violation: Formula
+    origin: Origin | None = field(default=None, init=False)
 
     def __post_init__(self):
         if not self.networks or len(self.networks) != len(self.boxes):
@@ -59,6 +82,13 @@ class Query:
             raise UnsupportedError(f"query: the formula nests deeper than {MAX_DEPTH} levels")
         for atom in atoms(self.violation):
             self._check_atom(atom)
+
+    @classmethod
+    def asked(cls, origin: Origin, networks: tuple[Network, ...], boxes: tuple[Box, ...], violation: Formula) -> Query:
+        """The query that means what `origin` asks."""
+        query = cls(networks, boxes, violation)
+        object.__setattr__(query, "origin", origin)
+        return query
 
     def _check_atom(self, atom) -> None:
         reach = abs(atom.bound)

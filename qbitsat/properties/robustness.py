@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..network import Network
 from ..network.layers import integer_array
 from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
-from .query import Box, Query
+from .query import Box, Origin, Query
 
 
 def beats(j: int, c: int) -> AtMost:
@@ -32,22 +32,25 @@ def linf_box(network: Network, x, eps: int) -> Box:
     return Box(np.maximum(x - eps, form.lo), np.minimum(x + eps, form.hi))
 
 
-def robustness(network: Network, x, eps: int, label: int, target: int | None = None) -> Query:
+def robustness(network: Network, x, eps: int, label: int, target: int | None = None, *, sample: int | None = None) -> Query:
     """Is every input within eps (integer input steps, L-infinity) of x classified as `label`?
 
     x is an integer array of the input's shape or flattened. With `target` the question is the weaker one: is no such
-    input classified as `target`? Classes are first maxima, so ties go to the lower index.
+    input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample` says which one of a
+    data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
     """
     classes = network.output.size
     for name, value in (("label", label), ("target", target)):
         if value is not None and not (isinstance(value, int | np.integer) and 0 <= value < classes):
             raise InputError(f"{name}: {value!s}, expected a class in [0, {classes - 1}]")
-    if target == label:
-        raise InputError(f"target: {target} is the label itself")
     label, target = int(label), None if target is None else int(target)
+    box = linf_box(network, x, eps)
     violation: Formula
     if target is None:
         violation = Or(tuple(beats(j, label) for j in range(classes) if j != label))
     else:
         violation = And(tuple(beats(target, j) for j in range(classes) if j != target))
-    return Query((network,), (linf_box(network, x, eps),), violation)
+    given = (("eps", int(eps)), ("label", label), ("target", target), ("sample", None if sample is None else int(sample)))
+    centre = integer_array(x, None, 1 << 31, "input").reshape(-1)
+    origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), centre)
+    return Query.asked(origin, (network,), (box,), violation)

@@ -36,13 +36,13 @@ def test_every_engine_certifies_tiny_queries(block):
 @pytest.mark.parametrize("block", range(4))
 def test_search_certifies_deep_queries(block):
     for seed in range(25 * block, 25 * block + 25):
-        for checked in check_engines(deep_query(seed)[0], seed, ("hybrid",)):
+        for checked in check_engines(deep_query(seed), seed, ("hybrid",)):
             assert checked.accepted, (seed, checked.reason)
 
 
 def test_check_gives_the_query_that_is_proved(goods, parts):
     checked, header = check(goods["tree"]), parts("tree").header
-    query, _ = deep_query(header["query"]["sample"])
+    query = deep_query(header["query"]["sample"])
     assert checked.query.violation == query.violation
     assert np.array_equal(checked.query.boxes[0].lo, query.boxes[0].lo)
 
@@ -50,12 +50,12 @@ def test_check_gives_the_query_that_is_proved(goods, parts):
 @pytest.mark.parametrize("solver", [s for s in SOLVERS if not s.startswith("kissat")])
 def test_proof_of_every_solver_is_accepted(tmp_path, solver):
     for seed in (198, 4):
-        verdict, path = certify(deep_query(seed)[0], tmp_path, engine="sat", encoding="balanced", solver=solver, attack=False)
+        verdict, path = certify(deep_query(seed), tmp_path, engine="sat", encoding="balanced", solver=solver, attack=False)
         assert (verdict.verdict, reason(path)) == (HOLDS, "")
 
 
 def test_solver_without_proofs_is_unknown():
-    verdict = verify(deep_query(198)[0], engine="sat", encoding="balanced", solver="kissat404", certificates=True, attack=False)
+    verdict = verify(deep_query(198), engine="sat", encoding="balanced", solver="kissat404", certificates=True, attack=False)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "solver: kissat404 gives no proofs")
 
 
@@ -69,7 +69,7 @@ def test_certificates_do_not_change_verdicts(engine):
 
 
 def test_verdict_without_proof_can_not_be_written(tmp_path):
-    query, _ = deep_query(4)
+    query = deep_query(4)
     with pytest.raises(InputError, match="HOLDS without a proof"):
         write(tmp_path / "x.cert", query, verify(query, attack=False), {})
     assert not list(tmp_path.iterdir())
@@ -78,7 +78,7 @@ def test_verdict_without_proof_can_not_be_written(tmp_path):
 def test_same_verdict_same_bytes(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-    paths = [certify(deep_query(198)[0], tmp_path / name, attack=False)[1] for name in "ab"]
+    paths = [certify(deep_query(198), tmp_path / name, attack=False)[1] for name in "ab"]
     first, second = (Parts(path) for path in paths)
     first.header["networks"] = second.header["networks"]
     assert first.header == second.header
@@ -122,7 +122,7 @@ def test_time_limit(goods):
 def test_long_proof_goes_through_files(tmp_path, monkeypatch):
     monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", 0)
     monkeypatch.setattr("qbitsat.solvers.sat.SMALL", 0)  # straight to a process of its own
-    verdict, path = certify(deep_query(198)[0], tmp_path, engine="sat", encoding="balanced", attack=False)
+    verdict, path = certify(deep_query(198), tmp_path, engine="sat", encoding="balanced", attack=False)
     assert isinstance(verdict.proof, Sat)
     assert outcome(path).accepted
 
@@ -134,6 +134,6 @@ def test_search_of_several_processes_is_certified(tmp_path, monkeypatch, short):
     monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", short)
     options = {"engine": "hybrid", "attack": False, "processes": 2, "batch": 2, "steps": 5}
     for seed in (7, 198):
-        verdict, path = certify(deep_query(seed)[0], tmp_path, **options)
+        verdict, path = certify(deep_query(seed), tmp_path, **options)
         assert max(verdict.proof.nodes) >= shared.NAMES
         assert (verdict.verdict, reason(path)) == (HOLDS, "")

@@ -22,14 +22,14 @@ from qbitsat.solvers import sat
 from qbitsat.verify import HOLDS, verify
 
 SEEDS = range(40)
-TRUTH = {seed: verify(deep_query(seed)[0]).verdict for seed in SEEDS}
+TRUTH = {seed: verify(deep_query(seed)).verdict for seed in SEEDS}
 
 
 def certificates(folder, **options):
     """(seed, verdict, certificate) of the queries that hold, with the fault at work."""
     for seed in SEEDS:
         try:
-            verdict, path = certify(deep_query(seed)[0], folder, attack=False, **options)
+            verdict, path = certify(deep_query(seed), folder, attack=False, **options)
         except AssertionError:
             continue  # a witness that did not replay, or no verdict
         if verdict.verdict == HOLDS and verdict.engine != "bounds":
@@ -96,14 +96,14 @@ def test_dropped_leaf(tmp_path, monkeypatch):
     right_push = tree.Search._push
     monkeypatch.setattr(tree.Search, "_note", forget)
     monkeypatch.setattr(tree.Search, "_push", push)
-    verdict = verify(deep_query(7)[0], engine="hybrid", attack=False, certificates=True, steps=5)
+    verdict = verify(deep_query(7), engine="hybrid", attack=False, certificates=True, steps=5)
     assert verdict.verdict == HOLDS
     dropped = [
         name for node in verdict.proof.nodes.values() if isinstance(node, Split) for name in node[2:] if name not in verdict.proof.nodes
     ]
     assert dropped
     with pytest.raises(KeyError):
-        certify(deep_query(7)[0], tmp_path, engine="hybrid", attack=False, steps=5)
+        certify(deep_query(7), tmp_path, engine="hybrid", attack=False, steps=5)
 
 
 class Narrow:
@@ -151,7 +151,7 @@ def test_bounds_that_claim_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["qbitsat.verify"], "simplify", lambda query, bounds: FALSE)
     refused = 0
     for seed in SEEDS:
-        _, path = certify(deep_query(seed)[0], tmp_path)
+        _, path = certify(deep_query(seed), tmp_path)
         assert TRUTH[seed] == HOLDS or not outcome(path).accepted
         refused += not outcome(path).accepted
     assert refused > 10

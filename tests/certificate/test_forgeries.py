@@ -8,7 +8,6 @@ from forge import Parts, outcome, reason
 from handmade import copying
 
 from qbitsat.certificate.check import Checked
-from qbitsat.certificate.write import Question
 from qbitsat.network import reference
 from qbitsat.properties import AtMost, Box, Query, Ref, robustness
 from qbitsat.properties.formula import OUTPUT
@@ -94,16 +93,16 @@ def test_witness_with_other_outputs(parts, forged):
 
 def test_witness_that_breaks_nothing(parts, forged):
     changed = parts("witness")
-    query, question = deep_query(changed.header["query"]["sample"])
-    changed.arrays["inputs.0"] = question.x
-    changed.arrays["outputs.0"] = np.array(reference.run(query.networks[0], question.x.tolist())[-1])
+    query = deep_query(changed.header["query"]["sample"])
+    changed.arrays["inputs.0"] = query.origin.x
+    changed.arrays["outputs.0"] = np.array(reference.run(query.networks[0], query.origin.x.tolist())[-1])
     assert refused(forged(changed), "does not make the violation true")
 
 
 def test_witness_that_ties_the_wrong_way(tmp_path):
     """Outputs that tie are class 0; a witness of class 1 must be strictly above."""
     network, x = copying(2), np.array([5, 5])
-    _, path = certify(robustness(network, x, 1, 0), tmp_path, Question(x, 1, 0))
+    _, path = certify(robustness(network, x, 1, 0), tmp_path)
     tied = Parts(path)
     tied.arrays["inputs.0"] = tied.arrays["outputs.0"] = np.array([6, 6])
     assert refused(tied.save(path), "does not make the violation true")

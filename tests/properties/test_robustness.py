@@ -1,6 +1,9 @@
 """Robustness: the formula is the tie rule of argmax, the box is the eps ball inside the format."""
 
+import dataclasses
 import itertools
+import json
+import pickle
 
 import numpy as np
 import pytest
@@ -95,7 +98,6 @@ FAULTS = {
     "label_text": ({"label": "0"}, r"label: '?0'?, expected a class in \[0, 2\]"),
     "target_too_large": ({"target": 3}, r"target: 3, expected a class in \[0, 2\]"),
     "target_negative": ({"target": -1}, r"target: -1, expected a class in \[0, 2\]"),
-    "target_is_label": ({"target": 1}, "target: 1 is the label itself"),
     "x_float": ({"x": [0.0, 1.0, 2.0]}, "input: dtype float64, expected integers"),
     "x_short": ({"x": [1, 2]}, r"input: shape \(2,\), expected \(3,\)"),
     "x_none": ({"x": None}, "input: dtype object, expected integers"),
@@ -110,3 +112,18 @@ FAULTS = {
 def test_robustness_fault(change, message):
     with pytest.raises(InputError, match=f"^{message}"):
         robustness(NETWORK, **{"x": [1, 2, 3], "eps": 1, "label": 1, **change})
+
+
+def test_query_remembers_its_question():
+    x = np.array([0, 7, 15], np.uint8)
+    origin = robustness(NETWORK, x, np.int64(1), np.uint8(2), target=0, sample=5).origin
+    assert (origin.kind, origin.values) == ("robustness", (("eps", 1), ("label", 2), ("target", 0), ("sample", 5)))
+    assert json.loads(json.dumps(dict(origin.values))) == dict(origin.values)
+    assert (origin.x.dtype, origin.x.tolist(), origin.x.flags.writeable) == (np.int64, [0, 7, 15], False)
+    assert (origin.get("eps"), origin.get("nothing")) == (1, None)
+
+
+def test_changed_query_has_another_question_or_none():
+    query = robustness(NETWORK, [0, 7, 15], 1, 2)
+    assert dataclasses.replace(query, boxes=query.boxes).origin is None
+    assert pickle.loads(pickle.dumps(query)).origin.values == query.origin.values
