@@ -136,7 +136,8 @@ def encode_query(
 
     `formula` is the violation or what bounds left of it; `check` is called between neurons and may raise to stop. `within`
     has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None; `snug`
-    says that these follow from the formula: then they are asked for only where they are read, and clamps need not reach beyond.
+    says that these follow from the formula: then they are asked for only where something rests on them (see `cone`), and clamps
+    need not reach beyond.
     """
     formula = without_not(query.violation if formula is None else formula)
     encoder, balanced = Encoder(), options.encoding != "linear"
@@ -179,24 +180,39 @@ def cone(
 ) -> list[np.ndarray]:
     """For the input and every layer: bool masks of the elements that must be encoded.
 
-    Those of narrower `cuts` are among them; if `snug`, only where they are read, because the others need not be said.
+    Those of narrower `cuts` are among them. If `snug`, cuts and the bounds that follow from them hold wherever the formula does, but
+    a way's bounds may decide the formula itself, or make constant what it reads. So what they say is used only where the clauses say
+    it too. Two things are asked of elements:
+
+        read    its word is its value at the inputs: the formula names it, or an element that is encoded reads it;
+        held    its value at the inputs is in its bounds: it is read, or an element that is held reads it.
+
+    Layer by layer from the inputs: the bounds of an accumulator that no cut narrows follow from those of what it reads, all of which
+    are held, and from what is true of all inputs; others are said by clauses. So every element that is held keeps its bounds, words
+    that are read are values, constants included, and an assignment's inputs make the formula true. Other cuts need not be said.
     """
-    needed = np.zeros(network.output.size, bool)
-    needed[named[OUTPUT]] = True
-    masks = [needed]
+    read = np.zeros(network.output.size, bool)
+    read[named[OUTPUT]] = True
+    held, masks = read, list[np.ndarray]()
     for k in reversed(range(len(network.layers))):
         affine, layer = network.layers[k].affine, bounds.layers[k]
-        read, masks[0] = masks[0], masks[0] & (layer.lo < layer.hi)
+        encoded = read & (layer.lo < layer.hi)
         cut = cuts[k] if cuts else None
         if cut is not None:
             narrower = (cut.acc_lo > layer.acc_lo) | (cut.acc_hi < layer.acc_hi)
-            masks[0] |= (narrower & read) if snug else narrower
-        reads = np.zeros(affine.n_in, bool)
-        reads[affine.indices[np.repeat(masks[0], np.diff(affine.indptr))]] = True
-        masks.insert(0, reads)
-    masks[0][named[INPUT]] = True
-    masks[0] &= bounds.input.lo < bounds.input.hi
+            encoded |= (narrower & held) if snug else narrower
+        masks.insert(0, encoded)
+        read, held = _sources(affine, encoded), _sources(affine, held | encoded)
+    read[named[INPUT]] = True
+    masks.insert(0, read & (bounds.input.lo < bounds.input.hi))
     return masks
+
+
+def _sources(affine: AffineMap, outputs: np.ndarray) -> np.ndarray:
+    """Mask of the inputs that some outputs of a mask read."""
+    sources = np.zeros(affine.n_in, bool)
+    sources[affine.indices[np.repeat(outputs, np.diff(affine.indptr))]] = True
+    return sources
 
 
 def _encode_network(

@@ -6,16 +6,19 @@ import random
 import numpy as np
 import pytest
 from enumerated import space
+from handmade import dense, query, tensor, y
 from tiny import all_inputs, gentle_query, random_query, truths
 
 import qbitsat
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate, simplify
 from qbitsat.encode import encode_query, encode_ways, narrowing
 from qbitsat.encode.narrowing import narrow
-from qbitsat.network import forward
-from qbitsat.options import make_options
-from qbitsat.properties import Or
+from qbitsat.network import Network, forward
+from qbitsat.options import ENCODINGS, make_options
+from qbitsat.properties import AtMost, Or
 from qbitsat.properties.formula import FALSE, without_not
+from qbitsat.verify import verify
 
 
 def query_of(seed):
@@ -111,3 +114,14 @@ def test_dives_hold_ends_of_inputs():
             assert all(dives)
             found += len(dives)
     assert found > 10
+
+
+@pytest.mark.parametrize("depth", range(1, 5))
+def test_ranges_that_decide_their_own_way(depth):
+    """h = clamp(1 - 2 x), copied `depth` times; y <= 0 makes each of the copies 0 and with them itself true: h <= 0 must still be said."""
+    bit = ShiftRequantizer(0, "floor", 0, 1)
+    copies = [dense([[1]], None, bit, tensor(1, 0, 1)) for _ in range(depth)]
+    asked = query(Network((dense([[-2]], [1], bit, tensor(1, 0, 1)), *copies)), AtMost(((1, y(0)),), 0))
+    for encoding in ENCODINGS:
+        verdict = verify(asked, engine="sat", encoding=encoding, attack=False)
+        assert verdict.witness.inputs == ((1,),)
