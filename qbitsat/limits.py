@@ -7,6 +7,11 @@ import os
 import time
 from collections.abc import Callable
 
+try:
+    import resource
+except ImportError:  # not a POSIX system
+    resource = None  # type: ignore[assignment]
+
 GIB = 1 << 30
 # Asks whether limits hold, and raises where not; for the process of that number, or for this one.
 Tick = Callable[..., None]
@@ -28,6 +33,14 @@ def resident_bytes(pid: int | str = "self") -> int:
             return int(stream.read().split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process so far, with that of children that have ended and been waited for (POSIX only)."""
+    if resource is None:
+        return time.process_time()
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 class Limits:

@@ -96,7 +96,7 @@ TABLE = (
     ),
     Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
     Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
-    Option("processes", 1, "processes that share the search of one query", lo=1, hi=1024, metavar="N"),
+    Option("jobs", 1, "processes in all: queries at the same time, or sharers of one query's search", lo=1, hi=1024, metavar="N"),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
     Option("programs", True, "solve a linear program at the nodes that stay open, once a search takes long"),
     Option("walks", True, "look for witnesses by annealing over the outputs of the first layers, once a search takes long"),

@@ -14,7 +14,7 @@ from .bounds import Bounds, propagate, simplify
 from .bounds.frame import Frame
 from .encode import encode_ways
 from .errors import UnsupportedError
-from .limits import LimitReached, Limits
+from .limits import LimitReached, Limits, cpu_seconds
 from .network import reference
 from .options import make_options
 from .properties import Formula, Query, Witness
@@ -34,6 +34,7 @@ class Verdict:
     reason     why UNKNOWN: "timeout", "memory", "conflicts", or what is unsupported; else ""
     engine     the stage that decided: "attack", "bounds", "hybrid" or "sat"; "" when none did
     seconds    wall time
+    cpu_seconds CPU time, user and system, of this process (all its threads) and of the children that it had for the query
     witness    replayed in the reference; None unless VIOLATED
     statistics counts of the encoding and the solver, for reports
     proof      of HOLDS, with the option `certificates`, for certificate/write.py: the search's tree, or what SAT gave; else None
@@ -44,6 +45,7 @@ class Verdict:
     reason: str = ""
     engine: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     witness: Witness | None = None
     statistics: dict[str, float] = field(default_factory=dict)
     proof: Proof | Sat | None = field(default=None, repr=False)
@@ -56,7 +58,7 @@ def verify(query: Query, **options: Any) -> Verdict:
     HOLDS: no input of the boxes makes the violation true. VIOLATED: the witness does, in exact integers.
     """
     values = make_options(**options)
-    limits = Limits(values.timeout, values.memory)
+    limits, cpu = Limits(values.timeout, values.memory), cpu_seconds()
     statistics: dict[str, float] = {}
     try:
         verdict = _decide(query, values, limits, statistics)
@@ -66,7 +68,7 @@ def verify(query: Query, **options: Any) -> Verdict:
         verdict = Verdict(UNKNOWN, "memory")
     except UnsupportedError as unsupported:
         verdict = Verdict(UNKNOWN, str(unsupported))
-    return replace(verdict, seconds=limits.seconds(), statistics=statistics)
+    return replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
 
 
 def replay(query: Query, inputs: tuple[tuple[int, ...], ...]) -> Witness | None:
@@ -120,7 +122,7 @@ def _decide_by_search(
     proof = Proof() if options.certificates else None
     search = Search(query, bounds, formula, options, limits, proof)
     try:
-        inputs = shared.run(search, options.processes) if options.processes > 1 else search.run()
+        inputs = shared.run(search, options.jobs) if options.jobs > 1 else search.run()
     finally:
         statistics.update(search.counts)
     return Verdict(HOLDS, engine="hybrid", proof=proof) if inputs is None else _violated(query, inputs, "hybrid")

@@ -1,6 +1,7 @@
 """The pipeline as a whole: stages, limits, replay, and what must never become a verdict."""
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import qbitsat
 from qbitsat.errors import InputError
 from qbitsat.properties import And, Box, Or, Query
 from qbitsat.solvers import sat
+from qbitsat.solvers.processes import call_in_child
 from qbitsat.verify import replay, verify
 
 
@@ -95,3 +97,23 @@ def test_unknown_options_are_refused(digits):
     for options in ({"solver": "minisat99"}, {"encodings": "linear"}, {"timeout": -1}, {"engine": "magic"}):
         with pytest.raises(InputError, match="expected"):
             verify(query, **options)
+
+
+def burn(seconds: float) -> sat.SatResult:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return sat.SatResult(None, "conflicts")
+
+
+def test_cpu_seconds_count_this_process_and_its_children(digits, monkeypatch):
+    network, images, labels = digits
+
+    def busy(encoding, options, limits):
+        burn(0.3)
+        return call_in_child(limits, burn, 0.4), None
+
+    monkeypatch.setattr(sat, "decide", busy)
+    verdict = verify(qbitsat.robustness(network, images[40], 1, int(labels[40])), engine="sat", attack=False)
+    assert (verdict.verdict, verdict.reason) == (qbitsat.UNKNOWN, "conflicts")
+    assert verdict.cpu_seconds >= 0.69

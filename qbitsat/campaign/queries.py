@@ -12,6 +12,7 @@ import numpy as np
 
 from ..certificate.write import Source, write
 from ..errors import InputError
+from ..limits import cpu_seconds
 from ..network import Network, classify
 from ..properties import Query, robustness
 from ..verify import HOLDS, VIOLATED, Verdict, verify
@@ -92,7 +93,7 @@ class Verifier:
         target = "" if task.target is None else f"_target{task.target}"
         name = f"sample{task.sample}_eps{task.eps}{target}.cert"
         sources = None if self.source is None else [self.source]
-        start = time.monotonic()
+        start, cpu = time.monotonic(), cpu_seconds()
         write(self.certificates / name, query, verdict, self.options, sources)
         writing = time.monotonic() - start
         # The proof is in the file, and need not go through a pipe. Who asks for a certificate waits for it, too.
@@ -101,6 +102,7 @@ class Verifier:
             proof=None,
             certificate=f"{self.certificates.name}/{name}",
             seconds=verdict.seconds + writing,
+            cpu_seconds=verdict.cpu_seconds + cpu_seconds() - cpu,
             statistics={**verdict.statistics, "certificate_seconds": writing},
         )
 
@@ -108,12 +110,11 @@ class Verifier:
 def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:
     """Every task with its verdict, in the order of completion; settled tasks come first.
 
-    With more jobs than open tasks, each task's own search gets an equal part of them.
+    jobs counts processes in all; with more of them than open tasks, each task's own search gets an equal part.
     """
     for task in tasks:
         if task.settled is not None:
             yield task, task.settled
     unsettled = [task for task in tasks if task.settled is None]
-    if unsettled and jobs > len(unsettled):
-        verifier = replace(verifier, options={**verifier.options, "processes": jobs // len(unsettled)})
+    verifier = replace(verifier, options={**verifier.options, "jobs": max(1, jobs // max(1, len(unsettled)))})
     yield from run(verifier, unsettled, jobs)

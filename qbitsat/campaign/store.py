@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .. import __version__
 from ..errors import InputError
@@ -23,6 +26,7 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
     witness = verdict.witness
     return {
         "sample": task.sample,
+        "input_sha256": input_sha256(task.x),
         "eps": task.eps,
         "label": task.label,
         "target": task.target,
@@ -30,6 +34,7 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
         "reason": verdict.reason,
         "engine": verdict.engine,
         "seconds": round(verdict.seconds, 6),
+        "cpu_seconds": round(verdict.cpu_seconds, 6),
         "witness": witness and [int(v) for v in witness.inputs[0]],
         "witness_outputs": witness and [int(v) for v in witness.outputs[0]],
         "witness_class": witness and first_maximum(witness.outputs[0]),
@@ -39,6 +44,11 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
         "network_sha256": network.sha256,
         "version": __version__,
     }
+
+
+def input_sha256(x: np.ndarray) -> str:
+    """Hash of a sample: its elements in order, each as eight bytes, little-endian, two's complement."""
+    return hashlib.sha256(np.ascontiguousarray(x, "<i8").tobytes()).hexdigest()
 
 
 class Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from ..errors import QbitsatError
+from ..limits import cpu_seconds
 from ..solvers.processes import CONTEXT, begin_child, interrupts_held, start
 from ..verify import UNKNOWN, Verdict
 
@@ -54,6 +56,9 @@ class _Worker(Generic[T]):
     connection: Connection
     process: BaseProcess | None = None
     busy = False
+    begun = 0.0
+    # What verdicts of this process have accounted for.
+    cpu_seconds = 0.0
 
     def __init__(self, work: Work[T]):
         self.work = work
@@ -62,7 +67,7 @@ class _Worker(Generic[T]):
         """Hand over a task; a process that is gone is replaced first."""
         if self.process is None:
             self._start()
-        self.task, self.busy = task, True
+        self.task, self.busy, self.begun = task, True, time.monotonic()
         # A process that has just died is noticed as the end of its connection.
         with suppress(OSError):
             self.connection.send(task)
@@ -73,11 +78,14 @@ class _Worker(Generic[T]):
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
-            return Verdict(UNKNOWN, f"worker died: {self.end(grace=1)}")
+            seconds, cpu = time.monotonic() - self.begun, cpu_seconds()
+            reason = f"worker died: {self.end(grace=1)}"
+            return Verdict(UNKNOWN, reason, seconds=seconds, cpu_seconds=max(0.0, cpu_seconds() - cpu - self.cpu_seconds))
         if kind == "refused":
             raise QbitsatError(content)
         if kind == "fault":
             raise RuntimeError(f"a worker failed:\n{content}")
+        self.cpu_seconds += content.cpu_seconds
         return content
 
     def end(self, grace: float = 0) -> str:
@@ -95,6 +103,7 @@ class _Worker(Generic[T]):
         self.connection, theirs = CONTEXT.Pipe()
         # Not daemonic: a daemonic process may not start the child that runs the solver.
         # Ctrl-C between the fork and the assignment would leave a worker that nobody ends.
+        self.cpu_seconds = 0.0
         with interrupts_held():
             self.process = start(_serve, self.work, theirs)
         theirs.close()

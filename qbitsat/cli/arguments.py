@@ -101,13 +101,6 @@ def add_verify(parser: Parser) -> None:
     group = parser.add_argument_group("options of the engines")
     for row in TABLE:
         add_option(group, row)
-    parser.add_argument(
-        "--jobs",
-        metavar="N",
-        type=whole("--jobs", 1),
-        default=1,
-        help="queries at the same time, or processes that share the search of one; 1 by default",
-    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line when a query ends")
     parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
     volume = parser.add_mutually_exclusive_group()

@@ -18,13 +18,13 @@ WORDS = {HOLDS: "hold", VIOLATED: "violated", UNKNOWN: "unknown", MISCLASSIFIED:
 
 
 def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: int = 1) -> str:
-    """sample, eps, verdict, engine, seconds, and then what else there is to say."""
+    """sample, eps, verdict, engine, wall and CPU seconds, and then what else there is to say."""
     word = verdict.verdict if task.settled is None else verdict.verdict.lower()
     note = verdict.reason
     if verdict.witness:
         note = f"class {task.label} becomes {first_maximum(verdict.witness.outputs[0])}"
     head = f"sample {task.sample:<{sample_width}}  eps {task.eps:<{eps_width}}"
-    return f"{head}  {word:<13}  {verdict.engine or '-':<6}  {verdict.seconds:9.3f} s  {note}".rstrip()
+    return f"{head}  {word:<13}  {verdict.engine or '-':<6}  {verdict.seconds:9.3f} s  {verdict.cpu_seconds:9.3f} s CPU  {note}".rstrip()
 
 
 def details(network: Network, task: Task, verdict: Verdict) -> list[str]:

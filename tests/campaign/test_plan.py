@@ -1,5 +1,6 @@
 """From samples to tasks and records."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -51,6 +52,29 @@ def test_record_is_json(tmp_path):
     entry = json.loads((tmp_path / "results.jsonl").read_text())
     assert entry["options"]["timeout"] == 5.0
     assert entry["verdict"] == "VIOLATED"
+
+
+def test_record_names_the_input_by_its_hash():
+    network = larger_network()
+    tasks = plan(network, np.array([[10, 2], [10, 2], [2, 10]], np.uint8), None, range(3), [1, 2])
+    hashes = [record(task, Verifier(network, {})(task), network, {})["input_sha256"] for task in tasks]
+    assert hashes[0] == hashlib.sha256(bytes([10, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0])).hexdigest()
+    assert hashes[:4] == [hashes[0]] * 4
+    assert hashes[4] != hashes[0]
+
+
+def test_jobs_of_a_query_are_its_part_of_all():
+    tasks = plan(larger_network(), INPUTS, LABELS, range(3), [1])
+    seen = []
+
+    class Remembering(Verifier):
+        def __call__(self, task):
+            seen.append(self.options["jobs"])
+            return super().__call__(task)
+
+    for jobs, count in ((1, 3), (7, 1), (1, 0)):
+        assert len(list(verdicts(Remembering(larger_network(), {"timeout": 60}), tasks[:count], jobs))) == count
+    assert seen == [1, 1, 1, 7]
 
 
 def test_store_full_disk_is_bad_input(tmp_path):

@@ -58,9 +58,24 @@ def test_killed_worker_is_replaced():
         return Verdict("HOLDS")
 
     verdicts = dict(run(die_once, range(10), 2))
-    assert verdicts.pop(3) == Verdict(UNKNOWN, "worker died: signal 9")
+    dead = verdicts.pop(3)
+    assert (dead.verdict, dead.reason) == (UNKNOWN, "worker died: signal 9")
     assert {verdict.verdict for verdict in verdicts.values()} == {"HOLDS"}
     assert len(verdicts) == 9
+
+
+def test_dead_worker_has_the_time_of_its_last_task_alone():
+    def burn_and_die(task: float) -> Verdict:
+        end = time.process_time() + task
+        while time.process_time() < end:
+            pass
+        if task < 0.5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Verdict("HOLDS", cpu_seconds=task)
+
+    dead = [verdict for _, verdict in run(burn_and_die, [0.5, 0.5, 0.2, 0.2], 2) if verdict.verdict == UNKNOWN]
+    assert all(0.15 < verdict.cpu_seconds < 0.45 and verdict.seconds > 0.15 for verdict in dead)
+    assert len(dead) == 2
 
 
 def test_worker_that_exits_is_unknown():

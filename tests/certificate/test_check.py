@@ -132,7 +132,7 @@ def test_search_of_several_processes_is_certified(tmp_path, monkeypatch, short):
     """Proofs of SAT leaves go through pipes, from memory or from files."""
     monkeypatch.setattr("qbitsat.search.shared.SHARE", 1)
     monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", short)
-    options = {"engine": "hybrid", "attack": False, "processes": 2, "batch": 2, "steps": 5}
+    options = {"engine": "hybrid", "attack": False, "jobs": 2, "batch": 2, "steps": 5}
     for seed in (7, 198):
         verdict, path = certify(deep_query(seed), tmp_path, **options)
         assert max(verdict.proof.nodes) >= shared.NAMES

@@ -12,7 +12,8 @@ from qbitsat.cli.main import main
 from qbitsat.importers import load
 from qbitsat.verify import UNKNOWN, Verdict, verify
 
-LINE = re.compile(r"sample \d+ +eps \d+ +(HOLDS|VIOLATED|UNKNOWN|misclassified|skipped) +(attack|bounds|hybrid|sat|-) +\d+\.\d{3} s(  .+)?")
+VERDICTS, ENGINES, SECONDS = "HOLDS|VIOLATED|UNKNOWN|misclassified|skipped", "attack|bounds|hybrid|sat|-", r"\d+\.\d{3} s"
+LINE = re.compile(rf"sample \d+ +eps \d+ +({VERDICTS}) +({ENGINES}) +{SECONDS} +{SECONDS} CPU(  .+)?")
 
 
 def replace_verify(monkeypatch, function) -> None:
@@ -89,13 +90,13 @@ def test_line_of_violation_names_both_classes(files, capsys):
 def test_line_of_misclassified(files, capsys):
     main(files.arguments(samples="3"))
     line = capsys.readouterr().out.splitlines()[0]
-    assert re.fullmatch(r"sample 3  eps 1  misclassified  - +0\.000 s  the network says 1, the label is 0", line)
+    assert re.fullmatch(r"sample 3  eps 1  misclassified  - +0\.000 s +0\.000 s CPU  the network says 1, the label is 0", line)
 
 
 def test_line_of_unknown_has_its_reason(files, capsys, monkeypatch):
-    replace_verify(monkeypatch, lambda query, **_: Verdict(UNKNOWN, "memory", seconds=1.5))
+    replace_verify(monkeypatch, lambda query, **_: Verdict(UNKNOWN, "memory", seconds=1.5, cpu_seconds=0.25))
     main(files.arguments(samples="0"))
-    assert re.search(r"UNKNOWN +- +1\.500 s  memory\n", capsys.readouterr().out)
+    assert re.search(r"UNKNOWN +- +1\.500 s +0\.250 s CPU  memory\n", capsys.readouterr().out)
 
 
 def test_summary_counts_and_real_units(files, capsys):

@@ -59,7 +59,7 @@ def test_shared_search_finds_a_witness():
 def test_shared_search_agrees_on_tiny_queries(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
     query = random_query(random.Random(seed + 500))
-    assert verify(query, attack=False, processes=3, batch=1).verdict == verify(query, engine="sat").verdict
+    assert verify(query, attack=False, jobs=3, batch=1).verdict == verify(query, engine="sat").verdict
 
 
 def many_cases(seed: int):
