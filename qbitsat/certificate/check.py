@@ -10,11 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from ..errors import InputError
-from ..importers import load
 from ..importers.files import Path, placed
 from ..importers.qbitsat_file import shown
 from ..limits import LimitReached, Limits, Tick
@@ -24,6 +22,7 @@ from ..properties.formula import atoms, is_true
 from .cnf import Walk, digest, leaf_walk
 from .drat import check_drat
 from .formula import Atom, Plain, plain, simplified
+from .networks import networks_of, pinned, title
 from .reading import Certificate, Refused
 from .space import Ranges, Space
 from .tree import TreeChecker
@@ -35,11 +34,11 @@ ENCODINGS = ("balanced", "linear", "narrowed", "substituted")
 
 @dataclass(frozen=True)
 class Means:
-    """What a check may use: networks instead of those named in certificates, outside programs, and for each certificate seconds, and
-    GiB of resident memory of any one process.
+    """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), outside
+    programs, and for each certificate seconds, and GiB of resident memory of any one process.
     """
 
-    networks: Sequence[Path] = ()
+    networks: tuple[Network, ...] = ()
     drat_trim: Path | None = None
     cake_lpr: Path | None = None
     timeout: float = 3600.0
@@ -48,7 +47,10 @@ class Means:
 
 @dataclass(frozen=True)
 class Checked:
-    """accepted: `verdict` is proved of `query`. Otherwise reason says where the proof fails. header is what the file says of itself."""
+    """accepted: `verdict` is proved of `query`. Otherwise reason says where the proof fails.
+
+    networks are titles of those that it is about; header is what the file says of itself.
+    """
 
     path: str
     accepted: bool
@@ -57,24 +59,29 @@ class Checked:
     verdict: str
     engine: str
     query: Query | None
-    header: dict[str, Any] = field(repr=False)
+    networks: tuple[str, ...] = ()
+    header: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
-def check(path: Path, networks: Sequence[Path] = (), **means: Any) -> Checked:
-    """Check one certificate. networks are files to use instead of those that it names; other arguments are fields of `Means`.
+def check(
+    path: Path, networks: Sequence[Network | Path] = (), bits: int | None = None, input_bits: int | None = None, **means: Any
+) -> Checked:
+    """Check one certificate. networks are those that it must be about: `Network` objects, or files with bits and input_bits as of
+    `load`; without them the certificate chooses. Other arguments are fields of `Means`.
 
     Raises `InputError` for a file that is no certificate, or whose network can't be read.
     """
-    return check_file(path, Means(networks, **means))
+    return check_file(path, Means(pinned(networks, bits, input_bits), **means))
 
 
 def check_file(path: Path, means: Means) -> Checked:
     """Check one certificate; see `check`."""
     limits, query, reason = Limits(means.timeout, means.memory), None, ""
+    found: tuple[Network, ...] = ()
     with Certificate(path) as certificate:
         header = certificate.header
         try:
-            found = tuple(_network(certificate, k, means) for k in range(len(header["networks"])))
+            found = networks_of(certificate, means.networks, limits)
             with placed(certificate.place):
                 query = certificate.query(found)
                 _check_proof(certificate, query, means, limits.check)
@@ -83,41 +90,8 @@ def check_file(path: Path, means: Means) -> Checked:
         except (LimitReached, MemoryError) as limit:
             is_time = isinstance(limit, LimitReached) and limit.reason == "timeout"
             reason = "not checked in " + (f"{means.timeout:g} s, the time limit" if is_time else f"{means.memory:g} GiB, the memory limit")
-    return Checked(os.fspath(path), not reason, reason, limits.seconds(), header["verdict"], header["engine"], query, header)
-
-
-def _network(certificate: Certificate, k: int, means: Means) -> Network:
-    """Network k of the certificate: of the files given the one with its hash, else the file that the certificate names."""
-    entry = certificate.header["networks"][k]
-    path, bits, input_bits = (entry.get(key) for key in ("path", "bits", "input_bits"))
-    if not means.networks and type(path) is not str:
-        raise InputError(f"{certificate.place}: names no file of network {k}; expected --network FILE")
-    for candidate in means.networks or [_beside(certificate.place, path)]:
-        network = _load(os.fspath(candidate), _stamp(candidate), bits, input_bits)
-        if network.sha256 == entry["sha256"]:
-            return network
-    raise Refused(f"network {k} has hash {entry['sha256'][:16]}..., but {candidate} has {network.sha256[:16]}...")
-
-
-def _beside(place: str, path: str) -> str:
-    """A file named in a certificate: as the name stands, else next to the certificate or a folder above it."""
-    folder = os.path.dirname(os.path.abspath(place))
-    places = [path, *(os.path.join(up, os.path.basename(path)) for up in (folder, os.path.dirname(folder)))]
-    return next((p for p in places if os.path.isfile(p)), path)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file does."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return 0, 0  # `load` says what is wrong
-    return status.st_mtime_ns, status.st_size
-
-
-@lru_cache(maxsize=8)
-def _load(path: str, stamp: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
-    return load(path, bits, input_bits)
+    titles = tuple(title(network) for network in found)
+    return Checked(os.fspath(path), not reason, reason, limits.seconds(), header["verdict"], header["engine"], query, titles, header)
 
 
 def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:

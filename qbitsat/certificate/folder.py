@@ -67,7 +67,7 @@ def _is_inside(name: str) -> bool:
 def check_item(item: Item, means: Means) -> Checked | QbitsatError:
     """What comes of a certificate; an error if it can't be read."""
     if item.path is None:
-        return Checked(item.place, False, "the verdict has no certificate", 0.0, item.entry["verdict"], "", None, {})  # type: ignore[index]
+        return Checked(item.place, False, "the verdict has no certificate", 0.0, item.entry["verdict"], "", None)  # type: ignore[index]
     try:
         checked = check_file(item.path, means)
     except QbitsatError as error:

@@ -85,6 +85,10 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
 
 def add_network(parser: Parser) -> None:
     parser.add_argument("network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, or benchmark weights in .h5")
+    add_widths(parser)
+
+
+def add_widths(parser: Parser) -> None:
     parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say, 2 to 16")
     parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 1 to 16; 8 by default")
 
@@ -132,8 +136,9 @@ def add_compare(parser: Parser) -> None:
 def add_check(parser: Parser) -> None:
     text = "certificates, or folders: with a results.jsonl, which must then agree, else with .cert files"
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help=text)
-    text = "use this file where its hash fits, not those that certificates name; may be given again"
+    text = "the network that certificates must be about; may be given again. Without, each chooses the file that it names, and its bits"
     parser.add_argument("--network", metavar="FILE", type=Path, action="append", help=text)
+    add_widths(parser)
     parser.add_argument("--drat-trim", metavar="FILE", type=Path, help="check proofs by SAT with this drat-trim; with dratify by default")
     parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check what drat-trim makes of them")
     text = "seconds for each certificate; 3600 by default"

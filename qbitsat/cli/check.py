@@ -12,6 +12,7 @@ from functools import partial
 
 from ..certificate.check import Checked, Means
 from ..certificate.folder import Item, check_item, items
+from ..certificate.networks import pinned, title
 from ..errors import QbitsatError
 from ..solvers.processes import CONTEXT
 from .output import EXIT_BAD_INPUT, EXIT_HOLDS
@@ -21,7 +22,10 @@ EXIT_REFUSED = 20
 
 def check(args: argparse.Namespace) -> int:
     found = [item for path in args.paths for item in items(path)]
-    means = Means(tuple(args.network or ()), args.drat_trim, args.cake_lpr, args.timeout, args.memory)
+    means = Means(pinned(args.network or (), args.bits, args.input_bits), args.drat_trim, args.cake_lpr, args.timeout, args.memory)
+    shown = {title(network) for network in means.networks}
+    for name in sorted(shown):
+        print(f"network     {name}")
     counts: Counter[str] = Counter()
     start = time.monotonic()
     for item, outcome in zip(found, outcomes(found, means, args.jobs), strict=True):
@@ -29,6 +33,10 @@ def check(args: argparse.Namespace) -> int:
         counts[word] += 1
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr)
+        for name in () if isinstance(outcome, QbitsatError) else outcome.networks:
+            if name not in shown:
+                print(f"network     as a certificate names it: {name}")
+                shown.add(name)
         if not args.quiet or word != "accepted":
             print(f"{word:<10}  {text}", flush=True)
         if sys.stderr.isatty() and counts.total() < len(found):
@@ -60,5 +68,5 @@ def describe(item: Item, outcome: Checked | QbitsatError) -> tuple[str, str]:
         return "refused", f"{place}: {outcome.reason}"
     query = outcome.header["query"]
     about = [f"{key} {query[key]}" for key in ("sample", "eps", "label", "target") if query.get(key) is not None]
-    about += [f"network {network['sha256'][:8]}" for network in outcome.header["networks"]]
+    about += [f"network {network['sha256'][:16]}" for network in outcome.header["networks"]]
     return "accepted", f"{place}  {outcome.verdict:<8}  {outcome.engine:<6}  {outcome.seconds:9.3f} s  {'  '.join(about)}"

@@ -12,7 +12,7 @@ from qbitsat.certificate.check import check
 from qbitsat.cli.main import main
 from qbitsat.verify import UNKNOWN, Verdict
 
-LINE = re.compile(r"accepted    \S+\.cert  (HOLDS|VIOLATED) +\S+ +\d+\.\d{3} s  sample \d  eps 1  label \d  network [0-9a-f]{8}")
+LINE = re.compile(r"accepted    \S+\.cert  (HOLDS|VIOLATED) +\S+ +\d+\.\d{3} s  sample \d  eps 1  label \d  network [0-9a-f]{16}")
 
 
 @pytest.fixture
@@ -82,7 +82,10 @@ def test_overwrite_replaces_certificates(files, results):
 
 def test_folder_of_results(results, capsys):
     assert main(["check", str(results)]) == 0
-    *lines, last = capsys.readouterr().out.splitlines()
+    network, *lines, last = capsys.readouterr().out.splitlines()
+    assert re.match(
+        r"network     as a certificate names it: \S+network.npz \(inputs of 4 bits, outputs of 4 bits, sha256 [0-9a-f]{64}\)", network
+    )
     assert len(lines) == 3
     assert all(LINE.fullmatch(line) for line in lines)
     assert re.fullmatch(r"3 certificates in \d+\.\d{3} s: 3 accepted, 0 refused, 0 unreadable", last)
@@ -95,7 +98,7 @@ def test_files_and_folders_without_results(results, capsys):
 
 def test_quiet_prints_the_summary_only(results, capsys):
     assert main(["check", str(results), "--quiet"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["network", "3"]
 
 
 def test_refused_certificate(results, capsys):

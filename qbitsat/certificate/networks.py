@@ -1,0 +1,83 @@
+"""The networks that a certificate is about: those that the user pins, or else those that it names itself.
+
+What is pinned is a function: a file together with the widths that the file does not hold. A certificate chooses nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from ..errors import InputError
+from ..importers import load
+from ..importers.files import Path
+from ..limits import Limits
+from ..network import Network
+from .reading import Certificate, Refused
+
+# Networks that a message lists.
+SHOWN = 3
+
+
+def pinned(networks: Sequence[Network | Path], bits: int | None = None, input_bits: int | None = None) -> tuple[Network, ...]:
+    """The networks, those that are files loaded; bits and input_bits are as of `qbitsat.load`, for all files."""
+    if not networks and (bits, input_bits) != (None, None):
+        raise InputError("bits: they belong to a network that is given; expected none, or --network FILE with them")
+    return tuple(n if isinstance(n, Network) else load(n, bits, input_bits) for n in networks)
+
+
+def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limits) -> tuple[Network, ...]:
+    """Those with the hashes in the header: among `pins` if there are any, else from the files that the header names.
+
+    A network that is named again is the same object, whatever file it is said to be in.
+    """
+    found = {network.sha256: network for network in pins}
+    for k, entry in enumerate(certificate.header["networks"]):
+        wanted = entry["sha256"]
+        if wanted not in found:
+            limits.check()
+            candidates = pins or (_named(certificate.place, k, entry),)
+            if candidates[0].sha256 != wanted:
+                names = " or ".join(title(network) for network in candidates[:SHOWN])
+                raise Refused(f"network {k} has hash {wanted[:16]}..., expected {names}")
+            found[wanted] = candidates[0]
+    return tuple(found[entry["sha256"]] for entry in certificate.header["networks"])
+
+
+def title(network: Network) -> str:
+    """Which function it is, for people: where it comes from, its widths and its hash."""
+    inputs, outputs = ((form.hi - form.lo).bit_length() for form in (network.input, network.output))
+    return f"{network.source or network.name} (inputs of {inputs} bits, outputs of {outputs} bits, sha256 {network.sha256})"
+
+
+def _named(place: str, k: int, entry: dict[str, Any]) -> Network:
+    """The network in the file that a certificate names, at the widths that it names, too."""
+    path = entry.get("path")
+    if type(path) is not str:
+        raise InputError(f"{place}: names no file of network {k}; expected --network FILE")
+    path = _beside(place, path)
+    return _load(path, _stamp(path), entry.get("bits"), entry.get("input_bits"))
+
+
+def _beside(place: str, path: str) -> str:
+    """A file named in a certificate: as the name stands, else next to the certificate or a folder above it."""
+    folder = os.path.dirname(os.path.abspath(place))
+    places = [path, *(os.path.join(up, os.path.basename(path)) for up in (folder, os.path.dirname(folder)))]
+    return next((p for p in places if os.path.isfile(p)), path)
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """What changes when a file does."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0  # `load` says what is wrong
+    return status.st_mtime_ns, status.st_size
+
+
+# Certificates of one campaign name the same network; more than this would keep memory that the next certificate may need.
+@lru_cache(maxsize=2)
+def _load(path: str, stamp: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
+    return load(path, bits, input_bits)
