@@ -12,16 +12,15 @@ from typing import Any
 from .attack import propose
 from .bounds import Bounds, propagate, simplify
 from .bounds.frame import Frame
-from .encode import encode_ways
 from .errors import UnsupportedError
 from .limits import LimitReached, Limits, cpu_seconds
-from .network import reference
 from .options import make_options
-from .properties import Formula, Query, Witness
-from .properties.formula import FALSE, TRUE, is_true, without_not
+from .properties import Formula, Query, Witness, confirm
+from .properties.formula import FALSE, TRUE, without_not
 from .search import Search, shared
 from .search.proof import Cases, Proof, Sat
-from .solvers import sat
+from .search.tree import UNCONFIRMED
+from .solvers.decide import decide
 
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
 
@@ -71,15 +70,6 @@ def verify(query: Query, **options: Any) -> Verdict:
     return replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
 
 
-def replay(query: Query, inputs: tuple[tuple[int, ...], ...]) -> Witness | None:
-    """The witness if these inputs lie in the boxes and make the violation true in the slow reference; else None."""
-    for x, box in zip(inputs, query.boxes, strict=True):
-        if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
-            return None
-    outputs = tuple(tuple(reference.run(n, x)[-1]) for n, x in zip(query.networks, inputs, strict=True))
-    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs) else None
-
-
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     bounds = propagate(query)
     formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
@@ -87,11 +77,14 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
         # A disjunction of nothing: the checker finds out by itself what interval bounds decide.
         return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Cases(())}) if options.certificates else None)
     if formula == TRUE:
-        return _violated(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds")
+        witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics)
+        if witness is not None:
+            return Verdict(VIOLATED, engine="bounds", witness=witness)
+        formula = without_not(query.violation)
     if options.attack:
         inputs = propose(query, formula, options, limits)
-        witness = inputs and replay(query, inputs)
-        if witness:
+        witness = None if inputs is None else confirm(query, inputs, "attack", statistics)
+        if witness is not None:
             return Verdict(VIOLATED, engine="attack", witness=witness)
     return DECIDE[options.engine](query, bounds, formula, options, limits, statistics)
 
@@ -102,16 +95,12 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
         proof = Proof()
         if Search(query, bounds, formula, options, limits, proof).refutes_cases():
             return Verdict(HOLDS, engine="sat", proof=proof)
-    encoding = encode_ways(query, bounds, options, formula, limits.check)
-    statistics.update(encoding.sizes, encode_seconds=limits.seconds())
-    result, inputs = sat.decide(encoding, options, limits)
-    statistics.update(result.statistics)
+    result, witness, cnf_sha256 = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)
-    if not result.satisfiable:
-        return Verdict(HOLDS, engine="sat", proof=None if result.drat is None else Sat(encoding.whole.sha256, result.drat))
-    assert inputs is not None
-    return _violated(query, inputs, "sat")
+    if witness is not None:
+        return Verdict(VIOLATED, engine="sat", witness=witness)
+    return Verdict(HOLDS, engine="sat", proof=None if result.drat is None else Sat(cnf_sha256, result.drat))
 
 
 def _decide_by_search(
@@ -125,7 +114,10 @@ def _decide_by_search(
         inputs = shared.run(search, options.jobs) if options.jobs > 1 else search.run()
     finally:
         statistics.update(search.counts)
-    return Verdict(HOLDS, engine="hybrid", proof=proof) if inputs is None else _violated(query, inputs, "hybrid")
+    if inputs is None:
+        return Verdict(HOLDS, engine="hybrid", proof=proof)
+    witness = confirm(query, inputs, "search", statistics)
+    return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
 
 
 def _has_relaxation(query: Query) -> bool:
@@ -135,11 +127,3 @@ def _has_relaxation(query: Query) -> bool:
 
 # What an engine does with a query that bounds and attack leave open; `auto` is the fastest of them.
 DECIDE = {"auto": _decide_by_search, "hybrid": _decide_by_search, "sat": _decide_by_sat}
-
-
-def _violated(query: Query, inputs: tuple[tuple[int, ...], ...], engine: str) -> Verdict:
-    """VIOLATED with the replayed witness; one that does not replay is our own mistake and never a verdict."""
-    witness = replay(query, inputs)
-    if witness is None:
-        raise AssertionError(f"the {engine} stage claims a violation that the reference does not confirm")
-    return Verdict(VIOLATED, engine=engine, witness=witness)

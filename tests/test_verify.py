@@ -9,10 +9,10 @@ from tiny import random_query
 
 import qbitsat
 from qbitsat.errors import InputError
-from qbitsat.properties import And, Box, Or, Query
+from qbitsat.properties import And, Box, Or, Query, replay
 from qbitsat.solvers import sat
 from qbitsat.solvers.processes import call_in_child
-from qbitsat.verify import replay, verify
+from qbitsat.verify import verify
 
 
 def test_each_stage_decides_some_of_the_example(digits):
@@ -51,13 +51,37 @@ def test_timeout_and_conflicts_are_unknown(digits):
         assert (verdict.verdict, verdict.reason, verdict.witness) == (qbitsat.UNKNOWN, reason, None)
 
 
-def test_assignment_that_does_not_replay_is_no_verdict(digits, monkeypatch):
+def lying(solve, times: int):
+    """A solver whose first `times` answers are assignments of nothing but false."""
+    left = iter(range(times))
+
+    def answer(clauses, num_vars, *rest, **options):
+        lie = next(left, None) is not None
+        return sat.SatResult(True, "", np.zeros(num_vars + 1, bool)) if lie else solve(clauses, num_vars, *rest, **options)
+
+    return answer
+
+
+@pytest.mark.parametrize("times", [1, 2, 100])
+def test_assignment_that_does_not_replay_is_dropped_and_the_query_goes_on(digits, monkeypatch, times):
     network, images, labels = digits
     query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
-    lie = lambda clauses, num_vars, *rest: sat.SatResult(True, "", np.zeros(num_vars + 1, bool))  # noqa: E731
-    monkeypatch.setattr(sat, "solve", lie)
-    with pytest.raises(AssertionError, match="does not confirm"):
-        verify(query, engine="sat", encoding="balanced")
+    monkeypatch.setattr(sat, "solve", lying(sat.solve, times))
+    with pytest.warns(RuntimeWarning, match="does not confirm"):
+        verdict = verify(query, engine="sat", encoding="substituted")
+    assert verdict.statistics["unconfirmed"] == min(times, 3)
+    expected = (qbitsat.UNKNOWN, "no assignment of the solver replays") if times > 2 else (qbitsat.HOLDS, "")
+    assert (verdict.verdict, verdict.reason) == expected
+
+
+def test_way_that_does_not_replay_is_dropped_and_the_query_goes_on(digits, monkeypatch):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
+    lie = lambda teams, *_: sat.SatResult(True, "", np.zeros(teams[1][0].num_vars + 1, bool), found=(1, 0))  # noqa: E731
+    monkeypatch.setattr(sat, "_solve_teams", lie)
+    with pytest.warns(RuntimeWarning, match="encoding narrowed"):
+        verdict = verify(query, engine="sat")
+    assert (verdict.verdict, verdict.statistics["unconfirmed"]) == (qbitsat.HOLDS, 1)
 
 
 def test_attack_that_does_not_replay_is_ignored(digits, monkeypatch):
@@ -65,7 +89,17 @@ def test_attack_that_does_not_replay_is_ignored(digits, monkeypatch):
     query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
     module = __import__("sys").modules["qbitsat.verify"]
     monkeypatch.setattr(module, "propose", lambda *_: (tuple(images[40].reshape(-1).tolist()),))
-    assert verify(query, timeout=60).verdict == qbitsat.HOLDS
+    with pytest.warns(RuntimeWarning, match="attack"):
+        assert verify(query, timeout=60).verdict == qbitsat.HOLDS
+
+
+def test_bounds_that_do_not_replay_are_ignored(digits, monkeypatch):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
+    module = __import__("sys").modules["qbitsat.verify"]
+    monkeypatch.setattr(module, "simplify", lambda *_: And(()))
+    with pytest.warns(RuntimeWarning, match="bounds"):
+        assert verify(query, timeout=60).verdict == qbitsat.HOLDS
 
 
 def test_replay_refuses_inputs_outside_the_box(digits):

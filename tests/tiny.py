@@ -18,11 +18,11 @@ from qbitsat.encode import Cnf, encode_query, encode_ways, substitution
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward, forward_all, reference
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
-from qbitsat.properties import And, AtMost, Box, Not, Or, Query, Ref, robustness
+from qbitsat.properties import And, AtMost, Box, Not, Or, Query, Ref, replay, robustness
 from qbitsat.properties.formula import is_true, without_not
 from qbitsat.search import Proof, Search
 from qbitsat.solvers import sat
-from qbitsat.verify import HOLDS, VIOLATED, replay, verify
+from qbitsat.verify import HOLDS, VIOLATED, verify
 
 MAX_INPUTS = 400
 

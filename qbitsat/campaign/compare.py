@@ -9,14 +9,15 @@ from statistics import fmean
 from typing import Any
 
 from ..bounds import Bounds, propagate, simplify
-from ..encode import encode_smtlib, encode_ways
+from ..encode import encode_smtlib
 from ..errors import InputError, UnsupportedError
 from ..limits import LimitReached, Limits
 from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
-from ..properties import Formula, Query
+from ..properties import Formula, Query, replay
 from ..properties.formula import FALSE, TRUE, without_not
-from ..solvers import sat, smt
-from ..verify import HOLDS, UNKNOWN, VIOLATED, replay
+from ..solvers import smt
+from ..solvers.decide import decide
+from ..verify import HOLDS, UNKNOWN, VIOLATED
 from .queries import Task, Verifier
 
 ERROR = "ERROR"
@@ -136,15 +137,10 @@ Outcome = tuple[str, str, float]
 def _by_sat(
     query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
-    encoding = encode_ways(query, bounds, options, formula, limits.check)
-    statistics.update(encoding.sizes, encode_seconds=limits.seconds())
-    result, inputs = sat.decide(encoding, options, limits)
+    result, witness, _ = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
         return (ERROR if "died" in result.reason else UNKNOWN), result.reason, 0.0
-    if not result.satisfiable:
-        return HOLDS, "", 0.0
-    assert inputs is not None
-    return *_judged(query, inputs), 0.0
+    return (VIOLATED if witness else HOLDS), "", 0.0
 
 
 def _by_smt(

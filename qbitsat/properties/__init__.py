@@ -2,6 +2,9 @@
 
 from .formula import And, AtMost, Formula, Not, Or, Ref, at_least
 from .query import Box, Origin, Query, Witness
+from .replay import confirm, replay
 from .robustness import robustness
 
-__all__ = ["And", "AtMost", "Box", "Formula", "Not", "Or", "Origin", "Query", "Ref", "Witness", "at_least", "robustness"]
+__all__ = [
+    "And", "AtMost", "Box", "Formula", "Not", "Or", "Origin", "Query", "Ref", "Witness", "at_least", "confirm", "replay", "robustness",
+]  # fmt: skip

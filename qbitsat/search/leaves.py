@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ..bounds import propagate
 from ..bounds.frame import Frame
 from ..bounds.ranges import Ranges
 from ..encode import Cnf, encode_query
 from ..encode.narrowing import node_bounds
 from ..limits import Limits
+from ..options import LAYOUTS
 from ..properties import And, AtMost, Query
+from ..properties.replay import Inputs
 from ..solvers import sat
 from .proof import Sat
-
-Inputs = tuple[tuple[int, ...], ...]
 
 
 class Leaf(NamedTuple):
@@ -37,3 +39,9 @@ class Leaf(NamedTuple):
         result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, proof=options.certificates)
         inputs = cnf.decode(result.assignment) if result.assignment is not None else None
         return result, inputs, None if result.drat is None else Sat(cnf.sha256, result.drat)
+
+    def solve_without_ranges(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
+        """The same for the inequalities over all of the query's boxes: more inputs than the node has."""
+        cnf = encode_query(self.query, propagate(self.query), replace(options, encoding=LAYOUTS[0]), And(tuple(self.atoms)), limits.check)
+        result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
+        return result, None if result.assignment is None else cnf.decode(result.assignment)

@@ -86,7 +86,8 @@ class _Worker:
             raise RuntimeError(f"a process of the search failed:\n{content}")
         if kind == "idle":
             counts, nodes = content
-            search.counts = {name: search.counts[name] + counts[name] for name in counts}
+            for name, count in counts.items():
+                search.counts[name] = search.counts.get(name, 0) + count
             if search.proof is not None:
                 search.proof.nodes.update(nodes)
             self.busy = False

@@ -14,7 +14,7 @@ from ..bounds.frame import Frame
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
 from ..limits import LimitReached, Limits
-from ..properties import Formula, Query
+from ..properties import Formula, Query, confirm
 from . import leaves, points, split
 from .cases import Cases
 from .leaves import Inputs
@@ -27,6 +27,9 @@ from .walk import Walker
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
 WALK_AFTER, WALK_SHARE = 1000, 1 / 3
+
+# The reason where nothing but unconfirmed inputs is left of a node.
+UNCONFIRMED = "inputs of the search do not replay"
 
 
 class Search:
@@ -99,10 +102,14 @@ class Search:
             return None
         if self.options.points:
             found = points.propose(self.query, self.frame, self.formula, suggestion)
-            if found is not None:
+            if found is not None and self._confirmed(found, "relaxed points"):
                 return found
         found = self._walk(nodes, suggestion)
-        return self._divide(nodes, suggestion) if found is None else found
+        return found if found is not None and self._confirmed(found, "walk") else self._divide(nodes, suggestion)
+
+    def _confirmed(self, inputs: Inputs, stage: str) -> bool:
+        """Whether inputs replay; those that don't are our own mistake, and dropped."""
+        return confirm(self.query, inputs, stage, self.counts) is not None
 
     def _walk(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
@@ -263,6 +270,13 @@ class Search:
         formulas = [self.cases.formulas[atom] for atom in case.atoms]
         leaf = leaves.Leaf(self.query, self.frame, self.root, nodes.ranges, row, formulas)
         result, inputs, proof = leaf.solve(self.options, self.limits)
+        if inputs is not None and not self._confirmed(inputs, "leaf"):
+            # The case over the whole boxes: whatever was wrong with the node's ranges, it is not in there.
+            result, inputs = leaf.solve_without_ranges(self.options, self.limits)
+            if inputs is not None and not self._confirmed(inputs, "leaf without ranges"):
+                raise LimitReached(UNCONFIRMED)
+            if inputs is None and self.proof is not None:
+                raise LimitReached(UNCONFIRMED)  # the node itself has no proof
         if result.satisfiable is None:
             raise LimitReached(result.reason)
         if proof is not None:

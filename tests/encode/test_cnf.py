@@ -24,9 +24,9 @@ from qbitsat.encode.substitution import Substitution
 from qbitsat.limits import LimitReached
 from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.options import ENCODINGS, make_options
-from qbitsat.properties import And, AtMost, Box, Or, Query, Ref
+from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, replay
 from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, is_true, without_not
-from qbitsat.verify import HOLDS, UNKNOWN, replay, verify
+from qbitsat.verify import HOLDS, UNKNOWN, verify
 
 
 def needed(query, bounds, formula, within=None):

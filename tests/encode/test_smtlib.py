@@ -16,10 +16,9 @@ from qbitsat.errors import UnsupportedError
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Network, forward
 from qbitsat.options import ENCODINGS, make_options
-from qbitsat.properties import And, AtMost, Box, Not, Or
+from qbitsat.properties import And, AtMost, Box, Not, Or, replay
 from qbitsat.properties.formula import is_true
 from qbitsat.solvers.smt import bitwuzla, boolector
-from qbitsat.verify import replay
 
 # In this process, without a child for each of many small scripts.
 RUN = {"bitwuzla": bitwuzla.run, "boolector": boolector.run}

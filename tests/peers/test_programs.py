@@ -19,9 +19,9 @@ from qbitsat.bounds import propagate, simplify
 from qbitsat.errors import UnsupportedError
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Network, forward
-from qbitsat.properties import And, AtMost, Or, Ref, at_least
+from qbitsat.properties import And, AtMost, Or, Ref, at_least, replay
 from qbitsat.properties.formula import FALSE, TRUE, is_true
-from qbitsat.verify import HOLDS, VIOLATED, replay
+from qbitsat.verify import HOLDS, VIOLATED
 
 
 def by_milp(programs):

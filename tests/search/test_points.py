@@ -10,10 +10,10 @@ from tiny import all_values, busy_query, truths
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds.frame import Frame
-from qbitsat.properties import And, AtMost, Box
+from qbitsat.properties import And, AtMost, Box, replay
 from qbitsat.properties.formula import FALSE, TRUE, without_not
 from qbitsat.search import points
-from qbitsat.verify import replay, verify
+from qbitsat.verify import verify
 
 
 def propose(asked, rng, **change):

@@ -210,3 +210,34 @@ def test_search_negative_shares_are_no_proof(monkeypatch):
     monkeypatch.setattr(Ascender, "run", lie)
     network = one_layer([[1], [1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
     assert run_search(query(network, AtMost(((1, y(0)), (-1, y(1))), 5)), points=False)[1] is not None
+
+
+def lies_first(truth, times: int, lie):
+    """What `truth` answers, but for its first `times` answers."""
+    left = iter(range(times))
+    return lambda *rest, **options: truth(*rest, **options) if next(left, None) is None else lie(*rest)
+
+
+@pytest.mark.parametrize("times", [1, 2, 100])
+def test_leaf_that_does_not_replay_is_solved_without_its_ranges(monkeypatch, times):
+    """2 x0 + 4 x1 = 21: the multipliers cannot say that there is none, so SAT is asked, and lies at first."""
+    network = one_layer([[2, 4]], None, ShiftRequantizer(0, "floor", 0, 60), tensor(2, 0, 7))
+    asked = query(network, And((AtMost(((1, y(0)),), 21), AtMost(((-1, y(0)),), -21))))
+    lie = lambda clauses, num_vars, *_: sat.SatResult(True, "", np.zeros(num_vars + 1, bool))  # noqa: E731
+    monkeypatch.setattr(sat, "solve", lies_first(sat.solve, times, lie))
+    with pytest.warns(RuntimeWarning, match="leaf"):
+        verdict = verify(asked, engine="hybrid", attack=False)
+    assert verdict.statistics["unconfirmed"] >= min(times, 2)
+    expected = ("UNKNOWN", "inputs of the search do not replay") if times > 1 else ("HOLDS", "")
+    assert (verdict.verdict, verdict.reason) == expected
+
+
+@pytest.mark.parametrize(("module", "name"), [("points", "propose"), ("walk", "Walker.walk")])
+def test_points_and_walks_that_do_not_replay_are_dropped(monkeypatch, module, name):
+    asked = robustness(load(network_path()), np.load(images_path())[14], 1, int(np.load(labels_path())[14]))
+    middle = tuple(((box.lo + box.hi) // 2).tolist() for box in asked.boxes)
+    monkeypatch.setattr(f"qbitsat.search.{module}.{name}", lambda *_: middle)
+    with pytest.warns(RuntimeWarning, match="relaxed points" if module == "points" else "walk"):
+        verdict = verify(asked, engine="hybrid", attack=False)
+    assert (verdict.verdict, verdict.reason) == ("HOLDS", "")
+    assert verdict.statistics["unconfirmed"] > 0

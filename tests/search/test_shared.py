@@ -13,10 +13,10 @@ from qbitsat.bounds import propagate
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
-from qbitsat.properties import And, AtMost, Or, Query, Ref
+from qbitsat.properties import And, AtMost, Or, Query, Ref, replay
 from qbitsat.properties.formula import INPUT, OUTPUT, without_not
 from qbitsat.search import Proof, Search, linear_programs, shared, tree
-from qbitsat.verify import replay, verify
+from qbitsat.verify import verify
 
 
 def digits_query(sample: int, eps: int = 1):

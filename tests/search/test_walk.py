@@ -13,10 +13,10 @@ from qbitsat._walk import Walk
 from qbitsat.bounds import propagate
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
-from qbitsat.properties import And, AtMost
+from qbitsat.properties import And, AtMost, replay
 from qbitsat.properties.formula import without_not
 from qbitsat.search import Search, points, tree, walk
-from qbitsat.verify import replay, verify
+from qbitsat.verify import verify
 
 
 def started(asked, **options) -> Search:

@@ -17,9 +17,10 @@ from qbitsat.encode import encode_smtlib
 from qbitsat.errors import MissingExtraError
 from qbitsat.limits import Limits
 from qbitsat.options import make_options
+from qbitsat.properties import replay
 from qbitsat.solvers import smt
 from qbitsat.solvers.smt import base, yices
-from qbitsat.verify import VIOLATED, replay, verify
+from qbitsat.verify import VIOLATED, verify
 
 PACKAGE = Path(qbitsat.__file__).parent
 MODULES = {"bitwuzla", "pyboolector", "z3", "cvc5"}

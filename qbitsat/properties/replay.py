@@ -1,0 +1,30 @@
+"""Whether inputs are a witness, as the slow reference says: no stage's word for it is enough."""
+
+from __future__ import annotations
+
+import warnings
+
+from ..network import reference
+from .formula import is_true
+from .query import Query, Witness
+
+Inputs = tuple[tuple[int, ...], ...]
+
+
+def replay(query: Query, inputs: Inputs) -> Witness | None:
+    """The witness if these inputs lie in the boxes and make the violation true in the slow reference; else None."""
+    for x, box in zip(inputs, query.boxes, strict=True):
+        if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
+            return None
+    outputs = tuple(tuple(reference.run(n, x)[-1]) for n, x in zip(query.networks, inputs, strict=True))
+    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs) else None
+
+
+def confirm(query: Query, inputs: Inputs, stage: str, counts: dict) -> Witness | None:
+    """Like `replay`. Inputs that do not replay are our own mistake: they are counted under `unconfirmed`, and warned of."""
+    witness = replay(query, inputs)
+    if witness is None:
+        counts["unconfirmed"] = counts.get("unconfirmed", 0) + 1
+        message = f"{stage}: inputs that the reference does not confirm are dropped, and the query goes on; please report this"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return witness

@@ -1,0 +1,37 @@
+"""A query by SAT alone, from encoding to replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ..bounds import Bounds
+from ..encode import encode_ways
+from ..limits import Limits
+from ..options import LAYOUTS
+from ..properties import Formula, Query, Witness, confirm
+from . import sat
+
+
+class Decision(NamedTuple):
+    """The solver's answer, the replayed witness where it is satisfiable, and the hash of the whole formula's CNF."""
+
+    result: sat.SatResult
+    witness: Witness | None
+    cnf_sha256: str
+
+
+def decide(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Decision:
+    """Encode and solve. After an assignment that does not replay the query is encoded anew, plainly, with nothing narrowed or added.
+
+    `statistics` gets the sizes of what was encoded last, the solver's counts, and how many assignments did not replay.
+    """
+    for encoding in dict.fromkeys((options.encoding, *LAYOUTS)):
+        encoded = encode_ways(query, bounds, replace(options, encoding=encoding), formula, limits.check)
+        statistics.update(encoded.sizes, encode_seconds=limits.seconds())
+        result, inputs = sat.decide(encoded, options, limits)
+        statistics.update(result.statistics)
+        witness = None if inputs is None else confirm(query, inputs, f"sat, encoding {encoding}", statistics)
+        if inputs is None or witness is not None:
+            return Decision(result, witness, encoded.whole.sha256)
+    return Decision(sat.SatResult(None, "no assignment of the solver replays"), None, "")
