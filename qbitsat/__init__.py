@@ -6,6 +6,7 @@
 Everything is decided over the integers that run on the device: see docs/reference/semantics.md.
 """
 
+from . import examples
 from .certificate.check import check
 from .importers import load, save
 from .network import Network
@@ -14,4 +15,7 @@ from .verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
 
 __version__ = "0.1.0"
 
-__all__ = ["HOLDS", "UNKNOWN", "VIOLATED", "Network", "Query", "Verdict", "__version__", "check", "load", "robustness", "save", "verify"]
+__all__ = [
+    "HOLDS", "UNKNOWN", "VIOLATED", "Network", "Query", "Verdict", "__version__", "check", "examples", "load",
+    "robustness", "save", "verify",
+]  # fmt: skip

@@ -1,9 +1,12 @@
 """The shipped example is what docs/lab/example.md says."""
 
 import numpy as np
+import pytest
 
+import qbitsat
 from qbitsat import examples
 from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.errors import InputError
 from qbitsat.importers import load, load_inputs, load_labels
 from qbitsat.network import classify
 
@@ -46,3 +49,13 @@ def test_example_misclassified_as_documented():
 def test_example_files_are_small():
     paths = (examples.network_path(), examples.images_path(), examples.labels_path())
     assert sum(path.stat().st_size for path in paths) < 200_000
+
+
+def test_example_in_two_lines():
+    network = qbitsat.load(qbitsat.examples.network_path())
+    x, label = qbitsat.examples.sample(2)
+    assert (x.shape, x.dtype, label) == ((8, 8), np.int64, int(np.load(qbitsat.examples.labels_path())[2]))
+    assert qbitsat.verify(qbitsat.robustness(network, x, 1, label)).verdict == qbitsat.HOLDS
+    for index in (-1, 50):
+        with pytest.raises(InputError, match=r"sample: -?\d+, expected an index in \[0, 49\]"):
+            qbitsat.examples.sample(index)

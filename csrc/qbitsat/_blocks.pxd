@@ -48,4 +48,4 @@ cdef class Atoms:
     cdef list kept
 
     cdef _set(self, Py_ssize_t k, int num_values, const int64_t[::1] values, const int64_t[::1] coefficients, bound)
-    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1
+    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1 nogil

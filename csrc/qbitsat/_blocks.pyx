@@ -116,12 +116,13 @@ cdef class Atoms:
         self.atoms[k].coefficients = &coefficients[0] if values.shape[0] else NULL
         self.kept.extend((values, coefficients))
 
-    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1:
+    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1 nogil:
         """How many inequalities a node has before its -1s; ValueError if one does not exist."""
         cdef int a
         for a in range(atoms.shape[1]):
             if atoms[row, a] >= self.count:
-                raise ValueError("a node names an inequality that does not exist")
+                with gil:
+                    raise ValueError("a node names an inequality that does not exist")
             if atoms[row, a] < 0:
                 return a
         return <int> atoms.shape[1]

@@ -48,6 +48,31 @@ cdef int clause_of(clauses_t *c, const lit_t *lits, Py_ssize_t n) except -1 nogi
     return 0
 
 
+cdef char *write_text(const lit_t *entries, int64_t count, char *at) noexcept nogil:
+    """Entries as DIMACS text from `at` on, up to 12 characters each; where it ends."""
+    cdef int64_t i, value
+    cdef int n
+    cdef char digits[12]
+    for i in range(count):
+        value = entries[i]
+        if value < 0:
+            at[0] = c"-"
+            at += 1
+            value = -value
+        n = 0
+        while n == 0 or value:
+            digits[n] = c"0" + value % 10
+            value //= 10
+            n += 1
+        while n:
+            n -= 1
+            at[0] = digits[n]
+            at += 1
+        at[0] = c" " if entries[i] else c"\n"
+        at += 1
+    return at
+
+
 @cython.final
 cdef class ClauseBuffer:
     """Clauses in DIMACS literals, each ended by 0. Exports its memory read-only as int32 (no copy); it can't grow meanwhile."""
@@ -74,32 +99,14 @@ cdef class ClauseBuffer:
 
         The Python equivalent is `"".join("0\\n" if lit == 0 else f"{lit} " for lit in entries[start:stop]).encode()`.
         """
-        cdef int64_t i, value
-        cdef int n
-        cdef char digits[12]
         cdef bytearray text = bytearray(12 * max(stop - start, 0))
         cdef char *out = text
-        cdef char *at = out
+        cdef char *end
         if not 0 <= start <= stop <= self.c.size:
             raise IndexError(f"entries {start}:{stop} of {self.c.size}")
-        for i in range(start, stop):
-            value = self.c.data[i]
-            if value < 0:
-                at[0] = c"-"
-                at += 1
-                value = -value
-            n = 0
-            while n == 0 or value:
-                digits[n] = c"0" + value % 10
-                value //= 10
-                n += 1
-            while n:
-                n -= 1
-                at[0] = digits[n]
-                at += 1
-            at[0] = c" " if self.c.data[i] else c"\n"
-            at += 1
-        return bytes(text[: at - out])
+        with nogil:
+            end = write_text(self.c.data + start, stop - start, out)
+        return bytes(text[: end - out])
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:

@@ -71,14 +71,16 @@ cdef class Dual:
         cdef double[::1] weights = np.empty(self.blocks.plan.num_neurons + 1)
         cdef int64_t[::1] coefficients = np.empty(self.blocks.plan.num_inputs + self.blocks.plan.num_neurons + 1, np.int64)
         node.weights, node.coefficients, node.all = &weights[0], &coefficients[0], self.atoms.atoms
-        for k in range(rows.shape[0]):
-            row = rows[k]
-            node.num_atoms = self.atoms.fill(atoms, row)
-            node.ranges = ranges_t(&lo[row, 0], &hi[row, 0], &acc_lo[row, 0], &acc_hi[row, 0])
-            node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
-            if node.num_atoms:
-                node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &whole_shares[k, 0]
-            with nogil:
+        # The lock is given back once for all nodes: a thread that waits for it may have to wait 5 ms each time.
+        with nogil:
+            for k in range(rows.shape[0]):
+                row = rows[k]
+                node.num_atoms = self.atoms.fill(atoms, row)
+                node.ranges = ranges_t(&lo[row, 0], &hi[row, 0], &acc_lo[row, 0], &acc_hi[row, 0])
+                node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
+                if node.num_atoms:
+                    node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &whole_shares[k, 0]
                 state[k] = dual_bound(&self.blocks.plan, &node, &bound[k])
-            if state[k] == DUAL_FAULT:
-                raise ValueError("a range leaves the steps of its layer")
+                if state[k] == DUAL_FAULT:
+                    with gil:
+                        raise ValueError("a range leaves the steps of its layer")

@@ -10,12 +10,15 @@ cdef int check_rows(
     cdef Py_ssize_t i, k
     if indptr.shape[0] != n_out + 1 or indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
         raise ValueError("indptr must have an entry more than bias, and indices and weights indptr[-1] entries")
-    for i in range(n_out):
-        if not 0 <= indptr[i] <= indptr[i + 1]:
-            raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
-    for k in range(indices.shape[0]):
-        if not 0 <= indices[k] < n_in:
-            raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    with nogil:
+        for i in range(n_out):
+            if not 0 <= indptr[i] <= indptr[i + 1]:
+                with gil:
+                    raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
+        for k in range(indices.shape[0]):
+            if not 0 <= indices[k] < n_in:
+                with gil:
+                    raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
     return 0
 
 

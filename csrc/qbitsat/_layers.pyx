@@ -68,10 +68,12 @@ cdef class Encoder:
         """Words of fresh variables with 0 <= word <= span, and the clauses that say so."""
         cdef Words words = Words(spans.shape[0])
         cdef Py_ssize_t i
-        for i in range(spans.shape[0]):
-            if not 0 <= spans[i] < (<int64_t> 1) << 60:
-                raise ValueError(f"span {spans[i]} of word {i} is outside [0, 2**60)")
-            variable_word(self.gates, spans[i], &words.items[i])
+        with nogil:
+            for i in range(spans.shape[0]):
+                if not 0 <= spans[i] < (<int64_t> 1) << 60:
+                    with gil:
+                        raise ValueError(f"span {spans[i]} of word {i} is outside [0, 2**60)")
+                variable_word(self.gates, spans[i], &words.items[i])
         return words
 
     def dot(self, Words source not None, const int32_t[::1] indices, const int64_t[::1] weights, bint balanced):

@@ -41,9 +41,11 @@ cdef class Nodes:
         cdef Py_ssize_t row
         self.blocks, self.count = blocks, blocks.check(lo, hi, acc_lo, acc_hi)
         self.lo, self.hi, self.acc_lo, self.acc_hi = lo, hi, acc_lo, acc_hi
-        for row in range(self.count):
-            if not within_steps(&blocks.plan, self.at(row)):
-                raise ValueError(f"node {row}: a range leaves the steps of its layer")
+        with nogil:
+            for row in range(self.count):
+                if not within_steps(&blocks.plan, self.at(row)):
+                    with gil:
+                        raise ValueError(f"node {row}: a range leaves the steps of its layer")
 
     cdef ranges_t at(self, Py_ssize_t row) noexcept nogil:
         return ranges_t(&self.lo[row, 0], &self.hi[row, 0], &self.acc_lo[row, 0], &self.acc_hi[row, 0])
@@ -87,10 +89,11 @@ def narrow(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int3
     cdef uint8_t[::1] possible = np.ones(nodes.count, np.uint8)
     if atoms.shape[0] != nodes.count or cuttable.shape[0] != lo.shape[1]:
         raise ValueError(f"expected inequalities of {nodes.count} nodes over {lo.shape[1]} values")
-    for row in range(nodes.count):
-        count = inequalities.fill(atoms, row)
-        if count:
-            possible[row] = c_narrow(inequalities.atoms, &atoms[row, 0], count, &cuttable[0], nodes.at(row))
+    with nogil:
+        for row in range(nodes.count):
+            count = inequalities.fill(atoms, row)
+            if count:
+                possible[row] = c_narrow(inequalities.atoms, &atoms[row, 0], count, &cuttable[0], nodes.at(row))
     return np.asarray(possible)
 
 
@@ -107,10 +110,11 @@ def undecided(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const i
     if atoms.shape[0] != nodes.count:
         raise ValueError(f"expected inequalities of {nodes.count} nodes")
     open, slots = np.full((2, atoms.shape[0], atoms.shape[1]), -1, np.int32)
-    for row in range(nodes.count):
-        count = inequalities.fill(atoms, row)
-        if count:
-            counts[row] = c_undecided(inequalities.atoms, &atoms[row, 0], count, nodes.at(row), &open[row, 0], &slots[row, 0])
+    with nogil:
+        for row in range(nodes.count):
+            count = inequalities.fill(atoms, row)
+            if count:
+                counts[row] = c_undecided(inequalities.atoms, &atoms[row, 0], count, nodes.at(row), &open[row, 0], &slots[row, 0])
     return np.asarray(open), np.asarray(slots), np.asarray(counts)
 
 

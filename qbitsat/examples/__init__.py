@@ -1,9 +1,19 @@
-"""The small network and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md)."""
+"""The small network and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md).
+
+network = qbitsat.load(qbitsat.examples.network_path())
+x, label = qbitsat.examples.sample(0)
+"""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+
+__all__ = ["images_path", "labels_path", "network_path", "sample"]
 
 
 def network_path() -> Path:
@@ -19,6 +29,14 @@ def images_path() -> Path:
 def labels_path() -> Path:
     """The digits the images show: int64 (50,)."""
     return _path("digits_labels.npy")
+
+
+def sample(index: int) -> tuple[np.ndarray, int]:
+    """One of the images, int64 (8, 8), and the digit that it shows, for `qbitsat.robustness`; else `InputError`."""
+    images, labels = np.load(images_path()), np.load(labels_path())
+    if not 0 <= index < len(images):
+        raise InputError(f"sample: {index}, expected an index in [0, {len(images) - 1}]")
+    return images[index].astype(np.int64), int(labels[index])
 
 
 def _path(name: str) -> Path:
