@@ -6,16 +6,22 @@
 Everything is decided over the integers that run on the device: see docs/reference/semantics.md.
 """
 
+import logging as _logging
+
 from . import examples
 from .certificate.check import check
+from .errors import InputError, MissingExtraError, QbitsatError, UnsupportedError
 from .importers import load, save
+from .limits import Progress
 from .network import Network
 from .properties import Query, robustness
-from .verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
+from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
+
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "HOLDS", "UNKNOWN", "VIOLATED", "Network", "Query", "Verdict", "__version__", "check", "examples", "load",
-    "robustness", "save", "verify",
+    "HOLDS", "MISCLASSIFIED", "SKIPPED", "UNKNOWN", "VIOLATED", "InputError", "MissingExtraError", "Network", "Progress",
+    "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "check", "examples", "load", "robustness", "save", "verify",
 ]  # fmt: skip

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 try:
     import resource
 except ImportError:  # not a POSIX system
     resource = None  # type: ignore[assignment]
 
+LOG = logging.getLogger(__name__)
 GIB = 1 << 30
 # Asks whether limits hold, and raises where not; for the process of that number, or for this one.
 Tick = Callable[..., None]
+# Seconds between two reports of progress.
+REPORT_SECONDS = 0.25
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -43,20 +50,63 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-class Limits:
-    """timeout in seconds from now and memory in GiB of resident memory of any one process; None for no limit."""
+@dataclass(frozen=True)
+class Progress:
+    """How far a query has got.
 
-    def __init__(self, timeout: float | None = None, memory: float | None = None):
+    stage    what is at work: "bounds", "attack", "search" or "sat"
+    seconds  wall time since the query began
+    counts   what the stage has counted so far, by the names of `Verdict.statistics`
+    """
+
+    stage: str
+    seconds: float
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+
+class Limits:
+    """timeout in seconds from now and memory in GiB of resident memory of any one process; None for no limit.
+
+    cancel is an event that ends the query once another thread sets it; progress is called, in the thread that works, a few
+    times a second.
+    """
+
+    def __init__(
+        self,
+        timeout: float | None = None,
+        memory: float | None = None,
+        cancel: threading.Event | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ):
         self.start = time.monotonic()
         self.timeout = math.inf if timeout is None else timeout
         self.memory = math.inf if memory is None else memory * GIB
+        self.cancel, self.progress = cancel, progress
+        self.stage = ""
+        self._counts: Callable[[], Mapping[str, float]] = dict
+        self._next_report = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: this one alone hears of `cancel`, and reports."""
+        return {**self.__dict__, "cancel": None, "progress": None, "_counts": dict}
+
+    def begin(self, stage: str, counts: Callable[[], Mapping[str, float]] = dict) -> None:
+        """A stage begins: it is logged and reported, with what `counts` returns then and later."""
+        self.stage, self._counts, self._next_report = stage, counts, 0.0
+        LOG.debug("%s after %.3f s", stage, self.seconds())
+        self.check()
 
     def seconds(self) -> float:
         """Time since the start."""
         return time.monotonic() - self.start
 
     def check(self, pid: int | str = "self") -> None:
-        """Raise `LimitReached` if time is up or the process holds too much memory."""
+        """Raise `LimitReached` if time is up, the query was cancelled or the process holds too much memory."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise LimitReached("cancelled")
+        if self.progress is not None and self.seconds() >= self._next_report:
+            self._next_report = self.seconds() + REPORT_SECONDS
+            self.progress(Progress(self.stage, self.seconds(), dict(self._counts())))
         if self.seconds() >= self.timeout:
             raise LimitReached("timeout")
         if self.memory < math.inf and resident_bytes(pid) > self.memory:

@@ -6,14 +6,18 @@ which parts of the violation are still open.
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from .attack import propose
 from .bounds import Bounds, propagate, simplify
 from .bounds.frame import Frame
 from .errors import UnsupportedError
-from .limits import LimitReached, Limits, cpu_seconds
+from .limits import LimitReached, Limits, Progress, cpu_seconds
+from .network import classify
 from .options import make_options
 from .properties import Formula, Query, Witness, confirm
 from .properties.formula import FALSE, TRUE, without_not
@@ -22,15 +26,21 @@ from .search.proof import Cases, Proof, Sat
 from .search.tree import UNCONFIRMED
 from .solvers.decide import decide
 
+LOG = logging.getLogger(__name__)
+
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
+# Verdicts where there is no question to ask.
+MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The answer to a query.
 
-    verdict    HOLDS (no input breaks the property), VIOLATED (with the witness), UNKNOWN (with the reason)
-    reason     why UNKNOWN: "timeout", "memory", "conflicts", or what is unsupported; else ""
+    verdict    HOLDS (no input breaks the property), VIOLATED (with the witness), UNKNOWN (with the reason); or without a question,
+               MISCLASSIFIED (the network misses the label of its input as it is) and SKIPPED (the target is the label)
+    reason     why UNKNOWN: "timeout", "memory", "conflicts", "cancelled", or what is unsupported; what there is to say of the
+               last two verdicts; else ""
     engine     the stage that decided: "attack", "bounds", "hybrid" or "sat"; "" when none did
     seconds    wall time
     cpu_seconds CPU time, user and system, of this process (all its threads) and of the children that it had for the query
@@ -50,15 +60,43 @@ class Verdict:
     proof: Proof | Sat | None = field(default=None, repr=False)
     certificate: str = ""
 
+    @property
+    def holds(self) -> bool:
+        """Proved: no input breaks the property."""
+        return self.verdict == HOLDS
 
-def verify(query: Query, **options: Any) -> Verdict:
+    @property
+    def violated(self) -> bool:
+        """Refuted: the witness breaks the property."""
+        return self.verdict == VIOLATED
+
+    @property
+    def unknown(self) -> bool:
+        """Neither: a limit ran out, or something is unsupported."""
+        return self.verdict == UNKNOWN
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a verdict is neither true nor false; ask for .holds, .violated or .unknown")
+
+
+def verify(
+    query: Query, *, progress: Callable[[Progress], object] | None = None, cancel: threading.Event | None = None, **options: Any
+) -> Verdict:
     """Decide a query. Options are the rows of `qbitsat.options.TABLE`; unknown ones raise `InputError`.
 
     HOLDS: no input of the boxes makes the violation true. VIOLATED: the witness does, in exact integers.
+
+    progress is called with a `Progress` when a stage begins and some four times a second, in this thread; what it raises ends the
+    query and is raised here. Once another thread sets `cancel`, the query ends as UNKNOWN, "cancelled". Stages are logged under
+    the name `qbitsat`.
     """
     values = make_options(**options)
-    limits, cpu = Limits(values.timeout, values.memory), cpu_seconds()
+    settled = _settled(query)
+    if settled is not None:
+        return settled
+    limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
     statistics: dict[str, float] = {}
+    LOG.info("%s of %s", query.origin or "a formula", ", ".join(network.name for network in query.networks))
     try:
         verdict = _decide(query, values, limits, statistics)
     except LimitReached as limit:
@@ -67,10 +105,27 @@ def verify(query: Query, **options: Any) -> Verdict:
         verdict = Verdict(UNKNOWN, "memory")
     except UnsupportedError as unsupported:
         verdict = Verdict(UNKNOWN, str(unsupported))
-    return replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
+    verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
+    LOG.info("%s%s by %s in %.3f s", verdict.verdict, verdict.reason and f" ({verdict.reason})", verdict.engine or "none", verdict.seconds)
+    return verdict
+
+
+def settle(network_class: int, label: int, target: int | None = None) -> Verdict | None:
+    """The verdict of a robustness question that need not be asked, by the class that the network gives the input as it is; else None."""
+    if label != network_class:
+        return Verdict(MISCLASSIFIED, f"the network says {network_class}, the label is {label}")
+    return Verdict(SKIPPED, "the label is the target") if label == target else None
+
+
+def _settled(query: Query) -> Verdict | None:
+    origin = query.origin
+    if origin is None or origin.kind != "robustness":
+        return None
+    return settle(int(classify(query.networks[0], origin.x[None])[0]), origin.get("label"), origin.get("target"))
 
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    limits.begin("bounds")
     bounds = propagate(query)
     formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
     if formula == FALSE:
@@ -82,6 +137,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
             return Verdict(VIOLATED, engine="bounds", witness=witness)
         formula = without_not(query.violation)
     if options.attack:
+        limits.begin("attack")
         inputs = propose(query, formula, options, limits)
         witness = None if inputs is None else confirm(query, inputs, "attack", statistics)
         if witness is not None:
@@ -95,6 +151,7 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
         proof = Proof()
         if Search(query, bounds, formula, options, limits, proof).refutes_cases():
             return Verdict(HOLDS, engine="sat", proof=proof)
+    limits.begin("sat", lambda: statistics)
     result, witness, cnf_sha256 = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)
@@ -110,6 +167,7 @@ def _decide_by_search(
         return _decide_by_sat(query, bounds, formula, options, limits, statistics)
     proof = Proof() if options.certificates else None
     search = Search(query, bounds, formula, options, limits, proof)
+    limits.begin("search", lambda: search.counts)
     try:
         inputs = shared.run(search, options.jobs) if options.jobs > 1 else search.run()
     finally:

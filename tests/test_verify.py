@@ -8,6 +8,7 @@ import pytest
 from tiny import random_query
 
 import qbitsat
+from qbitsat.campaign import plan
 from qbitsat.errors import InputError
 from qbitsat.properties import And, Box, Or, Query, replay
 from qbitsat.solvers import sat
@@ -151,3 +152,42 @@ def test_cpu_seconds_count_this_process_and_its_children(digits, monkeypatch):
     verdict = verify(qbitsat.robustness(network, images[40], 1, int(labels[40])), engine="sat", attack=False)
     assert (verdict.verdict, verdict.reason) == (qbitsat.UNKNOWN, "conflicts")
     assert verdict.cpu_seconds >= 0.69
+
+
+# --- the words of a verdict ---
+
+
+def test_wrong_label_is_misclassified_as_on_the_command_line(digits):
+    network, images, labels = digits
+    right = int(labels[2])
+    verdict = verify(qbitsat.robustness(network, images[2], 1, right + 1))
+    assert (verdict.verdict, verdict.reason) == (qbitsat.MISCLASSIFIED, f"the network says {right}, the label is {right + 1}")
+    assert (verdict.witness, verdict.holds, verdict.violated, verdict.unknown) == (None, False, False, False)
+
+
+def test_target_that_is_the_label_is_skipped(digits):
+    network, images, labels = digits
+    right = int(labels[2])
+    verdict = verify(qbitsat.robustness(network, images[2], 1, right, right))
+    assert (verdict.verdict, verdict.reason) == (qbitsat.SKIPPED, "the label is the target")
+    assert verify(qbitsat.robustness(network, images[2], 1, right + 1, right)).verdict == qbitsat.MISCLASSIFIED
+
+
+def test_same_words_in_python_and_in_a_campaign(digits):
+    network, images, labels = digits
+    wrong = (labels + (np.arange(len(labels)) % 3 == 0)) % 10
+    for target in (None, 3):
+        for task in plan(network, images.reshape(50, 64).astype(np.int64), wrong, range(50), [0], target):
+            verdict = verify(qbitsat.robustness(network, task.x, task.eps, task.label, task.target))
+            if task.settled is None:
+                assert verdict.verdict not in (qbitsat.MISCLASSIFIED, qbitsat.SKIPPED)
+            else:
+                assert (verdict.verdict, verdict.reason) == (task.settled.verdict, task.settled.reason)
+
+
+def test_verdict_has_no_truth_value():
+    for word in (qbitsat.HOLDS, qbitsat.VIOLATED, qbitsat.UNKNOWN):
+        verdict = qbitsat.Verdict(word)
+        with pytest.raises(TypeError, match=r"\.holds, \.violated or \.unknown"):
+            bool(verdict)
+        assert (verdict.holds, verdict.violated, verdict.unknown) == tuple(word == other for other in ("HOLDS", "VIOLATED", "UNKNOWN"))

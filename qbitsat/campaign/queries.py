@@ -15,11 +15,8 @@ from ..errors import InputError
 from ..limits import cpu_seconds
 from ..network import Network, classify
 from ..properties import Query, robustness
-from ..verify import HOLDS, VIOLATED, Verdict, verify
+from ..verify import HOLDS, VIOLATED, Verdict, settle, verify
 from .workers import run
-
-# Verdict words of samples about which there is no question to ask.
-MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +57,7 @@ def plan(
         label = network_class if labels is None else int(labels[sample])
         if not 0 <= label < classes:
             raise InputError(f"labels: sample {sample} has label {label}, expected a class in [0, {classes - 1}]")
-        settled = None
-        if label != network_class:
-            settled = Verdict(MISCLASSIFIED, f"the network says {network_class}, the label is {label}")
-        elif label == target:
-            settled = Verdict(SKIPPED, "the label is the target")
+        settled = settle(network_class, label, target)
         tasks += [Task(len(tasks) + k, sample, eps, inputs[sample], label, target, settled) for k, eps in enumerate(epsilons)]
     return tasks
 

@@ -109,7 +109,8 @@ def add_verify(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
-    volume.add_argument("--verbose", action="store_true", help="print statistics and the input elements that witnesses change")
+    text = "print statistics and the input elements that witnesses change; twice (-vv), and log the stages to standard error"
+    volume.add_argument("-v", "--verbose", action="count", default=0, help=text)
 
 
 def add_export(parser: Parser) -> None:

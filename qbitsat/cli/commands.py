@@ -90,7 +90,7 @@ def export(args: argparse.Namespace) -> int:
     asked = [task for task in tasks if task.settled is None]
     paths = export_paths(args.out, asked, args.overwrite, SUFFIXES[args.format]) if asked else {}
     for task in tasks:
-        if task.settled:
+        if task.settled is not None:
             print(result_line(task, task.settled))
             continue
         path = paths[task.index]

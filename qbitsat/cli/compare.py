@@ -30,7 +30,7 @@ def compare(args: argparse.Namespace) -> int:
     options = {name: getattr(args, name) for name in ("timeout", "memory", "bounds")}
     file = ComparisonFile(args.out, args.overwrite, network, options, backends) if args.out else None
     for task in tasks:
-        if task.settled:
+        if task.settled is not None:
             print(result_line(task, task.settled))
     session = _Session(Verifier(network, options), backends, file, args.out)
     code = EXIT_HOLDS

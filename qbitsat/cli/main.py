@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from ..errors import QbitsatError
 from .arguments import build
@@ -25,12 +27,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what is not the user's doing escapes as an exception."""
     try:
         args = build(COMMANDS).parse_args(argv)
-        return args.run(args)
+        with logged() if getattr(args, "verbose", 0) > 1 else nullcontext():
+            return args.run(args)
     except QbitsatError as error:
         print(f"qbitsat: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """What qbitsat logs goes to standard error."""
+    logger, handler = logging.getLogger("qbitsat"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("qbitsat: %(message)s"))
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def entry() -> None:

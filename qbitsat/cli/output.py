@@ -22,6 +22,7 @@ class Printer:
         self.network, self.num_tasks, self.quiet, self.verbose = network, len(tasks), quiet, verbose
         self.widths = (len(str(max(task.sample for task in tasks))), len(str(max(task.eps for task in tasks))))
         self.epsilons = list(dict.fromkeys(task.eps for task in tasks))
+        self.target = tasks[0].target
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.waiting: dict[int, tuple[Task, Verdict]] = {}
@@ -45,7 +46,7 @@ class Printer:
         for _, result in sorted(self.waiting.items()):
             self._print(*result)
         self._progress("")
-        for line in summary(self.counts, self.reasons, time.monotonic() - self.start, self.epsilons, self.network):
+        for line in summary(self.counts, self.reasons, time.monotonic() - self.start, self.epsilons, self.network, self.target):
             print(line, flush=True)
         if self.counts[VIOLATED]:
             return EXIT_VIOLATED

@@ -53,6 +53,10 @@ class Origin:
     values: tuple[tuple[str, Any], ...]
     x: np.ndarray
 
+    def __str__(self) -> str:
+        """As in "robustness: eps 1, label 7"."""
+        return f"{self.kind}: {', '.join(f'{name} {value}' for name, value in self.values)}"
+
     def get(self, name: str) -> Any:
         """A parameter, or None if it was not given."""
         return dict(self.values).get(name)

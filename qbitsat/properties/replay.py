@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 from ..network import reference
 from .formula import is_true
 from .query import Query, Witness
+
+LOG = logging.getLogger(__name__)
 
 Inputs = tuple[tuple[int, ...], ...]
 
@@ -21,10 +24,11 @@ def replay(query: Query, inputs: Inputs) -> Witness | None:
 
 
 def confirm(query: Query, inputs: Inputs, stage: str, counts: dict) -> Witness | None:
-    """Like `replay`. Inputs that do not replay are our own mistake: they are counted under `unconfirmed`, and warned of."""
+    """Like `replay`. Inputs that do not replay are our own mistake: they are counted under `unconfirmed`, and warned of, in the log too."""
     witness = replay(query, inputs)
     if witness is None:
         counts["unconfirmed"] = counts.get("unconfirmed", 0) + 1
         message = f"{stage}: inputs that the reference does not confirm are dropped, and the query goes on; please report this"
+        LOG.warning("%s", message)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return witness

@@ -8,10 +8,10 @@ from textwrap import wrap
 
 import numpy as np
 
-from ..campaign import MISCLASSIFIED, SKIPPED, Task
+from ..campaign import Task
 from ..network import Network
 from ..network.reference import first_maximum
-from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict
+from ..verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict
 
 # In the order of the summary, each with its word there.
 WORDS = {HOLDS: "hold", VIOLATED: "violated", UNKNOWN: "unknown", MISCLASSIFIED: "misclassified", SKIPPED: "skipped"}
@@ -23,7 +23,10 @@ def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: 
     note = verdict.reason
     if verdict.witness:
         note = f"class {task.label} becomes {first_maximum(verdict.witness.outputs[0])}"
-    head = f"sample {task.sample:<{sample_width}}  eps {task.eps:<{eps_width}}"
+    elif verdict.holds and task.target is not None:
+        note = f"class {task.label} never becomes {task.target}"
+    target = "" if task.target is None else f"  target {task.target}"
+    head = f"sample {task.sample:<{sample_width}}  eps {task.eps:<{eps_width}}{target}"
     return f"{head}  {word:<13}  {verdict.engine or '-':<6}  {verdict.seconds:9.3f} s  {verdict.cpu_seconds:9.3f} s CPU  {note}".rstrip()
 
 
@@ -44,11 +47,14 @@ def details(network: Network, task: Task, verdict: Verdict) -> list[str]:
     return lines
 
 
-def summary(counts: Counter[str], reasons: Counter[str], seconds: float, epsilons: Iterable[int], network: Network) -> list[str]:
+def summary(
+    counts: Counter[str], reasons: Counter[str], seconds: float, epsilons: Iterable[int], network: Network, target: int | None = None
+) -> list[str]:
     """What came out of all queries; reasons are those of UNKNOWN, seconds the time of the whole run."""
+    against = "" if target is None else f" against target {target}"
     parts = [f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict] or verdict in (HOLDS, VIOLATED, UNKNOWN)]
     total = counts.total()
-    lines = [f"{total} {'query' if total == 1 else 'queries'} in {seconds:.3f} s: {', '.join(parts)}"]
+    lines = [f"{total} {'query' if total == 1 else 'queries'}{against} in {seconds:.3f} s: {', '.join(parts)}"]
     if reasons:
         lines.append("unknown because of " + ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common()))
     lines += [f"eps {eps} is {eps * network.input.scale:g} in real units" for eps in epsilons]

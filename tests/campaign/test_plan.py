@@ -18,18 +18,18 @@ def test_plan_samples_outermost():
 
 def test_plan_settles_misclassified():
     settled = [task.settled for task in plan(larger_network(), INPUTS, LABELS, range(4), [1])]
-    assert [verdict and verdict.verdict for verdict in settled] == [None, None, None, "MISCLASSIFIED"]
+    assert [verdict if verdict is None else verdict.verdict for verdict in settled] == [None, None, None, "MISCLASSIFIED"]
 
 
 def test_plan_without_labels_misses_nothing():
     tasks = plan(larger_network(), INPUTS, None, range(4), [1])
     assert [task.label for task in tasks] == [0, 0, 1, 1]
-    assert not any(task.settled for task in tasks)
+    assert all(task.settled is None for task in tasks)
 
 
 def test_plan_skips_labels_that_are_the_target():
     tasks = plan(larger_network(), INPUTS, None, range(4), [1], target=1)
-    assert [task.settled and task.settled.verdict for task in tasks] == [None, None, "SKIPPED", "SKIPPED"]
+    assert [task.settled if task.settled is None else task.settled.verdict for task in tasks] == [None, None, "SKIPPED", "SKIPPED"]
 
 
 def test_plan_label_no_class():

@@ -247,3 +247,22 @@ def test_same_verdicts_with_any_number_of_jobs(files, tmp_path):
 def test_csv_of_one_sample(files, tmp_path):
     np.savetxt(tmp_path / "x.csv", [[10, 2]], fmt="%d", delimiter=",")
     assert main(["verify", str(files.network), "--inputs", str(tmp_path / "x.csv"), "--eps", "1"]) == 0
+
+
+# --- targets ---
+
+
+def test_target_is_named_in_lines_summary_and_results(files, tmp_path, capsys):
+    main(files.arguments("--target", "1", "--out", str(tmp_path / "out"), samples="0:3"))
+    lines = capsys.readouterr().out.splitlines()
+    assert all(re.match(r"sample \d  eps 1  target 1  (HOLDS|VIOLATED|skipped)", line) for line in lines[:3])
+    assert any(re.search(r"HOLDS .*  class \d never becomes 1$", line) for line in lines[:3])
+    assert re.match(r"3 queries against target 1 in \d+\.\d{3} s: ", lines[3])
+    assert {entry["target"] for entry in read_results(tmp_path / "out")} == {1}
+
+
+def test_verbose_twice_logs_the_stages(files, capsys):
+    main(files.arguments("-vv", samples="0"))
+    assert "qbitsat: bounds after 0.0" in capsys.readouterr().err
+    main(files.arguments("-v", samples="0"))
+    assert capsys.readouterr().err == ""
