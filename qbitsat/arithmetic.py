@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,20 @@ from .errors import InputError
 ROUNDINGS = ("floor", "toward_zero", "half_up", "half_away", "half_even")
 OVERFLOWS = ("saturate", "wrap")
 MAX_SHIFT = 61
+# Inputs and activations are 32-bit words, both ends included.
+INT32 = (-(1 << 31), (1 << 31) - 1)
+
+
+def integer(value: Any, what: str, lo: int | None = None, hi: int | None = None) -> int:
+    """The value as a Python int in [lo, hi]: numpy's integers are taken, booleans and floats are not, whole or otherwise."""
+    try:
+        number = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = None
+    if number is None or (lo is not None and number < lo) or (hi is not None and number > hi):
+        limits = "" if lo is None else f" of at least {lo}" if hi is None else f" in [{lo}, {hi}]"
+        raise InputError(f"{what} is {value!r}, expected an integer{limits}")
+    return number
 
 
 def divide_pow2(value, shift: int, rounding: str):
@@ -112,17 +128,12 @@ class ShiftRequantizer(Requantizer):
     offset: int = 0
 
     def __post_init__(self):
-        for name in ("shift", "lo", "hi", "offset"):
-            if not isinstance(getattr(self, name), int):
-                raise InputError(f"requantizer: {name} is {getattr(self, name)!r}, expected an integer")
+        for name, (lo, hi) in {"shift": (-MAX_SHIFT, MAX_SHIFT), "lo": INT32, "hi": INT32, "offset": INT32}.items():
+            object.__setattr__(self, name, integer(getattr(self, name), f"requantizer: {name}", lo, hi))
         if self.rounding not in ROUNDINGS:
             raise InputError(f"requantizer: rounding {self.rounding!r} is unknown; expected one of {', '.join(ROUNDINGS)}")
         if self.overflow not in OVERFLOWS:
             raise InputError(f"requantizer: overflow {self.overflow!r} is unknown; expected one of {', '.join(OVERFLOWS)}")
-        if abs(self.shift) > MAX_SHIFT:
-            raise InputError(f"requantizer: shift {self.shift} is outside [-{MAX_SHIFT}, {MAX_SHIFT}]")
-        if max(abs(self.lo), abs(self.hi), abs(self.offset)) >= 1 << 31:
-            raise InputError("requantizer: lo, hi and offset must be smaller than 2**31 in magnitude")
         size = self.hi - self.lo + 1
         if size < 1:
             raise InputError(f"requantizer: lo {self.lo} is above hi {self.hi}")

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..limits import cpu_seconds
 from ..network import Network, classify
 from ..properties import Query, robustness
+from ..properties.robustness import class_of, count_classes
 from ..verify import HOLDS, VIOLATED, Verdict, settle, verify
 from .workers import run
 
@@ -48,9 +49,8 @@ def plan(
     inputs int64[n, size], labels int64[n]. A sample whose label the network misses, or whose label is the target, is
     settled beforehand. Raises `InputError` for a label or target that is no class of the network.
     """
-    classes = network.output.size
-    if target is not None and not 0 <= target < classes:
-        raise InputError(f"target: {target}, expected a class in [0, {classes - 1}]")
+    classes = count_classes(network)
+    target = None if target is None else class_of(target, "target", classes)
     predicted = classify(network, inputs[list(samples)]).tolist()
     tasks: list[Task] = []
     for sample, network_class in zip(samples, predicted, strict=True):

@@ -13,6 +13,7 @@ from ..importers.files import Path, open_input
 from ..importers.npy import Npz
 from ..importers.qbitsat_file import expect, read_header, record, shown
 from ..network import Network
+from ..network.names import unescape_path
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
 from ..properties.query import MAX_DEPTH
 
@@ -93,6 +94,7 @@ class Certificate:
             raise InputError(f"{place}: {len(header['networks'])} networks, expected 1 to {MAX_NETWORKS}")
         for k, network in enumerate(header["networks"]):
             record_with(network, NETWORK, NETWORK_OPTIONAL, f"{place}: networks[{k}]")
+            network["path"] = network.get("path") and unescape_path(network["path"])
         return header
 
     def array(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -17,6 +17,7 @@ from .. import __version__
 from ..errors import InputError
 from ..importers.files import Path, one_line
 from ..importers.qbitsat_file import smallest
+from ..network.names import escape_path
 from ..options import make_options
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true
@@ -69,7 +70,10 @@ def _known(places: tuple[Source, ...], hashes: tuple[str, ...], options: tuple[t
             "format": FORMAT,
             "version": VERSION,
             "qbitsat": __version__,
-            "networks": [{**place._asdict(), "sha256": sha256} for place, sha256 in zip(places, hashes, strict=True)],
+            "networks": [
+                {**place._asdict(), "path": place.path and escape_path(place.path), "sha256": sha256}
+                for place, sha256 in zip(places, hashes, strict=True)
+            ],
             "options": vars(make_options(**dict(options))),
         }
     )

@@ -9,21 +9,34 @@ only that map and the requantizers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
 from ..errors import InputError, UnsupportedError
+from .names import check_name
 from .tensor import TensorFormat
 
 # Sums of two accumulators, rounding constants and clause weights must stay inside int64 with room to spare.
 ACC_LIMIT = 1 << 60
+# Magnitudes of weights and biases stay below these.
+WEIGHT_LIMIT, BIAS_LIMIT = 1 << 31, 1 << 59
+
+
+class Record:
+    """A frozen dataclass that is pickled and copied by its fields: the copy is checked and its arrays frozen again, and nothing that was
+    computed from them is carried along.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class AffineMap:
+class AffineMap(Record):
     """acc = W x + bias over flattened tensors; W in compressed rows without explicit zeros.
 
     indptr  int64[n_out + 1]   row i is the slice indptr[i]:indptr[i + 1] of the next two
@@ -38,6 +51,10 @@ class AffineMap:
     weights: np.ndarray
     bias: np.ndarray
 
+    def __post_init__(self):
+        for name, dtype in {"indptr": np.int64, "indices": np.int32, "weights": np.int64, "bias": np.int64}.items():
+            object.__setattr__(self, name, frozen(getattr(self, name).astype(dtype, copy=False)))
+
     @property
     def n_out(self) -> int:
         return len(self.bias)
@@ -49,7 +66,7 @@ class AffineMap:
         indptr = np.zeros(len(matrix) + 1, np.int64)
         np.cumsum(np.count_nonzero(matrix, axis=1), out=indptr[1:])
         weights = np.ascontiguousarray(matrix[rows, columns])
-        return cls(matrix.shape[1], frozen(indptr), frozen(columns.astype(np.int32)), frozen(weights), frozen(bias.copy()))
+        return cls(matrix.shape[1], indptr, columns, weights, bias.copy())
 
     @cached_property
     def matrix(self) -> np.ndarray:
@@ -82,14 +99,16 @@ class AffineMap:
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
-    """The same array, contiguous and read-only."""
+    """The same array, contiguous and read-only; a copy unless it owns its numbers, because a view can be written through its base."""
     array = np.ascontiguousarray(array)
+    if not array.flags.owndata:
+        array = array.copy()
     array.flags.writeable = False
     return array
 
 
-def integer_array(values, shape: tuple[int, ...] | None, limit: int, what: str) -> np.ndarray:
-    """A read-only int64 copy of `values`, or an `InputError` that says what is wrong with `what`; shape None takes any but ()."""
+def integer_array(values, shape: tuple[int, ...] | None, lo: int, hi: int, what: str) -> np.ndarray:
+    """A read-only int64 copy of `values`, all in [lo, hi], or an `InputError` about `what`; shape None takes any but ()."""
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError) as error:
@@ -98,13 +117,13 @@ def integer_array(values, shape: tuple[int, ...] | None, limit: int, what: str) 
         raise InputError(f"{what}: dtype {array.dtype}, expected integers")
     if array.shape != shape and (shape is not None or not array.shape):
         raise InputError(f"{what}: shape {array.shape}, expected {shape or 'at least one axis'}")
-    if array.size and (int(array.max()) >= limit or int(array.min()) <= -limit):
-        raise InputError(f"{what}: values from {array.min()} to {array.max()}, expected magnitudes below {limit}")
+    if array.size and (int(array.max()) > hi or int(array.min()) < lo):
+        raise InputError(f"{what}: values from {array.min()} to {array.max()}, expected integers in [{lo}, {hi}]")
     return frozen(array.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
-class Layer(ABC):
+class Layer(Record, ABC):
     """What every layer has: a name, its input and output formats, and its requantizers.
 
     requantizers has one entry for all outputs, or one for each slice along the last output axis (channel).
@@ -114,6 +133,17 @@ class Layer(ABC):
     input: TensorFormat
     output: TensorFormat
     requantizers: tuple[Requantizer, ...]
+
+    def __post_init__(self):
+        check_name(self.name, "layer")
+        where = f"layer {self.name!r}"
+        for name in ("input", "output"):
+            if not isinstance(getattr(self, name), TensorFormat):
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, expected a TensorFormat")
+        parts = (self.requantizers,) if isinstance(self.requantizers, Requantizer) else self.requantizers
+        if not isinstance(parts, tuple | list) or not all(isinstance(part, Requantizer) for part in parts):
+            raise InputError(f"{where}: requantizers are {self.requantizers!r}, expected a tuple of requantizers")
+        object.__setattr__(self, "requantizers", tuple(parts))
 
     @cached_property
     @abstractmethod
@@ -148,7 +178,7 @@ class Layer(ABC):
                     f"{where}: wrap-around at bit {r.shift} and above of the accumulator leaves the exact range of 2**62"
                 )
         affine, largest = self.affine, max(abs(self.input.lo), abs(self.input.hi))
-        if affine.heaviest >= 1 << 31:
+        if affine.heaviest >= WEIGHT_LIMIT:
             raise UnsupportedError(f"{where}: a weight of magnitude {affine.heaviest}, expected less than 2**31")
         row_sums = np.add.reduceat(np.abs(np.append(affine.weights, 0)), np.minimum(affine.indptr[:-1], len(affine.weights)))
         row_sums[np.diff(affine.indptr) == 0] = 0
@@ -172,11 +202,12 @@ class Dense(Layer):
     bias: np.ndarray
 
     def __post_init__(self):
+        super().__post_init__()
+        where, shape = f"layer {self.name!r}", (self.output.size, self.input.size)
         if len(self.output.shape) != 1:
-            raise InputError(f"layer {self.name!r}: output shape {self.output.shape}, expected one axis")
-        n_out, n_in = self.output.size, self.input.size
-        object.__setattr__(self, "weights", integer_array(self.weights, (n_out, n_in), 1 << 31, f"layer {self.name!r}: weights"))
-        object.__setattr__(self, "bias", integer_array(self.bias, (n_out,), 1 << 59, f"layer {self.name!r}: bias"))
+            raise InputError(f"{where}: output shape {self.output.shape}, expected one axis")
+        for name, size, limit in (("weights", shape, WEIGHT_LIMIT), ("bias", shape[:1], BIAS_LIMIT)):
+            object.__setattr__(self, name, integer_array(getattr(self, name), size, 1 - limit, limit - 1, f"{where}: {name}"))
         self.check()
 
     @cached_property

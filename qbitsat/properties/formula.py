@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import index
 from typing import NamedTuple
 
+from ..arithmetic import integer
 from ..errors import InputError
 
 INPUT, OUTPUT = "input", "output"
 
 
-class Ref(NamedTuple):
-    """One element: network number, "input" or "output", index into the flattened tensor."""
-
+class _Element(NamedTuple):
     network: int
     tensor: str
     element: int
+
+
+class Ref(_Element):
+    """One element: network number, "input" or "output", index into the flattened tensor. Raises `InputError` for other types."""
+
+    __slots__ = ()
+
+    def __new__(cls, network: int, tensor: str, element: int) -> Ref:
+        if not isinstance(tensor, str):
+            raise InputError(f"query: the tensor of an element is {tensor!r}, expected {INPUT!r} or {OUTPUT!r}")
+        return super().__new__(
+            cls, integer(network, "query: the network of an element"), tensor, integer(element, "query: the index of an element")
+        )
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,10 @@ class AtMost:
 
     def __post_init__(self):
         try:
-            terms = tuple((index(c), Ref(index(ref.network), ref.tensor, index(ref.element))) for c, ref in self.terms)
+            terms = tuple((integer(c, "coefficient"), Ref(ref.network, ref.tensor, ref.element)) for c, ref in self.terms)
             object.__setattr__(self, "terms", terms)
-            object.__setattr__(self, "bound", index(self.bound))
-        except (TypeError, ValueError, AttributeError) as error:
+            object.__setattr__(self, "bound", integer(self.bound, "bound"))
+        except (TypeError, ValueError, AttributeError, InputError) as error:
             raise InputError(
                 f"query: inequality with terms {self.terms!r} and bound {self.bound!r}, expected an integer everywhere"
             ) from error

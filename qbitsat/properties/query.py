@@ -10,24 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import INT32
 from ..errors import InputError, UnsupportedError
 from ..network import Network
-from ..network.layers import ACC_LIMIT, integer_array
+from ..network.layers import ACC_LIMIT, Record, frozen, integer_array
 from .formula import INPUT, OUTPUT, Formula, atoms, depth
 
 MAX_DEPTH = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Box:
+class Box(Record):
     """lo <= x <= hi elementwise over a flattened input; int64 arrays of one length."""
 
     lo: np.ndarray
     hi: np.ndarray
 
     def __post_init__(self):
-        object.__setattr__(self, "lo", integer_array(self.lo, None, 1 << 31, "box: lo"))
-        object.__setattr__(self, "hi", integer_array(self.hi, self.lo.shape, 1 << 31, "box: hi"))
+        object.__setattr__(self, "lo", integer_array(self.lo, None, *INT32, "box: lo"))
+        object.__setattr__(self, "hi", integer_array(self.hi, self.lo.shape, *INT32, "box: hi"))
         if self.lo.ndim != 1 or (self.lo > self.hi).any():
             raise InputError("box: expected one axis and lo <= hi everywhere")
 
@@ -41,7 +42,7 @@ class Witness:
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class Origin(Record):
     """The question that a query was built from, for reports, certificates and exported files.
 
     kind    which question: "robustness"
@@ -52,6 +53,9 @@ class Origin:
     kind: str
     values: tuple[tuple[str, Any], ...]
     x: np.ndarray
+
+    def __post_init__(self):
+        object.__setattr__(self, "x", frozen(self.x))
 
     def __str__(self) -> str:
         """As in "robustness: eps 1, label 7"."""
@@ -75,6 +79,11 @@ class Query:
     origin: Origin | None = field(default=None, init=False)
 
     def __post_init__(self):
+        for name, kind in (("networks", Network), ("boxes", Box)):
+            parts = getattr(self, name)
+            if not isinstance(parts, tuple | list) or not all(isinstance(part, kind) for part in parts):
+                raise InputError(f"query: {name} are {parts!r}, expected a tuple, each of kind {kind.__name__}")
+            object.__setattr__(self, name, tuple(parts))
         if not self.networks or len(self.networks) != len(self.boxes):
             raise InputError(f"query: {len(self.networks)} networks and {len(self.boxes)} boxes, expected one box a network")
         for k, (network, box) in enumerate(zip(self.networks, self.boxes, strict=True)):

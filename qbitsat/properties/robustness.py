@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..arithmetic import INT32, integer
 from ..errors import InputError
 from ..network import Network
 from ..network.layers import integer_array
@@ -16,20 +19,44 @@ def beats(j: int, c: int) -> AtMost:
     return AtMost(((1, Ref(0, OUTPUT, c)), (-1, Ref(0, OUTPUT, j))), 0 if j < c else -1)
 
 
-def linf_box(network: Network, x, eps: int) -> Box:
-    """Inputs within eps integer steps of x, inside the input format."""
-    if not isinstance(eps, int | np.integer) or eps < 0:
-        raise InputError(f"eps: {eps!r}, expected a whole number of input steps, 0 or more")
+def centre(network: Network, x: Any) -> np.ndarray:
+    """An input of the network, flattened and checked: int64[size], read-only."""
     form = network.input
-    x = integer_array(x, None, 1 << 31, "input").reshape(-1)
+    if getattr(x, "dtype", np.dtype(int)).kind == "f":
+        raise InputError(f"input: dtype {x.dtype}, expected integers; network.input.quantize(x) makes them of real values")
+    x = integer_array(x, None, *INT32, "input").reshape(-1)
     if x.shape != (form.size,):
         raise InputError(f"input: shape {x.shape}, expected {(form.size,)}")
     outside = np.flatnonzero((x < form.lo) | (x > form.hi))
     if outside.size:
         i = int(outside[0])
         raise InputError(f"input: element {i} is {x[i]}, expected a value in [{form.lo}, {form.hi}]")
-    eps = min(int(eps), form.hi - form.lo)
+    return x
+
+
+def linf_box(network: Network, x: np.ndarray, eps: int) -> Box:
+    """Inputs within eps integer steps of x, int64[size], inside the input format."""
+    form = network.input
+    eps = min(eps, form.hi - form.lo)
     return Box(np.maximum(x - eps, form.lo), np.minimum(x + eps, form.hi))
+
+
+def count_classes(network: Network) -> int:
+    """Outputs of a network that classifies; with one, every input would have class 0, and every such question would hold."""
+    if network.output.size == 1:
+        raise InputError(
+            f"network {network.name!r}: has one output, so every input is of class 0 and there is nothing to ask about classes; ask about "
+            f"a threshold T instead: Query((network,), (box,), at_least(((1, Ref(0, 'output', 0)),), T)) holds if no output reaches T"
+        )
+    return network.output.size
+
+
+def class_of(value: Any, what: str, classes: int) -> int:
+    """The class as a Python int."""
+    try:
+        return integer(value, what, 0, classes - 1)
+    except InputError as error:
+        raise InputError(f"{what}: {value!r}, expected a class in [0, {classes - 1}], an integer") from error
 
 
 def robustness(network: Network, x, eps: int, label: int, target: int | None = None, *, sample: int | None = None) -> Query:
@@ -39,18 +66,16 @@ def robustness(network: Network, x, eps: int, label: int, target: int | None = N
     input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample` says which one of a
     data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
     """
-    classes = network.output.size
-    for name, value in (("label", label), ("target", target)):
-        if value is not None and not (isinstance(value, int | np.integer) and 0 <= value < classes):
-            raise InputError(f"{name}: {value!s}, expected a class in [0, {classes - 1}]")
-    label, target = int(label), None if target is None else int(target)
-    box = linf_box(network, x, eps)
+    classes, eps = count_classes(network), integer(eps, "eps, in input steps,", 0)
+    label = class_of(label, "label", classes)
+    target = None if target is None else class_of(target, "target", classes)
+    sample = None if sample is None else integer(sample, "sample", 0)
+    x = centre(network, x)
     violation: Formula
     if target is None:
         violation = Or(tuple(beats(j, label) for j in range(classes) if j != label))
     else:
         violation = And(tuple(beats(target, j) for j in range(classes) if j != target))
-    given = (("eps", int(eps)), ("label", label), ("target", target), ("sample", None if sample is None else int(sample)))
-    centre = integer_array(x, None, 1 << 31, "input").reshape(-1)
-    origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), centre)
-    return Query.asked(origin, (network,), (box,), violation)
+    given = (("eps", eps), ("label", label), ("target", target), ("sample", sample))
+    origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), x)
+    return Query.asked(origin, (network,), (linf_box(network, x, eps),), violation)

@@ -126,7 +126,7 @@ def test_save_refuses_an_unknown_requantizer(path):
 
 
 def test_documented_example_loads(tmp_path, monkeypatch):
-    text = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     exec(text.split("```python\n")[1].split("```")[0], {})
     assert load("example.npz").output.lo == -32

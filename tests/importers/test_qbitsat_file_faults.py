@@ -186,7 +186,7 @@ def test_weights_of_wrong_shape_are_refused(path):
 def test_weights_beyond_32_bits_are_refused(path):
     header, arrays = parts(path)
     write(path, header, {**arrays, "0.weights": np.full((3, 2), np.uint64(2**63))})
-    refused(path, "weights: values from 9223372036854775808 .* expected magnitudes below")
+    refused(path, "weights: values from 9223372036854775808 .* expected integers in")
 
 
 # --- the header ---
