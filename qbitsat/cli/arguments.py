@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import InputError
+from ..importers.inputs import NETWORK_SCALE
 from ..options import ROWS, TABLE, Option
 
 EXIT_CODES = """\
@@ -37,6 +39,8 @@ examples:
 
 # What of the options shapes the exported clauses; the others are about solving them.
 EXPORT_OPTIONS = ("encoding", "bounds")
+# Each is a query for every sample.
+MAX_EPSILONS = 100_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,11 +98,53 @@ def add_widths(parser: Parser) -> None:
 
 
 def add_queries(parser: Parser) -> None:
-    parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help="samples: .npy, .npz, .csv or IDX, also .gz")
-    parser.add_argument("--labels", metavar="FILE", type=Path, help="their classes; without, the network's own answers")
+    add_samples(parser)
     parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
-    parser.add_argument("--eps", metavar="LIST", required=True, help="largest change of an input element, in whole input steps; as in 1,2")
+    text = "largest change of an input element, in whole input steps, as in 1,2,4 or 1:9 (b is not in a:b)"
+    parser.add_argument("--eps", metavar="LIST", required=True, help=text)
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="ask only whether this class can be reached")
+
+
+def add_samples(parser: Parser) -> None:
+    text = "samples: .npy, .npz, .csv or IDX, also .gz; FILE.npz:NAME for one array of several"
+    parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help=text)
+    parser.add_argument("--labels", metavar="FILE", type=Path, help="their classes; without, the network's own answers")
+    add_reading(parser)
+
+
+def add_reading(parser: Parser) -> None:
+    """How files of samples and labels are read; `reading` has what `load_inputs` makes of it."""
+    text = "whether a .csv begins with a header; by default words are one, numbers are none, and what may be either is refused"
+    parser.add_argument("--header", metavar="yes|no", type=yes_or_no, help=text)
+    text = "inputs are real values, and become round(x / NUMBER) + the input's zero point, ties to even: NUMBER as in 0.5 or 1/255, "
+    text += "or `network` for the network's own scale; what leaves the range is refused"
+    parser.add_argument("--scale", metavar="NUMBER", type=scale_of, help=text)
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `load_inputs`."""
+    return {"header": args.header, "scale": args.scale}
+
+
+def yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise InputError(f"--header: {text!r}, expected yes or no")
+    return text == "yes"
+
+
+def scale_of(text: str) -> float | str:
+    """A positive number, a fraction of two, or the word for the network's own."""
+    if text == NETWORK_SCALE:
+        return text
+    parts = text.split("/")
+    try:
+        numbers = [float(part) for part in parts]
+        value = numbers[0] / numbers[1] if len(numbers) == 2 else numbers[0] if len(numbers) == 1 else math.nan
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise InputError(f"--scale: {text!r}, expected a positive number, as in 0.5 or 1/255, or {NETWORK_SCALE!r}")
+    return value
 
 
 def add_verify(parser: Parser) -> None:
@@ -192,9 +238,19 @@ def whole(flag: str, least: int = 0) -> Callable[[str], int]:
 
 
 def parse_epsilons(text: str) -> list[int]:
-    """As in 1,2: each once, in the order given."""
+    """As in 1,2 or 1:9 (9 is not in it, as in --samples): each once, in the order given."""
     number = whole("--eps")
-    return list(dict.fromkeys(number(part.strip()) for part in text.split(",")))
+    chosen: dict[int, None] = {}
+    for part in text.split(","):
+        first, colon, last = (piece.strip() for piece in part.partition(":"))
+        start = number(first)
+        stop = number(last) if colon else start + 1
+        if start >= stop:
+            raise InputError(f"--eps: {part.strip()!r} is empty, expected a:b with a below b")
+        if stop - start > MAX_EPSILONS:
+            raise InputError(f"--eps: {part.strip()!r} has {stop - start} values, expected at most {MAX_EPSILONS}")
+        chosen.update(dict.fromkeys(range(start, stop)))
+    return list(chosen)
 
 
 def parse_samples(text: str, count: int, source: Path) -> list[int]:

@@ -18,7 +18,7 @@ from ..importers import load, load_inputs, load_labels
 from ..network import Network
 from ..options import TABLE, make_options
 from ..report import describe, result_line
-from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples
+from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
 from .output import EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_UNKNOWN, Printer
 
 # What writes each format of `export`, and how its files are named.
@@ -73,11 +73,11 @@ def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     """The network and the tasks that the arguments ask for, everything checked."""
     epsilons = parse_epsilons(args.eps)
     network = load(args.network, args.bits, args.input_bits)
-    inputs = load_inputs(args.inputs, network.input)
+    inputs = load_inputs(args.inputs, network.input, **reading(args))
     samples = parse_samples(args.samples, len(inputs), args.inputs)
     labels = None
     if args.labels:
-        labels = load_labels(args.labels)
+        labels = load_labels(args.labels, header=args.header)
         if len(labels) != len(inputs):
             raise InputError(f"{args.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {args.inputs}")
     return network, plan(network, inputs, labels, samples, epsilons, args.target)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import math
+import os
 import re
 import struct
 import zipfile
@@ -17,6 +17,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..network import TensorFormat
+from ..network.tensor import positive
+from .csv_file import read_csv
 from .files import MAX_BYTES, MAX_ELEMENTS, Path, damaged, open_input, size_of
 from .npy import NPY_MAGIC, ZIP_MAGIC, Npz, read_npy
 
@@ -26,37 +28,95 @@ IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0
 FORMATS = ".npy, .npz, .csv or IDX, plain or gzipped"
 MAX_LABEL = (1 << 31) - 1
 CHUNK = 1 << 20
+SHOWN_NAMES = 10
 
 CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
-INTEGERS = re.compile(r"[-+0-9, ]*")
-NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf)\s*", re.IGNORECASE)
+# The scale of the network's own input, instead of a number.
+NETWORK_SCALE = "network"
+
+Place = Callable[[int, int], str]
 
 
-def load_inputs(path: Path, form: TensorFormat) -> np.ndarray:
+def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, scale: float | str | None = None) -> np.ndarray:
     """Samples for a network input: int64[n, form.size], n at least 1, every value in [form.lo, form.hi].
 
-    The file holds an array of shape (n, ...) with form.size elements a sample, or one sample of exactly form.shape.
-    Floats are taken if every one is a whole number. An .npz has one array, or one named `x` or `inputs`.
+    The file holds an array of shape (n, *form.shape) or (n, form.size), axes of length 1 aside, or one sample of exactly form.shape.
+    An .npz has one array, or one named `x` or `inputs`, or its path ends in `:name`. header says whether a .csv begins with one,
+    where that is not clear.
+    Values are integers, or floats that are whole numbers. With scale they are real values, and become round(x / scale) + form.zero_point,
+    ties to even: scale is the real value of one step, or "network" for form.scale. What leaves the range is refused, not clipped.
     """
-    array = read_array(path, ("x", "inputs"))
+    array = read_array(path, ("x", "inputs"), header)
     if array.shape == form.shape:
         array = array[np.newaxis]
-    if array.ndim < 1 or math.prod(array.shape[1:]) != form.size:
-        raise InputError(f"{path}: shape {array.shape}, expected (n, ...) with {form.size} elements a sample, or {form.shape}")
+    if array.ndim < 1 or not fits(array.shape[1:], form):
+        shapes = " or ".join(dict.fromkeys((f"(n, {', '.join(map(str, form.shape))})", f"(n, {form.size})", str(form.shape))))
+        raise InputError(f"{path}: shape {array.shape}, expected {shapes}")
     if not len(array):
         raise InputError(f"{path}: shape {array.shape}, expected at least one sample")
-    return integers(array.reshape(len(array), form.size), form.lo, form.hi, lambda i, j: f"{path}: sample {i}, element {j}")
+    values = array.reshape(len(array), form.size)
+
+    def place(i: int, j: int) -> str:
+        return f"{path}: sample {i}, element {j}"
+
+    if scale is not None:
+        return quantized(values, form, scale, path)
+    if values.dtype.kind == "f":
+        refuse_real(values, form, place)
+    return integers(values, form.lo, form.hi, place)
 
 
-def load_labels(path: Path) -> np.ndarray:
-    """Labels: int64[n], n at least 1, from an array of shape (n,) or (n, 1); an .npz names it `y` or `labels`."""
-    array = read_array(path, ("y", "labels"))
+def fits(shape: tuple[int, ...], form: TensorFormat) -> bool:
+    """Whether a sample of this shape is one of the network's, axes of length 1 aside: as it is, or flat."""
+    long = tuple(n for n in shape if n != 1)
+    return long in (tuple(n for n in form.shape if n != 1), tuple(n for n in (form.size,) if n != 1))
+
+
+def quantized(values: np.ndarray, form: TensorFormat, scale: float | str, path: Path) -> np.ndarray:
+    """Real values[n, m] as integers of the format."""
+    step = form.scale if scale == NETWORK_SCALE else positive(scale, "scale")
+    steps, hint = form.steps(values, step), pixel_hint(values, form)
+    wrong = ~((steps >= form.lo) & (steps <= form.hi))
+    if wrong.any():
+        i, j = first_of(wrong)
+        raise InputError(f"{path}: sample {i}, element {j} is {values[i, j]}, {form.outside(steps[i, j], step)}{hint}")
+    # Pixels from 0 to 1 would become 0 and 1 where nobody said what a step of the network stands for.
+    if scale == NETWORK_SCALE and form.hi - form.lo > 1 >= steps.max() - steps.min() and (values != values[0, 0]).any():
+        raise InputError(
+            f"{path}: values from {values.min()} to {values.max()} are at most one step of the network, {form.scale:.12g}; expected "
+            f"--scale NUMBER, the real value of a step{hint}"
+        )
+    return steps.astype(np.int64)
+
+
+def refuse_real(values: np.ndarray, form: TensorFormat, place: Place) -> None:
+    """Refuse floats that are no whole numbers, or the pixels 0.0 and 1.0 where there is more between, and say what to do."""
+    lo, hi = (float(end(values[np.isfinite(values)], initial=first)) for end, first in ((np.min, np.inf), (np.max, -np.inf)))
+    says = (
+        f"the file's values go from {lo:.6g} to {hi:.6g}, the network reads integers in [{form.lo}, {form.hi}]; --scale network makes "
+        f"them round(x / {form.scale:.12g}) + {form.zero_point}, --scale NUMBER does with another real value of a step"
+        f"{pixel_hint(values, form)}"
+    )
+    refuse(values, np.rint(values) != values, f"an integer; {says}", place)
+    if hi == 1 and lo >= 0 and form.hi - form.lo > 1:
+        refuse(values, values == 1, f"integers, not floats that may be pixels from 0 to 1; {says}", place)
+
+
+def pixel_hint(values: np.ndarray, form: TensorFormat) -> str:
+    """How the brightest of pixels from 0 to 1 becomes the largest integer, or nothing if these are none."""
+    top = form.hi - form.zero_point
+    return f" (1/{top} takes 1.0 as {form.hi})" if top > 0 and values.min() >= 0 and values.max() == 1 else ""
+
+
+def load_labels(path: Path, *, header: bool | None = None) -> np.ndarray:
+    """Labels: int64[n], n at least 1, from an array of shape (n,) or (n, 1); an .npz names it `y` or `labels`, or see `load_inputs`."""
+    array = read_array(path, ("y", "labels"), header)
     if array.ndim not in (1, 2) or array.shape[1:] not in ((), (1,)) or not len(array):
         raise InputError(f"{path}: shape {array.shape}, expected one label a sample")
     return integers(array.reshape(-1, 1), 0, MAX_LABEL, lambda i, _: f"{path}: label {i}")[:, 0]
 
 
-def integers(values: np.ndarray, lo: int, hi: int, place: Callable[[int, int], str]) -> np.ndarray:
+def integers(values: np.ndarray, lo: int, hi: int, place: Place) -> np.ndarray:
     """values[n, m] as int64, or an `InputError` that names the first element that is no integer or not in [lo, hi]."""
     if values.dtype.kind == "f":
         refuse(values, np.rint(values) != values, "an integer", place)
@@ -65,22 +125,39 @@ def integers(values: np.ndarray, lo: int, hi: int, place: Callable[[int, int], s
     return np.ascontiguousarray(values, np.int64)
 
 
-def refuse(values: np.ndarray, wrong: np.ndarray, expected: str, place: Callable[[int, int], str]) -> None:
+def refuse(values: np.ndarray, wrong: np.ndarray, expected: str, place: Place) -> None:
     """Raise for the first wrong element, if there is one."""
     if wrong.any():
-        i, j = (int(k) for k in np.unravel_index(wrong.argmax(), wrong.shape))
+        i, j = first_of(wrong)
         raise InputError(f"{place(i, j)} is {values[i, j]}, expected {expected}")
+
+
+def first_of(wrong: np.ndarray) -> tuple[int, int]:
+    """Where the first true element of wrong[n, m] is."""
+    i, j = np.unravel_index(wrong.argmax(), wrong.shape)
+    return int(i), int(j)
 
 
 # --- formats ---
 
 
-def read_array(path: Path, names: tuple[str, ...]) -> np.ndarray:
-    """The file's array of integers or floats; names choose one of several in an .npz."""
-    with open_input(path) as stream:
+def read_array(path: Path, names: tuple[str, ...], header: bool | None) -> np.ndarray:
+    """The file's array of integers or floats; names choose one of several in an .npz, unless the path does."""
+    file, name = split_name(path)
+    with open_input(file) as stream:
         packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         stream.seek(0)
-        return sniff(gunzip(stream, path) if packed else stream, path, names)
+        return sniff(gunzip(stream, file) if packed else stream, file, name, names, header)
+
+
+def split_name(path: Path) -> tuple[Path, str | None]:
+    """File and array of a path as in `file.npz:x_test`; None for a path that is a file as it stands, or where there is no such file."""
+    text = os.fspath(path)
+    if not os.path.exists(text):
+        for i in (i for i in reversed(range(len(text))) if text[i] == ":"):
+            if os.path.isfile(text[:i]):
+                return text[:i], text[i + 1 :]
+    return path, None
 
 
 def gunzip(stream: BinaryIO, path: Path) -> BinaryIO:
@@ -94,28 +171,33 @@ def gunzip(stream: BinaryIO, path: Path) -> BinaryIO:
     return unpacked
 
 
-def sniff(stream: BinaryIO, path: Path, names: tuple[str, ...]) -> np.ndarray:
+def sniff(stream: BinaryIO, path: Path, name: str | None, names: tuple[str, ...], header: bool | None) -> np.ndarray:
     """Choose the reader by the first bytes."""
     size = size_of(stream)
     head = stream.read(8)
     stream.seek(0)
+    if head.startswith(ZIP_MAGIC):
+        return read_npz(stream, path, name, names)
+    if name is not None:
+        raise InputError(f"{path}: is no .npz, expected one before ':{name}'")
     if head.startswith(NPY_MAGIC):
         return read_npy(stream, size, str(path), "iuf")
-    if head.startswith(ZIP_MAGIC):
-        return read_npz(stream, path, names)
     if head.startswith(IDX_MAGIC):
         return read_idx(stream, size, path)
     if size and not CONTROL.search(head):
-        return read_csv(stream, path)
+        return read_csv(stream, path, header)
     raise InputError(f"{path}: {'unknown content' if size else 'is empty'}; expected {FORMATS}")
 
 
-def read_npz(stream: BinaryIO, path: Path, names: tuple[str, ...]) -> np.ndarray:
-    """The only array, or the only one with one of the names."""
+def read_npz(stream: BinaryIO, path: Path, name: str | None, names: tuple[str, ...]) -> np.ndarray:
+    """The array of that name; without one the only array, or the only one with one of the names."""
     npz = Npz(stream, str(path), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
-    fitting = npz.names if len(npz.names) == 1 else [name for name in npz.names if name in names]
-    if len(fitting) != 1:
-        raise InputError(f"{path}: arrays {list(npz.names)}, expected one array, or one named {' or '.join(names)}")
+    fitting = [name] if name is not None else npz.names if len(npz.names) == 1 else [found for found in npz.names if found in names]
+    if len(fitting) != 1 or fitting[0] not in npz.names:
+        there = ", ".join(npz.names[:SHOWN_NAMES]) + (", ..." if len(npz.names) > SHOWN_NAMES else "")
+        fault = "" if name is None else f"has no array {name!r}; "
+        wanted = f", or another by its name, as in {path}:{npz.names[0]}" if npz.names else ""
+        raise InputError(f"{path}: {fault}arrays {there}, expected one array, or one named {' or '.join(names)}{wanted}")
     return npz.read(fitting[0], "iuf")
 
 
@@ -138,41 +220,3 @@ def read_idx(stream: BinaryIO, size: int, path: Path) -> np.ndarray:
     if axes > 32 or count > MAX_ELEMENTS:
         raise InputError(f"{path}: IDX data of shape {shape}, expected at most 32 axes and {MAX_ELEMENTS} elements")
     return np.frombuffer(stream.read(), dtype).reshape(shape)
-
-
-def read_csv(stream: BinaryIO, path: Path) -> np.ndarray:
-    """Comma-separated numbers, one sample a line: [n, m]. A first line without any number is a header."""
-    rows: list[np.ndarray] = []
-    width = None
-    decoded = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    with decoded, damaged(str(path), ".csv text", (UnicodeDecodeError, csv.Error)):
-        reader = csv.reader(decoded, strict=True)
-        for cells in reader:
-            place = f"{path}:{reader.line_num}"
-            if not cells:
-                continue
-            if width is None:
-                width = len(cells)
-                if not any(NUMBER.fullmatch(cell) for cell in cells):
-                    continue
-            if len(cells) != width:
-                raise InputError(f"{place}: {len(cells)} values, expected {width} as in the first line")
-            if (len(rows) + 1) * width > MAX_ELEMENTS:
-                raise InputError(f"{place}: more than {MAX_ELEMENTS} values")
-            rows.append(parse_row(cells, place))
-    if not rows:
-        raise InputError(f"{path}: has no samples")
-    return np.stack(rows)
-
-
-def parse_row(cells: list[str], place: str) -> np.ndarray:
-    """int64 if all cells are integers, else float64."""
-    if INTEGERS.fullmatch(",".join(cells)):
-        try:
-            return np.array([int(cell) for cell in cells], np.int64)
-        except (ValueError, OverflowError):
-            pass
-    for j, cell in enumerate(cells):
-        if not NUMBER.fullmatch(cell):
-            raise InputError(f"{place}: value {j + 1} is {cell[:40]!r}, expected an integer")
-    return np.array([float(cell) for cell in cells])

@@ -60,13 +60,17 @@ class TensorFormat:
         if array.dtype.kind not in "iuf":
             raise InputError(f"quantize: dtype {array.dtype}, expected numbers")
         step = self.scale if scale is None else positive(scale, "quantize: scale")
-        # Compared as floats: no integer type holds them all.
-        steps = np.rint(array.astype(np.float64) / step) + self.zero_point
+        steps = self.steps(array, step)
         wrong = ~((steps >= self.lo) & (steps <= self.hi))
         if wrong.any():
             place = [int(i) for i in np.argwhere(wrong)[0]]
             raise InputError(f"element {place} is {array[tuple(place)]}, {self.outside(float(steps[tuple(place)]), step)}")
         return steps.astype(np.int64)
+
+    def steps(self, x: np.ndarray, scale: float) -> np.ndarray:
+        """round(x / scale) + zero_point as float64, wherever that lies: no integer type holds it all."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.rint(x.astype(np.float64) / scale) + self.zero_point
 
     def outside(self, steps: float, scale: float) -> str:
         """What to say of a real value that is so many steps, and not in the range."""

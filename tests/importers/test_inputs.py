@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbitsat.errors import InputError
-from qbitsat.importers import files, inputs, load_inputs, load_labels
+from qbitsat.importers import csv_file, files, inputs, load_inputs, load_labels
 from qbitsat.network import TensorFormat
 
 FORM = TensorFormat((2, 3), -4, 200)
@@ -144,14 +144,142 @@ def test_label_that_is_no_class_is_named(path, value, expected):
 # --- shapes ---
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3), (1, 6), (1, 2, 3, 1), (1, 1, 2, 3), (1, 2, 1, 3), (1, 1, 6), (1, 6, 1)])
+def test_axes_of_one_are_as_good_as_none(path, shape):
+    path.write_bytes(npy(SAMPLES[:1].reshape(shape)))
+    assert load_inputs(path, FORM).tolist() == SAMPLES[:1].tolist()
+
+
+@pytest.mark.parametrize(("shape", "form"), [((5,), (1,)), ((5, 1), (1,)), ((5, 1, 1), (1, 1)), ((5, 4), (4, 1)), ((5, 1, 4), (4, 1))])
+def test_axes_of_one_in_the_format_are_as_good_as_none(path, shape, form):
+    array = np.arange(np.prod(shape)).reshape(shape)
+    path.write_bytes(npy(array))
+    assert load_inputs(path, TensorFormat(form, 0, 100)).tolist() == array.reshape(5, -1).tolist()
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 2), (5, 3, 2, 1), (5, 6, 1, 2), (3, 2, 5), (5, 2, 2), (5, 1, 3), (6, 5), (5, 0, 6)])
+def test_inputs_of_another_shape_with_as_many_elements_are_refused(path, shape):
+    refused(path, npy(np.zeros(shape, np.int8)), r"shape .*, expected \(n, 2, 3\) or \(n, 6\) or \(2, 3\)")
+
+
 @pytest.mark.parametrize("shape", [(), (6,), (2, 5), (3, 2), (0, 6)])
 def test_inputs_of_wrong_shape_are_refused(path, shape):
-    refused(path, npy(np.zeros(shape, np.int8)), r"shape \(.*\), expected (\(n, \.\.\.\) with 6 elements|at least one sample)")
+    refused(path, npy(np.zeros(shape, np.int8)), r"shape \(.*\), expected (\(n, 2, 3\) or \(n, 6\) or \(2, 3\)|at least one sample)")
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 2), (1, 1, 1)])
 def test_labels_of_wrong_shape_are_refused(path, shape):
     refused(path, npy(np.zeros(shape, np.int8)), "shape .*, expected one label a sample", load_labels)
+
+
+# --- arrays by name ---
+
+
+def test_npz_array_is_chosen_by_name(path):
+    path.write_bytes(npz(x_train=SAMPLES + 1, x_test=SAMPLES, y_test=np.array([3, 1])))
+    assert load_inputs(f"{path}:x_test", FORM).tolist() == SAMPLES.tolist()
+    assert load_labels(f"{path}:y_test").tolist() == [3, 1]
+    refused(
+        path, path.read_bytes(), r"arrays x_train, x_test, y_test, expected one array, or one named x or inputs, or another by its name, "
+    )
+    with pytest.raises(InputError, match=r"samples: has no array 'z'; arrays x_train, x_test, y_test, expected"):
+        load_inputs(f"{path}:z", FORM)
+
+
+def test_npz_of_many_arrays_names_some(path):
+    refused(path, npz(**{f"a{k}": SAMPLES for k in range(20)}), r"arrays a0, .*, a9, \.\.\., expected")
+
+
+def test_name_of_an_array_in_another_file_is_refused(path):
+    path.write_bytes(npy(SAMPLES))
+    with pytest.raises(InputError, match=r"samples: is no \.npz, expected one before ':x'"):
+        load_inputs(f"{path}:x", FORM)
+
+
+def test_colons_in_names_of_files_are_no_names_of_arrays(tmp_path):
+    for name in ("a:b", "a:b:c"):
+        (tmp_path / name).write_bytes(npz(first=SAMPLES, second=SAMPLES + 1))
+        assert load_inputs(tmp_path / f"{name}:second", FORM).tolist() == (SAMPLES + 1).tolist()
+    with pytest.raises(InputError, match=r"nothing:x: can't be read: No such file"):
+        load_inputs(tmp_path / "nothing:x", FORM)
+
+
+# --- real values ---
+
+PIXELS = TensorFormat((2, 3), 0, 255, 1 / 255)
+BENCH = TensorFormat((2, 3), 0, 255, 2.0**-8)
+REAL = np.array([[0, 51, 102, 153, 204, 255], [1, 2, 3, 4, 5, 254]]) / 255
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_real_values_become_integers_by_the_scale(path, dtype):
+    path.write_bytes(npy(REAL.astype(dtype)))
+    whole = np.rint(REAL * 255).tolist()
+    assert load_inputs(path, PIXELS, scale="network").tolist() == load_inputs(path, BENCH, scale=1 / 255).tolist() == whole
+    path.write_bytes(text(REAL.astype(dtype).astype(float)))
+    assert load_inputs(path, PIXELS, scale="network").tolist() == whole
+
+
+def test_scaled_integers_are_real_values_too(path):
+    path.write_bytes(npy(SAMPLES))
+    form = TensorFormat((2, 3), -128, 127, 2.0, -3)
+    # ties to even: 1 / 2 is 0.5 and 3 / 2 is 1.5
+    assert load_inputs(path, form, scale="network").tolist() == [[-3, -2, -1, -1, -1, 0], [1, 1, 1, 2, 3, -5]]
+    assert load_inputs(path, form, scale=1).tolist() == (SAMPLES - 3).tolist()
+
+
+def test_real_values_without_a_scale_are_refused_with_their_range(path):
+    refused(
+        path,
+        npy(REAL),
+        r"sample 0, element 1 is 0.2, expected an integer; the file's values go from 0 to 1, the network reads integers in \[0, 255\]; "
+        r"--scale network makes them round\(x / 0.00390625\) \+ 0, --scale NUMBER does .* of a step \(1/255 takes 1.0 as 255\)",
+        lambda path: load_inputs(path, BENCH),
+    )
+
+
+@pytest.mark.parametrize("make", [npy, text])
+def test_floats_0_and_1_are_refused_where_they_may_be_pixels(path, make):
+    refused(
+        path,
+        make(np.rint(REAL)),
+        r"sample 0, element 3 is 1.0, expected integers, not floats that may be pixels from 0 to 1; the file's values go from 0 to 1",
+        lambda path: load_inputs(path, BENCH),
+    )
+    assert load_inputs(path, TensorFormat((6,), 0, 1)).max() == 1
+    path.write_bytes(make(np.rint(REAL).astype(int)))
+    assert load_inputs(path, BENCH).max() == 1
+    path.write_bytes(make(np.zeros((1, 6))))
+    assert load_inputs(path, BENCH).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "message"),
+    [
+        (
+            BENCH,
+            REAL,
+            r"sample 0, element 5 is 1.0, which is the integer 256 at a scale of 0.00390625 a step, .* \(1/255 takes 1.0 as 255\)",
+        ),
+        (PIXELS, -REAL, r"sample 0, element 1 is -0.2, which is the integer -51 at a scale of"),
+        (PIXELS, np.where(REAL == 1, np.nan, REAL), "sample 0, element 5 is nan, expected a finite number"),
+        (PIXELS, np.where(REAL == 1, np.inf, REAL), "sample 0, element 5 is inf, expected a finite number"),
+        (
+            TensorFormat((6,), 0, 255),
+            REAL,
+            r"values from 0.0 to 1.0 are at most one step of the network, 1; expected --scale NUMBER.*\(1/255",
+        ),
+    ],
+)
+def test_real_values_that_do_not_fit_are_refused(path, form, values, message):
+    refused(path, npy(values), message, lambda path: load_inputs(path, form, scale="network"))
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf"), "tensor", True])
+def test_scale_that_is_no_number_is_refused(path, scale):
+    path.write_bytes(npy(SAMPLES))
+    with pytest.raises(InputError, match=r"scale is .*, expected a positive finite number"):
+        load_inputs(path, FORM, scale=scale)
 
 
 # --- files ---
@@ -275,6 +403,72 @@ def test_csv_of_a_header_alone_is_refused(path):
     refused(path, b"a,b,c\n", "has no samples")
 
 
+WORDS = [b"a,b,c,d,e,f", b"label,1x1,1x2,1x3,1x4,1x5", b"pixel0,pixel1,x,y,z,_w", "größe,b,c,d,e,f".encode(), b'"a",b,c,d,e,"f, g"']
+
+
+@pytest.mark.parametrize("line", WORDS)
+def test_csv_words_are_a_header(path, line):
+    path.write_bytes(line + b"\n" + text(SAMPLES))
+    assert load_inputs(path, FORM).tolist() == load_inputs(path, FORM, header=True).tolist() == SAMPLES.tolist()
+    refused(path, path.read_bytes(), "samples:1: .*expected an integer", lambda path: load_inputs(path, FORM, header=False))
+
+
+AMBIGUOUS = [
+    (b"0,1,2,3,4,5", "'0,1,2,3,4...' may be column numbers or a sample"),
+    (b" 0, 1, 2, 3, 4, 5", "may be column numbers or a sample"),
+    (b"NA,NA,NA,NA,NA,NA", "is neither names of columns nor numbers"),
+    (b"0x0,0x5,0x1,0x2,0x3,0x4", "is neither names of columns nor numbers"),
+    (b"a,NA,c,d,e,f", "is neither names of columns nor numbers"),
+    (b"a,,c,d,e,f", "is neither names of columns nor numbers"),
+    (b"null,None,?,-,true,n/a", "is neither names of columns nor numbers"),
+    (b"1x1,1x2,1x3,1x4,1x5,1x6", "is neither names of columns nor numbers"),
+    (b"1_0,2_0,3_0,4_0,5_0,6_0", "is neither names of columns nor numbers"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), AMBIGUOUS, ids=[str(line) for line, _ in AMBIGUOUS])
+def test_csv_first_line_that_may_be_a_header_is_refused(path, line, message):
+    refused(path, line + b"\n" + text(SAMPLES), rf"samples:1: .*{message}; --header yes \(in Python header=True\) drops it")
+    assert load_inputs(path, FORM, header=True).tolist() == SAMPLES.tolist()
+
+
+def test_csv_with_semicolons_is_refused(path):
+    refused(path, text(SAMPLES).replace(b",", b";"), "samples:1: '1;2;3;4;5;6' is neither names of columns nor numbers")
+
+
+def test_csv_column_numbers_are_a_sample_if_that_is_said_or_nothing_follows(path):
+    path.write_bytes(b"0,1,2,3,4,5\n" + text(SAMPLES))
+    assert load_inputs(path, FORM, header=False).tolist() == [[0, 1, 2, 3, 4, 5], *SAMPLES.tolist()]
+    path.write_bytes(b"0,1,2,3,4,5\n\n")
+    assert load_inputs(path, FORM).tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("line", [b"0,1,2,3,4,6", b"1,2,3,4,5,6", b"0,0,0,0,0,0", b"0.0,1,2,3,4,5", b"5,4,3,2,1,0"])
+def test_csv_other_numbers_are_a_sample(path, line):
+    path.write_bytes(line + b"\n" + text(SAMPLES))
+    assert len(load_inputs(path, FORM)) == 3
+
+
+@pytest.mark.parametrize("line", [b",0,1,2,3,4,5", b",a,b,c,d,e,f", b"Unnamed: 0,a,b,c,d,e,f", b'"",a,b,c,d,e,f'])
+def test_csv_of_a_data_frame_with_its_index_is_refused(path, line):
+    rows = text([[k, *row] for k, row in enumerate(SAMPLES.tolist())])
+    refused(
+        path, line + b"\n" + rows, "samples:1: .*begins like a data frame written with its index; expected one written with index=False"
+    )
+
+
+def test_csv_header_that_begins_with_a_word_and_counts_is_told_how_to_go_on(path):
+    refused(
+        path, b"label,0,1,2,3,4\n" + text(SAMPLES), "samples:1: value 1 is 'label', expected an integer; --header yes if this line is a"
+    )
+
+
+@pytest.mark.parametrize(("content", "header"), [(b"7\n0\n", None), (b"0\n7\n", None), (b"label\n7\n0\n", None), (b"1\n7\n0\n", True)])
+def test_csv_of_one_column_has_a_header_only_in_words(path, content, header):
+    path.write_bytes(content)
+    assert sorted(load_labels(path, header=header).tolist()) == [0, 7]
+
+
 def test_csv_that_is_not_utf8_is_refused(path):
     refused(path, b"1,2,3,4,5,\xff\n", "damaged .csv text")
 
@@ -284,5 +478,5 @@ def test_csv_with_an_open_quote_is_refused(path):
 
 
 def test_csv_of_too_many_values_is_refused(path, monkeypatch):
-    monkeypatch.setattr(inputs, "MAX_ELEMENTS", 6)
+    monkeypatch.setattr(csv_file, "MAX_ELEMENTS", 6)
     refused(path, text(SAMPLES), "samples:2: more than 6 values")
