@@ -1,7 +1,8 @@
 """Check many more random tiny queries than the test suite does: python tests/enumerate_many.py --count 20000 --jobs 2
 
-`--kind any` holds every engine against enumeration, `--kind search` the search alone, on larger queries made to keep it busy.
-With --certify (of kind any) each verdict of each engine is also written as a certificate, which must be accepted.
+`--kind any` holds every engine against enumeration, `--kind raw` too, on networks with raw integer outputs, and `--kind search` the search
+alone, on larger queries made to keep it busy. With --certify (not of kind search) each verdict of each engine is also written as a
+certificate, which must be accepted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from functools import partial
 
 from certified import check_engines
+from raw import RAW_SECONDS, raw_query
 from tiny import busy_query, check_query, check_search, random_query
 
 from qbitsat.verify import VIOLATED
@@ -26,8 +28,8 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
     try:
         if kind == "search":
             return check_search(busy_query(rng), seed, SECONDS)
-        query = random_query(rng)
-        violated = check_query(query, seed)
+        query = raw_query(rng) if kind == "raw" else random_query(rng)
+        violated = check_query(query, seed, RAW_SECONDS if kind == "raw" else None)
         for checked in check_engines(query, seed) if certify else ():
             assert checked.accepted, checked.reason
             assert (checked.verdict == VIOLATED) == violated
@@ -38,7 +40,7 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=("any", "search"), default="any")
+    parser.add_argument("--kind", choices=("any", "raw", "search"), default="any")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--first", type=int, default=1000, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)

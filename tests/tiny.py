@@ -22,7 +22,7 @@ from qbitsat.properties import And, AtMost, Box, Not, Or, Query, Ref, replay, ro
 from qbitsat.properties.formula import is_true, without_not
 from qbitsat.search import Proof, Search
 from qbitsat.solvers import sat
-from qbitsat.verify import HOLDS, VIOLATED, verify
+from qbitsat.verify import HOLDS, UNKNOWN, VIOLATED, verify
 
 MAX_INPUTS = 400
 
@@ -125,8 +125,11 @@ def points_of(box: Box) -> np.ndarray:
     return np.array(list(itertools.product(*(range(a, b + 1) for a, b in zip(box.lo.tolist(), box.hi.tolist(), strict=True)))), np.int64)
 
 
-def check_query(query: Query, seed: int) -> bool:
-    """Hold attack, bounds, SAT in both encodings, the search and the whole pipeline against enumeration; return the truth."""
+def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
+    """Hold attack, bounds, SAT in all encodings, the search and the whole pipeline against enumeration; return the truth.
+
+    With a timeout, in seconds, the search may run out of it.
+    """
     bounds = propagate(query)
     simple = simplify(query, bounds)
     tables = []
@@ -169,10 +172,14 @@ def check_query(query: Query, seed: int) -> bool:
         ways = encode_ways(query, bounds, make_options(tighten=(40, 0)[seed % 2]), formula).ways
         assert ways is None or any(_satisfiable(way, query, solver) for way in ways) == violated
     truth = VIOLATED if violated else HOLDS
-    assert verify(query, engine="sat", seed=seed, attack=seed % 3 > 0, bounds=seed % 5 > 0, solver=solver).verdict == truth
+    for encoding in dict.fromkeys((ENCODINGS[0], ENCODINGS[seed % len(ENCODINGS)])):
+        verdict = verify(query, engine="sat", encoding=encoding, seed=seed, attack=seed % 3 == 0, bounds=seed % 5 > 0, solver=solver)
+        assert verdict.verdict == truth
     rules = {"tighten": (40, 0)[seed % 2], "steps": (1, 5, 20)[seed % 3], "batch": (1, 64)[seed % 2], "points": seed % 4 > 0}
-    assert verify(query, engine="hybrid", seed=seed, attack=seed % 3 == 0, bounds=seed % 5 > 0, **rules).verdict == truth
-    assert verify(query, attack=False).verdict == truth
+    allowed = {(truth, ""), *([(UNKNOWN, "timeout")] if timeout else [])}
+    for options in ({"engine": "hybrid", "seed": seed, "attack": seed % 3 == 0, "bounds": seed % 5 > 0, **rules}, {"attack": False}):
+        verdict = verify(query, timeout=timeout, **options)
+        assert (verdict.verdict, verdict.reason) in allowed
     return violated
 
 
