@@ -97,7 +97,8 @@ def random_query(rng: random.Random) -> Query:
         x = np.array([rng.randint(form.lo, form.hi) for _ in range(form.size)])
         label = reference.first_maximum(reference.run(network, x)[-1]) if rng.random() < 0.8 else 0
         others = [j for j in range(network.output.size) if j != label]
-        return robustness(network, x, eps, label, rng.choice(others) if kind == "targeted" else None)
+        # Without its origin: a wrong label would be no question for the engines.
+        return replace(robustness(network, x, eps, label, rng.choice(others) if kind == "targeted" else None))
     networks: tuple[Network, ...] = (network,)
     if kind == "two":
         networks = (network, random_network(rng, network.input if rng.random() < 0.5 else None))
