@@ -47,3 +47,9 @@ def test_pages_are_found():
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert {"README.md", "docs/guide/README.md"} <= {str(page.relative_to(ROOT)) for page in PAGES}
     assert set(listed.stdout.split()) <= {str(page.relative_to(ROOT)) for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_exist(page):
+    for name in re.findall(r"`((?:qbitsat|csrc|bench|tests|docs)/[\w./]*\w)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), f"{name}: no such file"

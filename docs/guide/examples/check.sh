@@ -1,0 +1,2 @@
+qbitsat check results --network digits.npz
+echo "exit code $?"

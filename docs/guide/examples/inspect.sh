@@ -1,0 +1,1 @@
+qbitsat inspect score.npz

@@ -1,0 +1,29 @@
+"""What pages quote from the program is what it says now."""
+
+import sys
+
+import pytest
+from test_links import ROOT
+
+sys.path.insert(0, str(ROOT / "docs"))
+import generate
+import transcripts
+
+REMEDY = "python docs/generate.py"
+
+
+@pytest.mark.parametrize("page", generate.pages().items(), ids=lambda page: str(page[0].relative_to(ROOT)))
+def test_pages_are_not_stale(page):
+    path, written = page
+    text = path.read_text(encoding="utf-8")
+    assert written(text) == text, f"{path.relative_to(ROOT)} is stale; write it anew: {REMEDY}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "guide").glob("*.md")), ids=lambda path: path.name)
+def test_every_block_of_the_guide_is_an_example(path):
+    assert "```" not in transcripts.PLACE.sub("", path.read_text(encoding="utf-8"))
+
+
+def test_every_example_stands_in_the_guide():
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "guide").glob("*.md"))
+    assert {path.name for path in transcripts.EXAMPLES.iterdir() if path.is_file()} == set(dict(transcripts.PLACE.findall(pages)))
