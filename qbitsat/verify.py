@@ -105,6 +105,8 @@ def verify(
         verdict = Verdict(UNKNOWN, "memory")
     except UnsupportedError as unsupported:
         verdict = Verdict(UNKNOWN, str(unsupported))
+    except OSError as error:  # no process, no open file or no room on a disk to be had
+        verdict = Verdict(UNKNOWN, error.strerror or str(error))
     verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
     LOG.info("%s%s by %s in %.3f s", verdict.verdict, verdict.reason and f" ({verdict.reason})", verdict.engine or "none", verdict.seconds)
     return verdict

@@ -128,6 +128,8 @@ def _run(task: Task, query: Query, bounds: Bounds, formula: Formula, backend: Ba
         verdict, reason, loading = UNKNOWN, "memory", 0.0
     except UnsupportedError as unsupported:
         verdict, reason, loading = UNKNOWN, str(unsupported), 0.0
+    except OSError as error:  # no process, no open file or no room on a disk to be had
+        verdict, reason, loading = UNKNOWN, error.strerror or str(error), 0.0
     return Run(task, backend, verdict, reason, limits.seconds() - loading, statistics)
 
 

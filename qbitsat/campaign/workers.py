@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from ..errors import QbitsatError
+from ..errors import InputError, QbitsatError
 from ..limits import cpu_seconds
 from ..solvers.processes import CONTEXT, begin_child, interrupts_held, start
 from ..verify import UNKNOWN, Verdict
@@ -24,26 +24,28 @@ def run(work: Work[T], tasks: Sequence[T], jobs: int) -> Generator[tuple[T, Verd
     """Every task with `work(task)`, in the order of completion, from up to `jobs` processes; one job runs right here.
 
     `work` is handed to each worker once (and pickled where processes can't fork), tasks and verdicts go through pipes.
-    A worker that dies leaves UNKNOWN for its task and is replaced. An exception of `work` ends the run and is raised
-    here: `QbitsatError` as such, others as `RuntimeError` with the worker's traceback. However the run ends, no worker is left.
+    A worker that dies leaves UNKNOWN for its task and is replaced. If the system gives fewer processes, those do it; if none, `InputError`.
+    An exception of `work` ends the run and is raised here: `QbitsatError` as such, others as `RuntimeError` with the worker's traceback.
+    However the run ends, no worker is left.
     """
     jobs = min(jobs, len(tasks))
     if jobs <= 1:
         for task in tasks:
             yield task, work(task)
         return
-    waiting = iter(tasks)
+    waiting = deque(tasks)
     workers = [_Worker(work) for _ in range(jobs)]
     try:
         for worker in workers:
-            worker.begin(next(waiting))
+            worker.take(waiting)
         while busy := {worker.connection: worker for worker in workers if worker.busy}:
             for connection in wait(list(busy)):
                 worker = busy[connection]  # type: ignore[index]
                 task, verdict = worker.task, worker.finish()
-                for following in islice(waiting, 1):
-                    worker.begin(following)
+                worker.take(waiting)
                 yield task, verdict
+        if waiting:
+            raise InputError(f"jobs: no process can be started: {workers[0].refused}; expected fewer")
     finally:
         for worker in workers:
             worker.end()
@@ -57,16 +59,24 @@ class _Worker(Generic[T]):
     process: BaseProcess | None = None
     busy = False
     begun = 0.0
+    refused = ""
     # What verdicts of this process have accounted for.
     cpu_seconds = 0.0
 
     def __init__(self, work: Work[T]):
         self.work = work
 
-    def begin(self, task: T) -> None:
-        """Hand over a task; a process that is gone is replaced first."""
+    def take(self, waiting: deque[T]) -> None:
+        """Hand over the next task, if any; a process that is gone is replaced first, and if the system refuses that, others take it."""
+        if not waiting:
+            return
         if self.process is None:
-            self._start()
+            try:
+                self._start()
+            except OSError as error:
+                self.refused = error.strerror or str(error)
+                return
+        task = waiting.popleft()
         self.task, self.busy, self.begun = task, True, time.monotonic()
         # A process that has just died is noticed as the end of its connection.
         with suppress(OSError):
@@ -100,13 +110,16 @@ class _Worker(Generic[T]):
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _start(self) -> None:
-        self.connection, theirs = CONTEXT.Pipe()
-        # Not daemonic: a daemonic process may not start the child that runs the solver.
-        # Ctrl-C between the fork and the assignment would leave a worker that nobody ends.
         self.cpu_seconds = 0.0
-        with interrupts_held():
-            self.process = start(_serve, self.work, theirs)
-        theirs.close()
+        self.connection, theirs = CONTEXT.Pipe()
+        try:
+            # Not daemonic: a daemonic process may not start the child that runs the solver.
+            # Ctrl-C between the fork and the assignment would leave a worker that nobody ends.
+            with theirs, interrupts_held():
+                self.process = start(_serve, self.work, theirs)
+        except OSError:
+            self.connection.close()
+            raise
 
 
 def _serve(work: Work[T], connection: Connection, parent: int) -> None:

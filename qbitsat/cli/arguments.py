@@ -23,7 +23,8 @@ exit codes:
   20   some certificate is refused (check)
   2    bad usage or bad input
   1    a fault of qbitsat itself; backends disagree (compare)
-  130  interrupted by Ctrl-C; finished results are kept
+  130  interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; finished results are kept
+  141  nobody reads the output, and there is no --out
 """
 
 EXAMPLES = """\

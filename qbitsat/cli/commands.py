@@ -6,20 +6,23 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 from ..campaign import RESULTS, Store, Task, Verifier, plan, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
-from ..errors import InputError
+from ..errors import InputError, QbitsatError
 from ..importers import load, load_inputs, load_labels
 from ..network import Network
 from ..options import TABLE, make_options
 from ..report import describe, result_line
+from ..solvers.processes import interrupts_held
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
-from .output import EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_UNKNOWN, Printer
+from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
+from .signals import cause, exit_code
+from .streams import OutputLost
 
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
@@ -54,19 +57,24 @@ def ignore(entry: dict[str, Any]) -> None:
 
 
 def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 1, write: Callable[[dict[str, Any]], None] = ignore) -> int:
-    """Verify, write and print all tasks; the exit code. Ctrl-C ends the workers and keeps what is finished."""
-    interrupted = False
+    """Verify, write and print all tasks; the exit code. If it ends early, so do workers, and what is finished is summed up."""
     try:
         with closing(verdicts(verifier, tasks, jobs)) as results:
             for task, verdict in results:
-                write(record(task, verdict, verifier.network, verifier.options))
-                printer.add(task, verdict)
-    except KeyboardInterrupt:
-        interrupted = True
-    code = printer.finish()
-    if interrupted:
-        print(f"qbitsat: interrupted; {printer.counts.total()} of {len(tasks)} queries are finished", file=sys.stderr)
-    return EXIT_INTERRUPTED if interrupted else code
+                # What is written is counted.
+                with interrupts_held():
+                    write(record(task, verdict, verifier.network, verifier.options))
+                    printer.count(verdict)
+                printer.show(task, verdict)
+        return printer.finish()
+    except KeyboardInterrupt as interrupt:
+        with suppress(OutputLost):  # a closed terminal is both
+            printer.finish()
+        print(f"qbitsat: {cause(interrupt)}; {printer.counts.total()} of {len(tasks)} queries are finished", file=sys.stderr)
+        return exit_code(interrupt)
+    except QbitsatError:
+        printer.finish()
+        raise
 
 
 def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:

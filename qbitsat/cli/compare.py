@@ -17,7 +17,8 @@ from ..errors import MissingExtraError
 from ..report import result_line
 from ..report.compare import cactus, run_line, standings_table
 from .commands import SUFFIXES, read, write_query
-from .output import EXIT_HOLDS, EXIT_INTERRUPTED
+from .output import EXIT_HOLDS
+from .signals import cause, exit_code
 
 EXIT_DISAGREEMENT = 1
 
@@ -36,9 +37,9 @@ def compare(args: argparse.Namespace) -> int:
     code = EXIT_HOLDS
     try:
         session.run([task for task in tasks if task.settled is None])
-    except KeyboardInterrupt:
-        print("qbitsat: interrupted; the table is that of the runs that ended", file=sys.stderr)
-        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        print(f"qbitsat: {cause(interrupt)}; the table is that of the runs that ended", file=sys.stderr)
+        code = exit_code(interrupt)
     session.finish()
     return code or (EXIT_DISAGREEMENT if session.disagreements else EXIT_HOLDS)
 

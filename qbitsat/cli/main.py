@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,25 +13,48 @@ from .check import check
 from .commands import export, inspect, verify
 from .compare import compare
 from .demo import demo
-from .output import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from .output import EXIT_BAD_INPUT
+from .signals import exit_code, listen
+from .streams import EXIT_BROKEN_PIPE, NO_READER, Output, OutputLost, guarded, open_missing
 
 COMMANDS = {"demo": demo, "inspect": inspect, "verify": verify, "export": export, "compare": compare, "check": check}
 
-# What a shell reports of a program that ended because nobody reads its output.
-EXIT_BROKEN_PIPE = 141
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; what is not the user's doing escapes as an exception."""
+    """Run one command and return its exit code; what is not the user's doing escapes as an exception.
+
+    What a command writes with --out is what it is for: it goes on although standard output is lost.
+    """
+    with guarded() as output:
+        try:
+            code = run(argv, output)
+            output.flush()
+            return code
+        except OutputLost as lost:
+            if lost.error.errno in NO_READER:
+                return EXIT_BROKEN_PIPE
+            return refuse(lost)
+
+
+def run(argv: Sequence[str] | None, output: Output) -> int:
+    """The command's exit code; `output` learns whether it may be lost."""
     try:
         args = build(COMMANDS).parse_args(argv)
+        output.may_be_lost = getattr(args, "out", None) is not None
         with logged() if getattr(args, "verbose", 0) > 1 else nullcontext():
             return args.run(args)
     except QbitsatError as error:
-        print(f"qbitsat: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return refuse(error)
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
+    except SystemExit:  # --help and --version
+        output.flush()
+        raise
+
+
+def refuse(error: Exception) -> int:
+    print(f"qbitsat: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+    return EXIT_BAD_INPUT
 
 
 @contextmanager
@@ -53,15 +74,10 @@ def logged() -> Iterator[None]:
 
 def entry() -> None:
     """The console script and `python -m qbitsat`."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not where it was closed; and file names need not fit the terminal's encoding
-            stream.reconfigure(errors="backslashreplace")
+    open_missing()
+    listen()
     try:
         code = main()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at exit, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_BROKEN_PIPE
+    except KeyboardInterrupt as interrupt:  # while the exit code was on its way
+        code = exit_code(interrupt)
     sys.exit(code)

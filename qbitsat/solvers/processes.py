@@ -21,6 +21,9 @@ PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.02
 EXIT_MEMORY = 3
 
+# Ctrl-C, the end of a job, the end of a terminal.
+INTERRUPTS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+
 # Forked children share the parent's memory; away from Linux, forking a process that has used system libraries is unsafe.
 CONTEXT: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
@@ -111,19 +114,19 @@ def _may_have_children() -> Iterator[None]:
 
 
 def begin_child(parent: int) -> None:
-    """First call of a child: it dies with its parent, and Ctrl-C, which reaches all processes of a terminal, is the parent's."""
+    """First call of a child: it dies with its parent, and signals that reach all processes of a terminal or a job are the parent's."""
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     die_with_parent(parent)
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until this is left; ignoring it would not do, as PySAT sets a handler of its own while it solves."""
+    """Interrupts wait until this is left; ignoring them would not do, as PySAT sets a handler of its own for Ctrl-C while it solves."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     try:
         yield
     finally:

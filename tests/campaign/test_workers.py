@@ -1,5 +1,7 @@
 """Worker processes."""
 
+import errno
+import itertools
 import multiprocessing
 import os
 import signal
@@ -76,6 +78,44 @@ def test_dead_worker_has_the_time_of_its_last_task_alone():
     dead = [verdict for _, verdict in run(burn_and_die, [0.5, 0.5, 0.2, 0.2], 2) if verdict.verdict == UNKNOWN]
     assert all(0.15 < verdict.cpu_seconds < 0.45 and verdict.seconds > 0.15 for verdict in dead)
     assert len(dead) == 2
+
+
+def refuse_from(monkeypatch, number: int) -> None:
+    """Have the system refuse this and every later process."""
+    count, start = itertools.count(), workers.start
+
+    def refusing(*arguments, **keywords):
+        if next(count) >= number:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return start(*arguments, **keywords)
+
+    monkeypatch.setattr(workers, "start", refusing)
+
+
+def test_fewer_processes_than_asked_for_do_the_work(monkeypatch):
+    refuse_from(monkeypatch, 2)
+    verdicts = dict(run(report_pid, range(10), 5))
+    assert sorted(verdicts) == list(range(10))
+    assert len({verdict.reason for verdict in verdicts.values()}) <= 2
+
+
+def test_no_process_at_all_is_refused(monkeypatch):
+    refuse_from(monkeypatch, 0)
+    with pytest.raises(InputError, match="jobs: no process can be started: Resource temporarily unavailable"):
+        list(run(report_pid, range(10), 5))
+
+
+def test_worker_that_can_not_be_replaced_leaves_its_tasks_to_the_others(monkeypatch):
+    def die_once(task: int) -> Verdict:
+        if task == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05)
+        return Verdict("HOLDS")
+
+    refuse_from(monkeypatch, 2)
+    verdicts = dict(run(die_once, range(6), 2))
+    assert [task for task, verdict in sorted(verdicts.items()) if verdict.verdict == UNKNOWN] == [0]
+    assert len(verdicts) == 6
 
 
 def test_worker_that_exits_is_unknown():

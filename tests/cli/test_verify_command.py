@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 import time
 
 import numpy as np
@@ -137,18 +138,43 @@ def test_progress_on_a_terminal(files, monkeypatch):
     terminal.isatty = lambda: True
     monkeypatch.setattr("sys.stderr", terminal)
     main(files.arguments())
-    assert "\r\x1b[K4 of 4 queries, 1 violated, 0 unknown" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\r\x1b[K")
+    assert re.search(r"\| 4/4 \[.* queries/s, 1 violated, 0 unknown\]", terminal.getvalue())
+    # Nothing of it stays.
+    assert not terminal.getvalue().rpartition("\r")[0].rpartition("\r")[2].strip()
 
 
-def test_order_of_lines_is_that_of_samples(files, capsys, monkeypatch, tmp_path):
+def test_quiet_has_progress_too(files, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+
+    def slow(query, **options):
+        time.sleep(0.2)
+        return verify(query, **options)
+
+    replace_verify(monkeypatch, slow)
+    main(files.arguments("--quiet"))
+    assert "| 4/4 [" in terminal.getvalue()
+
+
+def test_without_tqdm_there_is_no_progress(files, monkeypatch, capsys):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert main(files.arguments()) == 10
+    assert terminal.getvalue() == ""
+    assert "4 queries" in capsys.readouterr().out
+
+
+def test_lines_come_in_the_order_in_which_queries_end(files, capsys, monkeypatch, tmp_path):
     def first_is_slow(query, **options):
         time.sleep(0.5 * (query.boxes[0].lo[0] == 9))
         return verify(query, **options)
 
     replace_verify(monkeypatch, first_is_slow)
     main(files.arguments("--jobs", "2", "--out", str(tmp_path / "out"), samples="0:3"))
-    assert re.findall(r"sample (\d+)", capsys.readouterr().out) == ["0", "1", "2"]
+    assert re.findall(r"sample (\d+)", capsys.readouterr().out) == ["1", "2", "0"]
     assert [entry["sample"] for entry in read_results(tmp_path / "out")] == [1, 2, 0]
 
 
