@@ -20,15 +20,15 @@ class Ended(KeyboardInterrupt):
 
 def listen() -> None:
     """Have the signals raise `Ended` in the main thread; what is ignored already, as by nohup, stays ignored."""
-    listener = os.getpid()
+    listener, came = os.getpid(), list[int]()
 
     def end(number: int, _: FrameType | None) -> None:
         if os.getpid() != listener:  # a fork of ours, which has nothing to keep
             os._exit(128 + number)
         # They often come together, and the second one must not cut off the summary.
-        for other in ENDING:
-            signal.signal(other, signal.SIG_IGN)
-        raise Ended(number)
+        if not came:
+            came.append(number)
+            raise Ended(number)
 
     for number in ENDING:
         if signal.getsignal(number) == signal.SIG_DFL:
