@@ -1,9 +1,13 @@
 """What pages quote from the program is what it says now."""
 
+import re
 import sys
 
 import pytest
 from test_links import ROOT
+
+import qbitsat
+from qbitsat.cli.arguments import EXIT_CODES
 
 sys.path.insert(0, str(ROOT / "docs"))
 import generate
@@ -25,5 +29,14 @@ def test_every_block_of_the_guide_is_an_example(path):
 
 
 def test_every_example_stands_in_the_guide():
-    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "guide").glob("*.md"))
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs" / "guide").glob("*.md")))
     assert {path.name for path in transcripts.EXAMPLES.iterdir() if path.is_file()} == set(dict(transcripts.PLACE.findall(pages)))
+
+
+def test_exit_codes_are_those_of_the_help():
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE)) <= set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE))
+
+
+def test_citation_names_this_version():
+    assert f"\nversion: {qbitsat.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
