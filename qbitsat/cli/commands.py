@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..encode import dimacs, smtlib
 from ..errors import InputError, QbitsatError
 from ..importers import load, load_inputs, load_labels
 from ..network import Network
+from ..network.names import printable
 from ..options import TABLE, make_options
 from ..report import describe, result_line
 from ..solvers.processes import interrupts_held
@@ -31,8 +33,15 @@ SUFFIXES = {"dimacs": ".cnf", "smt2": ".smt2"}
 
 
 def inspect(args: argparse.Namespace) -> int:
-    print(describe(load(args.network, args.bits, args.input_bits)))
+    print(describe(load_network(args)))
     return EXIT_HOLDS
+
+
+def load_network(args: argparse.Namespace) -> Network:
+    """The network of a command; who calls it prints its notes, so that nothing else needs to warn of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return load(args.network, args.bits, args.input_bits)
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -80,7 +89,9 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
 def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     """The network and the tasks that the arguments ask for, everything checked."""
     epsilons = parse_epsilons(args.eps)
-    network = load(args.network, args.bits, args.input_bits)
+    network = load_network(args)
+    for note in network.notes:
+        print(f"qbitsat: note: {printable(str(args.network))}: {note}", file=sys.stderr)
     inputs = load_inputs(args.inputs, network.input, **reading(args))
     samples = parse_samples(args.samples, len(inputs), args.inputs)
     labels = None

@@ -14,17 +14,21 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arithmetic import ShiftRequantizer
+from ..arithmetic import ShiftRequantizer, integer
 from ..errors import InputError, MissingExtraError, UnsupportedError
 from ..network import Dense, Network, TensorFormat
+from ..network.names import printable
 from .files import Path, damaged, placed
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_ATTRIBUTE_BYTES = 1 << 16
+# The part of a layer's weights that may become 0 without a warning.
+SERIOUS = 0.25
 Weights = tuple[str, np.ndarray, np.ndarray]  # name, kernel (inputs x outputs), bias
 
 # What h5py raises on damaged files, depending on where HDF5 notices.
@@ -41,9 +45,13 @@ def read(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
     input_bits = width("input_bits", input_bits, path, r"_in_(\d+)", 8, (1, 16))
     with damaged(str(path), "HDF5 file", H5_ERRORS), h5py.File(path, "r") as file:
         weights = read_layers(file, str(path))
+    losses = [loss(*layer, bits) for layer in weights]
+    note = said(losses, bits)
+    if any(entry.is_serious for entry in losses):
+        warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=3)
     with placed(str(path)):
-        name = os.path.splitext(os.path.basename(path))[0]
-        return Network(build(weights, bits, input_bits), name, os.fspath(path))
+        name = printable(os.path.splitext(os.path.basename(path))[0])
+        return Network(build(weights, bits, input_bits), name, os.fsdecode(path), (note,) if note else ())
 
 
 def width(name: str, given: int | None, path: Path, pattern: str, default: int | None, limits: tuple[int, int]) -> int:
@@ -54,9 +62,10 @@ def width(name: str, given: int | None, path: Path, pattern: str, default: int |
         place, value = f"{path}: {name} in the file name", int(found[1]) if found else default
     if value is None:
         raise InputError(f"{path}: the file does not say how many bits the network has; expected --bits, or _qu_<bits> in its name")
-    if type(value) is not int or not limits[0] <= value <= limits[1]:
-        raise InputError(f"{place}: {value!r}, expected a whole number from {limits[0]} to {limits[1]}")
-    return value
+    try:
+        return integer(value, place, *limits)
+    except InputError:
+        raise InputError(f"{place}: {value!r}, expected a whole number from {limits[0]} to {limits[1]}") from None
 
 
 # --- the file ---
@@ -156,6 +165,58 @@ def quantize(values: np.ndarray, bits: int, fraction: int) -> np.ndarray:
     size = np.abs(scaled)
     whole = np.floor(size)
     return (np.sign(scaled) * (whole + (size - whole >= 0.5))).astype(np.int64)
+
+
+class Loss(NamedTuple):
+    """What quantization does to a layer: how many weights and biases there are, are clipped, and become 0 without being it.
+
+    is_serious says that it is more than rounding: something is clipped by more than a step, or a quarter of the weights becomes 0. Of the
+    networks of both papers no weight is clipped, and up to 6 % become 0.
+    """
+
+    layer: str
+    weights: int
+    biases: int
+    weights_clipped: int
+    biases_clipped: int
+    weights_zeroed: int
+    biases_zeroed: int
+    is_serious: bool
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What is lost."""
+        return self[3:7]
+
+
+def loss(layer: str, kernel: np.ndarray, bias: np.ndarray, bits: int) -> Loss:
+    """The losses of one layer of floats."""
+    counts, farthest = [], 0.0
+    for values, fraction in ((kernel, bits - 1), (bias, bits - 2)):
+        top, integers, scaled = 1 << (bits - 1), quantize(values, bits, fraction), values * 2.0**fraction
+        outside = (scaled >= top - 0.5) | (scaled <= -top - 0.5)
+        counts.append((values.size, int(outside.sum()), int(((integers == 0) & (values != 0)).sum())))
+        farthest = max(farthest, float(np.abs(scaled - integers).max()))
+    is_serious = farthest > 1 or counts[0][2] > SERIOUS * kernel.size
+    (weights, clipped, zeroed), (biases, biases_clipped, biases_zeroed) = counts
+    return Loss(layer, weights, biases, clipped, biases_clipped, zeroed, biases_zeroed, is_serious)
+
+
+def said(losses: list[Loss], bits: int) -> str:
+    """The losses of all layers in words, and which layer lost most; "" if nothing is lost."""
+    if not any(any(entry.counts) for entry in losses):
+        return ""
+    weights, biases, clipped, biases_clipped, zeroed, biases_zeroed = (
+        sum(column) for column in zip(*(e[1:7] for e in losses), strict=True)
+    )
+    text = (
+        f"quantized from floats to {bits} bits: of {weights} weights and {biases} biases {clipped} and {biases_clipped} were clipped, "
+        f"{zeroed} and {biases_zeroed} became 0"
+    )
+    worst = max(losses, key=lambda entry: sum(entry.counts) / (entry.weights + entry.biases))
+    if worst.is_serious:
+        text += f"; most in layer {worst.layer}: of {worst.weights} weights {worst.weights_clipped} and {worst.weights_zeroed}"
+    return text
 
 
 def build(weights: list[Weights], bits: int, input_bits: int) -> tuple[Dense, ...]:

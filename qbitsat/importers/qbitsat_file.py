@@ -66,7 +66,7 @@ def read(path: Path) -> Network:
         layers = [read_layer(value, arrays, f"{path}: header: layers[{k}]") for k, value in enumerate(header["layers"])]
         arrays.check_all_used()
     with placed(str(path)):
-        return Network(tuple(layers), header["name"], os.fspath(path))
+        return Network(tuple(layers), header["name"], os.fsdecode(path))
 
 
 # --- the header ---

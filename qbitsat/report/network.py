@@ -9,6 +9,7 @@ import numpy as np
 from ..bounds import LayerBounds
 from ..bounds.intervals import propagate_network
 from ..network import Layer, Network, TensorFormat
+from ..network.names import printable
 from ..properties import Box
 from .table import table
 
@@ -24,13 +25,14 @@ def describe(network: Network) -> str:
     weights = sum(layer.input.size * layer.output.size for layer in network.layers)
     facts = [
         ("network", network.name),
-        ("source", network.source or "-"),
+        ("source", printable(network.source) or "-"),
         ("sha256", network.sha256),
         ("input", format_text(network.input)),
         ("output", format_text(network.output)),
         ("parameters", f"{weights} weights, {sum(layer.affine.n_out for layer in network.layers)} biases"),
         ("unsupported", "nothing; every layer can be verified"),
     ]
+    facts += [("note", note) for note in network.notes]
     head = "\n".join(f"{name:<12}{value}" for name, value in facts)
     rows = [row(layer, layer_bounds) for layer, layer_bounds in zip(network.layers, bounds, strict=True)]
     return f"{head}\n\n{table([HEADER, *rows])}"
