@@ -1,9 +1,16 @@
-"""One query's search over several processes: each works on nodes of its own and hands half of them to one that has none left."""
+"""One query's search over several processes: each works on nodes of its own and hands half of them to one that has none left.
+
+The parent keeps a copy of what every process has: the nodes that it was given, or kept when it last handed some on. What came of
+nodes counts, and goes into the proof, only together with those that are left of them. So when a process dies, whatever the reason,
+its nodes are given to another one, and nothing is lost but time.
+"""
 
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,87 +25,140 @@ from .tree import Inputs, Search
 SHARE = 32
 # Names of nodes that the processes give count from here, one such range each.
 NAMES = 1 << 40
+# Processes that may die with the same nodes: then it is likely these that kill them.
+DEATHS = 3
 
 # Nodes on their way to another process, and the case of each.
 Handed = tuple[Nodes, list[Case]]
 
 
+class Portion(NamedTuple):
+    """Nodes that one process works on, or that wait for one, and how many have died with them."""
+
+    handed: Handed
+    deaths: int = 0
+
+
 def run(search: Search, processes: int) -> Inputs | None:
-    """Like `search.run()`. Raises `LimitReached`, also if a process dies, or `RuntimeError` with the traceback of one that fails."""
+    """Like `search.run()`. Raises `LimitReached`, or `RuntimeError` with the traceback of a process that fails."""
     search.start()
     found = search.advance(SHARE * processes)
-    return _share(search, processes) if found is None and search.stack else found
+    return _Pool(search, processes).run() if found is None and search.stack else found
 
 
-def _share(search: Search, processes: int) -> Inputs | None:
-    """Processes with an equal part of the nodes each, until one finds a witness or all have nothing left."""
-    nodes, search.stack = Nodes.stack(search.stack), []
-    workers: list[_Worker] = []
-    try:
-        for k in range(processes):
-            workers.append(_Worker(search, k, nodes.take(np.arange(k, len(nodes), processes))))
-        while any(worker.busy for worker in workers):
-            for connection in wait([worker.connection for worker in workers], POLL_SECONDS):
-                worker = next(w for w in workers if w.connection is connection)
-                found = worker.receive(search, workers)
-                if found is not None:
-                    return found
-            for worker in workers:
-                search.limits.check(worker.pid)
-            _ask_for_nodes(workers)
-    finally:
-        for worker in workers:
-            worker.end()
-    return None
+class _Pool:
+    """The parent's side: up to `processes` workers, until one finds a witness or all have nothing left."""
 
+    def __init__(self, search: Search, processes: int):
+        self.search, self.processes = search, processes
+        self.workers: list[_Worker] = []
+        self.waiting: deque[Portion] = deque()
+        self.started = 0
+        nodes, search.stack = Nodes.stack(search.stack), []
+        for k in range(min(processes, len(nodes))):
+            part = nodes.take(np.arange(k, len(nodes), processes))
+            self.waiting.append(Portion(_handed(search, part)))
 
-def _ask_for_nodes(workers: list[_Worker]) -> None:
-    """Every idle process gets half of what some busy one has, as soon as that one answers."""
-    idle = sum(not worker.busy for worker in workers) - sum(worker.asked for worker in workers)
-    for worker in workers:
-        if idle > 0 and worker.busy and not worker.asked:
-            worker.asked, idle = True, idle - 1
-            worker.connection.send(None)
+    def run(self) -> Inputs | None:
+        try:
+            while self.waiting or any(worker.portion for worker in self.workers):
+                self._give()
+                for connection in wait([worker.connection for worker in self.workers], POLL_SECONDS):
+                    worker = next(w for w in self.workers if w.connection is connection)
+                    found = self._receive(worker)
+                    if found is not None:
+                        return found
+                for worker in list(self.workers):
+                    self.search.limits.check(worker.process.pid or 0)
+                    # Not left to the end of the pipe: another thread's fork may hold its other end open.
+                    if not worker.process.is_alive() and not worker.connection.poll():
+                        self._bury(worker)
+                self._ask_for_nodes()
+        finally:
+            for worker in self.workers:
+                worker.end()
+        return None
 
+    def _give(self) -> None:
+        """Nodes that wait go to processes that have none, old or new."""
+        while self.waiting:
+            worker = next((w for w in self.workers if w.portion is None), None)
+            if worker is None:
+                if len(self.workers) == self.processes:
+                    return
+                walks = not any(w.walks for w in self.workers)  # the others do more for the tree
+                self.workers.append(worker := _Worker(self.search, self.started, walks))
+                self.started += 1
+            worker.portion = self.waiting.popleft()
+            self._send(worker, worker.portion.handed)
 
-class _Worker:
-    """The parent's side of a process: `busy` while it has nodes, `asked` while it owes an answer."""
+    def _ask_for_nodes(self) -> None:
+        """Every idle process gets half of what some busy one has, as soon as that one answers."""
+        promised = len(self.waiting) + sum(worker.asked for worker in self.workers)
+        wanted = self.processes - promised - sum(worker.portion is not None for worker in self.workers)
+        for worker in list(self.workers):
+            if wanted > 0 and worker.portion is not None and not worker.asked:
+                worker.asked, wanted = True, wanted - 1
+                self._send(worker, None)
 
-    def __init__(self, search: Search, number: int, nodes: Nodes):
-        self.connection, theirs = CONTEXT.Pipe()
-        self.busy, self.asked = True, False
-        with interrupts_held():
-            self.process = start(_work, search, number, nodes, theirs, daemon=True)
-        self.pid = self.process.pid or 0
-        theirs.close()
+    def _send(self, worker: _Worker, content: Handed | None) -> None:
+        try:
+            worker.connection.send(content)
+        except OSError:
+            self._bury(worker)
 
-    def receive(self, search: Search, workers: list[_Worker]) -> Inputs | None:
+    def _bury(self, worker: _Worker) -> None:
+        """Nodes of a process that died wait for another one."""
+        self.workers.remove(worker)
+        worker.end()
+        if worker.portion is not None:
+            handed, deaths = worker.portion
+            if deaths + 1 == DEATHS:
+                raise LimitReached(f"{DEATHS} processes of the search died with the same nodes")
+            self.waiting.append(Portion(handed, deaths + 1))
+
+    def _receive(self, worker: _Worker) -> Inputs | None:
         """Act on a message: (kind, content)."""
         try:
-            kind, content = self.connection.recv()
-        except (EOFError, OSError) as error:
-            raise LimitReached("a process of the search died") from error
+            kind, content = worker.connection.recv()
+        except (EOFError, OSError):
+            self._bury(worker)
+            return None
         if kind == "found":
             return content
         if kind == "limit":
             raise LimitReached(content)
         if kind == "fault":
             raise RuntimeError(f"a process of the search failed:\n{content}")
+        if kind == "none":  # too few nodes to share
+            worker.asked = False
+            return None
         if kind == "idle":
-            counts, nodes = content
-            for name, count in counts.items():
-                search.counts[name] = search.counts.get(name, 0) + count
-            if search.proof is not None:
-                search.proof.nodes.update(nodes)
-            self.busy = False
-        else:  # nodes to hand on, or None: too few to share
-            self.asked = False
-            if content is not None:
-                # No more are asked than are idle, so there is one; nodes sent back could be forgotten with a late "idle".
-                receiver = next(w for w in workers if not w.busy)
-                receiver.busy = True
-                receiver.connection.send(content)
+            worker.portion = None
+        else:  # "nodes" to hand on, and those that are left
+            (handed, left), content = content
+            worker.asked, worker.portion = False, Portion(left)
+            self.waiting.append(Portion(handed))
+        self._count(*content)
         return None
+
+    def _count(self, counts: dict[str, int], nodes: dict[int, Any]) -> None:
+        for name, count in counts.items():
+            self.search.counts[name] = self.search.counts.get(name, 0) + count
+        if self.search.proof is not None:
+            self.search.proof.nodes.update(nodes)
+
+
+class _Worker:
+    """The parent's side of a process: `portion` is what it works on, None while it is idle; `asked` while it owes an answer."""
+
+    def __init__(self, search: Search, number: int, walks: bool):
+        self.connection, theirs = CONTEXT.Pipe()
+        self.portion: Portion | None = None
+        self.asked, self.walks = False, walks
+        with interrupts_held():
+            self.process = start(_work, search, number, walks, theirs, daemon=True)
+        theirs.close()
 
     def end(self) -> None:
         self.connection.close()
@@ -106,33 +166,37 @@ class _Worker:
         self.process.join()
 
 
-def _work(search: Search, number: int, nodes: Nodes, connection: Connection, parent: int) -> None:
-    """The process: steps until its nodes run out, then those that it is sent; what it is asked for it answers between steps."""
+def _work(search: Search, number: int, walks: bool, connection: Connection, parent: int) -> None:
+    """The process: steps until the nodes that it is sent run out; what it is asked for it answers between steps."""
     begin_child(parent)
+    search.limits.cancel = search.limits.progress = None  # the parent's
     search.names = NAMES * (number + 1)
-    search.walker.able &= number == 0  # the others do more for the tree
+    search.walker.able &= walks
     try:
         while True:
-            search.stack = [nodes]
-            search.counts = dict.fromkeys(search.counts, 0)
-            if search.proof is not None:
-                search.proof.nodes = {}
+            search.stack = [_adopt(search, _next_nodes(connection))]
+            _take_counts(search)
             found = _steps(search, connection)
-            if found is not None:
-                connection.send(("found", found))
-                return
-            connection.send(("idle", (search.counts, search.proof.nodes if search.proof is not None else {})))
-            nodes = _adopt(search, _next_nodes(connection))
+            connection.send(("idle", _take_counts(search)) if found is None else ("found", found))
     except LimitReached as limit:
         connection.send(("limit", limit.reason))
     except MemoryError:
         connection.send(("limit", "memory"))
     except UnsupportedError as unsupported:
         connection.send(("limit", str(unsupported)))
-    except (EOFError, OSError):
-        return
+    except (EOFError, ConnectionError):
+        return  # the parent is gone
     except BaseException:
         connection.send(("fault", traceback.format_exc()))
+
+
+def _take_counts(search: Search) -> tuple[dict[str, int], dict[int, Any]]:
+    """What was counted and proved since the last call."""
+    counts, search.counts = search.counts, dict.fromkeys(search.counts, 0)
+    nodes: dict[int, Any] = {}
+    if search.proof is not None:
+        nodes, search.proof.nodes = search.proof.nodes, nodes
+    return counts, nodes
 
 
 def _steps(search: Search, connection: Connection) -> Inputs | None:
@@ -143,17 +207,23 @@ def _steps(search: Search, connection: Connection) -> Inputs | None:
             return found
         if connection.poll():
             connection.recv()
-            connection.send(("nodes", _half(search)))
+            halves = _halves(search)
+            connection.send(("none", None) if halves is None else ("nodes", (halves, _take_counts(search))))
     return None
 
 
-def _half(search: Search) -> Handed | None:
-    """Every other node, taken off the stack; None if there are too few."""
+def _handed(search: Search, nodes: Nodes) -> Handed:
+    return nodes, [search.cases.table[case] for case in nodes.case.tolist()]
+
+
+def _halves(search: Search) -> tuple[Handed, Handed] | None:
+    """Every other node, taken off the stack, and those that are left; None if there are too few."""
     nodes = Nodes.stack(search.stack) if search.stack else None
     if nodes is None or len(nodes) < 2:
         return None
-    search.stack, handed = [nodes.take(np.arange(0, len(nodes), 2))], nodes.take(np.arange(1, len(nodes), 2))
-    return handed, [search.cases.table[case] for case in handed.case.tolist()]
+    left, handed = nodes.take(np.arange(0, len(nodes), 2)), nodes.take(np.arange(1, len(nodes), 2))
+    search.stack = [left]
+    return _handed(search, handed), _handed(search, left)
 
 
 def _adopt(search: Search, handed: Handed) -> Nodes:
@@ -165,9 +235,9 @@ def _adopt(search: Search, handed: Handed) -> Nodes:
 
 
 def _next_nodes(connection: Connection) -> Handed:
-    """Nodes from the parent; a request that crossed our being idle is answered with none."""
+    """Nodes from the parent; to a request that crossed our being idle there are none."""
     while True:
         content = connection.recv()
         if content is not None:
             return content
-        connection.send(("nodes", None))
+        connection.send(("none", None))

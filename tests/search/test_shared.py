@@ -1,15 +1,22 @@
 """One search over several processes: the same verdicts, the same proof's worth of nodes, and limits that are kept."""
 
+import multiprocessing
+import os
 import pickle
 import random
+import signal
+import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from certified import certify
 from tiny import all_values, deep_network, random_box, random_query, truths
 
 import qbitsat
 from qbitsat.bounds import propagate
+from qbitsat.certificate.check import check
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
@@ -94,7 +101,8 @@ def test_nodes_of_another_process_keep_their_cases():
     other.cases.parts(other.cases.parts(0)[1])  # so that numbers differ from here on
     one.stack = [one._case_parts(one._case_parts(one.stack[0], 0), 0)]
     meant = [one.cases.table[case] for case in one.stack[0].case[1::2].tolist()]
-    adopted = shared._adopt(other, pickle.loads(pickle.dumps(shared._half(one))))
+    handed, _ = shared._halves(one)
+    adopted = shared._adopt(other, pickle.loads(pickle.dumps(handed)))
     assert [other.cases.table[case] for case in adopted.case.tolist()] == meant
 
 
@@ -110,3 +118,81 @@ def test_shared_search_reports_a_process_that_fails(monkeypatch):
     monkeypatch.setattr(shared, "_steps", lambda *_: 1 // 0)
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         shared.run(search, 2)
+
+
+@contextmanager
+def killer(rng: random.Random, most: int, every: float):
+    """Kills children of this process, one at a time at random moments, up to `most`; yields the list of those killed."""
+    killed, over = [], threading.Event()
+
+    def kill():
+        while len(killed) < most and not over.wait(rng.uniform(0, every)):
+            children = multiprocessing.active_children()
+            if children:
+                killed.append(rng.choice(children).pid)
+                os.kill(killed[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_processes_killed_at_random_moments_cost_no_verdict(seed, monkeypatch):
+    monkeypatch.setattr(shared, "SHARE", 2)
+    monkeypatch.setattr(shared, "DEATHS", 1000)
+    query = digits_query((14, 9)[seed % 2])
+    with killer(random.Random(seed), 10, 0.1) as killed:
+        found = shared.run(make_search(query, points=False, batch=(16, 64)[seed // 2]), 3)
+    assert found is None if seed % 2 == 0 else replay(query, found) is not None
+    assert killed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_processes_killed_among_many_cases_cost_no_verdict(seed, monkeypatch):
+    monkeypatch.setattr(shared, "SHARE", 2)
+    monkeypatch.setattr(shared, "DEATHS", 1000)
+    query, violated = many_cases(seed)
+    with killer(random.Random(seed), 50, 0.005):
+        found = shared.run(make_search(query, points=False, steps=1, batch=1), 3)
+    assert (found is not None) == violated
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_processes_killed_at_random_moments_leave_the_certificate_whole(seed, monkeypatch, tmp_path):
+    monkeypatch.setattr(shared, "SHARE", 2)
+    monkeypatch.setattr(shared, "DEATHS", 1000)
+    with killer(random.Random(seed), 6, 0.2) as killed:
+        verdict, path = certify(digits_query(14), tmp_path, jobs=3, batch=4, attack=False, engine="hybrid")
+    assert verdict.verdict == "HOLDS"
+    assert check(path).accepted
+    assert killed
+
+
+def test_nodes_that_kill_every_process_end_the_search(monkeypatch):
+    search = make_search(digits_query(14))
+    monkeypatch.setattr(shared, "_steps", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(LimitReached, match="3 processes of the search died with the same nodes"):
+        shared.run(search, 2)
+
+
+def test_process_that_dies_idle_is_not_missed(monkeypatch):
+    """Whoever is asked for nodes, or given some, may have died already: the pipe is closed."""
+    monkeypatch.setattr(shared, "SHARE", 2)
+    monkeypatch.setattr(shared, "DEATHS", 100)
+    send, sent = shared._Pool._send, []
+
+    def kill_before_sending(pool, worker, content):
+        sent.append(content is None)
+        if len(sent) in (4, 7, 11) or (content is None and sent.count(True) in (1, 3)):
+            worker.process.kill()
+            worker.process.join()
+        send(pool, worker, content)
+
+    monkeypatch.setattr(shared._Pool, "_send", kill_before_sending)
+    assert shared.run(make_search(digits_query(14)), 3) is None
+    assert {True, False} <= set(sent)
