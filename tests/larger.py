@@ -33,6 +33,11 @@ class Files(NamedTuple):
         words = [command, str(self.network), "--inputs", str(self.inputs), "--labels", str(self.labels)]
         return [*words, "--samples", samples, "--eps", eps, *more]
 
+    def data(self, network: bool = False) -> list[str]:
+        """The words that tell `check` what the results are of."""
+        words = ["--inputs", str(self.inputs), "--labels", str(self.labels)]
+        return [*words, "--network", str(self.network)] if network else words
+
 
 def write_files(folder: Path) -> Files:
     files = Files(folder / "network.npz", folder / "inputs.npy", folder / "labels.npy")

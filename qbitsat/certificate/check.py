@@ -17,28 +17,33 @@ from ..importers.files import Path, placed
 from ..importers.qbitsat_file import shown
 from ..limits import LimitReached, Limits, Tick
 from ..network import Network, reference
-from ..properties import Query
+from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
 from .cnf import Walk, digest, leaf_walk
 from .drat import check_drat
 from .formula import Atom, Plain, plain, simplified
 from .networks import networks_of, pinned, title
 from .reading import Certificate, Refused
+from .samples import Samples
 from .space import Ranges, Space
 from .tree import TreeChecker
 
 HOLDS, VIOLATED = "HOLDS", "VIOLATED"
+# What comes of a check.
+ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING = "accepted", "refused", "unreadable", "not checked", "unknown"
 # What "narrowed" and "substituted" know beyond "balanced" is left out where there is a certificate.
 ENCODINGS = ("balanced", "linear", "narrowed", "substituted")
 
 
 @dataclass(frozen=True)
 class Means:
-    """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), outside
-    programs, and for each certificate seconds, and GiB of resident memory of any one process.
+    """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), the data set
+    that any sample must be of, if there is one, outside programs, and for each certificate seconds, and GiB of resident memory of any
+    one process.
     """
 
     networks: tuple[Network, ...] = ()
+    samples: Samples | None = None
     drat_trim: Path | None = None
     cake_lpr: Path | None = None
     timeout: float = 3600.0
@@ -47,20 +52,30 @@ class Means:
 
 @dataclass(frozen=True)
 class Checked:
-    """accepted: `verdict` is proved of `query`. Otherwise reason says where the proof fails.
+    """What came of a check.
 
-    networks are titles of those that it is about; header is what the file says of itself.
+    outcome   ACCEPTED (`verdict` is proved of `query`), REFUSED, UNREADABLE, UNCHECKED (a limit ran out, or something is needed) or
+              NOTHING (an UNKNOWN, which claims nothing)
+    reason    why it is not accepted: where, and what was expected
+    networks  titles of those that it is about
+    witness   of a VIOLATED
+    header    what the certificate says of itself
     """
 
     path: str
-    accepted: bool
-    reason: str
-    seconds: float
-    verdict: str
-    engine: str
-    query: Query | None
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    verdict: str = ""
+    engine: str = ""
+    query: Query | None = None
     networks: tuple[str, ...] = ()
+    witness: Witness | None = None
     header: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def accepted(self) -> bool:
+        return self.outcome == ACCEPTED
 
 
 def check(
@@ -76,35 +91,42 @@ def check(
 
 def check_file(path: Path, means: Means) -> Checked:
     """Check one certificate; see `check`."""
-    limits, query, reason = Limits(means.timeout, means.memory), None, ""
-    found: tuple[Network, ...] = ()
-    with Certificate(path) as certificate:
-        header = certificate.header
-        try:
-            found = networks_of(certificate, means.networks, limits)
+    limits = Limits(means.timeout, means.memory)
+    found: dict[str, Any] = {}
+    outcome, reason = ACCEPTED, ""
+    try:
+        with Certificate(path) as certificate:
+            found.update((key, certificate.header[key]) for key in ("verdict", "engine"))
+            found["header"] = certificate.header
+            networks = networks_of(certificate, means.networks, limits)
+            found["networks"] = tuple(title(network) for network in networks)
             with placed(certificate.place):
-                query = certificate.query(found)
-                _check_proof(certificate, query, means, limits.check)
-        except Refused as refused:
-            reason = str(refused)
-        except (LimitReached, MemoryError) as limit:
-            is_time = isinstance(limit, LimitReached) and limit.reason == "timeout"
-            reason = "not checked in " + (f"{means.timeout:g} s, the time limit" if is_time else f"{means.memory:g} GiB, the memory limit")
-    titles = tuple(title(network) for network in found)
-    return Checked(os.fspath(path), not reason, reason, limits.seconds(), header["verdict"], header["engine"], query, titles, header)
+                found["query"] = query = certificate.query(networks)
+                found["witness"] = _check_proof(certificate, query, means, limits.check)
+    except Refused as refused:
+        outcome, reason = REFUSED, str(refused)
+    except (LimitReached, MemoryError) as limit:
+        outcome, reason = UNCHECKED, out_of(means, isinstance(limit, LimitReached) and limit.reason == "timeout")
+    return Checked(os.fspath(path), outcome, reason, limits.seconds(), **found)
 
 
-def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+def out_of(means: Means, time: bool) -> str:
+    """The reason of what ran out of time, or else of memory."""
+    return f"needs more than {means.timeout:g} s, the time limit" if time else f"needs more than {means.memory:g} GiB, the memory limit"
+
+
+def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> Witness | None:
+    """The witness of a VIOLATED."""
     verdict, kind = certificate.header["verdict"], certificate.header["proof"].get("kind")
     if kind not in ("witness", "tree", "sat"):
         raise InputError(f"header: proof: kind {shown(kind)} is unknown; expected 'witness', 'tree' or 'sat'")
     wanted = VIOLATED if kind == "witness" else HOLDS
     if verdict != wanted:
         raise Refused(f"the verdict is {shown(verdict)}, the proof is one of {wanted}")
-    {"witness": _check_witness, "tree": _check_tree, "sat": _check_sat}[kind](certificate, query, means, tick)
+    return {"witness": _check_witness, "tree": _check_tree, "sat": _check_sat}[kind](certificate, query, means, tick)
 
 
-def _check_witness(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+def _check_witness(certificate: Certificate, query: Query, means: Means, tick: Tick) -> Witness:
     inputs, outputs, true_atoms = certificate.witness(query.networks)
     certificate.check_all_used()
     for k, (x, box) in enumerate(zip(inputs, query.boxes, strict=True)):
@@ -120,6 +142,7 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, tick: T
         raise Refused("the witness does not make the violation true")
     if true_atoms != [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]:
         raise Refused("the inequalities that are true are not those that the certificate lists")
+    return Witness(tuple(map(tuple, inputs)), tuple(map(tuple, outputs)))
 
 
 def _check_tree(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:

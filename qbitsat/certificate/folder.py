@@ -1,92 +1,189 @@
-"""Which certificates a path stands for, and what a folder of results says that they prove."""
+"""Which certificates a path stands for, and whether a folder of results says what they prove, all of it and nothing else."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ..errors import InputError, QbitsatError
-from ..importers.files import one_line, open_input
-from ..importers.qbitsat_file import shown, without_duplicates
-from .check import HOLDS, VIOLATED, Checked, Means, check_file
+from ..importers.files import open_input
+from ..importers.qbitsat_file import shown
+from ..limits import LimitReached, Limits
+from ..network import Network
+from .check import HOLDS, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
+from .lines import Entry, against_certificate, against_samples, read_line, recompute
+from .networks import networks_of
+from .reading import Certificate, Refused
 
 RESULTS, SUFFIX = "results.jsonl", ".cert"
 MAX_LINE = 1 << 24
 
 
 class Item(NamedTuple):
-    """A certificate to check, None if there should be one but is not, and the line of results.jsonl that it belongs to, if any."""
+    """Something to check: a certificate, a line of results.jsonl, or both; or what is known of it already.
 
-    path: Path | None
+    near is some certificate of the line's folder: it names the network of lines that have none.
+    """
+
     place: str
-    entry: dict[str, Any] | None = None
+    path: Path | None = None
+    entry: Entry | None = None
+    near: Path | None = None
+    known: Checked | None = None
 
 
-def items(path: Path) -> list[Item]:
-    """A file; or of a folder what its results.jsonl names, else every .cert file in it or below. Raises `InputError`."""
-    if not path.is_dir():
-        return [Item(path, str(path))]
-    if (path / RESULTS).exists():
-        return list(_named(path))
-    found = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file())
-    if not found:
-        raise InputError(f"{path}: has no {RESULTS} and no {SUFFIX} files, expected certificates")
-    return [Item(file, str(file)) for file in found]
+class Question(NamedTuple):
+    """What makes a line of results one of its own."""
+
+    sample: int
+    eps: int
+    target: int | None
 
 
-def _named(folder: Path) -> Iterator[Item]:
-    """The verdicts of a results.jsonl that need a certificate."""
-    path = folder / RESULTS
-    with open_input(path) as stream:
-        number = 0
-        while line := stream.readline(MAX_LINE):
-            number += 1
-            place = f"{path}: line {number}"
-            try:
-                entry = json.loads(line, object_pairs_hook=without_duplicates)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
-            if not isinstance(entry, dict):
-                raise InputError(f"{place}: expected a JSON object")
-            if entry.get("verdict") in (HOLDS, VIOLATED):
-                name = entry.get("certificate")
-                if name is not None and not (type(name) is str and name.isprintable() and _is_inside(name)):
-                    raise InputError(f"{place}: certificate {shown(name)}, expected a file in {folder}")
-                yield Item(None if name is None else folder / name, place, entry)
+class Folder:
+    """The items of a path: a file; or of a folder the lines of its results.jsonl, else every .cert file in it or below.
+
+    wanted are questions that must have lines. `covered` fills as lines are read: the samples of each (eps, target).
+    """
+
+    def __init__(self, path: Path, wanted: Collection[Question] = ()):
+        self.path, self.wanted = path, wanted
+        self.covered: defaultdict[tuple[int, int | None], set[int]] = defaultdict(set)
+        self._lines: dict[tuple[str, Question], int] = {}
+        self._named: dict[Path, int] = {}
+        self._damaged = False
+
+    def __iter__(self) -> Iterator[Item]:
+        """Raises `InputError` where there is nothing to check."""
+        path = self.path
+        if not path.is_dir():
+            yield Item(str(path), path)
+            return
+        files = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file())
+        if (path / RESULTS).exists():
+            yield from self._results(files)
+            return
+        if not files:
+            raise InputError(f"{path}: has no {RESULTS} and no {SUFFIX} files, expected certificates")
+        yield from (Item(str(file), file) for file in files)
+
+    def _results(self, files: list[Path]) -> Iterator[Item]:
+        """Lines with certificates, then those without, then certificates without lines and questions without lines."""
+        without = list[Item]()
+        with open_input(self.path / RESULTS) as stream:
+            for number, data in _lines(stream):
+                item = self._item(number, data)
+                if item.path is None and item.known is None:
+                    without.append(item)
+                else:
+                    yield item
+        near = next(iter(files), None)
+        yield from (item._replace(near=near) for item in without)
+        for file in files:
+            if file not in self._named:
+                yield self._unnamed(file)
+        for question in self.wanted:
+            if question.sample not in self.covered[question.eps, question.target]:
+                yield _refused(str(self.path / RESULTS), f"has no line of sample {question.sample}, eps {question.eps}")
+
+    def _unnamed(self, file: Path) -> Item:
+        """Refused, but where the line that should name it may be one of the damaged."""
+        if not self._damaged:
+            return _refused(str(file), f"no line of {self.path / RESULTS} names it")
+        reason = f"{file}: no line of {self.path / RESULTS} names it, of those that can be read"
+        return Item(str(file), known=Checked(str(file), UNREADABLE, reason))
+
+    def _item(self, number: int, data: bytes | None) -> Item:
+        place = f"{self.path / RESULTS}: line {number}"
+        try:
+            if data is None:
+                raise InputError(f"{place}: longer than {MAX_LINE} bytes")
+            entry = read_line(data, place)
+        except InputError as error:
+            self._damaged = True
+            return Item(place, known=Checked(place, UNREADABLE, str(error)))
+        question = Question(entry["sample"], entry["eps"], entry["target"])
+        before = self._lines.setdefault((entry["network_sha256"], question), number)
+        if before != number:
+            return _refused(place, f"asks the question of line {before} again")
+        self.covered[question.eps, question.target].add(question.sample)
+        if entry["certificate"] is None:
+            return Item(place, entry=entry)
+        return self._certified(number, place, entry)
+
+    def _certified(self, number: int, place: str, entry: Entry) -> Item:
+        name, path = entry["certificate"], self.path / entry["certificate"]
+        if not self._is_inside(name):
+            return _refused(place, f"certificate {shown(name)}, expected a file in {self.path}")
+        before = self._named.setdefault(path, number)
+        if before != number:
+            return _refused(place, f"names the certificate of line {before} again")
+        if entry["verdict"] not in (HOLDS, VIOLATED):
+            return _refused(place, f"says {entry['verdict']} with a certificate, expected {HOLDS} or {VIOLATED}")
+        return Item(place, path, entry)
+
+    def _is_inside(self, name: str) -> bool:
+        """Whether a name stays in the folder, links followed."""
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            return False
+        folder = os.path.realpath(self.path)
+        return os.path.commonpath((folder, os.path.realpath(self.path / name))) == folder
 
 
-def _is_inside(name: str) -> bool:
-    """Whether a name stays in the folder that it is relative to."""
-    return not os.path.isabs(name) and ".." not in Path(name).parts
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Numbers and lines; None for one that is too long."""
+    number = 0
+    while line := stream.readline(MAX_LINE):
+        number += 1
+        yield number, line if len(line) < MAX_LINE else None
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE)
 
 
-def check_item(item: Item, means: Means) -> Checked | QbitsatError:
-    """What comes of a certificate; an error if it can't be read."""
-    if item.path is None:
-        return Checked(item.place, False, "the verdict has no certificate", 0.0, item.entry["verdict"], "", None)  # type: ignore[index]
+def _refused(place: str, reason: str) -> Item:
+    return Item(place, known=Checked(place, REFUSED, reason))
+
+
+def check_item(item: Item, means: Means) -> Checked:
+    """What comes of an item; of what may go through a pipe nothing nests."""
+    if item.known is not None:
+        return item.known
+    limits = Limits(means.timeout, means.memory)
     try:
+        if item.path is None:
+            assert item.entry is not None
+            return recompute(item.entry, item.place, _network(item, means, limits), means)
         checked = check_file(item.path, means)
+        if checked.accepted:
+            checked = _compared(item, checked, means)
     except QbitsatError as error:
-        return error
-    if checked.accepted and (reason := _contradiction(item, checked)):
-        checked = replace(checked, accepted=False, reason=reason)
-    # It may go through a pipe, which nested values of a stranger should not.
-    about = {key: value for key, value in checked.header["query"].items() if type(value) in (int, str)}
-    return replace(checked, query=None, header={"query": about, "networks": checked.header["networks"]})
+        return Checked(item.place, UNREADABLE, str(error))
+    except (LimitReached, MemoryError) as limit:
+        return Checked(item.place, UNCHECKED, out_of(means, isinstance(limit, LimitReached) and limit.reason == "timeout"))
+    query, networks = checked.header.get("query", {}), checked.header.get("networks", [])
+    about = {key: value for key, value in query.items() if type(value) in (int, str)}
+    return replace(checked, query=None, witness=None, header={"query": about, "networks": networks})
 
 
-def _contradiction(item: Item, checked: Checked) -> str:
-    """Where the line of results.jsonl says something else than the certificate proves; else empty."""
-    said, proved = item.entry, checked.header["query"]
-    if said is None:
-        return ""
-    if proved["kind"] != "robustness":
-        return f"{item.place} is about robustness, the certificate is not"
-    pairs = [(key, said.get(key), proved.get(key)) for key in ("sample", "eps", "label", "target")]
-    pairs.append(("verdict", said["verdict"], checked.verdict))
-    pairs.append(("network_sha256", said.get("network_sha256"), checked.header["networks"][0]["sha256"]))
-    return next((f"{item.place} says {key} {shown(a)}, the certificate {shown(b)}" for key, a, b in pairs if a != b), "")
+def _compared(item: Item, checked: Checked, means: Means) -> Checked:
+    """Accepted only if the line and the data set agree."""
+    reason = against_samples(checked, means)
+    if item.entry is not None and not reason:
+        said = against_certificate(item.entry, checked)
+        reason = f"{item.place} {said}" if said else ""
+    return replace(checked, outcome=REFUSED, reason=reason) if reason else checked
+
+
+def _network(item: Item, means: Means, limits: Limits) -> Network | None:
+    """The network of a line without certificate: one that is given, else the one that a certificate near it names."""
+    assert item.entry is not None
+    networks = means.networks
+    if not networks and item.near is not None:
+        with suppress(QbitsatError, Refused), Certificate(item.near) as certificate:
+            networks = networks_of(certificate, (), limits)
+    return next((network for network in networks if network.sha256 == item.entry["network_sha256"]), None)

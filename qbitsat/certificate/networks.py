@@ -58,7 +58,7 @@ def _named(place: str, k: int, entry: dict[str, Any]) -> Network:
     if type(path) is not str:
         raise InputError(f"{place}: names no file of network {k}; expected --network FILE")
     path = _beside(place, path)
-    return _load(path, _stamp(path), entry.get("bits"), entry.get("input_bits"))
+    return _load(path, stamp(path), entry.get("bits"), entry.get("input_bits"))
 
 
 def _beside(place: str, path: str) -> str:
@@ -68,7 +68,7 @@ def _beside(place: str, path: str) -> str:
     return next((p for p in places if os.path.isfile(p)), path)
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def stamp(path: Path) -> tuple[int, int]:
     """What changes when a file does."""
     try:
         status = os.stat(path)
@@ -79,5 +79,5 @@ def _stamp(path: str) -> tuple[int, int]:
 
 # Certificates of one campaign name the same network; more than this would keep memory that the next certificate may need.
 @lru_cache(maxsize=2)
-def _load(path: str, stamp: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
+def _load(path: str, stamped: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
     return load(path, bits, input_bits)

@@ -17,10 +17,12 @@ from ..options import ROWS, TABLE, Option
 
 EXIT_CODES = """\
 exit codes:
-  0    every verified query holds (verify); done (demo, inspect, export); backends agree (compare); all accepted (check)
+  0    every verified query holds (verify); done (demo, inspect, export); backends agree (compare);
+       all is proved (check)
   10   some query is violated (verify)
-  5    none is violated, but some are unknown, or there was nothing to verify or export
-  20   some certificate is refused (check)
+  5    none is violated, but some are unknown, or there was nothing to verify or export;
+       nothing is refused, but something is unknown or was not checked, or there was nothing to check (check)
+  20   something is refused (check)
   2    bad usage or bad input
   1    a fault of qbitsat itself; backends disagree (compare)
   130  interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; finished results are kept
@@ -106,9 +108,9 @@ def add_queries(parser: Parser) -> None:
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="ask only whether this class can be reached")
 
 
-def add_samples(parser: Parser) -> None:
+def add_samples(parser: Parser, required: bool = True) -> None:
     text = "samples: .npy, .npz, .csv or IDX, also .gz; FILE.npz:NAME for one array of several"
-    parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help=text)
+    parser.add_argument("--inputs", metavar="FILE", type=Path, required=required, help=text)
     parser.add_argument("--labels", metavar="FILE", type=Path, help="their classes; without, the network's own answers")
     add_reading(parser)
 
@@ -187,6 +189,11 @@ def add_check(parser: Parser) -> None:
     text = "the network that certificates must be about; may be given again. Without, each chooses the file that it names, and its bits"
     parser.add_argument("--network", metavar="FILE", type=Path, action="append", help=text)
     add_widths(parser)
+    add_samples(parser, required=False)
+    text = "samples that must have a line in results.jsonl, as in 0:100,115; all of --inputs if --eps is given"
+    parser.add_argument("--samples", metavar="LIST", help=text)
+    parser.add_argument("--eps", metavar="LIST", help="at these distances, as in 1,2")
+    parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="and with this target")
     parser.add_argument("--drat-trim", metavar="FILE", type=Path, help="check proofs by SAT with this drat-trim; with dratify by default")
     parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check what drat-trim makes of them")
     text = "seconds for each certificate; 3600 by default"

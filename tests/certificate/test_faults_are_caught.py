@@ -121,6 +121,7 @@ class Narrow:
         self.right.requantize(target, i, base, shift, rounding, delta, levels, low, high)
 
 
+@pytest.mark.filterwarnings("ignore:.*inputs that the reference does not confirm:RuntimeWarning")
 def test_width_of_a_word_in_the_encoder(tmp_path, monkeypatch):
     monkeypatch.setattr(cnf, "Encoder", Narrow)
     refused, wrong = refusals(tmp_path, engine="sat", encoding="balanced")

@@ -62,7 +62,7 @@ FIELDS = [
     ("query", {}, "kind None is unknown"),
     ("query", {"kind": "robustness"}, "'eps' is missing"),
     ("query", {"kind": "robustness", "eps": 1.5, "label": 0}, "eps: 1.5, expected an integer"),
-    ("query", {"kind": "robustness", "eps": -1, "label": 0}, "expected a whole number"),
+    ("query", {"kind": "robustness", "eps": -1, "label": 0}, "expected an integer of at least 0"),
     ("query", {"kind": "robustness", "eps": 1, "label": 99}, "label: 99"),
     ("query", {"kind": "robustness", "eps": 1, "label": 0, "target": "x"}, "target"),
     ("query", {"kind": "robustness", "eps": 1, "label": 0, "more": 1}, "'more' is unknown"),

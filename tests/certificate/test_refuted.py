@@ -9,7 +9,7 @@ import qbitsat
 from qbitsat.bounds import propagate, simplify
 from qbitsat.certificate.drat import check_drat
 from qbitsat.certificate.reading import Refused
-from qbitsat.certificate.write import Question, Source, write
+from qbitsat.certificate.write import Source, write
 from qbitsat.cli.main import main
 from qbitsat.encode import encode_query
 from qbitsat.examples import images_path, labels_path, network_path
@@ -43,7 +43,7 @@ def test_forged_verdict_of_the_example(tmp_path, capsys):
     for a, b in ((cnf.num_vars + 1, cnf.num_vars + 2), (cnf.num_vars - 1, cnf.num_vars), (1, 2)):
         proof = Sat(cnf.sha256, forged_drat(rat_meets_deletion(a, b)))
         path = tmp_path / "forged.cert"
-        write(path, query, Verdict(HOLDS, engine="sat", proof=proof), vars(options), Question(x, 3, label), [Source(str(network_path()))])
+        write(path, query, Verdict(HOLDS, engine="sat", proof=proof), vars(options), [Source(str(network_path()))])
         assert main(["check", str(path)]) == 20
         assert "refused" in capsys.readouterr().out
 

@@ -1,0 +1,60 @@
+"""The data set that verdicts are about: inputs and labels, read as `verify` reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..importers import load_inputs, load_labels
+from ..importers.files import Path
+from ..importers.qbitsat_file import smallest
+from ..network import Network, TensorFormat
+from ..network.reference import first_maximum, run
+from .networks import stamp
+
+MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Files of inputs and of their labels; without labels a network's own classes are the labels. For the others see `load_inputs`."""
+
+    inputs: Path
+    labels: Path | None = None
+    header: bool | None = None
+    scale: float | str | None = None
+
+    def count(self, form: TensorFormat) -> int:
+        """How many samples there are."""
+        return len(self._load(form)[0])
+
+    def sample(self, form: TensorFormat, number: int) -> tuple[np.ndarray, int | None] | None:
+        """Input and label of a sample; the label is None without labels, and all is None where there is no such sample."""
+        inputs, labels = self._load(form)
+        if not 0 <= number < len(inputs):
+            return None
+        return inputs[number].astype(np.int64), None if labels is None else int(labels[number])
+
+    def _load(self, form: TensorFormat) -> tuple[np.ndarray, np.ndarray | None]:
+        return _load(self, form, *(stamp(file) for file in (self.inputs, self.labels) if file is not None))
+
+
+@lru_cache(maxsize=1)
+def _load(samples: Samples, form: TensorFormat, *stamps: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    inputs = smallest(load_inputs(samples.inputs, form, header=samples.header, scale=samples.scale))
+    labels = load_labels(samples.labels, header=samples.header) if samples.labels is not None else None
+    if labels is not None and len(labels) != len(inputs):
+        raise InputError(f"{samples.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {samples.inputs}")
+    return inputs, labels
+
+
+def settled(network: Network, x: np.ndarray, label: int, target: int | None) -> tuple[str, str] | None:
+    """Verdict and reason of a sample about which there is nothing to verify; else None."""
+    found = first_maximum(run(network, x.tolist())[-1])
+    if found != label:
+        return MISCLASSIFIED, f"the network says {found}, the label is {label}"
+    return (SKIPPED, "the label is the target") if label == target else None
