@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,8 +10,10 @@ class Ascent:
         self,
         num_inputs: int,
         layers: list[tuple[Floats, Floats, int, int]],
-        atoms: list[tuple[NDArray[np.int32], Floats, float]],
+        atoms: tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats],
+        tick: Callable[[], None] | None = None,
     ) -> None: ...
+    def pose(self, atoms: tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats]) -> None: ...
     def run(
         self,
         atoms: NDArray[np.int32],
@@ -25,6 +29,8 @@ class Ascent:
         steps: int,
         rate: float,
         decay: float,
+        polish: int = 0,
     ) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats, int]: ...
 
 def products(x: Floats, matrix: Floats) -> Floats: ...
+def products_back(y: Floats, matrix: Floats) -> Floats: ...

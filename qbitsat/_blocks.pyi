@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,12 @@ Integers = NDArray[np.int64]
 def bends(steps: Integers) -> NDArray[np.int32]: ...
 
 class Blocks:
-    def __init__(self, num_inputs: int, layers: list[tuple[AffineMap, Integers, int, int, Integers, Integers]]) -> None: ...
+    def __init__(
+        self,
+        num_inputs: int,
+        layers: list[tuple[AffineMap, Integers, int, int, Integers, Integers]],
+        tick: Callable[[], None] | None = None,
+    ) -> None: ...
 
 class Atoms:
-    def __init__(self, num_values: int, atoms: list[tuple[Integers, Integers, int]]) -> None: ...
+    def __init__(self, num_values: int, starts: Integers, values: Integers, coefficients: Integers, bounds: Integers) -> None: ...

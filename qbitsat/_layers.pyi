@@ -3,6 +3,7 @@ from numpy.typing import NDArray
 
 from ._clauses import ClauseBuffer
 from ._gates import Gates
+from .limits import Limits
 
 class Words:
     n: int
@@ -14,6 +15,7 @@ class Words:
 class Encoder:
     clauses: ClauseBuffer
     gates: Gates
+    def __init__(self, limits: Limits | None = None) -> None: ...
     def variables(self, spans: NDArray[np.int64]) -> Words: ...
     def dot(self, source: Words, indices: NDArray[np.int32], weights: NDArray[np.int64], balanced: bool) -> int: ...
     def keep(self, target: Words, i: int) -> None: ...

@@ -8,7 +8,7 @@ class Simplex:
         self,
         num_inputs: int,
         layers: list[tuple[Floats, Floats, int, int]],
-        atoms: list[tuple[NDArray[np.int32], Floats, float]],
+        atoms: tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats],
         unit: NDArray[np.float64],
         active: NDArray[np.bool_],
         x_lo: Floats,

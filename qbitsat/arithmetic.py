@@ -107,6 +107,10 @@ class Requantizer(ABC):
                 below = middle
         return reach
 
+    def thresholds(self, far: int) -> np.ndarray:
+        """first_reaching(y) for y from lo + 1 to hi, kept within [-far, far]: int64[hi - lo]; far is at most 2**61."""
+        return np.array([max(-far, min(far, self.first_reaching(y))) for y in range(self.lo + 1, self.hi + 1)], np.int64)
+
     def image(self, acc_lo: int, acc_hi: int) -> tuple[int, int]:
         """The smallest interval known to hold apply(acc) for every acc in [acc_lo, acc_hi]."""
         return self.apply(acc_lo), self.apply(acc_hi)
@@ -159,15 +163,26 @@ class ShiftRequantizer(Requantizer):
         """
         if not self.monotone or not self.lo < y <= self.hi:
             return super().first_reaching(y)
-        q = y - self.offset
+        return self._first_of(y - self.offset)
+
+    def thresholds(self, far: int) -> np.ndarray:
+        if not self.monotone:
+            return super().thresholds(far)
+        # Quotients this far out stay beyond `far` whatever the rounding does, and inside int64 once they are shifted.
+        most = (far >> max(0, self.shift)) + 1
+        q = np.arange(self.lo + 1 - self.offset, self.hi + 1 - self.offset, dtype=np.int64)
+        return np.clip(self._first_of(np.clip(q, -most, most)), -far, far)
+
+    def _first_of(self, q):
+        """The smallest acc whose rounded quotient is at least q: a Python int or an int64 array."""
         if self.shift <= 0:
             return -((-q) >> -self.shift)
         if self.rounding == "floor":
             return q << self.shift
         if self.rounding == "toward_zero":
-            return q << self.shift if q > 0 else ((q - 1) << self.shift) + 1
+            return ((q - (q <= 0)) << self.shift) + (q <= 0)
         half = 1 << (self.shift - 1)
-        tie_is_lost = {"half_up": False, "half_away": q <= 0, "half_even": q % 2 == 1}[self.rounding]
+        tie_is_lost = {"half_up": 0, "half_away": q <= 0, "half_even": q % 2 == 1}[self.rounding]
         return (q << self.shift) - half + tie_is_lost
 
     def image(self, acc_lo: int, acc_hi: int) -> tuple[int, int]:

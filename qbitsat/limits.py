@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,12 @@ except ImportError:  # not a POSIX system
 
 LOG = logging.getLogger(__name__)
 GIB = 1 << 30
+# Multiply-adds, or as much other work, between two looks at the limits: some hundredths of a second.
+SLICE = 1 << 25
+# Seconds between two looks at this process's memory.
+LOOK_SECONDS = 0.002
+# The part of the memory that is left which one batch may take.
+BATCH_SHARE = 0.5
 # Asks whether limits hold, and raises where not; for the process of that number, or for this one.
 Tick = Callable[..., None]
 # Seconds between two reports of progress.
@@ -82,6 +88,7 @@ class Limits:
         self.timeout = math.inf if timeout is None else timeout
         self.memory = math.inf if memory is None else memory * GIB
         self.cancel, self.progress = cancel, progress
+        self.looked = -math.inf
         self.stage = ""
         self._counts: Callable[[], Mapping[str, float]] = dict
         self._next_report = 0.0
@@ -104,10 +111,45 @@ class Limits:
         """Raise `LimitReached` if time is up, the query was cancelled or the process holds too much memory."""
         if self.cancel is not None and self.cancel.is_set():
             raise LimitReached("cancelled")
-        if self.progress is not None and self.seconds() >= self._next_report:
-            self._next_report = self.seconds() + REPORT_SECONDS
-            self.progress(Progress(self.stage, self.seconds(), dict(self._counts())))
-        if self.seconds() >= self.timeout:
+        seconds = self.seconds()
+        if self.progress is not None and seconds >= self._next_report:
+            self._next_report = seconds + REPORT_SECONDS
+            self.progress(Progress(self.stage, seconds, dict(self._counts())))
+        if seconds >= self.timeout:
             raise LimitReached("timeout")
-        if self.memory < math.inf and resident_bytes(pid) > self.memory:
+        # Asking the system takes longer than most of what is done between two looks.
+        if self.memory < math.inf and (pid != "self" or seconds - self.looked >= LOOK_SECONDS):
+            self.looked = seconds
+            if resident_bytes(pid) > self.memory:
+                raise LimitReached("memory")
+
+    def require(self, size: float) -> None:
+        """Raise `LimitReached` if time is up or so many bytes more would be too much memory."""
+        self.check()
+        if self.memory < math.inf and resident_bytes() + size > self.memory:
             raise LimitReached("memory")
+
+    def fit(self, count: int, size: float) -> int:
+        """How many of `count` items of so many bytes may be worked on together; raises `LimitReached` if not even one."""
+        if count <= 0 or self.memory == math.inf:
+            return count
+        left = self.memory - resident_bytes()
+        if size > left:
+            raise LimitReached("memory")
+        return max(1, min(count, int(BATCH_SHARE * left / max(1.0, size))))
+
+    def slices(self, count: int, work: float, size: float = 0.0) -> Iterator[slice]:
+        """range(count) in slices of about SLICE in all, with a look at the limits before each.
+
+        work and size are those of one item: multiply-adds, and the bytes that it takes for as long as its slice is worked on.
+        """
+        start, most = 0, max(1, int(SLICE / max(1.0, work)))
+        while start < count:
+            self.check()
+            stop = start + self.fit(min(most, count - start), size)
+            yield slice(start, stop)
+            start = stop
+
+
+# For who asks for no limits.
+NO_LIMITS = Limits()

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .attack import propose
 from .bounds import Bounds, propagate, simplify
-from .bounds.frame import Frame
+from .bounds.frame import has_steps
 from .errors import UnsupportedError
 from .limits import LimitReached, Limits, Progress, cpu_seconds
 from .network import classify
@@ -128,20 +128,20 @@ def _settled(query: Query) -> Verdict | None:
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     limits.begin("bounds")
-    bounds = propagate(query)
-    formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+    bounds = propagate(query, limits)
+    formula = simplify(query, bounds, limits) if options.bounds else without_not(query.violation, limits=limits)
     if formula == FALSE:
         # A disjunction of nothing: the checker finds out by itself what interval bounds decide.
         return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Cases(())}) if options.certificates else None)
     if formula == TRUE:
-        witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics)
+        witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics, limits)
         if witness is not None:
             return Verdict(VIOLATED, engine="bounds", witness=witness)
-        formula = without_not(query.violation)
+        formula = without_not(query.violation, limits=limits)
     if options.attack:
         limits.begin("attack")
         inputs = propose(query, formula, options, limits)
-        witness = None if inputs is None else confirm(query, inputs, "attack", statistics)
+        witness = None if inputs is None else confirm(query, inputs, "attack", statistics, limits)
         if witness is not None:
             return Verdict(VIOLATED, engine="attack", witness=witness)
     return DECIDE[options.engine](query, bounds, formula, options, limits, statistics)
@@ -176,13 +176,13 @@ def _decide_by_search(
         statistics.update(search.counts)
     if inputs is None:
         return Verdict(HOLDS, engine="hybrid", proof=proof)
-    witness = confirm(query, inputs, "search", statistics)
+    witness = confirm(query, inputs, "search", statistics, limits)
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
 
 
 def _has_relaxation(query: Query) -> bool:
     """False where outputs do not grow with accumulators: there is none of wrap-around that is worth a search."""
-    return all(len(block.steps) for block in Frame(query).blocks)
+    return all(has_steps(layer) for network in query.networks for layer in network.layers)
 
 
 # What an engine does with a query that bounds and attack leave open; `auto` is the fastest of them.

@@ -1,6 +1,6 @@
 cimport cython
 
-from qbitsat._types cimport int32_t, uint8_t
+from qbitsat._types cimport int32_t, int64_t, uint8_t
 
 cdef extern from "ascent.h":
     ctypedef struct layer_t:
@@ -23,6 +23,9 @@ cdef extern from "ascent.h":
         const layer_t *layers
         const column_t *columns
         const unsigned char *is_last
+        long weights
+        int (*tick)(void *) noexcept nogil
+        void *who
 
     ctypedef struct node_t:
         int num_atoms
@@ -54,7 +57,10 @@ cdef class Ascent:
     cdef unsigned char *is_last
     cdef int num_atoms
     cdef list kept
+    cdef object tick, stopped, kept_atoms
 
+    cdef _set_atoms(self, Py_ssize_t num_values, const int64_t[::1] starts, const int32_t[::1] values, const float[::1] coefficients,
+                    const float[::1] bounds)
     cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
               const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] held,
               const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,

@@ -5,13 +5,25 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from qbitsat._types cimport int32_t, uint8_t
+from qbitsat._forward cimport check_flat
+from qbitsat._types cimport int32_t, int64_t, uint8_t
 
 
 cdef extern from "ascent.h":
     float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) noexcept nogil
     long floats_needed(const plan_t *plan, int num_atoms) noexcept nogil
     void c_products "products"(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) noexcept nogil
+    void c_products_back "products_back"(const float *y, const float *matrix, float *result, long batch, int n_out, int n_in) noexcept nogil
+
+
+cdef int call_tick(void *who) noexcept with gil:
+    """Whether the ascent has to end, because its tick has raised."""
+    cdef Ascent ascent = <Ascent> who
+    try:
+        ascent.tick()
+    except BaseException as error:
+        ascent.stopped = error
+    return ascent.stopped is not None
 
 
 @cython.final
@@ -19,20 +31,20 @@ cdef class Ascent:
     """The layers and the inequalities of a query, as float32.
 
     layers: (matrix float32[n_out, n_in], bias float32[n_out], first value read, first neuron) of every layer, each after what it reads.
-    atoms: (values int32[k], coefficients float32[k], bound) of every inequality.
+    atoms: (starts int64[count + 1], values int32, coefficients float32, bounds float32[count]) of the inequalities, flat as in `Atoms`.
+    tick: called now and then as the work goes on, and may raise to end it; or None.
     """
 
-    def __cinit__(self, int num_inputs, list layers, list atoms):
+    def __cinit__(self, int num_inputs, list layers, tuple atoms, tick=None):
         cdef Py_ssize_t k
         cdef const float[:, ::1] matrix
-        cdef const float[::1] bias, coefficients, column
-        cdef const int32_t[::1] values
+        cdef const float[::1] bias
         cdef int neurons = 0
-        self.kept = []
+        self.kept, self.tick, self.stopped = [], tick, None
         self.layers = <layer_t *> malloc((len(layers) + 1) * sizeof(layer_t))
-        self.atoms = <atom_t *> malloc((len(atoms) + 1) * sizeof(atom_t))
-        if self.layers == NULL or self.atoms == NULL:
-            raise MemoryError("no memory for layers and inequalities")
+        if self.layers == NULL:
+            raise MemoryError("no memory for layers")
+        self.plan.weights = 0
         for k, (weights, offsets, source, neuron) in enumerate(layers):
             reads_inputs = source < num_inputs
             matrix, bias = weights, offsets
@@ -46,15 +58,7 @@ cdef class Ascent:
             self.layers[k].bias = &bias[0]
             self.kept.append((weights, offsets))
             neurons += <int> matrix.shape[0]
-        for k, (names, factors, bound) in enumerate(atoms):
-            values, coefficients = names, factors
-            if len(names) != len(factors) or any(not 0 <= v < num_inputs + neurons for v in names):
-                raise ValueError(f"inequality {k} names values that do not exist")
-            self.atoms[k].size = <int> values.shape[0]
-            self.atoms[k].values = <const int *> &values[0] if values.shape[0] else NULL
-            self.atoms[k].coefficients = &coefficients[0] if values.shape[0] else NULL
-            self.atoms[k].bound = bound
-            self.kept.append((names, factors))
+            self.plan.weights += matrix.shape[0] * matrix.shape[1]
         self.is_last = <unsigned char *> malloc(neurons + 1)
         self.columns = <column_t *> malloc((num_inputs + 1) * sizeof(column_t))
         if self.is_last == NULL or self.columns == NULL:
@@ -68,12 +72,38 @@ cdef class Ascent:
         self.plan.is_last = self.is_last
         self.plan.num_layers, self.plan.num_inputs, self.plan.num_neurons = <int> len(layers), num_inputs, neurons
         self.plan.layers = self.layers
-        self.num_atoms = <int> len(atoms)
+        self.plan.tick, self.plan.who = &call_tick if tick is not None else NULL, <void *> self
+        self.pose(atoms)
+
+    def pose(self, tuple atoms):
+        """Other inequalities instead of those there were."""
+        starts, values, coefficients, bounds = atoms
+        self._set_atoms(self.plan.num_inputs + self.plan.num_neurons, starts, values, coefficients, bounds)
+
+    cdef _set_atoms(self, Py_ssize_t num_values, const int64_t[::1] starts, const int32_t[::1] values, const float[::1] coefficients,
+                    const float[::1] bounds):
+        cdef Py_ssize_t k
+        check_flat(starts, values.shape[0], coefficients.shape[0], bounds.shape[0])
+        for k in range(values.shape[0]):
+            if not 0 <= values[k] < num_values:
+                raise ValueError(f"an inequality names value {values[k]}, which does not exist")
+        free(self.atoms)
+        self.num_atoms = 0
+        self.atoms = <atom_t *> malloc((bounds.shape[0] + 1) * sizeof(atom_t))
+        if self.atoms == NULL:
+            raise MemoryError("no memory for inequalities")
+        self.num_atoms, self.kept_atoms = <int> bounds.shape[0], (starts, values, coefficients, bounds)
+        for k in range(self.num_atoms):
+            self.atoms[k].size, self.atoms[k].bound = <int> (starts[k + 1] - starts[k]), bounds[k]
+            self.atoms[k].values = <const int *> &values[starts[k]] if self.atoms[k].size else NULL
+            self.atoms[k].coefficients = &coefficients[starts[k]] if self.atoms[k].size else NULL
 
     def _set_columns(self, int num_inputs, list layers):
         """What each input puts on the neurons from the first that reads it to the last, and zeros up to a multiple of LANES."""
         cdef float[::1] column
         for k in range(num_inputs):
+            if self.tick is not None and k % 256 == 0:
+                self.tick()
             readers = [(neuron, weights[:, k - source]) for weights, _, source, neuron in layers if source <= k < source + weights.shape[1]]
             first = min((neuron for neuron, _ in readers), default=0)
             width = max((neuron + len(part) for neuron, part in readers), default=first) - first
@@ -125,6 +155,9 @@ cdef class Ascent:
         finally:
             free(mine)
             free(work)
+        if self.stopped is not None:
+            error, self.stopped = self.stopped, None
+            raise error
         return (value, *results, total)
 
     cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
@@ -152,6 +185,8 @@ cdef class Ascent:
                 node.coefficients, node.x_best, node.x_mean = &coefficients[i, 0], &x_best[i, 0], &x_mean[i, 0]
                 node.acc_mean, node.y_mean = &acc_mean[i, 0], &y_mean[i, 0]
                 value[i] = ascend(&self.plan, &node, steps, rate, decay, polish, work, &taken)
+                if taken < 0:
+                    break
                 total[0] += taken
 
 
@@ -164,4 +199,16 @@ def products(const float[:, ::1] x, const float[:, ::1] matrix):
     if x.shape[0] and x.shape[1] and matrix.shape[0]:
         with nogil:
             c_products(&x[0, 0], &matrix[0, 0], &out[0, 0], x.shape[0], <int> matrix.shape[0], <int> x.shape[1])
+    return result
+
+
+def products_back(const float[:, ::1] y, const float[:, ::1] matrix):
+    """y @ matrix in float32 on one thread, without a transposed copy."""
+    if y.shape[1] != matrix.shape[0]:
+        raise ValueError(f"rows of {y.shape[1]} numbers for {matrix.shape[0]} rows")
+    result = np.zeros((y.shape[0], matrix.shape[1]), np.float32)
+    cdef float[:, ::1] out = result
+    if y.shape[0] and y.shape[1] and matrix.shape[1]:
+        with nogil:
+            c_products_back(&y[0, 0], &matrix[0, 0], &out[0, 0], y.shape[0], <int> matrix.shape[0], <int> matrix.shape[1])
     return result

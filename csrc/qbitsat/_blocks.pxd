@@ -36,6 +36,7 @@ cdef class Blocks:
     cdef blocks_t plan
     cdef block_t *blocks
     cdef list kept
+    cdef object tick
 
     cdef _set(self, Py_ssize_t k, affine, const int64_t[:, ::1] steps, y_min, source, const int64_t[::1] y_first, const int64_t[::1] y_last)
     cdef _set_affine(self, block_t *block, affine)
@@ -47,5 +48,4 @@ cdef class Atoms:
     cdef int count
     cdef list kept
 
-    cdef _set(self, Py_ssize_t k, int num_values, const int64_t[::1] values, const int64_t[::1] coefficients, bound)
     cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1 nogil

@@ -5,8 +5,12 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from qbitsat._forward cimport check_rows
+from qbitsat._forward cimport check_flat, check_rows
 from qbitsat._types cimport int32_t, int64_t
+
+
+# Entries of tables of steps between two ticks.
+BENDS_TOGETHER = 1 << 18
 
 
 def bends(const int64_t[:, ::1] steps):
@@ -29,13 +33,14 @@ cdef class Blocks:
     """num_inputs, and of every layer, each after what it reads: (affine, steps, smallest output, first value read, y_first, y_last).
 
     affine is a `network.layers.AffineMap`. Values are inputs, then the outputs of layers, which are the neurons, in order.
+    tick: called now and then, and may raise to stop; or None.
     steps int64[channels, levels + 1]: [k, v - smallest] is the smallest accumulator that reaches v, for outputs i with i % channels == k, and beyond
     all accumulators for the last; no channels: outputs do not grow with accumulators. y_first, y_last int64[n_out]: where outputs saturate.
     """
 
-    def __cinit__(self, int num_inputs, list layers):
+    def __cinit__(self, int num_inputs, list layers, tick=None):
         cdef Py_ssize_t k
-        self.kept = []
+        self.kept, self.tick = [], tick
         self.blocks = <block_t *> malloc((len(layers) + 1) * sizeof(block_t))
         if self.blocks == NULL:
             raise MemoryError("no memory for layers")
@@ -57,11 +62,21 @@ cdef class Blocks:
         if block.channels and not block.levels:
             raise ValueError(f"layer {k} has no steps")
         if block.channels and block.n_out:
-            following = bends(steps)
+            following = self._bends(steps)
             block.steps, block.bends, block.y_first, block.y_last = &steps[0, 0], &following[0, 0], &y_first[0], &y_last[0]
             self.kept.append(following)
         self.kept.extend((affine, steps, y_first, y_last))
         self.plan.num_neurons += block.n_out
+
+    def _bends(self, steps):
+        """`bends` of some channels at a time."""
+        channels, levels = len(steps), steps.shape[1] - 1
+        following, size = np.empty((channels, levels), np.int32), max(1, BENDS_TOGETHER // levels)
+        for start in range(0, channels, size):
+            if self.tick is not None:
+                self.tick()
+            following[start : start + size] = bends(steps[start : start + size])
+        return following
 
     cdef _set_affine(self, block_t *block, affine):
         cdef const int32_t[:, ::1] matrix = affine.whole
@@ -90,31 +105,26 @@ cdef class Blocks:
 
 @cython.final
 cdef class Atoms:
-    """The inequalities of a query over `num_values` values: (values int64[k], coefficients int64[k], bound) each.
+    """Inequalities over `num_values` values, flat: number k is values and coefficients from starts[k] to starts[k + 1], and bounds[k].
 
-    sum of coefficients * values <= bound, each value once, and all such sums within int64.
+    int64 each. sum of coefficients * values <= bound, each value once, and all such sums within int64.
     """
 
-    def __cinit__(self, int num_values, list atoms):
+    def __cinit__(self, int num_values, const int64_t[::1] starts, const int64_t[::1] values, const int64_t[::1] coefficients,
+                  const int64_t[::1] bounds):
         cdef Py_ssize_t k
-        self.kept, self.count = [], <int> len(atoms)
-        self.atoms = <atom_t *> malloc((len(atoms) + 1) * sizeof(atom_t))
+        check_flat(starts, values.shape[0], coefficients.shape[0], bounds.shape[0])
+        for k in range(values.shape[0]):
+            if not 0 <= values[k] < num_values:
+                raise ValueError(f"an inequality names value {values[k]}, which does not exist")
+        self.kept, self.count = [starts, values, coefficients, bounds], <int> bounds.shape[0]
+        self.atoms = <atom_t *> malloc((self.count + 1) * sizeof(atom_t))
         if self.atoms == NULL:
             raise MemoryError("no memory for inequalities")
-        for k, (values, coefficients, bound) in enumerate(atoms):
-            self._set(k, num_values, values, coefficients, bound)
-
-    cdef _set(self, Py_ssize_t k, int num_values, const int64_t[::1] values, const int64_t[::1] coefficients, bound):
-        cdef Py_ssize_t i
-        if values.shape[0] != coefficients.shape[0]:
-            raise ValueError(f"inequality {k} has {values.shape[0]} values and {coefficients.shape[0]} coefficients")
-        for i in range(values.shape[0]):
-            if not 0 <= values[i] < num_values:
-                raise ValueError(f"inequality {k} names values that do not exist")
-        self.atoms[k].size, self.atoms[k].bound = <int> values.shape[0], bound
-        self.atoms[k].values = &values[0] if values.shape[0] else NULL
-        self.atoms[k].coefficients = &coefficients[0] if values.shape[0] else NULL
-        self.kept.extend((values, coefficients))
+        for k in range(self.count):
+            self.atoms[k].size, self.atoms[k].bound = <int> (starts[k + 1] - starts[k]), bounds[k]
+            self.atoms[k].values = &values[starts[k]] if self.atoms[k].size else NULL
+            self.atoms[k].coefficients = &coefficients[starts[k]] if self.atoms[k].size else NULL
 
     cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1 nogil:
         """How many inequalities a node has before its -1s; ValueError if one does not exist."""

@@ -21,9 +21,11 @@ cdef class Gates:
     cdef gate_t *table
     cdef int64_t table_size
     cdef int64_t num_known
+    cdef object limits
 
     cdef gate_t *place(self, int32_t kind, lit_t a, lit_t b, lit_t c) except NULL nogil
     cdef int widen(self) except -1 nogil
+    cdef int tick_or_free(self, gate_t *wide) except -1
 
     cpdef lit_t and2(self, lit_t a, lit_t b) except 0 nogil
     cpdef lit_t or2(self, lit_t a, lit_t b) except 0 nogil

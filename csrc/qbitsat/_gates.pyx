@@ -26,6 +26,11 @@ cdef enum:
     CLAMP_1
 
 
+# Gates that are moved between two looks at the limits.
+cdef enum:
+    LARGE_TABLE = 1 << 18
+
+
 cdef inline lit_t var(lit_t a) noexcept nogil:
     return a if a > 0 else -a
 
@@ -62,10 +67,13 @@ cdef inline uint64_t hash4(int32_t kind, lit_t a, lit_t b, lit_t c) noexcept nog
 
 @cython.final
 cdef class Gates:
-    """Gates that write into one ClauseBuffer. Literals are DIMACS integers; TRUE and FALSE are +-0x7fffffff."""
+    """Gates that write into one ClauseBuffer. Literals are DIMACS integers; TRUE and FALSE are +-0x7fffffff.
 
-    def __cinit__(self, ClauseBuffer clauses not None):
-        self.clauses = clauses
+    limits: its check() is called now and then, its require(bytes) before a large table; both may raise to stop. Or None.
+    """
+
+    def __cinit__(self, ClauseBuffer clauses not None, limits=None):
+        self.clauses, self.limits = clauses, limits
         self.out = &clauses.c
         self.table_size = 1024
         self.table = <gate_t *> calloc(self.table_size, sizeof(gate_t))
@@ -86,14 +94,21 @@ cdef class Gates:
             raise MemoryError("no memory for the table of gates")
 
     cdef int widen(self) except -1 nogil:
-        """Double the table."""
+        """Double the table; both are there for a while."""
         cdef gate_t *old = self.table
         cdef int64_t size = self.table_size, i, at
+        if size >= LARGE_TABLE:
+            with gil:
+                if self.limits is not None:
+                    self.limits.require(2 * size * sizeof(gate_t))
         cdef gate_t *wide = <gate_t *> calloc(2 * size, sizeof(gate_t))
         if wide == NULL:
             with gil:
                 raise MemoryError("no memory for the table of gates")
         for i in range(size):
+            if i % LARGE_TABLE == LARGE_TABLE - 1:
+                with gil:
+                    self.tick_or_free(wide)
             if old[i].kind:
                 at = hash4(old[i].kind, old[i].a, old[i].b, old[i].c) & (2 * size - 1)
                 while wide[at].kind:
@@ -102,6 +117,16 @@ cdef class Gates:
         self.table = wide
         self.table_size = 2 * size
         free(old)
+        return 0
+
+    cdef int tick_or_free(self, gate_t *wide) except -1:
+        """Ask whether limits hold; a table that is not in use yet is given back where not."""
+        try:
+            if self.limits is not None:
+                self.limits.check()
+        except BaseException:
+            free(wide)
+            raise
         return 0
 
     cdef gate_t *place(self, int32_t kind, lit_t a, lit_t b, lit_t c) except NULL nogil:

@@ -19,7 +19,9 @@ cdef class Encoder:
     cdef word_t *terms
     cdef Py_ssize_t capacity
     cdef word_t total
+    cdef object limits
 
+    cdef int tick(self) except -1 nogil
     cdef int _reserve(self, Py_ssize_t n) except -1
     cdef int _sum_tree(self, Py_ssize_t m) except -1 nogil
     cdef int _sum_chain(self, Py_ssize_t m) except -1 nogil

@@ -10,6 +10,10 @@ from qbitsat._words cimport (
     add, add_capped, at_least, complement, multiply, multiply_capped, rounded, subtract_modulo, variable_word, width, word_t,
 )
 
+# Products and sums between two looks at the limits: some megabytes of clauses.
+cdef enum:
+    TOGETHER = 256
+
 
 @cython.final
 cdef class Words:
@@ -55,14 +59,23 @@ cdef class Words:
 
 @cython.final
 cdef class Encoder:
-    """Dot products, requantizers and thresholds into one ClauseBuffer. Its plain Python twin is qbitsat/certificate/twin.py."""
+    """Dot products, requantizers and thresholds into one ClauseBuffer. Its plain Python twin is qbitsat/certificate/twin.py.
 
-    def __cinit__(self):
-        self.clauses = ClauseBuffer()
-        self.gates = Gates(self.clauses)
+    limits: as of `Gates`.
+    """
+
+    def __cinit__(self, limits=None):
+        self.clauses, self.limits = ClauseBuffer(), limits
+        self.gates = Gates(self.clauses, limits)
 
     def __dealloc__(self):
         free(self.terms)
+
+    cdef int tick(self) except -1 nogil:
+        with gil:
+            if self.limits is not None:
+                self.limits.check()
+        return 0
 
     def variables(self, const int64_t[::1] spans):
         """Words of fresh variables with 0 <= word <= span, and the clauses that say so."""
@@ -98,6 +111,8 @@ cdef class Encoder:
         self._reserve(indices.shape[0])
         with nogil:
             for k in range(indices.shape[0]):
+                if k % TOGETHER == 0:
+                    self.tick()
                 word = &source.items[indices[k]]
                 if word.span == 0:
                     continue
@@ -130,6 +145,8 @@ cdef class Encoder:
         cdef Py_ssize_t i
         while m > 1:
             for i in range(m // 2):
+                if i % TOGETHER == TOGETHER - 1:
+                    self.tick()
                 add(self.gates, &self.terms[2 * i], &self.terms[2 * i + 1], &self.terms[i])
             if m & 1:
                 self.terms[m // 2] = self.terms[m - 1]
@@ -140,6 +157,8 @@ cdef class Encoder:
         """The first term plus the second, plus the third, and so on."""
         cdef Py_ssize_t i
         for i in range(1, m):
+            if i % TOGETHER == 0:
+                self.tick()
             add(self.gates, &self.terms[0], &self.terms[i], &self.terms[0])
         return self._keep(m)
 
@@ -217,6 +236,8 @@ cdef class Encoder:
         self._reserve(words.n)
         with nogil:
             for k in range(words.n):
+                if k % TOGETHER == 0:
+                    self.tick()
                 word = &words.items[k]
                 weight = weights[k]
                 if word.span == 0:
@@ -230,6 +251,8 @@ cdef class Encoder:
                 m += self.terms[m].n > 0
             while m > 1:
                 for k in range(m // 2):
+                    if k % TOGETHER == TOGETHER - 1:
+                        self.tick()
                     add_capped(self.gates, &self.terms[2 * k], &self.terms[2 * k + 1], budget, condition, &self.terms[k])
                 if m & 1:
                     self.terms[m // 2] = self.terms[m - 1]

@@ -89,7 +89,7 @@ cdef class Simplex:
     cdef int64_t[::1] names
     cdef int32_t[:, ::1] heads
 
-    def __cinit__(self, int num_inputs, list layers, list atoms, unit, active, x_lo, int most, int pool):
+    def __cinit__(self, int num_inputs, list layers, tuple atoms, unit, active, x_lo, int most, int pool):
         cdef int neurons = len(unit), size
         parts = []
         for weights, offsets, source, neuron in layers:
@@ -128,10 +128,9 @@ cdef class Simplex:
             self.columns[k].neuron, self.columns[k].size, self.columns[k].weights = first, <int> column.shape[0] - 1, &column[0]
             self.kept.append(dense)
 
-    def _set_program(self, int num_inputs, int neurons, list layers, list atoms, unit, x_lo):
+    def _set_program(self, int num_inputs, int neurons, list layers, tuple atoms, unit, x_lo):
         is_named, is_read, reached = np.zeros(num_inputs + neurons, np.int32), np.zeros(neurons, np.int32), np.zeros(neurons)
-        for names, _, _ in atoms:
-            is_named[names] = 1
+        is_named[atoms[1]] = 1
         for weights, _, source, neuron in layers:
             rows = slice(neuron, neuron + len(weights))
             if source < num_inputs:

@@ -24,6 +24,9 @@
 #define POLISH_RATE 0.02f
 #define POLISH_DECAY 0.93f
 
+/* Multiply-adds between two ticks. */
+#define PACE (1L << 27)
+
 /* A value counts as below 0 if it is so by this share of the terms that it is the sum of: the rest is rounding. */
 #define NOISE 1e-6f
 
@@ -33,6 +36,7 @@ typedef struct {
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
     int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
     float size;                               /* magnitudes of the terms of the last full value */
+    long cost, spent;                         /* multiply-adds of one value, and those since the last tick */
 } work_t;
 
 long floats_needed(const plan_t *plan, int num_atoms) {
@@ -56,6 +60,7 @@ INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     w.natural = work, work += n;
     w.active = (int *)work;
     w.size = 0, w.num_active = 0;
+    w.cost = plan->weights + n + m, w.spent = 0;
     return w;
 }
 
@@ -292,13 +297,22 @@ INLINE void hold_heaviest(const plan_t *plan, work_t *w) {
     if (heaviest >= 0) w->natural[heaviest] = 0;
 }
 
-/* Up to `steps` steps from w->lambda; what is best goes to the node. Returns whether the value is below 0. */
+/* Whether it is time for a tick, and that says stop. */
+INLINE int stopped(const plan_t *plan, work_t *w) {
+    w->spent += w->cost;
+    if (w->spent < PACE || !plan->tick) return 0;
+    w->spent = 0;
+    return plan->tick(plan->who);
+}
+
+/* Up to `steps` steps from w->lambda; what is best goes to the node. Returns whether the value is below 0, or -1 if a tick says stop. */
 INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps, float rate, float decay, int means, float *best, int *taken) {
     int n = plan->num_neurons, m = plan->num_inputs, atoms = node->num_atoms;
     float first = 1, second = 1;
     static const float unit = 1.0f;
     for (int step = 1; step <= steps; step++) {
         int full = step % LOOK_AGAIN == 1;
+        if (stopped(plan, w)) return -1;
         float value = evaluate(plan, node, w, full);
         if (value < 0 && !full) value = evaluate(plan, node, w, full = 1);
         float share = 1.0f / (step < MEAN_STEPS ? step : MEAN_STEPS);
@@ -337,6 +351,7 @@ float ascend(const plan_t *plan, const node_t *node, int steps, float rate, floa
     memcpy(w.lambda, node->multipliers, sizeof(float) * n);
     if (!node->fresh && atoms == 0) rescale(w.lambda, n);
     memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
+    for (int k = 0; k < atoms; k++) w.cost += node->atoms[k]->size;
     substitute(plan, node, &w);
     int below = descend(plan, node, &w, steps, rate, decay, 1, &best, taken);
     if (!below && polish > 0) {
@@ -346,6 +361,10 @@ float ascend(const plan_t *plan, const node_t *node, int steps, float rate, floa
         memset(w.square, 0, sizeof(float) * (n + atoms));
         if (atoms == 0 && node->held < 0) hold_heaviest(plan, &w);
         below = descend(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
+    }
+    if (below < 0) {
+        *taken = -1;
+        return INFINITY;
     }
     if (!below) {
         memcpy(w.lambda, node->multipliers, sizeof(float) * n);
@@ -361,4 +380,11 @@ EVERY_TARGET
 void products(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) {
     for (long b = 0; b < batch; b++)
         for (int i = 0; i < n_out; i++) result[b * n_out + i] = dot(matrix + (long)i * n_in, x + b * n_in, n_in);
+}
+
+EVERY_TARGET
+void products_back(const float *y, const float *matrix, float *result, long batch, int n_out, int n_in) {
+    layer_t layer = {.n_out = n_out, .n_in = n_in, .matrix = matrix};
+    memset(result, 0, sizeof(float) * batch * n_in);
+    for (long b = 0; b < batch; b++) pass_back(&layer, y + b * n_out, result + b * n_in);
 }

@@ -27,6 +27,9 @@ typedef struct {
     const layer_t *layers;
     const column_t *columns;      /* num_inputs */
     const unsigned char *is_last; /* num_neurons: whether no layer reads a neuron */
+    long weights;                 /* of all layers */
+    int (*tick)(void *);          /* called with `who` now and then, if not NULL: whether to stop */
+    void *who;
 } plan_t;
 
 enum { CORNERS = 6, LANES = 16 };
@@ -46,11 +49,13 @@ typedef struct {
 } node_t;
 
 /* The smallest dual value found in at most `steps` steps and then `polish` smaller ones; stops at the first value below 0.
-   `work` has floats_needed() floats. */
+   `work` has floats_needed() floats. `taken` becomes the number of steps, or -1 if a tick said stop: then nothing else is of use. */
 float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken);
 long floats_needed(const plan_t *plan, int num_atoms);
 
 /* result[b, i] = x[b] . matrix[i] */
 void products(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in);
+/* result[b, j] = sum over i of y[b, i] matrix[i, j] */
+void products_back(const float *y, const float *matrix, float *result, long batch, int n_out, int n_in);
 
 #endif

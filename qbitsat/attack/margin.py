@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula
 from ..properties.formula import INPUT
 
@@ -17,11 +18,14 @@ Batch = list[np.ndarray]
 FAR = 1 << 61  # margin of true and false; inequalities stay below 2**60
 
 
-def margins(formula: Formula, inputs: Batch, outputs: Batch, found: list[AtMost]) -> tuple[np.ndarray, np.ndarray]:
+def margins(
+    formula: Formula, inputs: Batch, outputs: Batch, found: list[AtMost], limits: Limits = NO_LIMITS
+) -> tuple[np.ndarray, np.ndarray]:
     """Margins int64[batch] and, for each point, the index in `found` of the inequality that gives it.
 
     inputs[k], outputs[k] are int64[batch, n] of network k; inequalities are appended to `found` as they are met.
     """
+    limits.check()
     if isinstance(formula, AtMost):
         total = np.full(len(inputs[0]), formula.bound, np.int64)
         for coefficient, ref in formula.terms:
@@ -31,11 +35,13 @@ def margins(formula: Formula, inputs: Batch, outputs: Batch, found: list[AtMost]
     if not formula.parts:  # type: ignore[union-attr]
         found.append(AtMost((), 0))
         return np.full(len(inputs[0]), FAR if isinstance(formula, And) else -FAR), np.full(len(inputs[0]), len(found) - 1)
-    results = [margins(part, inputs, outputs, found) for part in formula.parts]  # type: ignore[union-attr]
-    margin = np.stack([m for m, _ in results])
-    pick = margin.argmin(axis=0) if isinstance(formula, And) else margin.argmax(axis=0)
-    rows = np.arange(margin.shape[1])
-    return margin[pick, rows], np.stack([atom for _, atom in results])[pick, rows]
+    margin, atom = margins(formula.parts[0], inputs, outputs, found, limits)  # type: ignore[union-attr]
+    for part in formula.parts[1:]:  # type: ignore[union-attr]
+        other, mine = margins(part, inputs, outputs, found, limits)
+        better = other < margin if isinstance(formula, And) else other > margin
+        np.copyto(margin, other, where=better)
+        np.copyto(atom, mine, where=better)
+    return margin, atom
 
 
 def gradients(found: list[AtMost], deciding: np.ndarray, inputs: Batch, outputs: Batch) -> tuple[Batch, Batch]:

@@ -7,20 +7,17 @@ lines over the steps), or from where a node's parent ended. Running means of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _ranges
 from .._ascent import Ascent
-from .frame import Block, Frame, Inequality
-from .ranges import Ranges
+from .frame import Block, Frame, Inequalities, Inequality
+from .ranges import PASS_WORK, Ranges
 
 RATE, DECAY = 0.3, 0.95
-
-# Products of a weight and a float between two looks at the limits: some hundredths of a second.
-WORK = 1 << 28
 
 
 class Suggestion(NamedTuple):
@@ -43,31 +40,31 @@ class Suggestion(NamedTuple):
 class Ascender:
     """Ascends on some blocks of a frame (each after what it reads) and some inequalities over their values."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        blocks: Sequence[Block],
-        inequalities: Sequence[Inequality],
-        root: Ranges,
-        check: Callable[[], None] = lambda: None,
-    ):
-        self.frame, self.blocks, self.check = frame, blocks, check
-        self.weights = sum(block.layer.affine.matrix.size for block in blocks)
+    def __init__(self, frame: Frame, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
+        self.frame, self.blocks = frame, blocks
+        self.weights = sum(block.layer.affine.n_out * block.layer.affine.n_in for block in blocks)
         self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
         self.whole = len(self.neurons) == frame.num_neurons
         # Values in the kernel's order: inputs, then the neurons of these blocks.
-        place = np.full(frame.num_values, -1, np.int32)
-        place[: frame.num_inputs] = np.arange(frame.num_inputs)
-        place[frame.num_inputs + self.neurons] = frame.num_inputs + np.arange(len(self.neurons))
+        self.place = np.full(frame.num_values, -1, np.int32)
+        self.place[: frame.num_inputs] = np.arange(frame.num_inputs)
+        self.place[frame.num_inputs + self.neurons] = frame.num_inputs + np.arange(len(self.neurons))
         layers, neuron = [], 0
         for block in blocks:
             affine = block.layer.affine
-            layers.append((affine.matrix, affine.bias.astype(np.float32), int(place[block.source.start]), neuron))
+            layers.append(
+                (affine.build("matrix", frame.limits), affine.bias.astype(np.float32), int(self.place[block.source.start]), neuron)
+            )
             neuron += affine.n_out
-        atoms = [(place[values], coefficients.astype(np.float32), float(bound)) for values, coefficients, bound in inequalities]
-        self.kernel = Ascent(frame.num_inputs, layers, atoms)
+        # The kernel keeps the columns of what inputs put on neurons.
+        frame.limits.require(sum(4 * b.layer.affine.n_out * b.layer.affine.n_in for b in blocks if b.source.start < frame.num_inputs))
+        self.kernel = Ascent(frame.num_inputs, layers, Inequalities.of(inequalities).floats(self.place), frame.limits.check)
         fixed = root.lo[0, frame.num_inputs :] == root.hi[0, frame.num_inputs :]
         self.useless = np.concatenate([fixed[b.neurons] for b in blocks])
+
+    def pose(self, inequalities: Sequence[Inequality]) -> None:
+        """Other inequalities instead of those there were."""
+        self.kernel.pose(Inequalities.of(inequalities).floats(self.place))
 
     def run(
         self,
@@ -82,23 +79,30 @@ class Ascender:
     ) -> Suggestion:
         """At most `steps` steps for every node, and `polish` smaller ones from the best; each stops once its value is below 0.
 
-        `check` is called now and then, and may raise.
-
         atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
         are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. held int32[nodes]
         names a neuron whose multiplier stays as it is, or -1: without an inequality, the dual value falls to 0 with all multipliers.
         """
-        held = np.full(len(ranges), -1, np.int32) if held is None else held
+        held, fresh = np.full(len(ranges), -1, np.int32) if held is None else held, fresh.astype(np.uint8)
+        multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
+        work = PASS_WORK * ((self.weights + len(self.neurons)) * (steps + polish) + self.frame.num_values)
+        nodes, parts = (atoms, held, fresh, multipliers, shares), list[tuple[np.ndarray, ...]]()
+        for rows in self.frame.limits.slices(len(ranges), work, self.bytes):
+            parts.append(self._run(ranges.take(rows), [array[rows] for array in nodes], steps, polish))
+        parts = parts or [self._run(ranges, nodes, steps, polish)]
+        value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return Suggestion(value, multipliers, shares, *rest)
+
+    @property
+    def bytes(self) -> int:
+        """What one node takes while its ascent runs: the corners of all neurons, those of the blocks once more, and the suggestion."""
+        return 52 * (self.frame.num_neurons + len(self.neurons)) + 12 * self.frame.num_values + 16 * len(self.neurons)
+
+    def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int) -> tuple[np.ndarray, ...]:
+        atoms, held, fresh, multipliers, shares = nodes
         corners = _ranges.corners(self.frame.kernel, *ranges.arrays)
         acc, y, slopes = corners if self.whole else (np.ascontiguousarray(part[..., self.neurons]) for part in corners)
         slopes[:, self.useless] = -1
-        multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
-        run: Any = self.kernel.run
-        nodes = (atoms, x_lo, x_hi, acc, y, slopes, held, fresh.astype(np.uint8), multipliers, shares)
-        size, parts = max(1, WORK // max(1, self.weights * (steps + polish))), []
-        for start in range(0, len(ranges), size):
-            self.check()
-            parts.append(run(*(array[start : start + size] for array in nodes), steps, RATE, DECAY, polish)[:-1])
-        value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return Suggestion(value, multipliers, shares, *rest)
+        answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, held, fresh, multipliers, shares, steps, RATE, DECAY, polish)
+        return answer[:-1]

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..arithmetic import Requantizer
+from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
 from .intervals import Bounds
@@ -16,12 +17,13 @@ from .intervals import Bounds
 MAX_LEVELS = 1 << 12
 
 
-def simplify(query: Query, bounds: Bounds) -> Formula:
+def simplify(query: Query, bounds: Bounds, limits: Limits = NO_LIMITS) -> Formula:
     """The violation without `Not` and without what the bounds decide; TRUE or FALSE if they decide all of it."""
-    return _simplify(without_not(query.violation), query, bounds)
+    return _simplify(without_not(query.violation, limits=limits), query, bounds, limits)
 
 
-def _simplify(formula: Formula, query: Query, bounds: Bounds) -> Formula:
+def _simplify(formula: Formula, query: Query, bounds: Bounds, limits: Limits) -> Formula:
+    limits.check()
     if isinstance(formula, AtMost):
         truth = _atom_truth(formula, query, bounds)
         return formula if truth is None else (TRUE if truth else FALSE)
@@ -29,7 +31,7 @@ def _simplify(formula: Formula, query: Query, bounds: Bounds) -> Formula:
     neutral, decisive = (TRUE, FALSE) if isinstance(formula, And) else (FALSE, TRUE)
     parts = []
     for part in formula.parts:
-        simple = _simplify(part, query, bounds)
+        simple = _simplify(part, query, bounds, limits)
         if simple == decisive:
             return decisive
         if simple != neutral:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _dual
-from .frame import Block, Frame, Inequality
-from .ranges import Ranges
+from .frame import Block, Frame, Inequalities, Inequality
+from .ranges import PASS_WORK, Ranges
 
 NO_POINT, NO_BOUND = -math.inf, math.inf
 
@@ -39,8 +39,8 @@ class Dual:
     """The exact dual function of a frame's values under some inequalities."""
 
     def __init__(self, frame: Frame, inequalities: Sequence[Inequality]):
-        self.frame, self.inequalities = frame, list(inequalities)
-        self.kernel = _dual.Dual(frame.kernel, frame.inequalities(inequalities))
+        self.frame, self.inequalities = frame, Inequalities.of(inequalities)
+        self.kernel = _dual.Dual(frame.kernel, self.inequalities.kernel(frame.num_values))
 
     def prove(self, ranges: Ranges, rows: np.ndarray, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> Proved:
         """Upper bounds of D = sum of shares * (bound - coefficients . values) for some rows of many nodes; below 0 they prove a row empty.
@@ -48,7 +48,12 @@ class Dual:
         atoms int32[nodes, most]: the inequalities of each node, then -1s. Shares float32[nodes, most], below 0 as good as 0, and
         multipliers float32[nodes, num_neurons] are scaled by a common power of two for each node, and rounded, before they count.
         """
-        states, bounds, whole_shares, whole_multipliers = self.kernel.run(*ranges.arrays, rows, atoms, shares, multipliers)
+        parts, floats = [], (atoms, shares, multipliers)
+        work, size = PASS_WORK * self.frame.weights + self.frame.num_values, 8 * (self.frame.num_neurons + atoms.shape[1])
+        for part in self.frame.limits.slices(len(rows), work, size):
+            parts.append(self.kernel.run(*ranges.arrays, rows[part], *floats))
+        parts = parts or [self.kernel.run(*ranges.arrays, rows, *floats)]
+        states, bounds, whole_shares, whole_multipliers = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         values: list[int | float] = bounds.tolist()
         for k in np.flatnonzero(states != _dual.BOUND).tolist():
             if states[k] == _dual.OVERFLOW:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _intervals
+from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..properties import Box, Query, Ref
 from ..properties.formula import INPUT
+
+# What the image of a range under a requantizer takes, in multiply-adds.
+IMAGE_WORK = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +57,29 @@ class Bounds:
         return int(source.lo[ref.element]), int(source.hi[ref.element])
 
 
-def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray) -> LayerBounds:
+def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray, limits: Limits = NO_LIMITS) -> LayerBounds:
     """Ranges of a layer's outputs for inputs in [x_lo, x_hi], int64[n_in]."""
     affine = layer.affine
     acc_lo, acc_hi, lo, hi = (np.empty(affine.n_out, np.int64) for _ in range(4))
-    boxes = (array[None] for array in (x_lo, x_hi, acc_lo, acc_hi))
-    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, *boxes)
-    for i, (first, last) in enumerate(zip(acc_lo.tolist(), acc_hi.tolist(), strict=True)):
-        lo[i], hi[i] = layer.requantizer(i).image(first, last)
+    for rows in limits.slices(affine.n_out, IMAGE_WORK + affine.n_in):
+        starts = affine.indptr[rows.start : rows.stop + 1]
+        part, boxes = slice(starts[0], starts[-1]), (array[None] for array in (x_lo, x_hi, acc_lo[rows], acc_hi[rows]))
+        _intervals.affine(starts - starts[0], affine.indices[part], affine.weights[part], affine.bias[rows], *boxes)
+        for i in range(rows.start, rows.stop):
+            lo[i], hi[i] = layer.requantizer(i).image(int(acc_lo[i]), int(acc_hi[i]))
     return LayerBounds(acc_lo, acc_hi, lo, hi)
 
 
-def propagate_network(network: Network, box: Box) -> NetworkBounds:
+def propagate_network(network: Network, box: Box, limits: Limits = NO_LIMITS) -> NetworkBounds:
     """Ranges of every layer of a network for inputs in the box."""
     layers: list[LayerBounds] = []
     lo, hi = box.lo, box.hi
     for layer in network.layers:
-        layers.append(propagate_layer(layer, lo, hi))
+        layers.append(propagate_layer(layer, lo, hi, limits))
         lo, hi = layers[-1].lo, layers[-1].hi
     return NetworkBounds(box, tuple(layers))
 
 
-def propagate(query: Query) -> Bounds:
+def propagate(query: Query, limits: Limits = NO_LIMITS) -> Bounds:
     """Ranges of everything that the query's networks compute inside its boxes."""
-    return Bounds(tuple(propagate_network(n, b) for n, b in zip(query.networks, query.boxes, strict=True)))
+    return Bounds(tuple(propagate_network(n, b, limits) for n, b in zip(query.networks, query.boxes, strict=True)))

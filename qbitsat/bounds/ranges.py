@@ -10,6 +10,9 @@ from .. import _ranges
 from .frame import Frame
 from .intervals import Bounds
 
+# Vector instructions do eight multiply-adds at a time.
+PASS_WORK = 1 / 8
+
 
 class Ranges:
     """lo and hi, int64[nodes, num_values], acc_lo and acc_hi, int64[nodes, num_neurons]; both ends included."""
@@ -50,4 +53,7 @@ class Ranges:
         Layers that read inputs are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
         something left, bool[nodes]; the ranges of the others are of no use.
         """
-        return _ranges.propagate(frame.kernel, *self.arrays, inputs).astype(bool)
+        left = np.zeros(len(self), bool)
+        for rows in frame.limits.slices(len(self), PASS_WORK * frame.weights + frame.num_values):
+            left[rows] = _ranges.propagate(frame.kernel, *self.take(rows).arrays, inputs)
+        return left

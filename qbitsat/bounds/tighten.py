@@ -6,21 +6,21 @@ come within a few per cent of what a linear program for each end gives, in about
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from .ascent import WORK, Ascender
+from .ascent import Ascender
 from .dual import NO_BOUND, NO_POINT, Dual
-from .frame import Block, Frame
-from .ranges import Ranges
+from .frame import Block, Frame, Inequalities
+from .ranges import PASS_WORK, Ranges
 
 
 class Fact(NamedTuple):
     """side * acc <= bound for one neuron (side is 1 or -1).
 
-    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values that the neuron's layer reads.
+    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values that the neuron's layer reads;
+    none are kept unless they are asked for.
     """
 
     neuron: int
@@ -30,16 +30,13 @@ class Fact(NamedTuple):
     multipliers: np.ndarray
 
 
-def tighten(frame: Frame, ranges: Ranges, steps: int, check: Callable[[], None] = lambda: None) -> list[Fact] | None:
-    """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left.
-
-    `check` is called now and then and may raise to stop.
-    """
+def tighten(frame: Frame, ranges: Ranges, steps: int, kept: bool = True) -> list[Fact] | None:
+    """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left. kept: facts keep multipliers."""
     facts: list[Fact] = []
     for network in range(len(frame.inputs)):
         blocks = [block for block in frame.blocks if block.network == network]
         for depth, block in enumerate(blocks[1:], 1):
-            found = _prove_ends(frame, ranges, blocks[:depth], block, steps, check)
+            found = _prove_ends(frame, ranges, blocks[:depth], block, steps, kept)
             if found is None:
                 return None
             facts += found
@@ -51,42 +48,55 @@ def tighten(frame: Frame, ranges: Ranges, steps: int, check: Callable[[], None] 
     return facts
 
 
-def _prove_ends(
-    frame: Frame, ranges: Ranges, before: list[Block], block: Block, steps: int, check: Callable[[], None]
-) -> list[Fact] | None:
+def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[Fact] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
-    outputs = np.flatnonzero(ranges.lo[0, block.target] < ranges.hi[0, block.target]).tolist()
-    ends = [(i, side) for side in (1, -1) for i in outputs if len(affine.row(i)[0])]
-    if not ends:
+    outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (np.diff(affine.indptr) > 0))
+    ends = np.concatenate([outputs, outputs])
+    sides = np.repeat([1, -1], len(outputs))
+    if not len(ends):
         return []
-    inequalities = []
-    for i, side in ends:
-        indices, weights = affine.row(i)
-        # The kernel stops below 0, which the largest value less the smallest is never.
-        neuron, bias = block.neurons.start + i, int(affine.bias[i])
-        smallest = int(ranges.acc_lo[0, neuron]) - bias if side > 0 else bias - int(ranges.acc_hi[0, neuron])
-        inequalities.append((indices + block.source.start, -side * weights, -smallest))
-    n = len(ends)
+    ascender, facts = Ascender(frame, before, [], ranges), []
+    work = PASS_WORK * (ascender.weights * steps + frame.weights)
+    # Ranges, multipliers, and the row as an inequality of both kernels; what is kept is taken into account as it comes.
+    size = frame.node_bytes + ascender.bytes + 32 * frame.num_neurons + 40 * affine.n_in
+    for part in frame.limits.slices(len(ends), work, size):
+        found = _prove(frame, ranges, ascender, block, ends[part], sides[part], steps, kept)
+        if found is None:
+            return None
+        facts += found
+    return facts
+
+
+def _prove(
+    frame: Frame, ranges: Ranges, ascender: Ascender, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
+) -> list[Fact] | None:
+    """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
+    n, neurons = len(outputs), block.neurons.start + outputs
+    biases = block.layer.affine.bias[outputs]
+    known = np.where(sides > 0, ranges.acc_hi[0, neurons], -ranges.acc_lo[0, neurons])
+    # The kernel stops below 0, which the largest value less the smallest is never.
+    smallest = np.where(sides > 0, ranges.acc_lo[0, neurons] - biases, biases - ranges.acc_hi[0, neurons])
+    rows = [block.layer.affine.row(i) for i in outputs.tolist()]
+    starts = np.cumsum([0, *(len(indices) for indices, _ in rows)])
+    values = np.concatenate([indices for indices, _ in rows]).astype(np.int64) + block.source.start
+    coefficients = np.concatenate([-side * weights for (_, weights), side in zip(rows, sides.tolist(), strict=True)])
+    inequalities = Inequalities(starts, values, coefficients, -smallest)
+    ascender.pose(inequalities)
     atoms, shares, copies = np.arange(n, dtype=np.int32)[:, None], np.ones((n, 1), np.float32), ranges.take(np.zeros(n, np.int64))
-    ascender = Ascender(frame, before, inequalities, ranges, check)
-    suggestion = ascender.run(copies, atoms, np.ones(n), np.zeros((n, len(ascender.neurons))), shares, steps)
-    known = [side * int((ranges.acc_hi if side > 0 else ranges.acc_lo)[0, block.neurons.start + i]) for i, side in ends]
-    offsets = [side * int(affine.bias[i]) for i, side in ends]
-    promising = [suggestion.value[k] < known[k] - offsets[k] + inequalities[k][2] for k in range(n)]
+    suggestion = ascender.run(copies, atoms, np.ones(n), np.zeros((n, len(ascender.neurons)), np.float32), shares, steps)
+    offsets = sides * biases
+    promising = np.flatnonzero(suggestion.value < known - offsets - smallest)
     multipliers = np.zeros((n, frame.num_neurons), np.float32)
     multipliers[:, ascender.neurons] = suggestion.multipliers
-    dual, rows, size, facts = Dual(frame, inequalities), np.flatnonzero(promising), max(1, WORK // max(1, ascender.weights)), []
-    for part in np.split(rows, range(size, len(rows), size)):
-        check()
-        proved = dual.prove(copies, part, atoms, shares, multipliers)
-        for k, value, scale, row in zip(part.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
-            if value == NO_POINT:
-                return None
-            if value == NO_BOUND:
-                continue
-            # The share was 1, so it is the scale; D less what it makes of the inequality's bound is above scale * side * (acc - bias).
-            bound = (int(value) - scale * inequalities[k][2]) // scale + offsets[k]
-            if bound < known[k]:
-                facts.append(Fact(block.neurons.start + ends[k][0], ends[k][1], bound, scale, row.copy()))
+    proved, facts = Dual(frame, inequalities).prove(copies, promising, atoms, shares, multipliers), []
+    for k, value, scale, row in zip(promising.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
+        if value == NO_POINT:
+            return None
+        if value == NO_BOUND:
+            continue
+        # The share was 1, so it is the scale; D less what it makes of the inequality's bound is above scale * side * (acc - bias).
+        bound = (int(value) + scale * int(smallest[k])) // scale + int(offsets[k])
+        if bound < known[k]:
+            facts.append(Fact(int(neurons[k]), int(sides[k]), bound, scale, row.copy() if kept else row[:0].copy()))
     return facts

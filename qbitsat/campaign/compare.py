@@ -148,7 +148,7 @@ def _by_sat(
 def _by_smt(
     query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
-    script = encode_smtlib(query, bounds, options, formula, limits.check)
+    script = encode_smtlib(query, bounds, options, formula, limits)
     statistics.update(characters=len(script.body), encode_seconds=limits.seconds())
     answer = smt.solve(backend.name, script, limits)
     if answer.status == "sat":

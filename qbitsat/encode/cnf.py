@@ -7,7 +7,7 @@ Elements that the bounds fix are constants.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from .._layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
 from ..errors import UnsupportedError
+from ..limits import NO_LIMITS, Limits
 from ..network import AffineMap, Layer, Network
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
@@ -107,19 +108,17 @@ class Encoding(NamedTuple):
         return {"variables": sum(cnf.num_vars for cnf in cnfs), "clauses": sum(cnf.num_clauses for cnf in cnfs)}
 
 
-def encode_ways(
-    query: Query, bounds: Bounds, options: Any, formula: Formula | None = None, check: Callable[[], None] = lambda: None
-) -> Encoding:
+def encode_ways(query: Query, bounds: Bounds, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
     """Like `encode_query`, with a CNF for each way that narrowing leaves, if options.encoding is `narrowed`."""
-    formula = without_not(query.violation if formula is None else formula)
+    formula = without_not(query.violation if formula is None else formula, limits=limits)
     # The checker of certificates does not know what multipliers prove here.
-    narrowed = narrow(query, bounds, formula, options, check) if options.encoding == "narrowed" and not options.certificates else None
+    narrowed = narrow(query, bounds, formula, options, limits) if options.encoding == "narrowed" and not options.certificates else None
     if narrowed is not None:
         formula = Or(tuple(way.formula for way in narrowed))
-    whole = encode_query(query, bounds, options, formula, check)
+    whole = encode_query(query, bounds, options, formula, limits)
     if narrowed is None:
         return Encoding(whole, None, [])
-    ways = tuple(encode_query(query, way.bounds, options, way.formula, check, way.within, snug=True) for way in narrowed)
+    ways = tuple(encode_query(query, way.bounds, options, way.formula, limits, way.within, snug=True) for way in narrowed)
     return Encoding(whole, ways, [cnf.dives(way.ends) for cnf, way in zip(ways, narrowed, strict=True)])
 
 
@@ -128,31 +127,31 @@ def encode_query(
     bounds: Bounds,
     options: Any,
     formula: Formula | None = None,
-    check: Callable[[], None] = lambda: None,
+    limits: Limits = NO_LIMITS,
     within: Within | None = None,
     snug: bool = False,
 ) -> Cnf:
     """The CNF that is satisfiable iff some input of the boxes makes the violation true.
 
-    `formula` is the violation or what bounds left of it; `check` is called between neurons and may raise to stop. `within`
+    `formula` is the violation or what bounds left of it. `within`
     has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None; `snug`
     says that these follow from the formula: then they are asked for only where something rests on them (see `cone`), and clamps
     need not reach beyond.
     """
-    formula = without_not(query.violation if formula is None else formula)
-    encoder, balanced = Encoder(), options.encoding != "linear"
+    formula = without_not(query.violation if formula is None else formula, limits=limits)
+    encoder, balanced = Encoder(limits), options.encoding != "linear"
     # The checker of certificates does not know the facts, and who gives `within` splits ranges and has multipliers of its own.
     tied = options.encoding == "substituted" and within is None and not options.certificates
-    substitution = Substitution(query, bounds) if tied else None
+    substitution = Substitution(query, bounds, limits) if tied else None
     if substitution:
         formula = substitution.simplify(formula)
-    refs = list(dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom)))
+    refs = list(dict.fromkeys(_named(formula, limits)))
     tensors: dict[tuple[int, str], Words] = {}
     layers: list[list[tuple[Words, Words]]] = []
     for k, network in enumerate(query.networks):
         named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
         cuts = within[k] if within else [None] * len(network.layers)
-        tensors[k, INPUT], own = _encode_network(encoder, network, bounds.networks[k], named, balanced, check, cuts, snug)
+        tensors[k, INPUT], own = _encode_network(encoder, network, bounds.networks[k], named, balanced, cuts, snug)
         tensors[k, OUTPUT] = own[-1][1]
         layers.append(own)
     top = _FormulaEncoder(encoder, tensors, bounds, balanced)
@@ -160,7 +159,7 @@ def encode_query(
     core = len(encoder.clauses)
     open_lits = {atom: lit for atom, lit in top.lits.items() if abs(lit) != TRUE_LIT}
     for atom, fact in substitution.near_facts(list(open_lits)) if substitution else ():
-        check()
+        limits.check()
         _require_fact(encoder, fact, open_lits[atom], tensors, layers)
     encoder.gates.forget()
     inputs = tuple(_word_maps(tensors[k, INPUT], b.input.lo, None) for k, b in enumerate(bounds.networks))
@@ -169,6 +168,13 @@ def encode_query(
         for k, b in enumerate(bounds.networks)
     )
     return Cnf(encoder.clauses, core, inputs, outputs)  # type: ignore[arg-type]
+
+
+def _named(formula: Formula, limits: Limits) -> Iterator[Ref]:
+    """The elements that a formula's inequalities name, each as often as it is named."""
+    for atom in atoms(formula):
+        limits.check()
+        yield from collect(atom)
 
 
 def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[WordMap | None, ...]:
@@ -221,7 +227,6 @@ def _encode_network(
     bounds: NetworkBounds,
     named: dict[str, list[int]],
     balanced: bool,
-    check: Callable[[], None],
     cuts: Sequence[LayerBounds | None],
     snug: bool,
 ) -> tuple[Words, list[tuple[Words, Words]]]:
@@ -232,7 +237,6 @@ def _encode_network(
     for layer, layer_bounds, mask, cut in zip(network.layers, bounds.layers, masks[1:], cuts, strict=True):
         accs, target = Words(layer.output.size), Words(layer.output.size)
         for i in np.flatnonzero(mask).tolist():
-            check()
             encoder.dot(source, *layer.affine.row(i), balanced)
             encoder.keep(accs, i)
             if cut is not None:

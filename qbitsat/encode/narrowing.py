@@ -7,7 +7,6 @@ propose the multipliers. A way of which nothing is left is gone; every other one
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +14,11 @@ import numpy as np
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
 from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
-from ..bounds.frame import Frame
+from ..bounds.frame import Frame, has_steps
 from ..bounds.intervals import propagate_layer
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
+from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Box, Formula, Or, Query
 from ..properties.formula import FALSE
 
@@ -45,21 +45,18 @@ class Narrowed(NamedTuple):
     ends: list[tuple[int, int, int]]
 
 
-def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, check: Callable[[], None] = lambda: None) -> list[Narrowed] | None:
-    """The ways of a formula without `Not` that are left, the most promising first; None if something can wrap around.
-
-    `check` is called now and then and may raise to stop.
-    """
+def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits = NO_LIMITS) -> list[Narrowed] | None:
+    """The ways of a formula without `Not` that are left, the most promising first; None if something can wrap around."""
     ways = formula.parts if isinstance(formula, Or) else (formula,)
-    frame, root = Frame(query), Ranges.of(bounds)
-    if not all(len(block.steps) for block in frame.blocks):
+    if not all(has_steps(layer) for network in query.networks for layer in network.layers):
         return None
+    frame, root = Frame(query, limits), Ranges.of(bounds)
     ranges = root.take(np.zeros(1, np.int64))
-    if options.tighten and tighten(frame, ranges, options.tighten, check) is None:
+    if options.tighten and tighten(frame, ranges, options.tighten, kept=False) is None:
         return []
-    left = []
+    ascender, left = Ascender(frame, frame.blocks, [], ranges), []
     for way in ways:
-        prober = _Prober(frame, ranges, way, check)
+        prober = _Prober(ascender, ranges, way)
         if way != FALSE and prober.narrow():
             left.append((prober.value, Narrowed(way, *node_bounds(query, frame, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
@@ -68,8 +65,10 @@ def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, check: 
 class _Prober:
     """One way: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
 
-    def __init__(self, frame: Frame, ranges: Ranges, way: Formula, check: Callable[[], None]):
-        self.frame, self.value = frame, 0.0
+    def __init__(self, ascender: Ascender, ranges: Ranges, way: Formula):
+        frame = ascender.frame
+        frame.limits.check()
+        self.frame, self.ascender, self.value = frame, ascender, 0.0
         self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
@@ -79,7 +78,7 @@ class _Prober:
             (np.array([frame.value(ref) for ref in sums], np.int64), np.array(list(sums.values()), np.int64), bound)
             for sums, bound in terms
         ]
-        self.ascender = Ascender(frame, frame.blocks, self.inequalities, ranges, check)
+        ascender.pose(self.inequalities)
         self.dual = Dual(frame, self.inequalities)
 
     def narrow(self) -> bool:
@@ -130,6 +129,8 @@ class _Prober:
         down_at, up_at = (lo[down] + inner[0, down] - 1) // 2, (hi[up] + inner[1, up] + 1) // 2
         if not len(down) + len(up):
             return False
+        # Ranges, what they ascend from and where that ends.
+        self.frame.limits.require((len(down) + len(up)) * (2 * self.frame.node_bytes + self.ascender.bytes))
         probes = self.ranges.take(np.zeros(len(down) + len(up), np.int64))
         rows = np.arange(len(probes))
         probes.hi[rows[: len(down)], inputs + down] = down_at
@@ -167,7 +168,7 @@ def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: i
         box = Box(ranges.lo[row, frame.inputs[k]], ranges.hi[row, frame.inputs[k]])
         lo, hi, layers, cuts = box.lo, box.hi, [], []
         for block in (b for b in frame.blocks if b.network == k):
-            free = propagate_layer(block.layer, lo, hi)
+            free = propagate_layer(block.layer, lo, hi, frame.limits)
             lo, hi = (np.ascontiguousarray(a[row, block.target]) for a in (ranges.lo, ranges.hi))
             layers.append(LayerBounds(free.acc_lo, free.acc_hi, lo, hi))
             acc_lo, acc_hi = (a[row, block.neurons] for a in (ranges.acc_lo, ranges.acc_hi))

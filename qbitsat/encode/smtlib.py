@@ -6,7 +6,7 @@ parser has to nest deeply.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..arithmetic import ShiftRequantizer
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect, propagate, simplify
+from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
@@ -76,11 +77,11 @@ def encode_smtlib(
     bounds: Bounds,
     options: Any,
     formula: Formula | None = None,
-    check: Callable[[], None] = lambda: None,
+    limits: Limits = NO_LIMITS,
 ) -> SmtLib:
     """The script that is satisfiable iff some input of the boxes makes the violation true; arguments as of `encode_query`."""
-    formula = without_not(query.violation if formula is None else formula)
-    writer = _Writer(options.encoding != "linear", check)
+    formula = without_not(query.violation if formula is None else formula, limits=limits)
+    writer = _Writer(options.encoding != "linear", limits)
     refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
     tensors: dict[tuple[int, str], list[Word]] = {}
     for k, network in enumerate(query.networks):
@@ -104,8 +105,8 @@ def _comment(ref: Ref, lo: int, word: Word) -> str:
 class _Writer:
     """The script's lines, and the operations on words that they are made of."""
 
-    def __init__(self, balanced: bool, check: Callable[[], None]):
-        self.balanced, self.check = balanced, check
+    def __init__(self, balanced: bool, limits: Limits):
+        self.balanced, self.limits = balanced, limits
         self.lines: list[str] = []
         self.num_sums = 0
 
@@ -189,7 +190,7 @@ def _write_network(
     for n, (layer, layer_bounds, mask) in enumerate(zip(network.layers, bounds.layers, masks[1:], strict=True)):
         target = [ZERO] * layer.output.size
         for i in np.flatnonzero(mask).tolist():
-            writer.check()
+            writer.limits.check()
             indices, weights = layer.affine.row(i)
             acc = writer.dot([(w, source[j]) for j, w in zip(indices.tolist(), weights.tolist(), strict=True)])
             name = f"y_{k}_{i}" if n == last else f"h_{k}_{n}_{i}"

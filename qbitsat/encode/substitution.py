@@ -25,6 +25,7 @@ import numpy as np
 
 from ..arithmetic import ShiftRequantizer
 from ..bounds import Bounds, collect
+from ..limits import NO_LIMITS, Limits
 from ..network import Layer
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, INPUT, OUTPUT
@@ -86,8 +87,8 @@ class _Form:
 class Substitution:
     """The facts behind a query's inequalities; what it finds out it finds out once."""
 
-    def __init__(self, query: Query, bounds: Bounds):
-        self.query, self.bounds = query, bounds
+    def __init__(self, query: Query, bounds: Bounds, limits: Limits = NO_LIMITS):
+        self.query, self.bounds, self.limits = query, bounds, limits
         self.facts: dict[AtMost, Fact | None] = {}
         self.known: dict[tuple[int, ...], tuple[Slack, int]] = {}
 
@@ -115,6 +116,7 @@ class Substitution:
         return near if len(near) == len(facts) else []
 
     def _derived(self, atom: AtMost) -> Fact | None:
+        self.limits.check()
         # sum <= bound is turned into 0 <= bound - sum, which wants every part of -sum at the upper end of its range.
         wanted = {ref: -coefficient for ref, coefficient in collect(atom).items()}
         forms = [self._form(k, wanted) for k in range(len(self.query.networks))]
@@ -146,6 +148,7 @@ class Substitution:
             form.scale_up(scale)
             below: dict[int, int] = {}
             for i, coefficient in coefficients.items():
+                self.limits.check()
                 if bounds.lo[i] == bounds.hi[i]:
                     form.reach += coefficient * int(bounds.lo[i]) << scale
                     continue

@@ -6,10 +6,11 @@ import numpy as np
 
 from .. import _forward
 from ..errors import InputError
+from ..limits import NO_LIMITS, Limits
 from .network import Network
 
 
-def forward_all(network: Network, x: np.ndarray) -> list[np.ndarray]:
+def forward_all(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> list[np.ndarray]:
     """Every layer's outputs for a batch: int[batch, n_in] -> list of int64[batch, n_out].
 
     The plain Python equivalent is `[reference.run(network, row)[1:] for row in x]`.
@@ -26,15 +27,16 @@ def forward_all(network: Network, x: np.ndarray) -> list[np.ndarray]:
     for layer in network.layers:
         affine = layer.affine
         acc = np.empty((len(values), affine.n_out), np.int64)
-        _forward.affine(affine.indptr, affine.indices, affine.weights, affine.bias, values, acc)
+        for rows in limits.slices(len(values), len(affine.weights)):
+            _forward.affine(affine.indptr, affine.indices, affine.weights, affine.bias, values[rows], acc[rows])
         values = np.ascontiguousarray(layer.requantize(acc))
         outputs.append(values)
     return outputs
 
 
-def forward(network: Network, x: np.ndarray) -> np.ndarray:
+def forward(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> np.ndarray:
     """The network's outputs for a batch: int[batch, n_in] -> int64[batch, n_out]."""
-    return forward_all(network, x)[-1]
+    return forward_all(network, x, limits)[-1]
 
 
 def classify(network: Network, x: np.ndarray, batch: int = 1000) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
 from ..errors import InputError, UnsupportedError
+from ..limits import NO_LIMITS, Limits
 from .names import check_name
 from .tensor import TensorFormat
 
@@ -24,6 +25,8 @@ from .tensor import TensorFormat
 ACC_LIMIT = 1 << 60
 # Magnitudes of weights and biases stay below these.
 WEIGHT_LIMIT, BIAS_LIMIT = 1 << 31, 1 << 59
+# What it takes to put a weight into its place, in multiply-adds.
+BUILD_WORK = 16
 
 
 class Record:
@@ -71,21 +74,24 @@ class AffineMap(Record):
     @cached_property
     def matrix(self) -> np.ndarray:
         """W as float32[n_out, n_in], for gradients: it only ever suggests."""
-        dense = np.zeros((self.n_out, self.n_in), np.float32)
-        dense[np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.indices] = self.weights
-        return frozen(dense)
-
-    @cached_property
-    def turned(self) -> np.ndarray:
-        """The transposed `matrix`, float32[n_in, n_out], rows contiguous."""
-        return frozen(self.matrix.T)
+        return self.build("matrix", NO_LIMITS)
 
     @cached_property
     def whole(self) -> np.ndarray:
         """W as int32[n_out, n_in]: weights are below 2**31 in magnitude."""
-        dense = np.zeros((self.n_out, self.n_in), np.int32)
-        dense[np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.indices] = self.weights
-        return frozen(dense)
+        return self.build("whole", NO_LIMITS)
+
+    def build(self, name: str, limits: Limits) -> np.ndarray:
+        """`matrix` or `whole`, made under limits unless it is there already."""
+        if name not in self.__dict__:
+            limits.require(4 * self.n_out * self.n_in)
+            dense = np.zeros((self.n_out, self.n_in), np.float32 if name == "matrix" else np.int32)
+            for rows in limits.slices(self.n_out, BUILD_WORK * self.n_in):
+                part = slice(self.indptr[rows.start], self.indptr[rows.stop])
+                counts = np.diff(self.indptr[rows.start : rows.stop + 1])
+                dense[np.repeat(np.arange(rows.start, rows.stop), counts), self.indices[part]] = self.weights[part]
+            self.__dict__[name] = frozen(dense)
+        return self.__dict__[name]
 
     @cached_property
     def heaviest(self) -> int:

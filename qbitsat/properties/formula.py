@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..arithmetic import integer
 from ..errors import InputError
+from ..limits import NO_LIMITS, Limits
 
 INPUT, OUTPUT = "input", "output"
 
@@ -92,13 +93,14 @@ def at_least(terms: tuple[tuple[int, Ref], ...], bound: int) -> AtMost:
     return AtMost(tuple((-c, ref) for c, ref in same.terms), -same.bound)
 
 
-def without_not(formula: Formula, negated: bool = False) -> Formula:
+def without_not(formula: Formula, negated: bool = False, limits: Limits = NO_LIMITS) -> Formula:
     """The same formula without `Not`: pushed inwards, not (s <= b) is -s <= -b - 1."""
+    limits.check()
     if isinstance(formula, Not):
-        return without_not(formula.part, not negated)
+        return without_not(formula.part, not negated, limits)
     if isinstance(formula, AtMost):
         return at_least(formula.terms, formula.bound + 1) if negated else formula
-    parts = tuple(without_not(part, negated) for part in formula.parts)
+    parts = tuple(without_not(part, negated, limits) for part in formula.parts)
     return And(parts) if isinstance(formula, And) != negated else Or(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 
+from ..limits import NO_LIMITS, Limits
 from ..network import reference
 from .formula import is_true
 from .query import Query, Witness
@@ -14,18 +15,18 @@ LOG = logging.getLogger(__name__)
 Inputs = tuple[tuple[int, ...], ...]
 
 
-def replay(query: Query, inputs: Inputs) -> Witness | None:
+def replay(query: Query, inputs: Inputs, limits: Limits = NO_LIMITS) -> Witness | None:
     """The witness if these inputs lie in the boxes and make the violation true in the slow reference; else None."""
     for x, box in zip(inputs, query.boxes, strict=True):
         if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
             return None
-    outputs = tuple(tuple(reference.run(n, x)[-1]) for n, x in zip(query.networks, inputs, strict=True))
+    outputs = tuple(tuple(reference.run(n, x, limits)[-1]) for n, x in zip(query.networks, inputs, strict=True))
     return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs) else None
 
 
-def confirm(query: Query, inputs: Inputs, stage: str, counts: dict) -> Witness | None:
+def confirm(query: Query, inputs: Inputs, stage: str, counts: dict, limits: Limits = NO_LIMITS) -> Witness | None:
     """Like `replay`. Inputs that do not replay are our own mistake: they are counted under `unconfirmed`, and warned of, in the log too."""
-    witness = replay(query, inputs)
+    witness = replay(query, inputs, limits)
     if witness is None:
         counts["unconfirmed"] = counts.get("unconfirmed", 0) + 1
         message = f"{stage}: inputs that the reference does not confirm are dropped, and the query goes on; please report this"

@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import _ranges
 from ..bounds import collect
-from ..bounds.frame import Frame, Inequality
+from ..bounds.frame import Frame, Inequalities
 from ..bounds.ranges import Ranges
+from ..limits import Limits
 from ..properties import And, AtMost, Formula, Or
 from ..properties.formula import atoms
 
@@ -25,21 +26,33 @@ class Cases:
     """The inequalities of a formula without `Not`, and the cases met so far; case 0 is the formula itself."""
 
     def __init__(self, frame: Frame, formula: Formula):
-        self.formulas = list(dict.fromkeys(atoms(formula)))
-        self.numbers = {atom: k for k, atom in enumerate(self.formulas)}
-        self.inequalities: list[Inequality] = []
-        for atom in self.formulas:
-            terms = collect(atom)
-            values = np.array([frame.value(ref) for ref in terms], np.int64)
-            self.inequalities.append((values, np.array(list(terms.values()), np.int64), atom.bound))
-        self.frame, self.kernel = frame, frame.inequalities(self.inequalities)
-        self.most = max(1, _longest(formula))
-        self.padded = np.empty((0, self.most), np.int32)
+        limits = self.limits = frame.limits
+        self.numbers: dict[AtMost, int] = {}
+        starts, values, coefficients = [0], list[int](), list[int]()
+        for atom in atoms(formula):
+            limits.check()
+            if atom not in self.numbers:
+                self.numbers[atom] = len(self.numbers)
+                terms = collect(atom)
+                values += [frame.value(ref) for ref in terms]
+                coefficients += terms.values()
+                starts.append(len(values))
+        self.formulas = list(self.numbers)
+        bounds = [atom.bound for atom in self.formulas]
+        self.inequalities = Inequalities(*(np.array(part, np.int64) for part in (starts, values, coefficients, bounds)))
+        self.frame, self.kernel = frame, self.inequalities.kernel(frame.num_values)
+        self.most = max(1, _longest(formula, limits))
+        # Terms of the inequalities of one node, at most.
+        self.work = min(len(values), self.most * int(np.diff(starts).max(initial=0)))
         # A cut through outputs that do not grow with their accumulators would say nothing of these.
         self.cuttable = np.ones(frame.num_values, np.uint8)
         for block in frame.blocks:
             self.cuttable[block.target] = len(block.steps) > 0
+        self.names_inputs = np.zeros(len(bounds), bool)
+        self.names_inputs[np.repeat(np.arange(len(bounds)), np.diff(starts))[self.inequalities.values < frame.num_inputs]] = True
+        # The cases, and the inequalities of each once more, int32.
         self.table: list[Case] = []
+        self.arrays: list[np.ndarray] = []
         self.known: dict[tuple, int] = {}
         self.number(self._joined(Case((), ()), formula))
 
@@ -50,14 +63,19 @@ class Cases:
         return [self.number(self._joined(rest, part)) for part in waiting[0].parts]
 
     def _joined(self, case: Case, formula: Formula) -> Case:
-        if isinstance(formula, AtMost):
-            return Case((*case.atoms, self.numbers[formula]), case.waiting)
-        if isinstance(formula, Or):
-            return Case(case.atoms, (*case.waiting, formula))
-        assert isinstance(formula, And)
-        for part in formula.parts:
-            case = self._joined(case, part)
-        return case
+        """The case with all that a formula asks for."""
+        atoms_, waiting, todo = list(case.atoms), list(case.waiting), [formula]
+        while todo:
+            self.limits.check()
+            part = todo.pop()
+            if isinstance(part, AtMost):
+                atoms_.append(self.numbers[part])
+            elif isinstance(part, Or):
+                waiting.append(part)
+            else:
+                assert isinstance(part, And)
+                todo += reversed(part.parts)
+        return Case(tuple(atoms_), tuple(waiting))
 
     def number(self, case: Case) -> int:
         """Where the case is in the table, from now on."""
@@ -65,31 +83,40 @@ class Cases:
         if key not in self.known:
             self.known[key] = len(self.table)
             self.table.append(case)
+            self.arrays.append(np.array(case.atoms, np.int32))
         return self.known[key]
 
     def atoms_of(self, case: np.ndarray) -> np.ndarray:
         """The inequalities of cases, then -1s: int32[len(case), most]."""
-        if len(self.padded) < len(self.table):
-            self.padded = np.array([(*c.atoms, *[-1] * (self.most - len(c.atoms))) for c in self.table], np.int32)
-        return self.padded[case]
+        mine = [self.arrays[number] for number in case.tolist()]
+        atoms_ = np.full((len(case), self.most), -1, np.int32)
+        if mine:
+            atoms_[np.arange(self.most) < np.array([len(part) for part in mine])[:, None]] = np.concatenate(mine)
+        return atoms_
 
     def narrow(self, case: np.ndarray, ranges: Ranges) -> np.ndarray:
         """Cut the ranges of nodes by each inequality of their cases in turn; bool[nodes]: whether all are within reach."""
-        return _ranges.narrow(self.frame.kernel, *ranges.arrays, self.kernel, self.atoms_of(case), self.cuttable).astype(bool)
+        possible = np.zeros(len(case), bool)
+        for rows in self.limits.slices(len(case), self.work, 4 * self.most):
+            cut = self.frame.kernel, *ranges.take(rows).arrays, self.kernel, self.atoms_of(case[rows]), self.cuttable
+            possible[rows] = _ranges.narrow(*cut)
+        return possible
 
     def undecided(self, case: np.ndarray, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The inequalities that ranges leave open, where in the case they stand (int32[nodes, most] each, then -1s), and how many."""
+        self.limits.check()
         return _ranges.undecided(self.frame.kernel, *ranges.arrays, self.kernel, self.atoms_of(case))
 
     def name_inputs(self, case: np.ndarray) -> bool:
         """Whether some inequality of some of the cases does."""
-        named = np.unique(self.atoms_of(case)).tolist()
-        return any(bool((self.inequalities[atom][0] < self.frame.num_inputs).any()) for atom in named if atom >= 0)
+        named = np.unique(self.atoms_of(case))
+        return bool(self.names_inputs[named[named >= 0]].any())
 
 
-def _longest(formula: Formula) -> int:
+def _longest(formula: Formula, limits: Limits) -> int:
     """The largest number of inequalities that hold together in any case."""
+    limits.check()
     if isinstance(formula, AtMost):
         return 1
-    lengths = [_longest(part) for part in formula.parts]  # type: ignore[union-attr]
+    lengths = [_longest(part, limits) for part in formula.parts]  # type: ignore[union-attr]
     return sum(lengths) if isinstance(formula, And) else max(lengths, default=0)

@@ -31,7 +31,7 @@ class Leaf(NamedTuple):
     def encode(self, options: Any, limits: Limits) -> Cnf:
         """The CNF that is satisfiable iff some inputs inside the ranges make all inequalities true."""
         bounds, within = node_bounds(self.query, self.frame, self.root, self.ranges, self.row)
-        return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits.check, within)
+        return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits, within)
 
     def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Sat | None]:
         """The solver's answer, the inputs if it found some, and the proof if there are none and certificates are asked for."""
@@ -42,6 +42,6 @@ class Leaf(NamedTuple):
 
     def solve_without_ranges(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
         """The same for the inequalities over all of the query's boxes: more inputs than the node has."""
-        cnf = encode_query(self.query, propagate(self.query), replace(options, encoding=LAYOUTS[0]), And(tuple(self.atoms)), limits.check)
+        cnf = encode_query(self.query, propagate(self.query, limits), replace(options, encoding=LAYOUTS[0]), And(tuple(self.atoms)), limits)
         result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts)
         return result, None if result.assignment is None else cnf.decode(result.assignment)

@@ -15,7 +15,7 @@ from .. import _ranges
 from .._simplex import Simplex
 from ..bounds.ascent import Ascender
 from ..bounds.frame import Frame
-from ..bounds.ranges import Ranges
+from ..bounds.ranges import PASS_WORK, Ranges
 from ..limits import Limits
 from .cases import Cases
 from .nodes import Nodes
@@ -30,8 +30,8 @@ EXCHANGES = 60
 FULL = 0.9
 # Bytes for the bases of the newest nodes, and how many there are at least and at most; more are seldom needed.
 POOL, FEWEST, MOST = 1 << 25, 64, 1 << 14
-# Products of numbers between two looks at the limits: about a tenth of a second.
-WORK = 1 << 28
+# Products of numbers in one node beyond which exchanges take too long: some tenths of a second.
+WORK = 1 << 30
 
 
 class Programs:
@@ -39,15 +39,16 @@ class Programs:
 
     def __init__(self, frame: Frame, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
-        self.frame, self.cases, self.root, self.unit, self.limits = frame, cases, root, unit, limits
+        self.frame, self.cases, self.ascender, self.root, self.unit, self.limits = frame, cases, ascender, root, unit, limits
         self.hidden, named = np.ones(frame.num_neurons, bool), np.zeros(frame.num_values, bool)
         for block in frame.blocks:
             self.hidden[block.neurons] = block.target not in frame.outputs
-        for values, _, _ in cases.inequalities:
-            named[values] = True
+        named[cases.inequalities.values] = True
         self.active = ~ascender.useless & (self.hidden | named[frame.num_inputs :])
         self.size = int(self.active.sum()) + cases.most
-        self.able = options.programs and self.size <= MAX_SIZE and all(len(block.steps) for block in frame.blocks)
+        self.work = EXCHANGES * (frame.num_inputs * self.size + 4 * self.size**2)
+        self.able = options.programs and self.size <= MAX_SIZE and self.work <= WORK
+        self.able &= all(len(block.steps) for block in frame.blocks)
         self.kernel: Simplex | None = None
         # For every case the aim of its nodes without inequalities, float64[num_neurons].
         self.aims: dict[int, np.ndarray] = {}
@@ -63,12 +64,10 @@ class Programs:
             return rows
         if self.kernel is None:
             self.kernel = self._build()
-        weights = self.frame.num_inputs * self.size + 4 * self.size**2
-        size = max(1, WORK // (EXCHANGES * weights))
-        return np.concatenate([self._solve(nodes, rows[start : start + size]) for start in range(0, len(rows), size)])
+        parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.ascender.bytes + self.frame.node_bytes)
+        return np.concatenate([self._solve(nodes, rows[part]) for part in parts])
 
     def _solve(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
-        self.limits.check()
         assert self.kernel is not None
         part, m = nodes.take(rows), self.frame.num_inputs
         acc, y, slopes = _ranges.corners(self.frame.kernel, *part.ranges.arrays)
@@ -112,6 +111,5 @@ class Programs:
         layers = [
             (b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in self.frame.blocks
         ]
-        atoms = [(values.astype(np.int32), factors.astype(np.float32), float(bound)) for values, factors, bound in self.cases.inequalities]
         x_lo, pool = self.root.lo[0, :m].astype(np.float32), min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
-        return Simplex(m, layers, atoms, self.unit, self.active, x_lo, self.cases.most, pool)
+        return Simplex(m, layers, self.cases.inequalities.floats(), self.unit, self.active, x_lo, self.cases.most, pool)

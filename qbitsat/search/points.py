@@ -8,6 +8,7 @@ from .._ascent import products
 from ..attack.margin import margins
 from ..bounds.ascent import Suggestion
 from ..bounds.frame import Frame
+from ..bounds.ranges import PASS_WORK
 from ..network import forward
 from ..properties import Box, Formula, Query
 from ..properties.formula import INPUT, atoms
@@ -22,7 +23,7 @@ def propose(query: Query, frame: Frame, formula: Formula, suggestion: Suggestion
     Tries every node's mean point, rounded, and the corner of the box that attains its dual value; those that look
     right in float32, where long sums are off by a few units, are run again in integers.
     """
-    n = len(suggestion.x)
+    n, limits = len(suggestion.x), frame.limits
     candidates = np.empty((2 * n, frame.num_inputs), np.float32)
     np.rint(suggestion.x, out=candidates[:n])
     np.rint(suggestion.x_best, out=candidates[n:])
@@ -33,16 +34,19 @@ def propose(query: Query, frame: Frame, formula: Formula, suggestion: Suggestion
         for block in frame.blocks:
             if block.network == k:
                 affine = block.layer.affine
-                y = block.layer.requantize(np.rint(products(x, affine.matrix)).astype(np.int64) + affine.bias)
+                y = np.empty((len(x), affine.n_out), np.int64)
+                for rows in limits.slices(len(x), PASS_WORK * affine.n_out * affine.n_in, 24 * affine.n_out):
+                    y[rows] = block.layer.requantize(np.rint(products(x[rows], affine.matrix)).astype(np.int64) + affine.bias)
                 x = y.astype(np.float32)
         outputs.append(y)
     if any(ref.tensor == INPUT for atom in atoms(formula) for _, ref in atom.terms):
         inputs = [x.astype(np.int64) for x in inputs]
-    promising = np.flatnonzero(margins(formula, inputs, outputs, [])[0] >= 0)
+    promising = np.flatnonzero(margins(formula, inputs, outputs, [], limits)[0] >= 0)
     if not len(promising):
         return None
     inputs = [x[promising].astype(np.int64) for x in inputs]
-    margin, _ = margins(formula, inputs, [forward(network, x) for network, x in zip(query.networks, inputs, strict=True)], [])
+    outputs = [forward(network, x, limits) for network, x in zip(query.networks, inputs, strict=True)]
+    margin, _ = margins(formula, inputs, outputs, [], limits)
     best = int(margin.argmax())
     return tuple(tuple(x[best].tolist()) for x in inputs) if margin[best] >= 0 else None
 

@@ -37,7 +37,7 @@ class Search:
 
     def __init__(self, query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
         self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
-        self.frame = Frame(query)
+        self.frame = Frame(query, limits)
         self.cases = Cases(self.frame, formula)
         self.dual = Dual(self.frame, self.cases.inequalities)
         self.root = Ranges.of(bounds)
@@ -58,13 +58,14 @@ class Search:
 
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
-        facts = tighten(self.frame, self.root, self.options.tighten, self.limits.check) if self.options.tighten else []
+        kept = self.proof is not None
+        facts = tighten(self.frame, self.root, self.options.tighten, kept) if self.options.tighten else []
         if facts is None:
             self._note(0, Emptied())
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root, self.limits.check)
+        self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
         self.programs = Programs(self.frame, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.frame.num_neurons, self.cases.most))
@@ -109,7 +110,7 @@ class Search:
 
     def _confirmed(self, inputs: Inputs, stage: str) -> bool:
         """Whether inputs replay; those that don't are our own mistake, and dropped."""
-        return confirm(self.query, inputs, stage, self.counts) is not None
+        return confirm(self.query, inputs, stage, self.counts, self.limits) is not None
 
     def _walk(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""

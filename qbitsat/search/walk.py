@@ -25,8 +25,8 @@ from ..properties import Formula, Query
 from .cases import Cases
 from .leaves import Inputs
 
-# Weights, those of inequalities over inputs among them, and outputs in one inequality, beyond which a move takes too long.
-MAX_WEIGHTS, MAX_TERMS = 1 << 21, 256
+# Weights, those of inequalities over inputs among them, outputs in one inequality, and inequalities, beyond which a move takes too long.
+MAX_WEIGHTS, MAX_TERMS, MAX_AIMS = 1 << 21, 256, 1 << 14
 # Moves of one walk, and how many in a row start from the end of the best before, in a case, until one starts anew; fewer if one ends
 # with more than this share of the smallest score so far, and with more than so many mean changes of the score.
 MOVES, SERIES, GAIN, NEAR = 20_000, 8, 0.9, 4.0
@@ -61,14 +61,15 @@ class Walker:
         self.rng = np.random.default_rng(options.seed)
         self.first = [block for block in frame.blocks if block.source.start < frame.num_inputs]
         # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
-        inequalities = [values for values, _, _ in cases.inequalities]
-        self.fences = [atom for atom, values in enumerate(inequalities) if (values < frame.num_inputs).all()]
-        self.aims = [
-            atom for atom, values in enumerate(inequalities) if (values >= frame.num_inputs).all() and 0 < len(values) <= MAX_TERMS
-        ]
+        inequalities = cases.inequalities
+        sizes = np.diff(inequalities.starts)
+        inputs = np.bincount(np.repeat(np.arange(len(sizes)), sizes), inequalities.values < frame.num_inputs, len(sizes))
+        self.fences = np.flatnonzero(inputs == sizes).tolist()
+        self.aims = np.flatnonzero((inputs == 0) & (sizes > 0) & (sizes <= MAX_TERMS)).tolist()
         rows = len(self.fences) + sum(len(block.channel) for block in self.first)
-        self.weights = rows * frame.num_inputs + sum(b.layer.affine.matrix.size for b in frame.blocks if b.source.start >= frame.num_inputs)
-        self.able = self.weights <= MAX_WEIGHTS and all(len(block.steps) for block in frame.blocks)
+        later = (b.layer.affine for b in frame.blocks if b.source.start >= frame.num_inputs)
+        self.weights = rows * frame.num_inputs + sum(affine.n_out * affine.n_in for affine in later)
+        self.able = self.weights <= MAX_WEIGHTS and len(self.aims) <= MAX_AIMS and all(len(block.steps) for block in frame.blocks)
         self.able &= len(self.aims) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
         self.kernel: Walk | None = None
@@ -146,13 +147,15 @@ class Walker:
         m = self.frame.num_inputs
         x = np.clip(np.nan_to_num(whole.astype(float)), self.root.lo[0, :m], self.root.hi[0, :m]).astype(np.int64)
         inputs = [x[None, part] for part in self.frame.inputs]
-        outputs = [forward(network, part) for network, part in zip(self.query.networks, inputs, strict=True)]
-        margin, _ = margins(self.formula, inputs, outputs, [])
+        outputs = [forward(network, part, self.limits) for network, part in zip(self.query.networks, inputs, strict=True)]
+        margin, _ = margins(self.formula, inputs, outputs, [], self.limits)
         return tuple(tuple(part[0].tolist()) for part in inputs) if margin[0] >= 0 else None
 
     def _build(self) -> Walk:
         """The kernel's view of the query, in float32."""
         m, root, inequalities = self.frame.num_inputs, self.root, self.cases.inequalities
+        # Two matrices, and tables of steps in float32.
+        self.limits.require(8 * self.weights + 4 * sum(block.steps.size for block in self.frame.blocks))
         steps = []
         for block in self.frame.blocks:
             shared = [_steps(row, block.y_min) for row in block.steps]

@@ -27,11 +27,11 @@ def decide(query: Query, bounds: Bounds, formula: Formula, options: Any, limits:
     `statistics` gets the sizes of what was encoded last, the solver's counts, and how many assignments did not replay.
     """
     for encoding in dict.fromkeys((options.encoding, *LAYOUTS)):
-        encoded = encode_ways(query, bounds, replace(options, encoding=encoding), formula, limits.check)
+        encoded = encode_ways(query, bounds, replace(options, encoding=encoding), formula, limits)
         statistics.update(encoded.sizes, encode_seconds=limits.seconds())
         result, inputs = sat.decide(encoded, options, limits)
         statistics.update(result.statistics)
-        witness = None if inputs is None else confirm(query, inputs, f"sat, encoding {encoding}", statistics)
+        witness = None if inputs is None else confirm(query, inputs, f"sat, encoding {encoding}", statistics, limits)
         if inputs is None or witness is not None:
             return Decision(result, witness, encoded.whole.sha256)
     return Decision(sat.SatResult(None, "no assignment of the solver replays"), None, "")

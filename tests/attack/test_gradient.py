@@ -105,9 +105,9 @@ def test_attack_finds_the_last_of_many_ways(monkeypatch, elements):
 def test_attack_batches_stay_within_the_bound_on_memory(monkeypatch):
     sizes = []
 
-    def spy(network, points):
+    def spy(network, points, limits):
         sizes.append(len(points) * (network.input.size + network.output.size))
-        return forward_all(network, points)
+        return forward_all(network, points, limits)
 
     monkeypatch.setattr(gradient, "MAX_ELEMENTS", 100)
     monkeypatch.setattr(gradient, "forward_all", spy)
@@ -154,9 +154,9 @@ def test_attack_looks_at_the_time_between_small_batches(monkeypatch):
     """Many restarts come in batches of MAX_POINTS, so that a limit is noticed soon."""
     sizes = []
 
-    def spy(network, points):
+    def spy(network, points, limits):
         sizes.append(len(points))
-        return forward_all(network, points)
+        return forward_all(network, points, limits)
 
     monkeypatch.setattr(gradient, "forward_all", spy)
     attack(query(copying(2), at_least(((1, y(0)),), 16)), restarts=100)

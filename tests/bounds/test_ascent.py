@@ -35,9 +35,17 @@ def random_node(seed: int):
     return layers, inequalities, node, rng.normal(0, 1, neuron).astype(np.float32), rng.random(3).astype(np.float32)
 
 
+def flat(inequalities):
+    """Inequalities with any coefficients as the kernel takes them."""
+    starts = np.cumsum([0, *(len(values) for values, _, _ in inequalities)])
+    values = np.concatenate([np.empty(0, np.int32), *(values for values, _, _ in inequalities)])
+    coefficients = np.concatenate([floats(0), *(coefficients for _, coefficients, _ in inequalities)])
+    return starts, values, coefficients, np.array([bound for *_, bound in inequalities], np.float32)
+
+
 def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), held=-1, polish=0):
     """The kernel's answer for one node, without the axis of nodes, in the order of `ascent_twin.Result`."""
-    kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], inequalities)
+    kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], flat(inequalities))
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
     numbers = np.array([held], np.int32), np.array([fresh], np.uint8)
@@ -132,7 +140,7 @@ def test_ascent_nodes_do_not_mix():
     """A batch gives what its nodes give one by one."""
     layers, inequalities, *_ = random_node(0)
     nodes = [random_node(seed)[2:] for seed in range(5)]
-    kernel = Ascent(47, [tuple(layer) for layer in layers], inequalities)
+    kernel = Ascent(47, [tuple(layer) for layer in layers], flat(inequalities))
     atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)
 
     def run(rows):
@@ -202,8 +210,8 @@ PLANS = {
 
 @pytest.mark.parametrize(("layers", "inequalities"), PLANS.values(), ids=PLANS)
 def test_ascent_plans_that_do_not_fit(layers, inequalities):
-    with pytest.raises(ValueError, match=r"follow|reads inputs|names|mismatch|contiguous"):
-        Ascent(3, layers, inequalities)
+    with pytest.raises(ValueError, match=r"follow|reads inputs|names|mismatch|contiguous|coefficients"):
+        Ascent(3, layers, flat(inequalities))
 
 
 NODES = {
@@ -224,7 +232,7 @@ TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares"
     ],
 )
 def test_ascent_nodes_that_do_not_fit(name, array):
-    kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], [(np.array([1], np.int32), floats(1), 0.0)])
+    kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], flat([(np.array([1], np.int32), floats(1), 0.0)]))
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
     arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
     arguments |= {"held": np.full(2, -1, np.int32), "fresh": np.zeros(2, np.uint8)}

@@ -234,8 +234,9 @@ def arguments(**change):
 
 def run(**given):
     layer = tuple(given.pop(name) for name in ("affine", "steps", "y_min", "source", "y_first", "y_last"))
-    atoms = [(given.pop("values"), given.pop("coefficients"), 0)]
-    return _dual.Dual(_blocks.Blocks(2, [layer]), _blocks.Atoms(3, atoms)).run(**given)
+    values = given.pop("values")
+    atoms = _blocks.Atoms(3, np.array([0, len(values)]), values, given.pop("coefficients"), np.array([0]))
+    return _dual.Dual(_blocks.Blocks(2, [layer]), atoms).run(**given)
 
 
 DOWN = {"multipliers": np.full((1, 1), -1, np.float32)}

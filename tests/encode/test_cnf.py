@@ -21,7 +21,7 @@ from qbitsat.certificate.twin import TwinEncoder
 from qbitsat.encode import dimacs, encode_query, encode_ways, substitution
 from qbitsat.encode.narrowing import narrow
 from qbitsat.encode.substitution import Substitution
-from qbitsat.limits import LimitReached
+from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, replay
@@ -220,13 +220,10 @@ def test_dimacs_answers_can_be_replayed():
     assert replayed > 10
 
 
-def test_check_can_stop_the_encoding():
-    def stop():
-        raise LimitReached("timeout")
-
+def test_limits_stop_the_encoding():
     query = next(q for q in map(random_query, map(random.Random, range(50))) if simplify(q, propagate(q)) not in (TRUE, FALSE))
     with pytest.raises(LimitReached):
-        encode_query(query, propagate(query), make_options(), None, stop)
+        encode_query(query, propagate(query), make_options(), None, Limits(0))
 
 
 def test_requantizers_of_unknown_kinds_are_never_taken_for_known_ones():

@@ -144,13 +144,10 @@ def test_same_query_same_bytes():
     assert texts[0] == texts[1]
 
 
-def test_encoding_can_be_stopped():
-    def stop():
-        raise LimitReached("timeout")
-
+def test_limits_stop_the_encoding():
     question = query(copying(1), AtMost(((1, y(0)),), 2))
     with pytest.raises(LimitReached):
-        encode_smtlib(question, propagate(question), make_options(), None, stop)
+        encode_smtlib(question, propagate(question), make_options(), None, Limits(0))
 
 
 def test_other_requantizers_are_refused():

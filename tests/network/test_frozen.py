@@ -26,7 +26,7 @@ COPIES = {
     "copy": copy.copy,
     "replace": replace,
 }
-CACHED = {"sha256", "matrix", "turned", "whole"}
+CACHED = {"sha256", "matrix", "whole"}
 
 
 def network() -> Network:
@@ -36,7 +36,7 @@ def network() -> Network:
 def arrays_of(value: Network) -> list[np.ndarray]:
     """All arrays of a network, those computed from its layers among them."""
     layer = value.layers[0]
-    names = ("indptr", "indices", "weights", "bias", "matrix", "turned", "whole")
+    names = ("indptr", "indices", "weights", "bias", "matrix", "whole")
     return [layer.weights, layer.bias, *(getattr(layer.affine, name) for name in names)]
 
 

@@ -13,7 +13,7 @@ from qbitsat import _ranges
 from qbitsat._simplex import Simplex
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import Dual
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.frame import Frame, Inequalities
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties.formula import without_not
@@ -27,7 +27,7 @@ class Solved:
 
     def __init__(self, frame: Frame, inequalities, root, most: int = 2, pool: int = 8):
         layers = [(b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in frame.blocks]
-        atoms = [(v.astype(np.int32), c.astype(np.float32), float(bound)) for v, c, bound in inequalities]
+        atoms = Inequalities.of(inequalities).floats()
         self.frame, self.most = frame, most
         x_lo = root.lo[0, : frame.num_inputs].astype(np.float32)
         self.kernel = Simplex(
@@ -252,7 +252,7 @@ def test_programs_close_what_the_ascent_leaves_open(monkeypatch):
 def test_programs_keep_limits(monkeypatch):
     """However many nodes get programs at once, limits are looked at between some of them."""
     monkeypatch.setattr(programs, "AFTER", 0)
-    monkeypatch.setattr(programs, "WORK", 1)
+    monkeypatch.setattr("qbitsat.limits.SLICE", 1)
     search = search_digits(batch=64)
     search.start()
     while len(search.stack[-1]) < 4:

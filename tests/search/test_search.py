@@ -172,7 +172,7 @@ def test_search_keeps_the_memory_limit(monkeypatch):
     search = Search(asked, propagate(asked), asked.violation, options, limits)
     search.start()
     search.step()
-    monkeypatch.setattr("qbitsat.limits.resident_bytes", lambda pid: 2 << 30)
+    monkeypatch.setattr("qbitsat.limits.resident_bytes", lambda pid="self": 2 << 30)
     with pytest.raises(LimitReached, match="memory"):
         search.run()
 
