@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, unknown
 
 ROUNDINGS = ("floor", "toward_zero", "half_up", "half_away", "half_even")
 OVERFLOWS = ("saturate", "wrap")
@@ -45,7 +45,7 @@ def divide_pow2(value, shift: int, rounding: str):
     half_even    nearest; ties to the even neighbour
     """
     if rounding not in ROUNDINGS:
-        raise InputError(f"rounding: {rounding!r} is unknown; expected one of {', '.join(ROUNDINGS)}")
+        raise unknown("rounding:", rounding, ROUNDINGS)
     if shift <= 0:
         return value << -shift
     half = 1 << (shift - 1)
@@ -135,9 +135,9 @@ class ShiftRequantizer(Requantizer):
         for name, (lo, hi) in {"shift": (-MAX_SHIFT, MAX_SHIFT), "lo": INT32, "hi": INT32, "offset": INT32}.items():
             object.__setattr__(self, name, integer(getattr(self, name), f"requantizer: {name}", lo, hi))
         if self.rounding not in ROUNDINGS:
-            raise InputError(f"requantizer: rounding {self.rounding!r} is unknown; expected one of {', '.join(ROUNDINGS)}")
+            raise unknown("requantizer: rounding", self.rounding, ROUNDINGS)
         if self.overflow not in OVERFLOWS:
-            raise InputError(f"requantizer: overflow {self.overflow!r} is unknown; expected one of {', '.join(OVERFLOWS)}")
+            raise unknown("requantizer: overflow", self.overflow, OVERFLOWS)
         size = self.hi - self.lo + 1
         if size < 1:
             raise InputError(f"requantizer: lo {self.lo} is above hi {self.hi}")

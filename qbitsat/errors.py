@@ -4,6 +4,15 @@ Everything a user can cause derives from `QbitsatError`; the command line prints
 with code 2. Anything else that escapes is our own mistake and exits with code 1.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """As in "; did you mean 'timeout'?", or nothing where no word is near."""
+    near = get_close_matches(word, list(words), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
 
 class QbitsatError(Exception):
     """Bad usage or bad input. The message names the file or argument, the place in it and what was expected."""
@@ -15,6 +24,12 @@ class InputError(QbitsatError):
 
 class UnsupportedError(QbitsatError):
     """Valid input that qbitsat can't treat exactly, for example a layer kind or an accumulator beyond 60 bits."""
+
+
+def unknown(what: str, value: object, words: Iterable[str]) -> InputError:
+    """The error about a word that is none of those expected; the nearest one is suggested."""
+    expected = list(words)
+    return InputError(f"{what} {value!r} is unknown; expected one of {', '.join(expected)}{did_you_mean(str(value), expected)}")
 
 
 class MissingExtraError(QbitsatError):

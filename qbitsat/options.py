@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, make_dataclass
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, unknown
 
 ENGINES = ("auto", "hybrid", "sat")
 LAYOUTS = ("balanced", "linear")
@@ -38,7 +38,7 @@ class Option:
         """The value in its proper type, or `InputError` that says what was expected."""
         if self.choices:
             if value not in self.choices:
-                raise InputError(f"{self.name}: {value!r} is unknown; expected one of {', '.join(self.choices)}")
+                raise unknown(f"{self.name}:", value, self.choices)
             return value
         if value is None and self.default is None:
             return None
@@ -113,5 +113,5 @@ def make_options(**values: Any) -> Any:
     """A frozen record with one field for each row of the table, checked; unknown names raise `InputError`."""
     for name in values:
         if name not in ROWS:
-            raise InputError(f"option {name!r} is unknown; expected one of {', '.join(ROWS)}")
+            raise unknown("option", name, ROWS)
     return Options(**{name: ROWS[name].check(value) for name, value in values.items()})

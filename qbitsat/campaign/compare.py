@@ -10,7 +10,7 @@ from typing import Any
 
 from ..bounds import Bounds, propagate, simplify
 from ..encode import encode_smtlib
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, UnsupportedError, unknown
 from ..limits import LimitReached, Limits
 from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
 from ..properties import Formula, Query, replay
@@ -77,7 +77,7 @@ def parse_backends(text: str) -> list[Backend]:
 def _parse_backend(text: str) -> Backend:
     name, *parts = text.split(":")
     if name not in BACKENDS:
-        raise InputError(f"--backends: {name!r} is unknown; expected one of {', '.join(BACKENDS)}")
+        raise unknown("--backends:", name, BACKENDS)
     allowed = {"encoding": ENCODINGS, "solver": SOLVERS} if name == "sat" else {"encoding": LAYOUTS}
     chosen: dict[str, str] = {}
     for part in parts:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..importers.inputs import NETWORK_SCALE
 from ..options import ROWS, TABLE, Option
 
@@ -47,10 +48,25 @@ MAX_EPSILONS = 100_000
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports bad usage as an error of ours, so that it is one line like all bad input."""
+    """Reports bad usage as an error of ours, so that it is one line like all bad input, and suggests the nearest right word."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see {self.prog} --help")
+        found = re.match(r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message)
+        hint = did_you_mean(found[1], re.findall(r"[\w-]+", found[2])) if found else ""
+        raise InputError(f"{message}{hint}; see {self.prog} --help")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Unknown options are an error of the command that they were given to, whose own are near."""
+        for word in sys.argv[1:] if args is None else args:
+            option = word.partition("=")[0]
+            if option == "--" or (self._subparsers and not option.startswith("-")):
+                break
+            if option.startswith("--") and option not in self._option_string_actions:
+                self.error(f"unrecognized argument: {option}{did_you_mean(option, self._option_string_actions)}")
+        namespace, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return namespace, rest
 
 
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import InputError
 from ..network import Network
-from . import benchmark_h5, qbitsat_file
+from . import benchmark_h5, foreign, qbitsat_file
 from .files import Path, open_input
 from .inputs import load_inputs, load_labels
 from .npy import ZIP_MAGIC
@@ -19,7 +19,9 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
     from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too.
     """
+    foreign.refuse_folder(path)
     with open_input(path) as stream:
+        foreign.refuse_file(stream, path)
         magic = stream.read(8)
     if magic.startswith(ZIP_MAGIC):
         for name, value in (("bits", bits), ("input_bits", input_bits)):
@@ -28,4 +30,4 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
         return qbitsat_file.read(path)
     if magic == benchmark_h5.HDF5_MAGIC:
         return benchmark_h5.read(path, bits, input_bits)
-    raise InputError(f"{path}: unknown content; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5)")
+    raise InputError(f"{path}: unknown content; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5); {foreign.READ}")

@@ -24,6 +24,7 @@ from ..errors import InputError, MissingExtraError, UnsupportedError
 from ..network import Dense, Network, TensorFormat
 from ..network.names import printable
 from .files import Path, damaged, placed
+from .foreign import refuse_h5
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_ATTRIBUTE_BYTES = 1 << 16
@@ -41,10 +42,11 @@ def read(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
         import h5py
     except ImportError:
         raise MissingExtraError("h5py", "keras", f"{path}: reading a Keras .h5 file") from None
+    with damaged(str(path), "HDF5 file", H5_ERRORS), h5py.File(path, "r") as file:
+        refuse_h5(file, path)
+        weights = read_layers(file, str(path))
     bits = width("bits", bits, path, r"_qu_(\d+)", None, (2, 16))
     input_bits = width("input_bits", input_bits, path, r"_in_(\d+)", 8, (1, 16))
-    with damaged(str(path), "HDF5 file", H5_ERRORS), h5py.File(path, "r") as file:
-        weights = read_layers(file, str(path))
     losses = [loss(*layer, bits) for layer in weights]
     note = said(losses, bits)
     if any(entry.is_serious for entry in losses):

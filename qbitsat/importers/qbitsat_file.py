@@ -61,6 +61,9 @@ def read(path: Path) -> Network:
         # Members that overlap would let a small file fill the memory.
         if npz.claimed_bytes > size:
             raise InputError(f"{path}: its members claim {npz.claimed_bytes} bytes, the file has {size}")
+        if "header" not in npz.names:
+            there = f"arrays {', '.join(npz.names[:5])}{', ...' if len(npz.names) > 5 else ''}" if npz.names else "nothing"
+            raise InputError(f"{path}: has no array 'header', and is no network; it holds {there}")
         header = read_header(npz, f"{path}: header", FORMAT, VERSION, HEADER)
         arrays = Arrays(npz)
         layers = [read_layer(value, arrays, f"{path}: header: layers[{k}]") for k, value in enumerate(header["layers"])]

@@ -1,5 +1,7 @@
 """Bad input and bad usage: exit code 2, one line that names the argument or file, and nothing written."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,43 @@ def test_samples_not_a_list_of_indices(files, capsys, text):
 @pytest.mark.parametrize("text", ["-1", "0.5", "", "1,,2", "nan"])
 def test_eps_not_whole(files, capsys, text):
     assert "--eps" in refused(capsys, files.arguments(f"--eps={text}"))
+
+
+NEAR = [
+    (["verfy"], "invalid choice: 'verfy' (choose from .*); did you mean 'verify'?; see qbitsat --help"),
+    (["--verison"], "unrecognized argument: --verison; did you mean '--version'?"),
+    (
+        ["verify", "x", "--inputs", "y", "--eps", "1", "--timout", "3"],
+        "unrecognized argument: --timout; did you mean '--timeout'?; see qbitsat verify",
+    ),
+    (["verify", "x", "--inputs", "y", "--epz=1"], "unrecognized argument: --epz; did you mean '--eps'?"),
+    (["verify", "x", "--input", "y", "--eps", "1"], "unrecognized argument: --input; did you mean '--inputs'?"),
+    (["verify", "x", "--inputs", "y", "--eps", "1", "--no-atack"], "unrecognized argument: --no-atack; did you mean '--no-attack'?"),
+    (
+        ["verify", "x", "--inputs", "y", "--eps", "1", "--solver", "glucos42"],
+        "--solver: 'glucos42' is unknown; expected one of .*; did you mean 'glucose42'?",
+    ),
+    (
+        ["verify", "x", "--inputs", "y", "--eps", "1", "--engine", "hibrid"],
+        "--engine: 'hibrid' is unknown; expected one of .*; did you mean 'hybrid'?",
+    ),
+    (
+        ["export", "x", "--inputs", "y", "--eps", "1", "--out", "z", "--format", "smt"],
+        "invalid choice: 'smt' (choose from .*); did you mean 'smt2'?",
+    ),
+    (
+        ["compare", "x", "--inputs", "y", "--eps", "1", "--backends", "sat,bitwuzl"],
+        "--backends: 'bitwuzl' is unknown; expected one of .*; did you mean 'bitwuzla'?",
+    ),
+    (["inspect", "x", "--zzzzzz"], "unrecognized argument: --zzzzzz; see qbitsat inspect --help"),
+    (["inspect", "x", "y"], "unrecognized arguments: y; see qbitsat inspect --help"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), NEAR, ids=[message[:40] for _, message in NEAR])
+def test_near_words_are_suggested(capsys, arguments, message):
+    pattern = re.escape(message).replace(re.escape(".*"), ".*")
+    assert re.search(pattern, refused(capsys, arguments))
 
 
 def test_eps_missing(files, capsys):

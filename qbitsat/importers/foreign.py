@@ -1,0 +1,85 @@
+"""Networks in formats that are not read: each is told what it is, by its first bytes and names in it, and what is read instead."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import Any, BinaryIO
+
+from ..errors import UnsupportedError
+from .files import Path
+from .npy import NPY_MAGIC, ZIP_ERRORS, ZIP_MAGIC
+
+HEAD = 64
+# A pickle of the magic number that torch.save wrote before it wrote archives.
+OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
+READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), and .h5 weights of the AAAI 2021 and QVIP benchmarks"
+
+# Tags of the fields that follow ir_version in an ONNX ModelProto: strings, messages and numbers of fields 2 to 8, 14 and 20.
+ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
+
+
+def refuse(path: Path, what: str) -> None:
+    """Raise `UnsupportedError` for a file that is `what`."""
+    raise UnsupportedError(f"{path}: {what}, which is not read; {READ}")
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise for folders that hold a network; others are no business of this module."""
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        refuse(path, "a TensorFlow SavedModel folder")
+
+
+def refuse_file(stream: BinaryIO, path: Path) -> None:
+    """Raise if the file is of a format of networks that is known and not read; the stream is rewound."""
+    head = stream.read(HEAD)
+    stream.seek(0)
+    what = name_of_zip(stream) if head.startswith(ZIP_MAGIC) else name_of(head, os.path.basename(os.fspath(path)))
+    stream.seek(0)
+    if what:
+        refuse(path, what)
+
+
+def name_of(head: bytes, name: str) -> str:
+    """What a file is by its first bytes, "" if that is not known; its name decides between protocol buffers."""
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model (.tflite)"
+    if head.startswith(OLD_TORCH):
+        return "an old PyTorch file (.pt, .pth)"
+    if head.startswith(b"GGUF"):
+        return "a GGUF model"
+    if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 1 << 32:
+        return "a safetensors file"
+    if head.startswith(NPY_MAGIC):
+        return "a single array (.npy), no network"
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip data"
+    if head[:1] == b"\x08" and name == "saved_model.pb":
+        return "a TensorFlow SavedModel"
+    if len(head) > 2 and head[0] == 8 and 1 <= head[1] <= 32 and head[2] in ONNX_TAGS:
+        return "an ONNX model (.onnx)"
+    return ""
+
+
+def name_of_zip(stream: BinaryIO) -> str:
+    """What a zip archive is by the names in it, "" for one of qbitsat and for what is not known."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            names = archive.namelist()
+    except ZIP_ERRORS:
+        return ""  # the reader says what is wrong
+    if "config.json" in names and any(name.endswith(".h5") for name in names):
+        return "a Keras 3 model (.keras)"
+    if any(name.rsplit("/", 1)[-1] in ("data.pkl", "constants.pkl") for name in names):
+        return "a PyTorch file (.pt, .pth)"
+    return ""
+
+
+def refuse_h5(file: Any, path: Path) -> None:
+    """Raise for HDF5 files of Keras that are no plain weights of Keras 2."""
+    if "layer_names" in file.attrs:
+        return
+    if "model_config" in file.attrs or "model_weights" in file:
+        refuse(path, "a whole Keras model in HDF5 (model.save)")
+    if "layers" in file or "_layer_checkpoint_dependencies" in file:
+        refuse(path, "weights of Keras 3 (.weights.h5)")
