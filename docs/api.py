@@ -10,8 +10,12 @@ HEAD = """# Python
 
     import qbitsat
 
-All names below are public, typed, and raise the errors of `qbitsat.errors`. Arrays are numpy's; shapes are in brackets. Inputs, outputs and
-eps are integers; `TensorFormat.scale` gives their real units. Times are seconds, memory GiB. Examples: the [guide](../guide/README.md).
+All names below are public and typed. Arrays are numpy's; shapes stand in brackets. Inputs, outputs and eps are integers, and
+`TensorFormat.scale` gives their real units. Times are seconds, memory is GiB. Examples: the [guide](../guide/README.md).
+
+Errors are of `qbitsat.errors`. `InputError`: a file, array or argument is missing, malformed or out of range.
+`UnsupportedError`: it is valid, but can't be treated exactly. `MissingExtraError`: an optional package is needed. All three
+are a `QbitsatError`, whose message says what, where, and what was expected. Limits are no errors: `verify` answers UNKNOWN.
 """
 
 # Modules with the names to show of each; without names those of its `__all__`.
@@ -86,5 +90,9 @@ def signature(name: str, value: Any) -> str:
     whole = f"{name}{inspect.Signature(parameters, return_annotation=returned, __validate_parameters__=False)}"
     if len(whole) <= 110:
         return whole
-    lines = "".join(f"    {parameter},\n" for parameter in parameters)
+    lines, star = "", False
+    for parameter in parameters:
+        lines += "    *,\n" if parameter.kind is parameter.KEYWORD_ONLY and not star else ""
+        star = star or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        lines += f"    {parameter},\n"
     return f"{name}(\n{lines})" + ("" if returned is found.empty else f" -> {returned}")

@@ -9,6 +9,6 @@ x, label = qbitsat.examples.sample(0)
 
 verdict = qbitsat.verify(qbitsat.robustness(network, x, eps=1, label=label))
 print(verdict.verdict)
-if verdict.verdict == qbitsat.VIOLATED:
+if verdict.violated:
     print("  outputs", verdict.witness.outputs[0])
     print("  pixels changed:", int((np.array(verdict.witness.inputs[0]) != x.reshape(-1)).sum()))

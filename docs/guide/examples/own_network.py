@@ -3,7 +3,6 @@
 import numpy as np
 
 import qbitsat
-from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.network import Dense, TensorFormat, forward
 
 # Income, debt, years and group of an applicant, each in 0 ... 100; the weights are made up.
@@ -16,7 +15,7 @@ first = Dense(
     input=applicant,
     output=hidden,
     # y = clamp(floor((acc + 8) / 16), 0, 63): round half up, and saturation at 0 is the ReLU.
-    requantizers=(ShiftRequantizer(shift=4, rounding="half_up", lo=0, hi=63),),
+    requantizers=(hidden.requantizer(shift=4, rounding="half_up"),),
     weights=np.array([[9, -4, 3, 0], [2, -9, 1, 2], [-3, 8, 0, -1], [5, 0, 7, 0], [-6, 1, -2, 3]]),
     bias=np.array([-80, 40, 0, -160, 320]),
 )
@@ -24,7 +23,7 @@ last = Dense(
     name="last",
     input=hidden,
     output=decision,
-    requantizers=(ShiftRequantizer(shift=3, rounding="half_up", lo=-64, hi=63),),
+    requantizers=(decision.requantizer(shift=3, rounding="half_up"),),
     weights=np.array([[-6, -2, 7, -3, 6], [7, 3, -6, 4, -5]]),
     bias=np.array([64, -64]),
 )

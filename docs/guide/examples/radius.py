@@ -10,7 +10,7 @@ for sample in (1, 2, 3):
     while violated - holds > 1:
         eps = (holds + violated) // 2
         verdict = qbitsat.verify(qbitsat.robustness(network, x, eps, label), timeout=60)
-        if verdict.verdict == qbitsat.UNKNOWN:
+        if verdict.unknown:
             raise SystemExit(f"sample {sample}, eps {eps}: {verdict.reason}")
-        holds, violated = (eps, violated) if verdict.verdict == qbitsat.HOLDS else (holds, eps)
+        holds, violated = (eps, violated) if verdict.holds else (holds, eps)
     print(f"sample {sample}: holds up to eps {holds}, {holds * network.input.scale:g} in real units")
