@@ -42,3 +42,9 @@ def test_exit_codes_are_those_of_the_help():
 
 def test_citation_names_this_version():
     assert f"\nversion: {qbitsat.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_extras_are_those_that_exist():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project.optional-dependencies]")[1].split("\n[")[0]
+    page = (ROOT / "docs" / "guide" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+) = \[", project, re.MULTILINE)) == set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
