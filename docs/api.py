@@ -36,10 +36,10 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 
 class Plain:
-    """An annotation that prints as its text, without quotes."""
+    """What prints as its text, without quotes."""
 
-    def __init__(self, annotation: Any):
-        self.text = getattr(annotation, "__forward_arg__", annotation)
+    def __init__(self, value: Any):
+        self.text = getattr(value, "__forward_arg__", value)
 
     def __repr__(self) -> str:
         return str(self.text)
@@ -79,12 +79,19 @@ def indented(lines: list[str]) -> list[str]:
     return [f"    {line}".rstrip() for line in lines]
 
 
+def plain(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The same with its annotation as it stands in the source; a default that has no text of its own is `...`."""
+    if " at 0x" in repr(parameter.default):
+        parameter = parameter.replace(default=Plain("..."))
+    return parameter if parameter.annotation is parameter.empty else parameter.replace(annotation=Plain(parameter.annotation))
+
+
 def signature(name: str, value: Any) -> str:
     """As in the source; a parameter a line where it would be long."""
     if inspect.isclass(value) and issubclass(value, Exception):
         return name
     found = inspect.signature(value)
-    parameters = [p if p.annotation is p.empty else p.replace(annotation=Plain(p.annotation)) for p in found.parameters.values()]
+    parameters = [plain(parameter) for parameter in found.parameters.values()]
     returned = found.empty if inspect.isclass(value) or found.return_annotation is found.empty else Plain(found.return_annotation)
     parameters = [p for p in parameters if p.name not in ("self", "cls")]
     whole = f"{name}{inspect.Signature(parameters, return_annotation=returned, __validate_parameters__=False)}"
