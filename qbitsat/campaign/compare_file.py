@@ -14,19 +14,28 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InputError
+from ..importers.files import replacing
 from ..network import Network
 from ..solvers.smt import PACKAGES
 from .compare import Backend, Run, Standing
+from .lock import Lock
 
 COMPARISON = "compare.json"
 
 
 class ComparisonFile:
-    """The file in a folder, which is made if it isn't there; an existing file is refused unless `overwrite`."""
+    """The file in a folder, which is made, and locked until the `with` ends; a file that is there is refused unless `overwrite`."""
 
     def __init__(self, folder: Path, overwrite: bool, network: Network, options: dict[str, Any], backends: Sequence[Backend]):
         self.path = folder / COMPARISON
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}, expected a folder that can be written") from error
+        self._lock = Lock(folder)
+        self.unlocked = self._lock.refusal
         if self.path.exists() and not overwrite:
+            self._lock.release()
             raise InputError(f"{self.path}: exists already; expected a folder without a comparison, or --overwrite")
         self.content: dict[str, Any] = {
             "machine": machine(),
@@ -37,11 +46,13 @@ class ComparisonFile:
             "runs": [],
             "standings": [],
         }
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: {error.strerror}, expected a folder that can be written") from error
         self._write()
+
+    def __enter__(self) -> ComparisonFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def add(self, run: Run) -> None:
         """Append a run; it is in the file when this returns."""
@@ -69,14 +80,8 @@ class ComparisonFile:
         self._write()
 
     def _write(self) -> None:
-        partial = self.path.with_name(f"{COMPARISON}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
-            os.replace(partial, self.path)
-        except OSError as error:
-            raise InputError(f"{self.path}: can't be written: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self.path, sync=False) as stream:
+            stream.write(json.dumps(self.content, indent=1).encode() + b"\n")
 
 
 def machine() -> dict[str, Any]:

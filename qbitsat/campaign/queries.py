@@ -81,23 +81,31 @@ class Verifier:
     def __call__(self, task: Task) -> Verdict:
         query = self.query(task)
         verdict = verify(query, **self.options)
-        if self.certificates is None or verdict.verdict not in (HOLDS, VIOLATED):
+        if self.certificates is None:
             return replace(verdict, proof=None)
-        target = "" if task.target is None else f"_target{task.target}"
-        name = f"sample{task.sample}_eps{task.eps}{target}.cert"
+        path = self.certificates / certificate_name(task)
+        if verdict.verdict not in (HOLDS, VIOLATED):
+            path.unlink(missing_ok=True)  # of an earlier run that was killed before it could write the verdict
+            return replace(verdict, proof=None)
         sources = None if self.source is None else [self.source]
         start, cpu = time.monotonic(), cpu_seconds()
-        write(self.certificates / name, query, verdict, self.options, sources)
+        write(path, query, verdict, self.options, sources)
         writing = time.monotonic() - start
         # The proof is in the file, and need not go through a pipe. Who asks for a certificate waits for it, too.
         return replace(
             verdict,
             proof=None,
-            certificate=f"{self.certificates.name}/{name}",
+            certificate=f"{self.certificates.name}/{path.name}",
             seconds=verdict.seconds + writing,
             cpu_seconds=verdict.cpu_seconds + cpu_seconds() - cpu,
             statistics={**verdict.statistics, "certificate_seconds": writing},
         )
+
+
+def certificate_name(task: Task) -> str:
+    """The task's file in the folder of certificates."""
+    target = "" if task.target is None else f"_target{task.target}"
+    return f"sample{task.sample}_eps{task.eps}{target}.cert"
 
 
 def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import __version__
 from ..errors import InputError
+from ..importers.files import replacing
 from ..network import Network
 from ..network.reference import first_maximum
 from ..options import make_options
 from ..verify import Verdict
-from .queries import Task
+from .lock import Lock
+from .queries import Task, Verifier
+from .resume import finished, input_sha256
 
-RESULTS = "results.jsonl"
+RESULTS, CERTIFICATES = "results.jsonl", "certificates"
 
 
 def record(task: Task, verdict: Verdict, network: Network, options: dict[str, Any]) -> dict[str, Any]:
@@ -46,43 +48,84 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
     }
 
 
-def input_sha256(x: np.ndarray) -> str:
-    """Hash of a sample: its elements in order, each as eight bytes, little-endian, two's complement."""
-    return hashlib.sha256(np.ascontiguousarray(x, "<i8").tobytes()).hexdigest()
-
-
 class Store:
-    """A folder with results.jsonl; made, with the folders above it, when the store is opened. Used in a `with`.
+    """A folder with results.jsonl; made, with the folders above it, and locked, when the store is opened. Used in a `with`.
 
-    Results that are there already are refused unless `overwrite` says to replace them. certificates is a folder to make, too.
+    Results that are there already are refused, unless `overwrite` says to replace them and their certificates, or `resume` to go on.
+    certificates is a folder to make, too. unlocked says why the folder could not be locked, where that is so.
     """
 
-    def __init__(self, folder: Path, overwrite: bool = False, certificates: Path | None = None):
-        self.path = folder / RESULTS
+    def __init__(self, folder: Path, overwrite: bool = False, certificates: Path | None = None, resume: bool = False):
+        self.folder, self.path = folder, folder / RESULTS
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if certificates is not None:
-                certificates.mkdir(exist_ok=True)
-            self._stream = open(self.path, "w" if overwrite else "x", encoding="utf-8")  # noqa: SIM115
         except FileExistsError as error:
-            if folder.is_dir():
-                raise InputError(f"{self.path}: exists already; expected a folder without results, or --overwrite") from error
             raise InputError(f"{folder}: is a file, expected a folder") from error
         except OSError as error:
             raise InputError(f"{folder}: can't be written: {error.strerror}") from error
+        self._lock = Lock(folder)
+        try:
+            self._open(overwrite, resume)
+            if certificates is not None:
+                certificates.mkdir(exist_ok=True)
+                sweep(certificates)
+        except FileExistsError as error:
+            self._lock.release()
+            raise InputError(f"{self.path}: exists already; expected a folder without results, --resume or --overwrite") from error
+        except OSError as error:
+            self._lock.release()
+            raise InputError(f"{folder}: can't be written: {error.strerror}") from error
+        self.unlocked = self._lock.refusal
+
+    def _open(self, overwrite: bool, resume: bool) -> None:
+        # Append: what is written after a truncation follows the last whole line.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (0 if overwrite or resume else os.O_EXCL)
+        self._file = os.open(self.path, flags, 0o666)
+        if overwrite:
+            with suppress(OSError):  # a device has no length
+                os.ftruncate(self._file, 0)
+            for path in (self.folder / CERTIFICATES).glob("sample*_eps*.cert"):
+                path.unlink()
+        self._end = os.fstat(self._file).st_size
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Every write flushes; what fails here has failed, and was reported, there.
-        with suppress(OSError):
-            self._stream.close()
+        try:
+            os.close(self._file)
+        except OSError as error:  # some network file systems tell of a full disk only now
+            raise InputError(f"{self.path}: can't be written: {error.strerror}") from error
+        finally:
+            self._lock.release()
+
+    def finished(self, tasks: Sequence[Task], verifier: Verifier) -> dict[int, Verdict]:
+        """The verdicts that are there already, by the index of their task; lines of these tasks that don't count are taken out.
+
+        See `resume.finished` for what counts.
+        """
+        kept, verdicts = finished(self.path, tasks, verifier)
+        if kept is not None:
+            os.close(self._file)
+            with open(self.path, "rb") as old, replacing(self.path) as new:
+                new.writelines(line for number, line in enumerate(old) if number in kept)
+            self._open(False, True)
+        return verdicts
 
     def write(self, entry: dict[str, Any]) -> None:
-        """Append one record; it is in the file when this returns."""
+        """Append one record; it is in the file when this returns, and if there is no room for it, nothing of it is."""
+        left = memoryview(json.dumps(entry).encode() + b"\n")
         try:
-            self._stream.write(json.dumps(entry) + "\n")
-            self._stream.flush()
+            while left:
+                left = left[os.write(self._file, left) :]
         except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._end)
             raise InputError(f"{self.path}: can't be written: {error.strerror}") from error
+        self._end = os.fstat(self._file).st_size
+
+
+def sweep(folder: Path) -> None:
+    """Take away what writers that were killed left unfinished; the folder is locked, so that nobody is writing."""
+    for path in folder.glob("*.partial"):
+        path.unlink(missing_ok=True)

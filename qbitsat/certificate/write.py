@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..importers.files import Path, one_line
+from ..importers.files import Path, replacing
 from ..importers.qbitsat_file import smallest
 from ..network.names import escape_path
 from ..options import make_options
@@ -158,18 +157,11 @@ def _in_order(nodes: dict[int, Node]) -> Iterator[Node]:
 
 def _write_file(path: Path, members: Members) -> None:
     """The archive, under its own name once it is complete."""
-    partial = f"{os.fspath(path)}.{secrets.token_hex(4)}.partial"
     try:
-        with open(partial, "xb") as stream:
+        with replacing(path, sync=False) as stream:
             write_npz(stream, members)
-        # Some file systems flush a file to disk when it replaces another, which takes longer than many a verdict.
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        os.rename(partial, path)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(partial)
-        if isinstance(error, OSError | struct.error):
-            reason = "larger than 4 GiB" if isinstance(error, struct.error) else error.strerror or one_line(error)
-            raise InputError(f"{path}: can't be written: {reason}") from error
-        raise
+            # Some file systems flush a file to disk when it replaces another, which takes longer than many a verdict.
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+    except struct.error as error:
+        raise InputError(f"{path}: can't be written: larger than 4 GiB") from error

@@ -171,7 +171,11 @@ def add_verify(parser: Parser) -> None:
     for row in TABLE:
         add_option(group, row)
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line when a query ends")
-    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
+    found = parser.add_mutually_exclusive_group()
+    found.add_argument(
+        "--resume", action="store_true", help="go on with the results that are there already: the same command, after whatever ended it"
+    )
+    found.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
     text = "print statistics and the input elements that witnesses change; twice (-vv), and log the stages to standard error"

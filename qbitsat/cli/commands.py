@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,16 +10,18 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
-from ..campaign import RESULTS, Store, Task, Verifier, plan, record, verdicts
+from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
 from ..errors import InputError, QbitsatError
 from ..importers import load, load_inputs, load_labels
+from ..importers.files import replacing
 from ..network import Network
 from ..network.names import printable
 from ..options import TABLE, make_options
 from ..report import describe, result_line
 from ..solvers.processes import interrupts_held
+from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
 from .signals import cause, exit_code
@@ -28,7 +29,6 @@ from .streams import OutputLost
 
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
-CERTIFICATES = "certificates"
 SUFFIXES = {"dimacs": ".cnf", "smt2": ".smt2"}
 
 
@@ -47,18 +47,30 @@ def load_network(args: argparse.Namespace) -> Network:
 def verify(args: argparse.Namespace) -> int:
     if args.certificates and not args.out:
         raise InputError("--certificates: needs --out DIR, the folder for them")
+    if args.resume and not args.out:
+        raise InputError("--resume: needs --out DIR, the folder of an earlier run")
     network, tasks = read(args)
     folder = args.out / CERTIFICATES if args.certificates else None
     source = Source(str(args.network), args.bits, args.input_bits)
     verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE}, folder, source)
     # All input has been found good by now: nothing is written for a command that is refused.
     with ExitStack() as stack:
-        write = stack.enter_context(Store(args.out, args.overwrite, folder)).write if args.out else ignore
-        printer = Printer(network, tasks, args.quiet, args.verbose)
-        code = decide(verifier, tasks, printer, args.jobs, write)
+        write, finished = ignore, dict[int, Verdict]()
+        if args.out:
+            store = stack.enter_context(Store(args.out, args.overwrite, folder, args.resume))
+            warn_of_unlocked(args.out, store.unlocked)
+            write, finished = store.write, store.finished(tasks, verifier) if args.resume else {}
+        printer = Printer(network, tasks, args.quiet, args.verbose, finished)
+        code = decide(verifier, [task for task in tasks if task.index not in finished], printer, args.jobs, write)
     if args.out:
         print(f"results in {args.out / RESULTS}")
     return code
+
+
+def warn_of_unlocked(folder: Path, reason: str) -> None:
+    """Say it where another run in the same folder would go unnoticed."""
+    if reason:
+        print(f"qbitsat: {folder}: can't be locked ({reason}); see that no other run uses it", file=sys.stderr)
 
 
 def ignore(entry: dict[str, Any]) -> None:
@@ -79,7 +91,7 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
     except KeyboardInterrupt as interrupt:
         with suppress(OutputLost):  # a closed terminal is both
             printer.finish()
-        print(f"qbitsat: {cause(interrupt)}; {printer.counts.total()} of {len(tasks)} queries are finished", file=sys.stderr)
+        print(f"qbitsat: {cause(interrupt)}; {printer.counts.total()} of {printer.num_tasks} queries are finished", file=sys.stderr)
         return exit_code(interrupt)
     except QbitsatError:
         printer.finish()
@@ -140,12 +152,5 @@ def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> 
 
 def write_query(path: Path, verifier: Verifier, task: Task, form: str) -> None:
     """The task's query in a format of WRITERS; the file takes its name only once it is complete."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as stream:
-            WRITERS[form].write(verifier.query(task), make_options(**verifier.options), stream)
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: can't be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, sync=False) as stream:
+        WRITERS[form].write(verifier.query(task), make_options(**verifier.options), stream)

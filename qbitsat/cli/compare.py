@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ..campaign.compare_file import ComparisonFile
 from ..errors import MissingExtraError
 from ..report import result_line
 from ..report.compare import cactus, run_line, standings_table
-from .commands import SUFFIXES, read, write_query
+from .commands import SUFFIXES, read, warn_of_unlocked, write_query
 from .output import EXIT_HOLDS
 from .signals import cause, exit_code
 
@@ -29,11 +29,18 @@ def compare(args: argparse.Namespace) -> int:
     campaign.require(backends)
     network, tasks = read(args)
     options = {name: getattr(args, name) for name in ("timeout", "memory", "bounds")}
-    file = ComparisonFile(args.out, args.overwrite, network, options, backends) if args.out else None
+    with ExitStack() as stack:
+        file = None
+        if args.out:
+            file = stack.enter_context(ComparisonFile(args.out, args.overwrite, network, options, backends))
+            warn_of_unlocked(args.out, file.unlocked)
+        return run(tasks, _Session(Verifier(network, options), backends, file, args.out))
+
+
+def run(tasks: list[Task], session: _Session) -> int:
     for task in tasks:
         if task.settled is not None:
             print(result_line(task, task.settled))
-    session = _Session(Verifier(network, options), backends, file, args.out)
     code = EXIT_HOLDS
     try:
         session.run([task for task in tasks if task.settled is None])

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..campaign import Task
@@ -56,15 +56,26 @@ class Progress:
 class Printer:
     """Takes results in the order of completion, and prints them so: a line says which sample and eps it is about."""
 
-    def __init__(self, network: Network, tasks: Sequence[Task], quiet: bool = False, verbose: bool = False):
-        self.network, self.quiet, self.verbose = network, quiet, verbose
+    def __init__(
+        self,
+        network: Network,
+        tasks: Sequence[Task],
+        quiet: bool = False,
+        verbose: bool = False,
+        finished: Mapping[int, Verdict] | None = None,
+    ):
+        """finished are the verdicts of tasks that earlier runs have ended: they count, and are not printed again."""
+        self.network, self.num_tasks, self.quiet, self.verbose = network, len(tasks), quiet, verbose
         self.widths = (len(str(max(task.sample for task in tasks))), len(str(max(task.eps for task in tasks))))
         self.epsilons = list(dict.fromkeys(task.eps for task in tasks))
         self.target = tasks[0].target
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.start = time.monotonic()
-        self.progress = Progress(len(tasks), " queries")
+        self.finished = finished or {}
+        for verdict in self.finished.values():
+            self.count(verdict)
+        self.progress = Progress(len(tasks), " queries", len(self.finished))
 
     def count(self, verdict: Verdict) -> None:
         """One more for the summary."""
@@ -87,6 +98,8 @@ class Printer:
         self.progress.close()
         for line in summary(self.counts, self.reasons, time.monotonic() - self.start, self.epsilons, self.network, self.target):
             print(line, flush=True)
+        if self.finished:
+            print(f"{len(self.finished)} of them were finished before", flush=True)
         if self.counts[VIOLATED]:
             return EXIT_VIOLATED
         # Nothing verified proves nothing: a file of wrong labels must not look like a robust network.

@@ -17,6 +17,8 @@ Path = str | os.PathLike[str]
 MAX_BYTES = 1 << 30
 MAX_ELEMENTS = MAX_BYTES // 8
 
+OPEN_FILES = "/proc/self/fd"
+
 
 def one_line(error: BaseException) -> str:
     """The message of a foreign error, or its kind if it has none, without line breaks."""
@@ -59,20 +61,54 @@ def damaged(place: str, what: str, errors: tuple[type[Exception], ...]) -> Itera
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write all or nothing: a new file beside the target takes its name once it is complete."""
+    """Write all or nothing."""
+    with replacing(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
+    """A stream of bytes that become the file when this is left without an exception; all or nothing, also if the process is killed.
+
+    Until then they have no name, on Linux, and else one that ends in .partial. With `sync` they have reached the disk by then.
+    """
     # Writing through a symbolic link changes the file it points to, as an ordinary write does.
     target = os.path.realpath(path)
     if os.path.exists(target) and not os.path.isfile(target):
         raise InputError(f"{path}: can't be written: not a regular file")
     partial = f"{target}.{secrets.token_hex(4)}.partial"
     try:
-        with open(partial, "xb") as stream:
-            stream.write(data)
+        nameless = _nameless(os.path.dirname(target))
+        with nameless or open(partial, "xb") as stream:
+            yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if sync:
+                os.fsync(stream.fileno())
+            if nameless:
+                _name(stream.fileno(), partial)
         os.replace(partial, target)
     except OSError as error:
         raise InputError(f"{path}: can't be written: {error.strerror or one_line(error)}") from error
     finally:
         with suppress(OSError):
             os.unlink(partial)
+
+
+def _nameless(folder: str) -> BinaryIO | None:
+    """A new file in the folder that vanishes with the process unless it is linked; None where the system has none."""
+    try:
+        if os.path.isdir(OPEN_FILES):
+            return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except (AttributeError, OSError):
+        pass
+    return None
+
+
+def _name(number: int, path: str) -> None:
+    """Give an open file without a name one."""
+    files = os.open(OPEN_FILES, os.O_RDONLY)
+    try:
+        # Without a folder for the source, Python calls link, which would link the symbolic link.
+        os.link(str(number), path, src_dir_fd=files, follow_symlinks=True)
+    finally:
+        os.close(files)

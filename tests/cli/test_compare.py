@@ -156,7 +156,7 @@ def test_disagreement_exits_1_and_names_the_query(files, capsys, monkeypatch):
 def test_disagreement_keeps_the_query(files, tmp_path, monkeypatch):
     monkeypatch.setattr(compare.smt, "solve", lying("unsat"))
     run_compare(files, "--out", str(tmp_path / "out"), samples="0:3", backends="sat:linear,bitwuzla")
-    kept = {path.name for path in (tmp_path / "out").iterdir()} - {"compare.json", "cactus.png"}
+    kept = {path.name for path in (tmp_path / "out").iterdir()} - {"compare.json", "cactus.png", ".lock"}
     assert kept == {f"sample1_eps1_{encoding}.{suffix}" for encoding in ("balanced", "linear") for suffix in ("cnf", "smt2")}
 
 

@@ -1,0 +1,109 @@
+"""Which lines of an earlier run's results.jsonl are answers to the queries of this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import InputError
+from ..importers.files import one_line
+from ..options import make_options
+from ..verify import HOLDS, MISCLASSIFIED, SKIPPED, VIOLATED, Verdict
+from .queries import Task, Verifier
+
+# Options of which no verdict depends on more than whether there is one in time.
+LIMITS = ("timeout", "memory", "conflicts", "jobs")
+MAX_LINE = 1 << 24
+
+# A line's query: (sample, eps, target).
+Key = tuple[Any, Any, Any]
+
+
+def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set[int] | None, dict[int, Verdict]]:
+    """The numbers of the lines to keep, None for all, and the verdicts of tasks that need not be verified again, by index.
+
+    All lines must be about the verifier's network and have its options, except limits and jobs; those about the sample, eps and
+    target of a task must be about the same input and label. Otherwise `InputError` names the line: nothing is mixed, or lost.
+    Kept are whole lines that decide their query, with certificates those whose file is there, and all lines about other queries.
+    What is cut off at the end, UNKNOWN, or has lost its certificate, is asked again.
+    """
+    wanted: dict[Key, Task] = {(task.sample, task.eps, task.target): task for task in tasks}
+    options = vars(make_options(**verifier.options))
+    keep: set[int] = set()
+    seen: set[Key] = set()
+    verdicts: dict[int, Verdict] = {}
+    number = -1
+    with open(path, "rb") as stream:
+        for number, place, entry in _entries(stream, path):
+            if entry is None:
+                continue
+            key = entry.get("sample"), entry.get("eps"), entry.get("target")
+            _check_agrees(place, "network", entry.get("network_sha256"), verifier.network.sha256)
+            _check_options(place, entry.get("options"), options)
+            if key in seen:
+                raise InputError(f"{place}: a second line about sample {key[0]}, eps {key[1]}; expected one for each query")
+            seen.add(key)
+            task = wanted.get(key)
+            if task is not None:
+                _check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
+                _check_agrees(place, "label", entry.get("label"), task.label)
+                if not _is_answer(entry, path.parent, verifier):
+                    continue
+                verdicts[task.index] = Verdict(entry["verdict"], str(entry.get("reason", "")))
+            keep.add(number)
+    return (None if len(keep) == number + 1 else keep), verdicts
+
+
+def input_sha256(x: np.ndarray) -> str:
+    """Hash of a sample: its elements in order, each as eight bytes, little-endian, two's complement."""
+    return hashlib.sha256(np.ascontiguousarray(x, "<i8").tobytes()).hexdigest()
+
+
+def _entries(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+    """(number from 0, place, content) of every line; no content in a last line that is cut off."""
+    number = 0
+    while line := stream.readline(MAX_LINE):
+        place = f"{path}: line {number + 1}"
+        if not line.endswith(b"\n") and len(line) < MAX_LINE:
+            yield number, place, None
+            return
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
+        if not isinstance(entry, dict):
+            raise InputError(f"{place}: expected a JSON object")
+        yield number, place, entry
+        number += 1
+
+
+def _check_agrees(place: str, what: str, found: Any, wanted: Any) -> None:
+    if found != wanted:
+        raise InputError(
+            f"{place}: is about another {what}, {str(found)[:16]} and not {str(wanted)[:16]}; expected results of the same command"
+        )
+
+
+def _check_options(place: str, found: Any, wanted: dict[str, Any]) -> None:
+    if not isinstance(found, dict):
+        raise InputError(f"{place}: has no options, expected a line of this version's")
+    for name in sorted(wanted.keys() | found.keys()):
+        if name not in LIMITS and (name not in found or name not in wanted or found[name] != wanted[name]):
+            said, asked = (str(values.get(name, "unknown")).lower() for values in (found, wanted))
+            raise InputError(f"{place}: was found with the option {name} {said}, not {asked}; expected results of the same command")
+
+
+def _is_answer(entry: dict[str, Any], folder: Path, verifier: Verifier) -> bool:
+    """Whether the line decides its query, with a certificate if one is asked for."""
+    if entry.get("verdict") in (MISCLASSIFIED, SKIPPED):
+        return True
+    if entry.get("verdict") not in (HOLDS, VIOLATED):
+        return False
+    name = entry.get("certificate")
+    return verifier.certificates is None or (isinstance(name, str) and os.path.isfile(folder / name))
