@@ -48,3 +48,12 @@ def test_extras_are_those_that_exist():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project.optional-dependencies]")[1].split("\n[")[0]
     page = (ROOT / "docs" / "guide" / "install.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^(\w+) = \[", project, re.MULTILINE)) == set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+
+def test_named_flags_exist():
+    flag = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+    scripts = [path for folder in ("bench", "tests") for path in (ROOT / folder).rglob("*.py")]
+    programs = [ROOT / "docs" / "reference" / "commands.md", *scripts]
+    known = {name for path in programs for name in flag.findall(path.read_text(encoding="utf-8"))}
+    for page in (ROOT / "README.md", ROOT / "NEWS.md", *(ROOT / "docs").glob("*/*.md")):
+        assert set(flag.findall(page.read_text(encoding="utf-8"))) <= known, page
