@@ -31,7 +31,8 @@ extensions = [
         f"qbitsat.{path.stem}",
         [path.as_posix(), *(source.as_posix() for source in [path.with_name(path.stem[1:] + ".c")] if source.exists())],
         include_dirs=["csrc/qbitsat"],
-        depends=[header.as_posix() for header in Path("csrc/qbitsat").glob("*.h")],
+        # Headers named lrat are of that kernel alone.
+        depends=[h.as_posix() for h in Path("csrc/qbitsat").glob("*.h") if h.stem.startswith("lrat") == (path.stem == "_lrat")],
         extra_compile_args=(["/Ox"] if os.name == "nt" else ["-O1", "-g"] if DEBUG else ["-O3"])
         + (FLOATS if path.stem in ("_ascent", "_simplex", "_walk") else []),
     )

@@ -1,4 +1,4 @@
-"""What certificates cost: python -m bench.certificates --work DIR [--tables NAMES] [--drat-trim FILE]
+"""What certificates cost: python -m bench.certificates --work DIR [--tables NAMES]
 
 Every query is verified twice, without and with a certificate, in alternating order, on one core; when a network's are done, `check`
 is given what was written, in the same process. At the end `qbitsat check` is given each table's folder as a whole, on two
@@ -53,7 +53,7 @@ class Outcome:
     accepted: bool | None = None
 
 
-def measure(verifier: Verifier, name: str, source: Source, tasks: Sequence[Task], folder: Path, means: dict[str, Any]) -> list[Outcome]:
+def measure(verifier: Verifier, name: str, source: Source, tasks: Sequence[Task], folder: Path) -> list[Outcome]:
     """All tasks, with certificates in the folder."""
     folder.mkdir(parents=True)
     certified = replace(verifier, options={**verifier.options, "certificates": True}, certificates=folder, source=source)
@@ -68,12 +68,12 @@ def measure(verifier: Verifier, name: str, source: Source, tasks: Sequence[Task]
             if way is certified:
                 found = verdict
         outcomes.append((Outcome(name, task.sample, task.eps, found.verdict, found.engine, took[False], took[True]), found.certificate))
-    return [checked(outcome, folder.parent / path, means) if path else outcome for outcome, path in outcomes]
+    return [checked(outcome, folder.parent / path) if path else outcome for outcome, path in outcomes]
 
 
-def checked(outcome: Outcome, path: Path, means: dict[str, Any]) -> Outcome:
+def checked(outcome: Outcome, path: Path) -> Outcome:
     """The same with what the checker says."""
-    found = qbitsat.check(path, **means)
+    found = qbitsat.check(path)
     if not found.accepted:
         print(f"refused: {path}: {found.reason}", flush=True)
     return replace(outcome, size=path.stat().st_size, check=found.seconds, accepted=found.accepted)
@@ -106,17 +106,17 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"count": len(values), **{name: float(f"{value:.4g}") for name, value in found.items()}}
 
 
-def protocol(file: str, bits: int | None, samples: dict[int, range], folder: Path, means: dict[str, Any]) -> list[Outcome]:
+def protocol(file: str, bits: int | None, samples: dict[int, range], folder: Path) -> list[Outcome]:
     """A published protocol: eps and the samples at it; those that the network misses are skipped."""
     network = qbitsat.load(DATA / file, bits)
     x = load_inputs(DATA / "mnist" / "t10k-images-idx3-ubyte.gz", network.input)
     y = load_labels(DATA / "mnist" / "t10k-labels-idx1-ubyte.gz")
     tasks = [task for eps, which in samples.items() for task in plan(network, x, y, which, [eps]) if task.settled is None]
     tasks = [replace(task, index=k) for k, task in enumerate(tasks)]
-    return measure(Verifier(network, {"timeout": 20.0}), file, Source(str(DATA / file), bits), tasks, folder / "all", means)
+    return measure(Verifier(network, {"timeout": 20.0}), file, Source(str(DATA / file), bits), tasks, folder / "all")
 
 
-def by_sat(options: dict[str, Any], work: Path, folder: Path, means: dict[str, Any]) -> list[Outcome]:
+def by_sat(options: dict[str, Any], work: Path, folder: Path) -> list[Outcome]:
     """What holds of the suite of bench/encodings.py on whole digits, by SAT alone with these options."""
     cases = [suite.Case(**case) for case in json.loads((RESULTS.parent / "suite.json").read_text())["cases"]]
     outcomes: list[Outcome] = []
@@ -125,9 +125,7 @@ def by_sat(options: dict[str, Any], work: Path, folder: Path, means: dict[str, A
         own = [case for case in cases if case.network == name and case.verdict == HOLDS and case.sha256 == network.sha256]
         tasks = [suite.task_of(name, case.sample, case.eps, k) for k, case in enumerate(own)]
         if tasks:
-            outcomes += measure(
-                Verifier(network, {"engine": "sat", "timeout": 60.0, **options}), name, Source(file), tasks, folder / name, means
-            )
+            outcomes += measure(Verifier(network, {"engine": "sat", "timeout": 60.0, **options}), name, Source(file), tasks, folder / name)
     return outcomes
 
 
@@ -150,19 +148,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, help="folder of trained networks")
     parser.add_argument("--tables", help="which tables to run, with commas; all by default")
-    parser.add_argument("--drat-trim", type=Path, help="check proofs by SAT with this program")
     args = parser.parse_args()
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"tables": {}}
-    means = {"drat_trim": args.drat_trim} if args.drat_trim else {}
     with tempfile.TemporaryDirectory() as folder:
         for name, make in tables(args.work).items():
             if args.tables and name not in args.tables.split(","):
                 continue
-            outcomes = make(Path(folder) / name, means)
+            outcomes = make(Path(folder) / name)
             table = summary(outcomes, Path(folder) / name)
             table |= {"machine": machine(), "versions": versions([])}
             print(name, json.dumps(table, indent=1), flush=True)
-            content["tables"][name + (" by drat-trim" if args.drat_trim else "")] = table
+            content["tables"][name] = table
             RESULTS.write_text(json.dumps(content, indent=1) + "\n")
 
 

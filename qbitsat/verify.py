@@ -159,7 +159,7 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
         return Verdict(UNKNOWN, result.reason)
     if witness is not None:
         return Verdict(VIOLATED, engine="sat", witness=witness)
-    return Verdict(HOLDS, engine="sat", proof=None if result.drat is None else Sat(cnf_sha256, result.drat))
+    return Verdict(HOLDS, engine="sat", proof=None if result.lrat is None else Sat(cnf_sha256, result.lrat))
 
 
 def _decide_by_search(

@@ -32,7 +32,6 @@ OPTIONAL = {
     "tflite",
     "onnx",
     "matplotlib",
-    "dratify",
 }
 
 

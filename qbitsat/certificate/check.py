@@ -2,7 +2,7 @@
 
 VIOLATED   the witness's inputs lie in the boxes; slow, obvious inference gives its outputs; the violation is true of both
 HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `space`), some perhaps by SAT; or
-           the CNF that the whole query has in plain Python (`cnf`, `twin`) is the one refuted by the DRAT proof (`drat`)
+           the CNF that the whole query has in plain Python (`cnf`, `twin`) is the one refuted by the LRAT proof (`lrat`)
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from ..limits import LimitReached, Limits, Tick
 from ..network import Network, reference
 from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
+from .cake import check_by_cake_lpr
 from .cnf import Walk, digest, leaf_walk
-from .drat import check_drat
 from .formula import Atom, Plain, plain, simplified
+from .lrat import check_lrat
 from .networks import networks_of, pinned, title
 from .reading import Certificate, Refused
 from .samples import Samples
@@ -38,13 +39,12 @@ ENCODINGS = ("balanced", "linear", "narrowed", "substituted")
 @dataclass(frozen=True)
 class Means:
     """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), the data set
-    that any sample must be of, if there is one, outside programs, and for each certificate seconds, and GiB of resident memory of any
+    that any sample must be of, if there is one, an outside program, and for each certificate seconds, and GiB of resident memory of any
     one process.
     """
 
     networks: tuple[Network, ...] = ()
     samples: Samples | None = None
-    drat_trim: Path | None = None
     cake_lpr: Path | None = None
     timeout: float = 3600.0
     memory: float = 8.0
@@ -148,18 +148,18 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, tick: T
 def _check_tree(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
     space = Space(query)
     tree, hashes = certificate.tree(space.num_neurons)
-    proofs = [certificate.drat(k) for k in range(len(hashes))]
+    proofs = [certificate.lrat(k) for k in range(len(hashes))]
     certificate.check_all_used()
 
     def check_sat(k: int, root: Ranges, leaf: Ranges, atoms: list[Atom]) -> None:
         walk = leaf_walk(space, root, leaf, atoms, _is_balanced(certificate), tick)
-        _check_cnf(walk, hashes[k], proofs[k].tobytes(), means, tick)
+        _check_cnf(walk, hashes[k], proofs[k], means, tick)
 
     TreeChecker(space, _formula(certificate, space), tree, tick, check_sat).check()
 
 
 def _check_sat(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
-    claimed, proof = certificate.cnf_sha256(), certificate.drat(0).tobytes()
+    claimed, proof = certificate.cnf_sha256(), certificate.lrat(0)
     certificate.check_all_used()
     space = Space(query)
     walk = Walk(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), tick)
@@ -184,4 +184,6 @@ def _check_cnf(walk: Walk, claimed: str, proof: bytes, means: Means, tick: Tick)
     found = digest(twin.num_vars, twin.data)
     if found != claimed:
         raise Refused(f"the query's CNF has hash {found[:16]}..., the proof is of {claimed[:16]}...")
-    check_drat(twin.num_vars, twin.data, proof, means.drat_trim, means.cake_lpr, tick)
+    check_lrat(twin.num_vars, twin.data, proof, tick)
+    if means.cake_lpr is not None:
+        check_by_cake_lpr(twin.num_vars, twin.data, proof, means.cake_lpr, tick)

@@ -17,7 +17,7 @@ from ..network.names import unescape_path
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
 from ..properties.query import MAX_DEPTH
 
-FORMAT, VERSION = "qbitsat certificate", 1
+FORMAT, VERSION = "qbitsat certificate", 2
 MAX_BYTES = 1 << 30
 # Each has its matrices in memory.
 MAX_NETWORKS = 100
@@ -164,12 +164,12 @@ class Certificate:
         """The hash of the CNF of a proof by SAT of the whole query."""
         return record(self.header["proof"], SAT_PROOF, f"{self.place}: header: proof")["cnf_sha256"]
 
-    def drat(self, k: int) -> np.ndarray:
-        """The k-th proof in binary DRAT, uint8."""
-        array = self.array(f"drat.{k}", (None,))
+    def lrat(self, k: int) -> bytes:
+        """The k-th proof in LRAT, packed."""
+        array = self.array(f"lrat.{k}", (None,))
         if array.dtype != np.uint8:
-            raise InputError(f"{self.place}: array 'drat.{k}' is missing or not bytes (uint8)")
-        return array
+            raise InputError(f"{self.place}: array 'lrat.{k}' is missing or not bytes (uint8)")
+        return array.tobytes()
 
 
 def record_with(value: Any, types: dict[str, type], optional: dict[str, type], place: str) -> None:

@@ -24,7 +24,7 @@ from ..search.proof import Cases, Emptied, Multipliers, Node, Proof, Sat, Split
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
 
-FORMAT, VERSION = "qbitsat certificate", 1
+FORMAT, VERSION = "qbitsat certificate", 2
 KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4}
 
 
@@ -114,7 +114,7 @@ def _proof(query: Query, verdict: Verdict, members: Members) -> dict[str, Any]:
         true_atoms = [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]
         return {"kind": "witness", "true_atoms": true_atoms}
     if verdict.verdict == HOLDS and isinstance(verdict.proof, Sat):
-        members["drat.0"] = verdict.proof.drat
+        members["lrat.0"] = verdict.proof.lrat
         return {"kind": "sat", "cnf_sha256": verdict.proof.cnf_sha256}
     if verdict.verdict == HOLDS and isinstance(verdict.proof, Proof):
         return _tree(verdict.proof, members)
@@ -136,7 +136,7 @@ def _tree(proof: Proof, members: Members) -> dict[str, Any]:
         "fact_rows": [fact.multipliers for fact in proof.facts],
     }
     members |= {name: smallest(np.array(column, np.int64)) for name, column in columns.items() if column}
-    members |= {f"drat.{k}": sat.drat for k, sat in enumerate(sats)}
+    members |= {f"lrat.{k}": sat.lrat for k, sat in enumerate(sats)}
     return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats]}
 
 

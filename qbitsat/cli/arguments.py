@@ -214,8 +214,7 @@ def add_check(parser: Parser) -> None:
     parser.add_argument("--samples", metavar="LIST", help=text)
     parser.add_argument("--eps", metavar="LIST", help="at these distances, as in 1,2")
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="and with this target")
-    parser.add_argument("--drat-trim", metavar="FILE", type=Path, help="check proofs by SAT with this drat-trim; with dratify by default")
-    parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check what drat-trim makes of them")
+    parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check proofs by SAT, too")
     text = "seconds for each certificate; 3600 by default"
     parser.add_argument("--timeout", metavar="S", type=converter(ROWS["timeout"]), default=3600.0, help=text)
     text = "GiB of resident memory for each process; 8 by default"

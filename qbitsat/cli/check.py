@@ -25,7 +25,7 @@ OUTCOMES = (ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING)
 
 def check(args: argparse.Namespace) -> int:
     networks = pinned(args.network or (), args.bits, args.input_bits)
-    means = Means(networks, data_set(args), args.drat_trim, args.cake_lpr, args.timeout, args.memory)
+    means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory)
     wanted = questions(args, means)
     folders = [Folder(path, wanted) for path in args.paths]
     printer = Printer(means, args.quiet)

@@ -38,7 +38,7 @@ class Leaf(NamedTuple):
         cnf = self.encode(options, limits)
         result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, proof=options.certificates)
         inputs = cnf.decode(result.assignment) if result.assignment is not None else None
-        return result, inputs, None if result.drat is None else Sat(cnf.sha256, result.drat)
+        return result, inputs, None if result.lrat is None else Sat(cnf.sha256, result.lrat)
 
     def solve_without_ranges(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
         """The same for the inequalities over all of the query's boxes: more inputs than the node has."""

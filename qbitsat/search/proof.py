@@ -11,7 +11,7 @@ then ranges are propagated forward once more.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,10 +45,10 @@ class Emptied(NamedTuple):
 
 
 class Sat(NamedTuple):
-    """Closed: the CNF with this hash (see certificate/cnf.py) is refuted by the binary DRAT proof in an open file."""
+    """Closed: the CNF with this hash (see certificate/cnf.py) is refuted by a packed proof in LRAT (see solvers/proofs.py)."""
 
     cnf_sha256: str
-    drat: IO[bytes]
+    lrat: bytes
 
 
 Node = Split | Cases | Multipliers | Emptied | Sat

@@ -7,20 +7,19 @@ most of them end before a child would have started.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pysolvers
 from pysat.solvers import Solver
 
 from ..encode import Encoding
 from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
+from . import proofs
 from .processes import ChildDied, call_in_child, interrupts_held
 
 # A formula of up to SMALL literals and zeros is tried for FIRST_CONFLICTS conflicts in this process: a few milliseconds.
@@ -37,43 +36,22 @@ WAYS_SOLVER = "minisat22"
 
 # PySAT gets no proofs out of these.
 WITHOUT_PROOFS = ("kissat404",)
-# Bytes of text that are made binary at a time.
-TEXT_CHUNK = 1 << 22
-# Longer proofs stay in files.
-SHORT_PROOF = 1 << 20
 
 
 @dataclass(frozen=True)
 class SatResult:
     """satisfiable is None when a limit ran out, and `reason` says which.
 
-    assignment is bool[num_vars + 1], indexed by variable, where satisfiable; statistics are the solver's counts. drat is an open
-    file with a proof of unsatisfiability in binary DRAT, where it was asked for.
+    assignment is bool[num_vars + 1], indexed by variable, where satisfiable; statistics are the solver's counts. lrat is a packed
+    proof of unsatisfiability (see `proofs.pack`), where it was asked for.
     """
 
     satisfiable: bool | None
     reason: str = ""
     assignment: np.ndarray | None = None
     statistics: dict[str, float] = field(default_factory=dict)
-    drat: IO[bytes] | None = None
+    lrat: bytes | None = None
     found: tuple[int, int] = (0, 0)
-
-
-class DratFile(tempfile.SpooledTemporaryFile):
-    """A proof, in memory while it is short; a pickle carries its bytes."""
-
-    def __del__(self):
-        self.close()  # a proof that nobody writes down is no mistake
-
-    def __reduce__(self):
-        self.seek(0)
-        return _filled, (self.read(),)
-
-
-def _filled(data: bytes) -> DratFile:
-    file = DratFile(SHORT_PROOF)
-    file.write(data)
-    return file
 
 
 def solve(
@@ -85,18 +63,39 @@ def solve(
     solvers, with and without them, take turns in one thread. With `proof` there is one, of the core alone, if the CNF is
     unsatisfiable. Solvers that give none are refused with `UnsupportedError`.
     """
-    if not proof:
-        return _solve(clauses, num_vars, solver, limits, conflicts, core, None)
+    if proof:
+        return _refute(np.asarray(clauses)[:core], num_vars, solver, limits, conflicts)
+    flat = np.asarray(clauses)
+    budget = None if conflicts is None else int(conflicts)
+    if len(flat) <= SMALL:
+        first = FIRST_CONFLICTS if budget is None else min(budget, FIRST_CONFLICTS)
+        result = _run_briefly(flat, num_vars, solver, first)
+        if result.satisfiable is not None or first == budget:
+            return result
+    limits.check()
+    if core in (None, len(flat)) or solver in ONE_SHOT:
+        return _in_child(limits, run_solver, flat, num_vars, solver, budget)
+    # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
+    whole = np.concatenate([flat[core:], flat[:core]])
+    teams = [[Job(part, num_vars, solver)] for part in (whole, flat[:core])]
+    return _in_child(limits, run_in_turns, teams, budget)
+
+
+def _refute(flat: np.ndarray, num_vars: int, solver: str, limits: Limits, conflicts: int | None) -> SatResult:
+    """Solve with a proof. Always in a child: PySAT leaks 4.5 kB for each, and CaDiCaL ends its process where it can't write one."""
     if solver in WITHOUT_PROOFS:
         raise UnsupportedError(f"solver: {solver} gives no proofs")
-    # By name, because the solver may run in another process.
-    with tempfile.NamedTemporaryFile(prefix="qbitsat-", suffix=".drat") as file:
-        result = _solve(np.asarray(clauses)[:core], num_vars, solver, limits, conflicts, None, file.name)
-        if result.satisfiable is not False:
-            return result
-        drat = DratFile(SHORT_PROOF)
-        shutil.copyfileobj(file, drat)
-        return replace(result, drat=drat)
+    limits.check()
+    with ExitStack() as stack:
+        try:
+            file, path = stack.enter_context(proofs.proof_file())
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            return SatResult(None, proofs.NO_ROOM)
+        result = _in_child(limits, run_prover, flat, num_vars, solver, None if conflicts is None else int(conflicts), path)
+        failed = result.satisfiable is None and "solver" in result.reason
+        return SatResult(None, proofs.NO_ROOM) if failed and not proofs.has_room(file) else result
 
 
 class Job(NamedTuple):
@@ -130,25 +129,6 @@ def decide(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult,
     return result, (whole if team else ways[number]).decode(result.assignment)
 
 
-def _solve(
-    clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None, core: int | None, drat: str | None
-) -> SatResult:
-    flat = np.asarray(clauses)
-    budget = None if conflicts is None else int(conflicts)
-    if len(flat) <= SMALL:
-        first = FIRST_CONFLICTS if budget is None else min(budget, FIRST_CONFLICTS)
-        result = _run_briefly(flat, num_vars, solver, first, drat)
-        if result.satisfiable is not None or first == budget:
-            return result
-    limits.check()
-    if core in (None, len(flat)) or solver in ONE_SHOT:
-        return _in_child(limits, run_solver, flat, num_vars, solver, budget, drat)
-    # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
-    whole = np.concatenate([flat[core:], flat[:core]])
-    teams = [[Job(part, num_vars, solver)] for part in (whole, flat[:core])]
-    return _in_child(limits, run_in_turns, teams, budget)
-
-
 def _solve_teams(teams: list[list[Job]], limits: Limits, conflicts: int | None) -> SatResult:
     """First a short try of the first team's small formulas in this process."""
     first = FIRST_CONFLICTS if conflicts is None else min(int(conflicts), FIRST_CONFLICTS)
@@ -180,25 +160,36 @@ def _in_child(limits: Limits, run: Callable[..., SatResult], *arguments: Any) ->
         return SatResult(None, f"solver {death}")
 
 
-def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int, drat: str | None) -> SatResult:
+def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:
     """Solve here, with Ctrl-C held back: PySAT would leave a solver in mid-flight, which must not be touched again."""
     with interrupts_held():
-        return run_solver(flat, num_vars, name, conflicts, drat)
+        return run_solver(flat, num_vars, name, conflicts)
 
 
-def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, drat: str | None = None) -> SatResult:
-    """Load and solve in this process, with no limit but conflicts; `drat` names a file for a proof of unsatisfiability."""
-    with Solver(name=name, with_proof=drat is not None) as solver:
-        if not load(solver, flat):
-            return SatResult(False)
-        if conflicts is None:
-            satisfiable = solver.solve()
-        else:
-            solver.conf_budget(conflicts)
-            satisfiable = solver.solve_limited()
-        if satisfiable is False and drat is not None:
-            save_proof(solver.solver, drat)
+def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None) -> SatResult:
+    """Load and solve in this process, with no limit but conflicts."""
+    with Solver(name=name) as solver:
+        satisfiable = load(solver, flat) and _solve(solver, conflicts)
         return _result(solver, name, satisfiable, num_vars)
+
+
+def run_prover(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, path: str) -> SatResult:
+    """The same with a proof, if there is no assignment; the solver writes it to the file at `path`."""
+    with Solver(name=name, with_proof=True) as solver:
+        proofs.trace_to(solver.solver, path)
+        satisfiable = load(solver, flat) and _solve(solver, conflicts)
+        result = _result(solver, name, satisfiable, num_vars)
+        if satisfiable is not False:
+            return result
+        lrat = proofs.lrat_of(flat, num_vars, solver.solver, lambda: None)
+    return replace(result, lrat=lrat) if isinstance(lrat, bytes) else SatResult(None, lrat, statistics=result.statistics)
+
+
+def _solve(solver: Solver, conflicts: int | None) -> bool | None:
+    if conflicts is None:
+        return solver.solve()
+    solver.conf_budget(conflicts)
+    return solver.solve_limited()
 
 
 def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
@@ -263,35 +254,6 @@ def _result(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) 
 def load(solver: Solver, flat: np.ndarray) -> bool:
     """Give the clauses to a solver, piece by piece; false if one of them is empty."""
     return all(add_clauses(solver, flat[start:stop].tolist()) for start, stop in chunks(flat))
-
-
-def save_proof(inner: Any, path: str) -> None:
-    """The proof that one of PySAT's solvers has traced, as binary DRAT; read from its file, not from memory as `get_proof` would.
-
-    CaDiCaL writes binary DRAT, Glucose text. Proofs of what is trivial may lack their end (python-sat issue 139), so the empty
-    clause is added to all: it follows, or the proof is void.
-    """
-    pysolvers.flushpr(inner.prfp)
-    inner.prfile.seek(0)
-    with open(path, "wb") as stream:
-        if hasattr(inner, "cadical"):
-            shutil.copyfileobj(inner.prfile, stream)
-        else:
-            while lines := inner.prfile.readlines(TEXT_CHUNK):
-                stream.write(binary_drat(b"".join(lines)))
-        stream.write(b"a\0")
-
-
-def binary_drat(text: bytes) -> bytes:
-    """Lines of DRAT text as binary DRAT: 7 bits a byte, lowest first, of 2 * variable + (1 if negative); 0 ends a step."""
-    deletion = 1 << 40
-    entries = np.fromstring(text.replace(b"d", b"%d" % deletion).decode(), np.int64, sep=" ")
-    numbers = np.where(entries == deletion, ord("d"), 2 * np.abs(entries) + (entries < 0))
-    begins = np.flatnonzero(np.append(True, entries[:-1] == 0))
-    numbers = np.insert(numbers, begins[entries[begins] != deletion], ord("a"))  # both letters are single bytes, as numbers below 128 are
-    groups = numbers[:, None] >> np.arange(0, 35, 7)
-    data = (groups & 0x7F | np.where(groups >= 0x80, 0x80, 0)).astype(np.uint8)
-    return data[(groups > 0) | (np.arange(5) == 0)].tobytes()
 
 
 def chunks(flat: np.ndarray):

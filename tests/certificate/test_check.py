@@ -15,7 +15,6 @@ from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
 from qbitsat.options import SOLVERS
 from qbitsat.search import shared
-from qbitsat.search.proof import Sat
 from qbitsat.verify import HOLDS, verify
 
 
@@ -117,14 +116,6 @@ def test_another_network_is_refused(goods, parts):
 
 def test_time_limit(goods):
     assert "the time limit" in outcome(goods["tree"], timeout=0.0).reason
-
-
-def test_long_proof_goes_through_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", 0)
-    monkeypatch.setattr("qbitsat.solvers.sat.SMALL", 0)  # straight to a process of its own
-    verdict, path = certify(deep_query(198), tmp_path, engine="sat", encoding="balanced", attack=False)
-    assert isinstance(verdict.proof, Sat)
-    assert outcome(path).accepted
 
 
 @pytest.mark.parametrize("short", [1 << 20, 0])

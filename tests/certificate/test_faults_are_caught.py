@@ -1,13 +1,13 @@
 """Faults put into the search and the encoder on purpose: whatever verdicts they lead to, none of their certificates is accepted."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from certified import certify
 from deep import deep_query
 from forge import outcome
+from forge_proofs import packed
 
 from qbitsat._layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
@@ -138,11 +138,10 @@ def test_requantizer_of_the_encoder(tmp_path, monkeypatch):
 
 
 def test_solver_that_says_unsatisfiable(tmp_path, monkeypatch):
-    def lie(flat, num_vars, name, conflicts, drat=None):
-        Path(drat).write_bytes(b"a\0")
-        return sat.SatResult(False)
+    def lie(flat, num_vars, name, conflicts, path):
+        return sat.SatResult(False, lrat=packed([([], [0])]))
 
-    monkeypatch.setattr(sat, "run_solver", lie)
+    monkeypatch.setattr(sat, "run_prover", lie)
     refused, wrong = refusals(tmp_path, engine="sat", encoding="balanced")
     assert refused > 5
     assert wrong > 5

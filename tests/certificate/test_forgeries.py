@@ -5,6 +5,7 @@ import pytest
 from certified import certify
 from deep import deep_query
 from forge import Parts, outcome, reason
+from forge_proofs import packed
 from handmade import copying
 
 from qbitsat.certificate.check import Checked
@@ -255,8 +256,8 @@ def test_hash_of_another_cnf(parts, forged):
 
 def test_proof_of_another_cnf(parts, forged):
     changed = parts("sat")
-    changed.arrays["drat.0"] = parts("wrap").arrays["drat.0"]
-    assert refused(forged(changed), "DRAT proof")
+    changed.arrays["lrat.0"] = parts("wrap").arrays["lrat.0"]
+    assert refused(forged(changed), "LRAT proof")
 
 
 def test_other_encoding_than_the_proof_is_of(parts, forged):
@@ -274,27 +275,29 @@ def test_unknown_encoding(parts, forged):
 @pytest.mark.parametrize("kind", ["sat", "leaf"])
 def test_truncated_proof(parts, forged, kind):
     changed = parts(kind)
-    name = max((n for n in changed.arrays if n.startswith("drat")), key=lambda n: len(changed.arrays[n]))
+    name = max((n for n in changed.arrays if n.startswith("lrat")), key=lambda n: len(changed.arrays[n]))
     changed.arrays[name] = changed.arrays[name][: len(changed.arrays[name]) // 2]
     assert reason(forged(changed)) != ""
 
 
 def test_empty_proof(parts, forged):
     changed = parts("sat")
-    changed.arrays["drat.0"] = changed.arrays["drat.0"][:0]
+    changed.arrays["lrat.0"] = changed.arrays["lrat.0"][:0]
+    assert refused(forged(changed), "cut off")
+    changed.arrays["lrat.0"] = np.frombuffer(packed([]), np.uint8)
     assert refused(forged(changed), "never derives the empty clause")
 
 
 def test_proof_that_only_claims_the_empty_clause(parts, forged):
     changed = parts("sat")
-    changed.arrays["drat.0"] = np.frombuffer(b"a\0", np.uint8)
-    assert refused(forged(changed), "not RUP")
+    changed.arrays["lrat.0"] = np.frombuffer(packed([([], [0])]), np.uint8)
+    assert refused(forged(changed), "is not false, as that of the last hint must be")
 
 
 def test_sat_leaf_without_its_proof(parts, forged):
     changed = parts("leaf")
     changed.header["proof"]["cnf_sha256"] = []
-    del changed.arrays["drat.0"]
-    for name in [n for n in changed.arrays if n.startswith("drat")]:
+    del changed.arrays["lrat.0"]
+    for name in [n for n in changed.arrays if n.startswith("lrat")]:
         del changed.arrays[name]
     assert refused(forged(changed), "the file has only 0 sats")

@@ -1,6 +1,7 @@
 """Certificates that would crash the checker, fill its memory or keep it busy: each is refused, soon and in few words."""
 
 import json
+import lzma
 import pickle
 import resource
 import time
@@ -11,9 +12,8 @@ from forge import Parts, outcome, reason
 
 from qbitsat.certificate.archive import write_npz
 from qbitsat.certificate.check import Means
-from qbitsat.certificate.drat import MAX_STEP, steps
 from qbitsat.certificate.folder import Item, check_item
-from qbitsat.certificate.reading import MAX_NETWORKS, Refused
+from qbitsat.certificate.reading import MAX_NETWORKS
 from qbitsat.importers.qbitsat_file import MAX_NESTING
 
 SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
@@ -66,7 +66,7 @@ def test_integers_of_any_size_and_order_of_bytes_mean_the_same(parts, forged, si
         changed = parts(kind)
         for name, array in changed.arrays.items():
             same = array.astype(size)
-            if not name.startswith("drat") and (same == array).all() and array.size and (array >= 0).all() | (size[-2] == "i"):
+            if not name.startswith("lrat") and (same == array).all() and array.size and (array >= 0).all() | (size[-2] == "i"):
                 changed.arrays[name] = np.asfortranarray(same)
         assert reason(forged(changed)) == "", kind
 
@@ -154,13 +154,41 @@ def test_memory_limit(parts, forged):
 
 def test_proof_of_zeros(parts, tmp_path):
     changed = parts("sat")
-    changed.arrays["drat.0"] = np.zeros(100 << 20, np.uint8)
+    changed.arrays["lrat.0"] = np.zeros(100 << 20, np.uint8)
     before, start = peak(), time.monotonic()
-    assert "has no step where step 0 should be" in reason(deflated(changed, tmp_path / "zeros.cert"))
+    assert "the LRAT proof can't be unpacked" in reason(deflated(changed, tmp_path / "zeros.cert"))
     assert time.monotonic() - start < SECONDS
     assert peak() - before < 600 * MIB
 
 
-def test_proof_that_is_one_step():
-    with pytest.raises(Refused, match="expected at most"):
-        list(steps(b"a" + b"\x02" * (MAX_STEP + 1) + b"\0", 5))
+def lrat(*parts: np.ndarray) -> np.ndarray:
+    """A packed proof of these numbers."""
+    return np.frombuffer(lzma.compress(np.concatenate(parts).astype("<i4").tobytes(), preset=0), np.uint8)
+
+
+def test_proof_of_millions_of_steps(parts, tmp_path):
+    count = 1 << 24
+    changed, before, start = parts("sat"), peak(), time.monotonic()
+    changed.arrays["lrat.0"] = lrat([count], np.zeros(count, np.int8), np.ones(2 * count, np.int8))
+    assert "step 0 of the LRAT proof" in reason(deflated(changed, tmp_path / "steps.cert"))
+    assert time.monotonic() - start < SECONDS
+    assert peak() - before < 1200 * MIB
+
+
+def test_proof_of_one_long_step(parts, tmp_path):
+    count = 1 << 24
+    changed, before = parts("sat"), peak()
+    changed.arrays["lrat.0"] = lrat([1, count, 1], np.ones(count, np.int8), [0])
+    assert "LRAT proof" in reason(deflated(changed, tmp_path / "step.cert"))
+    changed.arrays["lrat.0"] = lrat([1, 0, count], np.zeros(count, np.int8))
+    assert "LRAT proof" in reason(deflated(changed, tmp_path / "step.cert"))
+    assert peak() - before < 1200 * MIB
+
+
+def test_proof_that_unpacks_to_gigabytes(parts, tmp_path):
+    packer, piece = lzma.LZMACompressor(preset=0), bytes(1 << 24)
+    changed, before, start = parts("sat"), peak(), time.monotonic()
+    changed.arrays["lrat.0"] = np.frombuffer(b"".join([*(packer.compress(piece) for _ in range(66)), packer.flush()]), np.uint8)
+    assert "the memory limit" in reason(deflated(changed, tmp_path / "bomb.cert"), memory=0.5)
+    assert time.monotonic() - start < 3 * SECONDS
+    assert peak() - before < 700 * MIB
