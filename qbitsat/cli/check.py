@@ -15,6 +15,7 @@ from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
 from ..errors import InputError
+from ..network.names import printable
 from ..solvers.processes import CONTEXT
 from .arguments import parse_epsilons, parse_samples
 from .output import EXIT_BAD_INPUT, EXIT_HOLDS, EXIT_UNKNOWN
@@ -75,7 +76,7 @@ class Printer:
         self.start = time.monotonic()
         self.shown = {title(network) for network in means.networks}
         for name in sorted(self.shown):
-            print(f"network      {name}")
+            print(f"network      {printable(name)}")
 
     def add(self, checked: Checked) -> None:
         """An outcome."""
@@ -85,19 +86,19 @@ class Printer:
             self.needs[checked.reason] += 1
         for name in checked.networks:
             if name not in self.shown:
-                print(f"network      as a certificate names it: {name}")
+                print(f"network      as a certificate names it: {printable(name)}")
                 self.shown.add(name)
         if not self.quiet or not checked.accepted:
-            print(f"{checked.outcome:<11}  {describe(checked)}", flush=True)
+            print(f"{checked.outcome:<11}  {printable(describe(checked))}", flush=True)
 
     def finish(self, folders: list[Folder]) -> int:
         """The summary; the exit code."""
         for folder in folders:
             for (eps, target), samples in sorted(folder.covered.items(), key=str):
                 aim = "" if target is None else f", target {target}"
-                print(f"{folder.path}: eps {eps}{aim}: samples {ranges(samples)}")
+                print(f"{printable(str(folder.path))}: eps {eps}{aim}: samples {ranges(samples)}")
         for reason, count in self.needs.most_common(3):
-            print(f"not checked: {count} {reason}")
+            print(f"not checked: {count} {printable(reason)}")
         total = self.counts.total()
         parts = [f"{self.counts[outcome]} {outcome}" for outcome in OUTCOMES if self.counts[outcome] or outcome in OUTCOMES[:3]]
         proved = ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in VERDICTS if self.verdicts[verdict])

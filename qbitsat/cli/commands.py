@@ -10,6 +10,8 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
@@ -101,17 +103,29 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
 def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     """The network and the tasks that the arguments ask for, everything checked."""
     epsilons = parse_epsilons(args.eps)
+    network = noted_network(args)
+    inputs, labels = read_samples(args, network)
+    samples = parse_samples(args.samples, len(inputs), args.inputs)
+    return network, plan(network, inputs, labels, samples, epsilons, args.target)
+
+
+def noted_network(args: argparse.Namespace) -> Network:
+    """The network of a command that works with it; its notes go to standard error."""
     network = load_network(args)
     for note in network.notes:
         print(f"qbitsat: note: {printable(str(args.network))}: {note}", file=sys.stderr)
+    return network
+
+
+def read_samples(args: argparse.Namespace, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inputs, int64[n, size], and labels, int64[n], or None without --labels."""
     inputs = load_inputs(args.inputs, network.input, **reading(args))
-    samples = parse_samples(args.samples, len(inputs), args.inputs)
-    labels = None
-    if args.labels:
-        labels = load_labels(args.labels, header=args.header)
-        if len(labels) != len(inputs):
-            raise InputError(f"{args.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {args.inputs}")
-    return network, plan(network, inputs, labels, samples, epsilons, args.target)
+    if not args.labels:
+        return inputs, None
+    labels = load_labels(args.labels, header=args.header)
+    if len(labels) != len(inputs):
+        raise InputError(f"{args.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {args.inputs}")
+    return inputs, labels
 
 
 def export(args: argparse.Namespace) -> int:

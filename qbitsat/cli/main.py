@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ..errors import QbitsatError
+from ..network.names import printable
 from .arguments import build
 from .check import check
 from .commands import export, inspect, verify
@@ -53,7 +54,7 @@ def run(argv: Sequence[str] | None, output: Output) -> int:
 
 
 def refuse(error: Exception) -> int:
-    print(f"qbitsat: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+    print(f"qbitsat: error: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
     return EXIT_BAD_INPUT
 
 
