@@ -1,2 +1,3 @@
-qbitsat check results --network digits.npz --inputs digits_images.npy --labels digits_labels.npy --samples 0:4 --eps 1,2
+qbitsat check results --network digits.npz --inputs digits_images.npy --labels digits_labels.npy \
+    --samples 0:6 --eps 1,2
 echo "exit code $?"
