@@ -313,8 +313,11 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
     for (int step = 1; step <= steps; step++) {
         int full = step % LOOK_AGAIN == 1;
         if (stopped(plan, w)) return -1;
-        float value = evaluate(plan, node, w, full);
-        if (value < 0 && !full) value = evaluate(plan, node, w, full = 1);
+        float value;
+        for (;; full = 1) { /* one call, inlined once */
+            value = evaluate(plan, node, w, full);
+            if (full || !(value < 0)) break;
+        }
         float share = 1.0f / (step < MEAN_STEPS ? step : MEAN_STEPS);
         ++*taken;
         if (means) {

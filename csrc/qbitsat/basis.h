@@ -62,7 +62,8 @@ INLINE int invert(run_t *r) {
     return 1;
 }
 
-/* A basis to begin with: every neuron on the line between the ends of its range, all of the scale on the first inequality. */
+/* Forms to begin with: every neuron on the line between the ends of its range, all of the scale on the first inequality; the inverse is
+   not made. */
 INLINE int begin(run_t *r) {
     basis_t *b = r->basis;
     const program_t *p = r->program;
@@ -78,7 +79,7 @@ INLINE int begin(run_t *r) {
     }
     b->forms[n++] = (form_t){0, SCALE, 0};
     for (int a = 1; a < r->node->num_atoms; a++) b->forms[n++] = (form_t){0, SHARE, a};
-    return n == b->size && invert(r);
+    return n == b->size;
 }
 
 /* Products of the inverse's rows with three vectors, two rows at a time: one sum alone would wait for itself. */
