@@ -1,49 +1,67 @@
-"""Persistent worker processes: each verifies one task at a time, and a death costs only the task at hand."""
+"""Persistent worker processes: each works on one task at a time, and a death costs only the task at hand."""
 
 from __future__ import annotations
 
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from ..errors import InputError, QbitsatError
-from ..limits import cpu_seconds
-from ..solvers.processes import CONTEXT, begin_child, interrupts_held, start
+from ..limits import GIB, cpu_seconds, resident_bytes
+from ..solvers.processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from ..verify import UNKNOWN, Verdict
 
 T = TypeVar("T")
-Work = Callable[[T], Verdict]
+R = TypeVar("R")
+# The result of a task that was lost: why, and the wall and CPU seconds that it had.
+Lost = Callable[[T, str, float, float], R]
 
 
-def run(work: Work[T], tasks: Sequence[T], jobs: int) -> Generator[tuple[T, Verdict], None, None]:
+def unknown(task: Any, reason: str, seconds: float, cpu: float) -> Verdict:
+    """The verdict of a lost task."""
+    return Verdict(UNKNOWN, reason, seconds=seconds, cpu_seconds=cpu)
+
+
+def run(
+    work: Callable[[T], R],
+    tasks: Iterable[T],
+    jobs: int,
+    lost: Lost[T, R] = unknown,  # type: ignore[assignment]
+    ends: tuple[float, float] | None = None,
+) -> Generator[tuple[T, R], None, None]:
     """Every task with `work(task)`, in the order of completion, from up to `jobs` processes; one job runs right here.
 
-    `work` is handed to each worker once (and pickled where processes can't fork), tasks and verdicts go through pipes.
-    A worker that dies leaves UNKNOWN for its task and is replaced. If the system gives fewer processes, those do it; if none, `InputError`.
-    An exception of `work` ends the run and is raised here: `QbitsatError` as such, others as `RuntimeError` with the worker's traceback.
-    However the run ends, no worker is left.
+    `work` is handed to each worker once (and pickled where processes can't fork), tasks and results go through pipes; tasks are taken as
+    they are needed. A worker that dies leaves what `lost` makes of its task and is replaced. ends are seconds, and GiB of resident memory,
+    at which a worker is killed, with the reasons "timeout" and "memory"; then one job, too, has a process. If the system gives fewer
+    processes, those do it; if none, `InputError`. An exception of `work` ends the run and is raised here: `QbitsatError` as such, others
+    as `RuntimeError` with the worker's traceback. However the run ends, no worker is left.
     """
-    jobs = min(jobs, len(tasks))
-    if jobs <= 1:
-        for task in tasks:
+    rest = iter(tasks)
+    waiting = deque(islice(rest, jobs))
+    if ends is None and min(jobs, len(waiting)) <= 1:
+        for task in chain(waiting, rest):
             yield task, work(task)
         return
-    waiting = deque(tasks)
-    workers = [_Worker(work) for _ in range(jobs)]
+    workers = [_Worker(work, lost) for _ in range(len(waiting))]
     try:
         for worker in workers:
             worker.take(waiting)
         while busy := {worker.connection: worker for worker in workers if worker.busy}:
-            for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]
-                task, verdict = worker.task, worker.finish()
-                worker.take(waiting)
-                yield task, verdict
+            ready = wait(list(busy), POLL_SECONDS if ends else None)
+            for connection, worker in busy.items():
+                reason = ends and connection not in ready and worker.over(*ends)
+                if connection in ready or reason:
+                    task, result = worker.task, worker.give_up(reason) if reason else worker.finish()
+                    waiting.extend(islice(rest, 1))
+                    worker.take(waiting)
+                    yield task, result
         if waiting:
             raise InputError(f"jobs: no process can be started: {workers[0].refused}; expected fewer")
     finally:
@@ -51,7 +69,7 @@ def run(work: Work[T], tasks: Sequence[T], jobs: int) -> Generator[tuple[T, Verd
             worker.end()
 
 
-class _Worker(Generic[T]):
+class _Worker(Generic[T, R]):
     """The parent's side: a process, started when there is a task for it, and the task at hand."""
 
     task: T
@@ -63,8 +81,8 @@ class _Worker(Generic[T]):
     # What verdicts of this process have accounted for.
     cpu_seconds = 0.0
 
-    def __init__(self, work: Work[T]):
-        self.work = work
+    def __init__(self, work: Callable[[T], R], lost: Lost[T, R]):
+        self.work, self.lost = work, lost
 
     def take(self, waiting: deque[T]) -> None:
         """Hand over the next task, if any; a process that is gone is replaced first, and if the system refuses that, others take it."""
@@ -82,21 +100,33 @@ class _Worker(Generic[T]):
         with suppress(OSError):
             self.connection.send(task)
 
-    def finish(self) -> Verdict:
-        """The verdict that is ready on the connection, or UNKNOWN if the process died."""
-        self.busy = False
+    def finish(self) -> R:
+        """The result that is ready on the connection, or that of a task that is lost if the process died."""
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
-            seconds, cpu = time.monotonic() - self.begun, cpu_seconds()
-            reason = f"worker died: {self.end(grace=1)}"
-            return Verdict(UNKNOWN, reason, seconds=seconds, cpu_seconds=max(0.0, cpu_seconds() - cpu - self.cpu_seconds))
+            return self.give_up()
+        self.busy = False
         if kind == "refused":
             raise QbitsatError(content)
         if kind == "fault":
             raise RuntimeError(f"a worker failed:\n{content}")
-        self.cpu_seconds += content.cpu_seconds
+        self.cpu_seconds += getattr(content, "cpu_seconds", 0.0)
         return content
+
+    def give_up(self, reason: str = "") -> R:
+        """End the process, at once if there is a reason, and leave its task."""
+        self.busy = False
+        seconds, cpu = time.monotonic() - self.begun, cpu_seconds()
+        ended = self.end(grace=0 if reason else 1)
+        return self.lost(self.task, reason or f"worker died: {ended}", seconds, max(0.0, cpu_seconds() - cpu - self.cpu_seconds))
+
+    def over(self, seconds: float, memory: float) -> str:
+        """Which end the process has reached, if any."""
+        if time.monotonic() - self.begun > seconds:
+            return "timeout"
+        pid = self.process.pid if self.process else None
+        return "memory" if pid and resident_bytes(pid) > memory * GIB else ""
 
     def end(self, grace: float = 0) -> str:
         """Kill the process if it still runs after `grace` seconds, and say how it ended."""
@@ -122,15 +152,15 @@ class _Worker(Generic[T]):
             raise
 
 
-def _serve(work: Work[T], connection: Connection, parent: int) -> None:
-    """The worker: verdicts for tasks until it is killed or its parent is gone."""
+def _serve(work: Callable[[T], R], connection: Connection, parent: int) -> None:
+    """The worker: results for tasks until it is killed or its parent is gone."""
     begin_child(parent)
     answer: tuple[str, Any]
     with suppress(EOFError, OSError):
         while True:
             task = connection.recv()
             try:
-                answer = "verdict", work(task)
+                answer = "result", work(task)
             except QbitsatError as error:
                 answer = "refused", str(error)
             except Exception:

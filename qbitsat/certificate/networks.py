@@ -6,6 +6,7 @@ What is pinned is a function: a file together with the widths that the file does
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -25,7 +26,7 @@ def pinned(networks: Sequence[Network | Path], bits: int | None = None, input_bi
     """The networks, those that are files loaded; bits and input_bits are as of `qbitsat.load`, for all files."""
     if not networks and (bits, input_bits) != (None, None):
         raise InputError("bits: they belong to a network that is given; expected none, or --network FILE with them")
-    return tuple(n if isinstance(n, Network) else load(n, bits, input_bits) for n in networks)
+    return tuple(n if isinstance(n, Network) else _read(n, bits, input_bits) for n in networks)
 
 
 def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limits) -> tuple[Network, ...]:
@@ -80,4 +81,11 @@ def stamp(path: Path) -> tuple[int, int]:
 # Certificates of one campaign name the same network; more than this would keep memory that the next certificate may need.
 @lru_cache(maxsize=2)
 def _load(path: str, stamped: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
-    return load(path, bits, input_bits)
+    return _read(path, bits, input_bits)
+
+
+def _read(path: Path, bits: int | None, input_bits: int | None) -> Network:
+    """The network, whose notes are not for warnings: who pins it is told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return load(path, bits, input_bits)

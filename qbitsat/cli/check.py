@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
+from itertools import chain
 
-from ..certificate.check import ACCEPTED, NOTHING, REFUSED, UNCHECKED, UNREADABLE, Checked, Means
+from ..campaign.workers import run
+from ..certificate.check import ACCEPTED, NOTHING, REFUSED, UNCHECKED, UNREADABLE, Checked, Means, out_of
 from ..certificate.folder import Folder, Item, Question, check_item
 from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
-from ..errors import InputError
+from ..errors import InputError, QbitsatError
 from ..network.names import printable
-from ..solvers.processes import CONTEXT
 from .arguments import parse_epsilons, parse_samples
-from .output import EXIT_BAD_INPUT, EXIT_HOLDS, EXIT_UNKNOWN
+from .output import EXIT_BAD_INPUT, EXIT_HOLDS, EXIT_UNKNOWN, Progress
+from .signals import cause, exit_code
+from .streams import OutputLost
 
 EXIT_REFUSED = 20
+# A process that has not seen by itself that it is beyond a limit is ended from outside.
+SLACK, SLACK_SECONDS = 1.05, 0.3
 OUTCOMES = (ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING)
 
 
@@ -30,9 +35,21 @@ def check(args: argparse.Namespace) -> int:
     wanted = questions(args, means)
     folders = [Folder(path, wanted) for path in args.paths]
     printer = Printer(means, args.quiet)
-    for checked in outcomes([item for folder in folders for item in folder], means, args.jobs):
-        printer.add(checked)
-    return printer.finish(folders)
+    ends = (means.timeout * SLACK + SLACK_SECONDS, means.memory * SLACK)
+    try:
+        items = chain.from_iterable(folders)
+        with closing(run(partial(check_item, means=means), items, args.jobs, partial(lost, means), ends)) as results:
+            for _, checked in results:
+                printer.add(checked)
+        return printer.finish(folders)
+    except KeyboardInterrupt as interrupt:
+        with suppress(OutputLost):  # a closed terminal is both
+            printer.finish(folders)
+        print(f"qbitsat: {cause(interrupt)}; {printer.counts.total()} results are checked", file=sys.stderr)
+        return exit_code(interrupt)
+    except QbitsatError:
+        printer.finish(folders)
+        raise
 
 
 def data_set(args: argparse.Namespace) -> Samples | None:
@@ -55,14 +72,11 @@ def questions(args: argparse.Namespace, means: Means) -> list[Question]:
     return [Question(sample, eps, args.target) for eps in parse_epsilons(args.eps) for sample in samples]
 
 
-def outcomes(items: list[Item], means: Means, jobs: int) -> Iterator[Checked]:
-    """One for each item, in order."""
-    work = partial(check_item, means=means)
-    if min(jobs, len(items)) <= 1:
-        yield from map(work, items)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=CONTEXT) as pool:
-        yield from pool.map(work, items)
+def lost(means: Means, item: Item, reason: str, seconds: float, _cpu: float) -> Checked:
+    """What comes of an item whose process ended, or had to be ended."""
+    if reason in ("timeout", "memory"):
+        reason = out_of(means, reason == "timeout")
+    return Checked(item.place, UNCHECKED, reason, seconds)
 
 
 class Printer:
@@ -74,9 +88,10 @@ class Printer:
         self.verdicts: Counter[str] = Counter()
         self.needs: Counter[str] = Counter()
         self.start = time.monotonic()
+        self.progress = Progress(None, " results")
         self.shown = {title(network) for network in means.networks}
-        for name in sorted(self.shown):
-            print(f"network      {printable(name)}")
+        for network in dict.fromkeys(means.networks):
+            print("\n".join([f"network      {printable(title(network))}", *(f"    {printable(note)}" for note in network.notes)]))
 
     def add(self, checked: Checked) -> None:
         """An outcome."""
@@ -86,13 +101,15 @@ class Printer:
             self.needs[checked.reason] += 1
         for name in checked.networks:
             if name not in self.shown:
-                print(f"network      as a certificate names it: {printable(name)}")
+                self.progress.print(f"network      as a certificate names it: {printable(name)}")
                 self.shown.add(name)
+        self.progress.add(f"{self.counts[REFUSED]} refused")
         if not self.quiet or not checked.accepted:
-            print(f"{checked.outcome:<11}  {printable(describe(checked))}", flush=True)
+            self.progress.print(f"{checked.outcome:<11}  {printable(describe(checked))}")
 
     def finish(self, folders: list[Folder]) -> int:
         """The summary; the exit code."""
+        self.progress.close()
         for folder in folders:
             for (eps, target), samples in sorted(folder.covered.items(), key=str):
                 aim = "" if target is None else f", target {target}"

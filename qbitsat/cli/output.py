@@ -20,7 +20,7 @@ EXIT_HOLDS, EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_VIOLATED = 0, 2, 5, 10
 class Progress:
     """How many are done, on standard error if that is a terminal; tqdm (the extra `progress`) shows it, and without it nothing does."""
 
-    def __init__(self, total: int, unit: str, done: int = 0):
+    def __init__(self, total: int | None, unit: str, done: int = 0):
         self.bar: Any = None
         if not sys.stderr.isatty():
             return

@@ -64,6 +64,7 @@ def test_bits_are_never_the_certificates_choice(weights, forged, capsys):
 
 def test_input_bits_are_pinned_with_bits(weights, forged, capsys):
     assert main(["check", str(forged), "--network", str(weights), "--bits", "2"]) == 0
+    assert "    quantized from floats to 2 bits: of 4 weights" in capsys.readouterr().out
     assert main(["check", str(forged), "--network", str(weights), "--bits", "2", "--input-bits", "7"]) == 20
     assert "expected" in capsys.readouterr().out
 
