@@ -10,12 +10,14 @@ import argparse
 import copy
 import itertools
 import json
+import lzma
 import random
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+import forge_proofs
 import numpy as np
 from forge import RECIPES, Parts, good, outcome
 from tiny import points_of
@@ -64,6 +66,33 @@ def change_entry(parts: Parts, rng: random.Random) -> None:
             array = parts.arrays[name] = array.astype(np.int64)
             new = min(max(new, -(1 << 63)), (1 << 63) - 1)
     array.flat[i] = new
+
+
+def change_proof(parts: Parts, rng: random.Random) -> None:
+    """A proof by SAT unpacked, changed in one number or in its steps, and packed again."""
+    names = [name for name in parts.arrays if name.startswith("lrat")]
+    if not names:
+        return change_entry(parts, rng)
+    name = rng.choice(names)
+    try:
+        data = np.frombuffer(lzma.decompress(parts.arrays[name].astype(np.uint8).tobytes()), "<i4").astype(np.int64)
+    except (lzma.LZMAError, ValueError):
+        return  # changed before
+    if not len(data):
+        return
+    count = int(data[0])
+    if rng.random() < 0.5 or not 0 < count <= (len(data) - 1) // 2:
+        i = rng.randrange(len(data))
+        data[i] = rng.choice([data[i] + 1, data[i] - 1, -data[i], rng.randrange(-2, 1000), (1 << 31) - 1])
+        new = lzma.compress(np.clip(data, -(1 << 31), (1 << 31) - 1).astype("<i4").tobytes())
+    else:
+        sizes, rest = data[1 : 1 + 2 * count].reshape(2, count), data[1 + 2 * count :]
+        literals, hints = np.split(rest, [max(0, int(sizes[0].sum()))])
+        if sizes[0].min() < 0 or sizes[1].min() < 1 or int(sizes.sum()) != len(rest):
+            return
+        steps = forge_proofs.mutated(rng, forge_proofs.steps_of(sizes.T, literals, hints), 50, max(1, int(hints.max(initial=1)) - count))
+        new = forge_proofs.packed(steps)
+    parts.arrays[name] = np.frombuffer(new, np.uint8).copy()
 
 
 def cut_array(parts: Parts, rng: random.Random) -> None:
@@ -157,7 +186,7 @@ def mutate(sources: list[Parts], data: list[bytes], path: Path, rng: random.Rand
         path.write_bytes(flip_bytes(rng.choice(data), rng))
         return "bytes"
     parts = rng.choice(sources).copy()
-    kinds = [change_entry, change_entry, cut_array, exchange_arrays, change_header, change_header]
+    kinds = [change_entry, change_entry, change_proof, cut_array, exchange_arrays, change_header, change_header]
     names = []
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         if rng.random() < 0.12:
