@@ -103,6 +103,12 @@ class Limits:
         LOG.debug("%s after %.3f s", stage, self.seconds())
         self.check()
 
+    def part(self, seconds: float) -> Limits:
+        """These limits, for at most so many seconds from now."""
+        part = Limits()
+        part.__dict__.update(self.__dict__, timeout=min(self.timeout, self.seconds() + seconds))
+        return part
+
     def seconds(self) -> float:
         """Time since the start."""
         return time.monotonic() - self.start

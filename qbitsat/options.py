@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import InputError, unknown
 
-ENGINES = ("auto", "hybrid", "sat")
+ENGINES = ("auto", "hybrid", "sat", "enumerate")
 LAYOUTS = ("balanced", "linear")
 ENCODINGS = ("narrowed", "substituted", *LAYOUTS)
 SOLVERS = (
@@ -61,7 +61,8 @@ TABLE = (
     Option(
         "engine",
         "auto",
-        "what decides queries that bounds and attack leave open: search with multipliers and SAT, or SAT alone; auto is hybrid",
+        "what decides queries that bounds and attack leave open: search with multipliers and SAT, SAT alone, or all points one by one; "
+        "auto is hybrid, and enumerates where that is faster",
         ENGINES,
     ),
     Option(
@@ -96,6 +97,7 @@ TABLE = (
     ),
     Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
     Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
+    Option("enumerate_bits", 26, "enumerate regions of at most two to this power of points", lo=0, hi=30, metavar="BITS"),
     Option("jobs", 1, "processes in all: queries at the same time, or sharers of one query's search", lo=1, hi=1024, metavar="N"),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
     Option("programs", True, "solve a linear program at the nodes that stay open, once a search takes long"),

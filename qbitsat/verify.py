@@ -22,13 +22,16 @@ from .options import make_options
 from .properties import Formula, Query, Witness, confirm
 from .properties.formula import FALSE, TRUE, without_not
 from .search import Search, shared
-from .search.proof import Cases, Proof, Sat
+from .search.enumerate import Enumeration
+from .search.proof import Cases, Enumerated, Proof, Sat
 from .search.tree import UNCONFIRMED
 from .solvers.decide import decide
 
 LOG = logging.getLogger(__name__)
 
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
+# Seconds of enumeration that are not worth a search before.
+AT_ONCE = 0.5
 # Verdicts where there is no question to ask.
 MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
 
@@ -41,12 +44,13 @@ class Verdict:
                MISCLASSIFIED (the network misses the label of its input as it is) and SKIPPED (the target is the label)
     reason     why UNKNOWN: "timeout", "memory", "conflicts", "cancelled", or what is unsupported; what there is to say of the
                last two verdicts; else ""
-    engine     the stage that decided: "attack", "bounds", "hybrid" or "sat"; "" when none did
+    engine     the stage that decided: "attack", "bounds", "hybrid", "sat" or "enumerate"; "" when none did
     seconds    wall time
     cpu_seconds CPU time, user and system, of this process (all its threads) and of the children that it had for the query
     witness    replayed in the reference; None unless VIOLATED
     statistics counts of the encoding and the solver, for reports
-    proof      of HOLDS, with the option `certificates`, for certificate/write.py: the search's tree, or what SAT gave; else None
+    proof      of HOLDS, with the option `certificates`, for certificate/write.py: the search's tree, what SAT gave, or that all points
+               were run; else None
     certificate where a campaign has written that proof or witness: a name in its folder of results, or ""
     """
 
@@ -57,7 +61,7 @@ class Verdict:
     cpu_seconds: float = 0.0
     witness: Witness | None = None
     statistics: dict[str, float] = field(default_factory=dict)
-    proof: Proof | Sat | None = field(default=None, repr=False)
+    proof: Proof | Sat | Enumerated | None = field(default=None, repr=False)
     certificate: str = ""
 
     @property
@@ -180,10 +184,59 @@ def _decide_by_search(
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
 
 
+def _decide_by_enumeration(
+    query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
+) -> Verdict:
+    return _enumerate(query, Enumeration(query, formula, options.enumerate_bits, limits), options, limits, statistics)
+
+
+def _enumerate(query: Query, enumeration: Enumeration, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    limits.begin("enumerate", lambda: enumeration.counts)
+    try:
+        inputs = enumeration.run()
+    finally:
+        statistics.update(enumeration.counts)
+    if inputs is None:
+        return Verdict(HOLDS, engine="enumerate", proof=Enumerated() if options.certificates else None)
+    witness = confirm(query, inputs, "enumerate", statistics)
+    return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="enumerate", witness=witness)
+
+
+def _decide_automatically(
+    query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
+) -> Verdict:
+    """By enumeration at once if that takes no time; else by search, and by enumeration after as long as that takes."""
+    rest = query, bounds, formula, options
+    try:
+        enumeration = Enumeration(query, formula, options.enumerate_bits, limits)
+    except UnsupportedError:
+        return _decide_by_search(*rest, limits, statistics)
+    needed, left = enumeration.seconds(), limits.timeout - limits.seconds()
+    if needed < AT_ONCE:
+        verdict = _enumerate(query, enumeration, options, limits, statistics)
+        return _decide_by_search(*rest, limits, statistics) if verdict.unknown else verdict
+    # Estimates may be half of the truth.
+    if 2 * needed > left:
+        return _decide_by_search(*rest, limits, statistics)
+    try:
+        verdict = _decide_by_search(*rest, limits.part(min(needed, left - 2 * needed)), statistics)
+    except LimitReached as limit:
+        verdict = Verdict(UNKNOWN, limit.reason)
+    if verdict.unknown:
+        limits.check()
+        verdict = _enumerate(query, enumeration, options, limits, statistics)
+    return verdict
+
+
 def _has_relaxation(query: Query) -> bool:
     """False where outputs do not grow with accumulators: there is none of wrap-around that is worth a search."""
     return all(has_steps(layer) for network in query.networks for layer in network.layers)
 
 
 # What an engine does with a query that bounds and attack leave open; `auto` is the fastest of them.
-DECIDE = {"auto": _decide_by_search, "hybrid": _decide_by_search, "sat": _decide_by_sat}
+DECIDE = {
+    "auto": _decide_automatically,
+    "hybrid": _decide_by_search,
+    "sat": _decide_by_sat,
+    "enumerate": _decide_by_enumeration,
+}

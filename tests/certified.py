@@ -30,7 +30,7 @@ def certify(query: Query, folder: Path, **options) -> tuple[Verdict, Path]:
     return verdict, path
 
 
-def check_engines(query: Query, seed: int, engines: tuple[str, ...] = ("hybrid", "sat")) -> list[Checked]:
+def check_engines(query: Query, seed: int, engines: tuple[str, ...] = ("hybrid", "sat", "enumerate")) -> list[Checked]:
     """What the checker says of the verdicts of some engines, with options that depend on the seed."""
     rules = {"tighten": (40, 0)[seed % 2], "steps": (5, 10, 20)[seed % 3], "batch": (8, 64)[seed % 2], "bounds": seed % 5 > 0}
     solver = {"solver": PROVERS[seed % len(PROVERS)], "encoding": ("balanced", "linear", "narrowed")[seed // 2 % 3], "attack": seed % 3 > 0}

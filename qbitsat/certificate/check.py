@@ -2,13 +2,14 @@
 
 VIOLATED   the witness's inputs lie in the boxes; slow, obvious inference gives its outputs; the violation is true of both
 HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `space`), some perhaps by SAT; or
-           the CNF that the whole query has in plain Python (`cnf`, `twin`) is the one refuted by the LRAT proof (`lrat`)
+           the CNF that the whole query has in plain Python (`cnf`, `twin`) is the one refuted by the LRAT proof (`lrat`); or
+           every point of the region, run again, makes the violation false (`enumeration`)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
 from .cake import check_by_cake_lpr
 from .cnf import Walk, digest, leaf_walk
+from .enumeration import check_enumeration
 from .formula import Atom, Plain, plain, simplified
 from .lrat import check_lrat
 from .networks import networks_of, pinned, title
@@ -118,12 +120,12 @@ def out_of(means: Means, time: bool) -> str:
 def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> Witness | None:
     """The witness of a VIOLATED."""
     verdict, kind = certificate.header["verdict"], certificate.header["proof"].get("kind")
-    if kind not in ("witness", "tree", "sat"):
-        raise InputError(f"header: proof: kind {shown(kind)} is unknown; expected 'witness', 'tree' or 'sat'")
+    if kind not in CHECKS:
+        raise InputError(f"header: proof: kind {shown(kind)} is unknown; expected one of {', '.join(CHECKS)}")
     wanted = VIOLATED if kind == "witness" else HOLDS
     if verdict != wanted:
         raise Refused(f"the verdict is {shown(verdict)}, the proof is one of {wanted}")
-    return {"witness": _check_witness, "tree": _check_tree, "sat": _check_sat}[kind](certificate, query, means, tick)
+    return CHECKS[kind](certificate, query, means, tick)
 
 
 def _check_witness(certificate: Certificate, query: Query, means: Means, tick: Tick) -> Witness:
@@ -164,6 +166,20 @@ def _check_sat(certificate: Certificate, query: Query, means: Means, tick: Tick)
     space = Space(query)
     walk = Walk(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), tick)
     _check_cnf(walk, claimed, proof, means, tick)
+
+
+def _check_enumeration(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+    certificate.enumeration()
+    certificate.check_all_used()
+    check_enumeration(query, tick)
+
+
+CHECKS: dict[str, Callable[..., Witness | None]] = {
+    "witness": _check_witness,
+    "tree": _check_tree,
+    "sat": _check_sat,
+    "enumeration": _check_enumeration,
+}
 
 
 def _formula(certificate: Certificate, space: Space) -> Plain:

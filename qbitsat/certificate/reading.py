@@ -36,6 +36,7 @@ ROBUSTNESS_OPTIONAL: dict[str, type] = {"target": int, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}
 WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
 SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
+ENUMERATION: dict[str, type] = {"kind": str}
 TREE: dict[str, type] = {"kind": str, "cnf_sha256": list}
 
 
@@ -159,6 +160,10 @@ class Certificate:
         if len(tree.kinds) and not 0 <= int(tree.kinds.min()) <= int(tree.kinds.max()) <= SAT:
             raise InputError(f"{self.place}: array 'kinds' has values from {tree.kinds.min()} to {tree.kinds.max()}, expected 0 to {SAT}")
         return tree, hashes
+
+    def enumeration(self) -> None:
+        """A proof by enumeration says nothing but that."""
+        record(self.header["proof"], ENUMERATION, f"{self.place}: header: proof")
 
     def cnf_sha256(self) -> str:
         """The hash of the CNF of a proof by SAT of the whole query."""

@@ -20,7 +20,7 @@ from ..network.names import escape_path
 from ..options import make_options
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true
-from ..search.proof import Cases, Emptied, Multipliers, Node, Proof, Sat, Split
+from ..search.proof import Cases, Emptied, Enumerated, Multipliers, Node, Proof, Sat, Split
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
 
@@ -116,6 +116,8 @@ def _proof(query: Query, verdict: Verdict, members: Members) -> dict[str, Any]:
     if verdict.verdict == HOLDS and isinstance(verdict.proof, Sat):
         members["lrat.0"] = verdict.proof.lrat
         return {"kind": "sat", "cnf_sha256": verdict.proof.cnf_sha256}
+    if verdict.verdict == HOLDS and isinstance(verdict.proof, Enumerated):
+        return {"kind": "enumeration"}
     if verdict.verdict == HOLDS and isinstance(verdict.proof, Proof):
         return _tree(verdict.proof, members)
     raise InputError(f"certificate: {verdict.verdict} without a proof; expected HOLDS or VIOLATED found with the option certificates")

@@ -51,6 +51,10 @@ class Sat(NamedTuple):
     lrat: bytes
 
 
+class Enumerated(NamedTuple):
+    """Of a whole query, and no node: every point of the region was run, and none makes the violation true."""
+
+
 Node = Split | Cases | Multipliers | Emptied | Sat
 
 

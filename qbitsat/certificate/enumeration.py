@@ -1,0 +1,159 @@
+"""HOLDS because every point of the region was run: all of them are run again, by products of integer matrices in numpy.
+
+Only inputs at which the violation can be true need to be run. What its conjuncts say of a single input cuts that input's range, and
+an input that they tie to another one (a - b <= d and b - a <= -d) moves with it. The violation itself, whole, is evaluated at every
+point that is left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..limits import Tick
+from ..network import Network
+from ..network.layers import Dense
+from ..properties import And, AtMost, Formula, Not, Query
+from ..properties.formula import INPUT
+from .reading import Refused
+
+# More points would take weeks.
+MOST_POINTS = 1 << 40
+# Multiply-adds, and numbers, of the points that are run together.
+BATCH_WORK, BATCH_NUMBERS = 1 << 26, 1 << 21
+
+# An input: its network and its place.
+Input = tuple[int, int]
+
+
+def check_enumeration(query: Query, tick: Tick) -> None:
+    """Run every point; `Refused` if the violation is true of one."""
+    for network in query.networks:
+        _check_reach(network)
+    region = _Region(query)
+    if region.num_points > MOST_POINTS:
+        raise Refused(f"the region has {region.num_points} points to be run, expected at most {MOST_POINTS}")
+    work = sum(layer.input.size * layer.output.size for network in query.networks for layer in network.layers)
+    numbers = sum(network.input.size + max(layer.output.size for layer in network.layers) for network in query.networks)
+    step = max(1, min(BATCH_WORK // work, BATCH_NUMBERS // numbers))
+    for first in range(0, region.num_points, step):
+        tick()
+        points = np.arange(first, min(first + step, region.num_points))
+        inputs = [region.inputs(k, points) for k in range(len(query.networks))]
+        outputs = [_run(network, x, tick) for network, x in zip(query.networks, inputs, strict=True)]
+        true = np.flatnonzero(_truth(query.violation, inputs, outputs, tick))
+        if len(true):
+            raise Refused(f"the violation is true at inputs {[x[true[0]].tolist() for x in inputs]}")
+
+
+# --- the points ---
+
+
+class _Region:
+    """Points are numbered from 0; each free input is a digit of that number, the first one the highest."""
+
+    def __init__(self, query: Query):
+        self.lo = {(k, i): v for k, box in enumerate(query.boxes) for i, v in enumerate(box.lo.tolist())}
+        hi = {(k, i): v for k, box in enumerate(query.boxes) for i, v in enumerate(box.hi.tolist())}
+        differences: dict[tuple[Input, Input], int] = {}
+        for terms, bound in _conjuncts(query.violation, True):
+            if len(terms) == 1:
+                ((v, c),) = terms.items()
+                if c > 0:  # v <= bound / c, rounded down
+                    hi[v] = min(hi[v], bound // c)
+                else:  # v >= bound / c, rounded up
+                    self.lo[v] = max(self.lo[v], -(bound // -c))
+            elif sorted(terms.values()) == [-1, 1]:
+                a, b = sorted(terms, key=lambda v: -terms[v])  # a - b <= bound
+                differences[a, b] = min(bound, differences.get((a, b), bound))
+        tied: dict[Input, list[tuple[Input, int]]] = {}
+        for (a, b), d in differences.items():
+            if differences.get((b, a)) == -d:  # a = b + d
+                tied.setdefault(b, []).append((a, d))
+        # Every input is a free one, its leader, and an offset.
+        self.leader: dict[Input, tuple[Input, int]] = {}
+        for free in sorted(self.lo):
+            if free in self.leader:
+                continue
+            self.leader[free], reached = (free, 0), [free]
+            for b in reached:
+                for a, d in tied.get(b, []):
+                    if a not in self.leader:
+                        self.leader[a] = free, self.leader[b][1] + d
+                        reached.append(a)
+        for v, (free, offset) in self.leader.items():
+            self.lo[free], hi[free] = max(self.lo[free], self.lo[v] - offset), min(hi[free], hi[v] - offset)
+        self.sizes = {v: max(0, hi[v] - self.lo[v] + 1) for v, (free, _) in self.leader.items() if v == free}
+        self.num_points = math.prod(self.sizes.values())
+        self.networks = query.networks
+
+    def inputs(self, k: int, points: np.ndarray) -> np.ndarray:
+        """The inputs of network k at some points: int64[points, n_in]."""
+        values, rest = dict[Input, np.ndarray](), points
+        for free in sorted(self.sizes, reverse=True):
+            rest, digit = (rest, 0) if self.sizes[free] == 1 else np.divmod(rest, self.sizes[free])
+            values[free] = self.lo[free] + digit
+        x = np.empty((len(points), self.networks[k].input.size), np.int64)
+        for i in range(x.shape[1]):
+            free, offset = self.leader[k, i]
+            x[:, i] = values[free] + offset
+        return x
+
+
+def _conjuncts(formula: Formula, positive: bool) -> Iterator[tuple[dict[Input, int], int]]:
+    """What is said of inputs alone by inequalities that hold wherever the formula (or its negation) does: sum of c * input <= bound."""
+    if isinstance(formula, Not):
+        yield from _conjuncts(formula.part, not positive)
+    elif isinstance(formula, AtMost):
+        if all(ref.tensor == INPUT for _, ref in formula.terms):
+            terms: dict[Input, int] = {}
+            for coefficient, ref in formula.terms:
+                v = ref.network, ref.element
+                terms[v] = terms.get(v, 0) + (coefficient if positive else -coefficient)
+            # not (sum <= bound) is -sum <= -bound - 1
+            yield {v: c for v, c in terms.items() if c}, formula.bound if positive else -formula.bound - 1
+    elif isinstance(formula, And) == positive:
+        for part in formula.parts:
+            yield from _conjuncts(part, positive)
+
+
+# --- what is run ---
+
+
+def _check_reach(network: Network) -> None:
+    """Refuse layers whose sums could leave int64 on the way, whatever the order of addition."""
+    for layer in network.layers:
+        if type(layer) is not Dense:  # a subclass may mean something else
+            raise Refused(f"layer {layer.name!r}: no enumeration of a layer of kind {type(layer).__name__}")
+        farthest = max(abs(layer.input.lo - layer.input.zero_point), abs(layer.input.hi - layer.input.zero_point))
+        weights = max(sum(map(abs, row)) for row in layer.weights.tolist())
+        if weights * farthest + max(map(abs, layer.bias.tolist())) >= 1 << 62:
+            raise Refused(f"layer {layer.name!r}: sums reach 2**62, beyond the exact range of an enumeration")
+
+
+def _run(network: Network, x: np.ndarray, tick: Tick) -> np.ndarray:
+    """The network's outputs: int64[points, n_in] -> int64[points, n_out]."""
+    for layer in network.layers:
+        tick()
+        acc = (x - layer.input.zero_point) @ layer.weights.T + layer.bias  # type: ignore[attr-defined]
+        x = np.stack([layer.requantizer(i).apply(acc[:, i]) for i in range(acc.shape[1])], axis=1)
+    return x
+
+
+def _truth(formula: Formula, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], tick: Tick) -> np.ndarray:
+    """Whether the formula is true: bool[points]. No inequality leaves int64: the query has checked that."""
+    if isinstance(formula, AtMost):
+        tick()
+        total = np.zeros(len(inputs[0]), np.int64)
+        for coefficient, ref in formula.terms:
+            total += coefficient * (inputs if ref.tensor == INPUT else outputs)[ref.network][:, ref.element]
+        return total <= formula.bound
+    if isinstance(formula, Not):
+        return ~_truth(formula.part, inputs, outputs, tick)
+    truth = np.full(len(inputs[0]), isinstance(formula, And))
+    for part in formula.parts:
+        more = _truth(part, inputs, outputs, tick)
+        truth = truth & more if isinstance(formula, And) else truth | more
+    return truth

@@ -1,0 +1,207 @@
+"""Every point of a region is run by the inference kernel, block by block, until one makes the violation true."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..bounds import collect
+from ..errors import UnsupportedError
+from ..limits import Limits, resident_bytes
+from ..network import Network, forward
+from ..properties import And, AtMost, Formula, Query, Ref
+from ..properties.formula import OUTPUT
+from ..properties.replay import Inputs
+from .grid import Block, Grid, blocks, grid, names
+
+# Work arrays take at most this, or a quarter of the memory that the limit leaves: of a block, of all
+# outputs of a network, and of the points that run together.
+BLOCK_BYTES, TABLE_BYTES, BATCH_BYTES = 1 << 25, 1 << 26, 1 << 19
+MOST_POINTS, FEWEST_POINTS = 1 << 20, 1 << 8
+# Multiply-adds of the points that run together: some milliseconds between two looks at the clock.
+BATCH_WORK = 1 << 22
+# Nanoseconds, measured: a multiply-add, a requantized value, an input, a term of the formula, a batch.
+MULTIPLY_ADD, VALUE, ELEMENT, TERM, BATCH = 1.0, 12.0, 3.0, 4.0, 60_000.0
+
+
+class Enumeration:
+    """The points of a query at which a formula without `Not`, equal to the violation inside the boxes, may be true.
+
+    `counts` has the number of points done. Raises `UnsupportedError` where there are more than 2**bits.
+    """
+
+    def __init__(self, query: Query, formula: Formula, bits: int, limits: Limits):
+        self.query, self.limits = query, limits
+        self.grid: Grid = grid(query, formula)
+        if self.grid.num_points > 1 << bits:
+            raise UnsupportedError(f"enumerate: {self.grid.num_points} points, more than 2**{bits} (enumerate_bits)")
+        self.counts = {"points": 0}
+        free = math.inf if limits.memory == math.inf else max(0.0, limits.memory - resident_bytes()) / 4
+        self.runs = _runs(query, self.grid, min(TABLE_BYTES, free), min(BATCH_BYTES, free))
+        width = 8 * (sum(len(run.named) for run in self.runs) + 8)
+        self.block_points = int(max(FEWEST_POINTS, min(MOST_POINTS, min(BLOCK_BYTES, free) // width)))
+
+    def run(self) -> Inputs | None:
+        """The first inputs in lexicographic order that make the formula true, to be replayed, or None: there are none."""
+        for block in blocks(self.grid.sizes, self.block_points):
+            self.limits.check()
+            found = self._run_block(block)
+            if found is not None:
+                return found
+            self.counts["points"] += math.prod(stop - start for start, stop in block)
+        return None
+
+    def seconds(self) -> float:
+        """What `run` takes for all points, roughly, on one core of 2024."""
+        first = next(iter(blocks(self.grid.sizes, self.block_points)), [])
+        total = TERM * (sum(len(run.named) for run in self.runs) + 4) * self.grid.num_points
+        for run in {id(run.table) if run.table else id(run): run for run in self.runs}.values():
+            # Without a table, a network is run again for every place on axes, cut by blocks, that do not move it.
+            cut = [-(-n // (stop - start)) for n, (start, stop) in zip(self.grid.sizes, first, strict=True)]
+            again = [places for a, places in enumerate(cut) if a not in run.axes and not run.table]
+            points = math.prod(self.grid.sizes[a] for a in run.axes) * math.prod(again)
+            layers = run.network.layers
+            cost = sum(MULTIPLY_ADD * len(layer.affine.weights) + VALUE * layer.affine.n_out for layer in layers)
+            total += points * (ELEMENT * run.network.input.size + cost + BATCH / run.batch)
+        return 1e-9 * total
+
+    def _run_block(self, block: Block) -> Inputs | None:
+        shape = tuple(stop - start for start, stop in block)
+        truth = self._truth(self.grid.constraint, block, [])
+        if not truth.any():
+            return None
+        outputs = [run.outputs(block, truth, self.limits.check) for run in self.runs]
+        truth = np.broadcast_to(truth & self._truth(self.grid.rest, block, outputs), shape)
+        if not truth.any():
+            return None
+        # The first in C order: the last axis runs fastest.
+        place = _coordinates(np.array([int(truth.argmax())]), shape)
+        return self.grid.inputs([start + int(digit[0]) for (start, _), digit in zip(block, place, strict=True)])
+
+    def _truth(self, formula: Formula, block: Block, outputs: list[np.ndarray]) -> np.ndarray:
+        """Where the formula is true: bool, of the block's shape or with length 1 along axes that do not matter."""
+        dimensions = len(block)
+
+        def value(ref: Ref) -> np.ndarray | int:
+            if ref.tensor == OUTPUT:
+                return outputs[ref.network][self.runs[ref.network].named.index(ref.element)]
+            a, base = int(self.grid.axis[ref.network][ref.element]), int(self.grid.base[ref.network][ref.element])
+            if a < 0:
+                return base
+            shape = [1] * dimensions
+            shape[a] = -1
+            return base + np.arange(*block[a], dtype=np.int64).reshape(shape)
+
+        return _truth(formula, value, dimensions, self.limits.check)
+
+
+class _Table:
+    """Named outputs of a network at every point of its own grid, as far as they are known: one for all networks that are alike."""
+
+    def __init__(self, named: int, points: int):
+        self.values, self.known = np.zeros((named, points), np.int64), np.zeros(points, bool)
+
+
+class _Run(NamedTuple):
+    """One network on the grid: the outputs that the formula names, the axes that move it, and how many points run together."""
+
+    network: Network
+    named: list[int]
+    axes: list[int]
+    axis: np.ndarray
+    base: np.ndarray
+    sizes: tuple[int, ...]
+    batch: int
+    table: _Table | None
+
+    def outputs(self, block: Block, wanted: np.ndarray, check: Callable[[], None]) -> np.ndarray:
+        """int64[named, *the block], with length 1 along axes that do not move the network; anything where not wanted."""
+        shape = tuple(stop - start if a in self.axes else 1 for a, (start, stop) in enumerate(block))
+        if not self.named:
+            return np.zeros((0, *shape), np.int64)
+        whole = tuple(stop - start for start, stop in block)
+        still = tuple(a for a in range(len(block)) if a not in self.axes)
+        wanted = np.broadcast_to(wanted, whole).any(axis=still, keepdims=True).ravel()
+        starts = [start if a in self.axes else 0 for a, (start, _) in enumerate(block)]
+        if self.table is None:
+            values = np.zeros((len(self.named), math.prod(shape)), np.int64)
+            self._fill(values, np.flatnonzero(wanted), np.flatnonzero(wanted), starts, shape, check)
+            return values.reshape(-1, *shape)
+        place = np.zeros((1,) * len(shape), np.int64)
+        for a in self.axes:
+            ends = [1] * len(shape)
+            ends[a] = -1
+            place = place * self.sizes[a] + np.arange(*block[a]).reshape(ends)
+        place = place.ravel()
+        rows = np.flatnonzero(wanted & ~self.table.known[place])
+        self._fill(self.table.values, place[rows], rows, starts, shape, check)
+        self.table.known[place[rows]] = True
+        return self.table.values[:, place].reshape(-1, *shape)
+
+    def _fill(
+        self, values: np.ndarray, at: np.ndarray, rows: np.ndarray, starts: list[int], shape: tuple[int, ...], check: Callable[[], None]
+    ) -> None:
+        """values[:, at[r]] becomes the outputs at the rows[r]-th point of a block that begins at `starts`."""
+        moved = np.flatnonzero(self.axis >= 0).tolist()
+        for first in range(0, len(rows), self.batch):
+            check()
+            place = _coordinates(rows[first : first + self.batch], shape)
+            x = np.repeat(self.base[None], len(place[0]) if place else 1, axis=0)
+            for i in moved:
+                x[:, i] += starts[self.axis[i]] + place[self.axis[i]]
+            values[:, at[first : first + self.batch]] = forward(self.network, x)[:, self.named].T
+
+
+def _runs(query: Query, points: Grid, table_bytes: float, batch_bytes: float) -> list[_Run]:
+    tables: dict[tuple, _Table] = {}
+    runs = []
+    alike = [_shape(query, points, k) for k in range(len(query.networks))]
+    for k, network in enumerate(query.networks):
+        named = sorted({i for j, other in enumerate(alike) if other == alike[k] for i in names(points.rest, j, OUTPUT)})
+        axes = points.axes_of(k)
+        size = math.prod(points.sizes[a] for a in axes)
+        table = None
+        if size * (8 * len(named) + 1) <= table_bytes:
+            table = tables.setdefault(alike[k], _Table(len(named), size))
+        widest = max(network.input.size, *(layer.affine.n_out for layer in network.layers))
+        work = sum(len(layer.affine.weights) for layer in network.layers)
+        batch = int(max(1, min(batch_bytes // (32 * widest), BATCH_WORK // max(1, work))))
+        runs.append(_Run(network, named, axes, points.axis[k], points.base[k], points.sizes, batch, table))
+    return runs
+
+
+def _shape(query: Query, points: Grid, k: int) -> tuple:
+    """Equal for networks that are one function on grids of one form."""
+    axes = points.axes_of(k)
+    order = [axes.index(a) if a >= 0 else -1 for a in points.axis[k].tolist()]
+    return query.networks[k].sha256, tuple(order), tuple(points.base[k].tolist()), tuple(points.sizes[a] for a in axes)
+
+
+def _truth(formula: Formula, value: Callable[[Ref], np.ndarray | int], dimensions: int, check: Callable[[], None]) -> np.ndarray:
+    if isinstance(formula, AtMost):
+        check()
+        # Every partial sum is below 2**60, as the query has checked.
+        total = np.zeros((1,) * dimensions, np.int64)
+        for ref, coefficient in collect(formula).items():
+            total = total + coefficient * value(ref)
+        return total <= formula.bound
+    every = isinstance(formula, And)
+    truth = np.full((1,) * dimensions, every)
+    for part in formula.parts:  # type: ignore[union-attr]
+        more = _truth(part, value, dimensions, check)
+        truth = truth & more if every else truth | more
+        if truth.all() != every and not (truth.any() if every else not truth.all()):
+            break
+    return truth
+
+
+def _coordinates(index: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Of points by their numbers in C order, along each axis."""
+    places = []
+    for size in reversed(shape):
+        index, place = np.divmod(index, size)
+        places.append(place)
+    return places[::-1]
