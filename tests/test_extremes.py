@@ -8,10 +8,15 @@ from certified import check_engines
 from tiny import all_values, check_query, check_search, truths
 
 from qbitsat.arithmetic import INT32, ROUNDINGS, ShiftRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.encode import encode_smtlib
 from qbitsat.errors import UnsupportedError
 from qbitsat.importers import load, load_inputs, save
+from qbitsat.limits import Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward, reference
-from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, robustness
+from qbitsat.options import make_options
+from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, replay, robustness
+from qbitsat.solvers import smt
 from qbitsat.verify import HOLDS, VIOLATED, verify
 
 LO, HI = INT32
@@ -106,3 +111,13 @@ def test_files_and_inference_at_the_ends_of_32_bits(tmp_path):
     for dtype in (np.int32, np.float64):
         np.save(tmp_path / "x.npy", x.astype(dtype))
         assert load_inputs(tmp_path / "x.npy", loaded.input).tolist() == x.tolist()
+
+
+def test_bit_vectors_agree_with_enumeration_at_the_ends_of_32_bits():
+    for seed in range(3000, 3040):
+        query = end_query(random.Random(seed))
+        violated = bool(truths(query.violation, *all_values(query.networks, query.boxes)).any())
+        text = encode_smtlib(query, propagate(query), make_options())
+        answer = smt.solve("bitwuzla", text, Limits())
+        assert answer.status == ("sat" if violated else "unsat"), seed
+        assert not violated or replay(query, text.decode(answer.values)) is not None

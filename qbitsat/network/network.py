@@ -20,20 +20,20 @@ __all__ = ["Network", "TensorFormat"]
 class Network(Record):
     """Layers in order; each reads the previous one's output. `source` is the file that it came from, or "".
 
-    notes say in words what may not be meant: what was lost when it was quantized, and zero points that no requantizer adds.
+    remarks are those of who made it, such as what was lost when it was quantized, and no part of the function: see `notes`.
     """
 
     layers: tuple[Layer, ...]
     name: str = "network"
     source: str = ""
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_name(self.name, "network")
         if not isinstance(self.source, str):
             raise InputError(f"network {self.name!r}: source is {self.source!r}, expected the name of a file, or ''")
         escape_path(self.source)
-        for field, kind in (("layers", Layer), ("notes", str)):
+        for field, kind in (("layers", Layer), ("remarks", str)):
             parts = getattr(self, field)
             if not isinstance(parts, tuple | list) or not all(isinstance(part, kind) for part in parts):
                 raise InputError(f"network {self.name!r}: {field} are {parts!r}, expected a tuple, each of kind {kind.__name__}")
@@ -44,7 +44,11 @@ class Network(Record):
             a, b = before.output, after.input
             if (a.size, a.lo, a.hi, a.zero_point) != (b.size, b.lo, b.hi, b.zero_point):
                 raise InputError(f"network {self.name!r}: layer {after.name!r} reads {b}, but layer {before.name!r} gives {a}")
-        object.__setattr__(self, "notes", tuple(dict.fromkeys((*self.notes, *filter(None, map(zero_point_note, self.layers))))))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may not be meant, in words: the remarks, and zero points that no requantizer adds."""
+        return (*self.remarks, *filter(None, map(zero_point_note, self.layers)))
 
     @property
     def input(self) -> TensorFormat:

@@ -22,9 +22,11 @@ def beats(j: int, c: int) -> AtMost:
 def centre(network: Network, x: Any) -> np.ndarray:
     """An input of the network, flattened and checked: int64[size], read-only."""
     form = network.input
-    if getattr(x, "dtype", np.dtype(int)).kind == "f":
-        raise InputError(f"input: dtype {x.dtype}, expected integers; network.input.quantize(x) makes them of real values")
-    x = integer_array(x, None, *INT32, "input").reshape(-1)
+    try:
+        x = integer_array(x, None, *INT32, "input").reshape(-1)
+    except InputError as error:
+        hint = "; network.input.quantize(x) makes them of real values" if ": dtype float" in str(error) else ""
+        raise InputError(f"{error}{hint}") from error
     if x.shape != (form.size,):
         raise InputError(f"input: shape {x.shape}, expected {(form.size,)}")
     outside = np.flatnonzero((x < form.lo) | (x > form.hi))

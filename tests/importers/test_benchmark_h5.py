@@ -122,6 +122,17 @@ def test_bits_come_from_the_file_name(tmp_path):
     assert (network.input.hi, network.layers[0].output.hi) == (15, 127)
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint64])
+def test_bits_may_be_numpy_integers(path, kind):
+    assert load(path, kind(6), kind(4)).sha256 == load(path, 6, 4).sha256
+
+
+@pytest.mark.parametrize("bits", [True, 6.0, np.float32(6), "6"])
+def test_bits_that_are_no_integers_are_refused(path, bits):
+    with pytest.raises(InputError, match=r"^bits: .*, expected a whole number from 2 to 16$"):
+        load(path, bits)
+
+
 def test_bits_given_win_over_the_file_name(tmp_path):
     network = load(keras_file(tmp_path / "net_in_4_qu_7.h5"), 5, input_bits=8)
     assert (network.input.hi, network.layers[0].output.hi) == (255, 31)

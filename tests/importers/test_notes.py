@@ -6,10 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+from handmade import copying
 from test_benchmark_h5 import keras_file
 
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.cli.main import main
 from qbitsat.importers import load, save
+from qbitsat.network import Dense, Network, TensorFormat
 
 
 @pytest.fixture
@@ -98,6 +101,16 @@ def test_notes_are_shown_by_inspect_and_said_once_by_verify(path, tmp_path, caps
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert captured.err.startswith(f"qbitsat: note: {path}: quantized from floats to 6 bits: of 2 weights")
+
+
+def test_zero_points_without_offsets_are_said(tmp_path, capsys):
+    form = TensorFormat((2,), -8, 7, 1.0, -3)
+    layer = copying(2).layers[0]
+    save(Network((Dense("d", layer.input, form, (ShiftRequantizer(0, "floor", -8, 7),), layer.weights, layer.bias),)), tmp_path / "n.npz")
+    np.save(tmp_path / "x.npy", np.array([[9, 3]]))
+    assert main(["verify", str(tmp_path / "n.npz"), "--inputs", str(tmp_path / "x.npy"), "--eps", "1"]) in (0, 10)
+    assert "qbitsat: note: " in (said := capsys.readouterr().err)
+    assert "layer d: the output's zero point is -3, but its requantizers add no offset" in said
 
 
 def test_names_of_h5_networks_can_be_saved(tmp_path):

@@ -122,7 +122,7 @@ def test_lists_and_single_requantizers_become_tuples():
     value = Network(parts)
     parts.append(None)
     assert value.layers == tuple(parts[:1])
-    assert Network((layer(),), notes=["word"]).notes == ("word",)
+    assert Network((layer(),), remarks=["word"]).notes == ("word",)
     query = Query([Network((layer(),))], [Box([1], [2])], TRUE)
     assert (type(query.networks), type(query.boxes), TensorFormat([2, 3], 0, 1).shape) == (tuple, tuple, (2, 3))
 
@@ -140,7 +140,10 @@ WRONG_TYPES = {
     "a layer": (lambda: Network(layer()), "network 'network': layers are"),
     "network name": (lambda: Network((layer(),), None), "network: name None, expected a string"),
     "network source": (lambda: Network((layer(),), "n", 5), "network 'n': source is 5, expected the name of a file"),
-    "network notes": (lambda: Network((layer(),), "n", "", "note"), "network 'n': notes are 'note', expected a tuple, each of kind str"),
+    "network remarks": (
+        lambda: Network((layer(),), "n", "", "note"),
+        "network 'n': remarks are 'note', expected a tuple, each of kind str",
+    ),
     "networks of a query": (lambda: Query(copying(1), (), TRUE), "query: networks are"),
     "boxes of a query": (lambda: Query((copying(1),), ((0, 1),), TRUE), "query: boxes are .*each of kind Box"),
     "formula of a query": (lambda: Query((copying(1),), (whole_box(copying(1)),), True), "query: the formula has a part True"),
@@ -231,7 +234,8 @@ def test_zero_point_that_no_requantizer_adds_is_noted():
         "TensorFormat.requantizer sets both",
     )
     assert replace(plain, name="other").notes == plain.notes
-    assert Network((layer(output=form, requantizers=form.requantizer(3, "half_up")),)).notes == ()
+    mended = (layer(output=form, requantizers=form.requantizer(3, "half_up")),)
+    assert Network(mended).notes == replace(plain, layers=mended).notes == ()
 
 
 def test_requantizer_of_a_format_has_its_range_and_its_zero_point():
