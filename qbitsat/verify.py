@@ -17,7 +17,7 @@ from .bounds import Bounds, propagate, simplify
 from .bounds.frame import has_steps
 from .errors import UnsupportedError
 from .limits import LimitReached, Limits, Progress, cpu_seconds
-from .network import classify
+from .network import forward
 from .options import make_options
 from .properties import Formula, Query, Witness, confirm
 from .properties.formula import FALSE, TRUE, without_not
@@ -95,14 +95,12 @@ def verify(
     the name `qbitsat`.
     """
     values = make_options(**options)
-    settled = _settled(query)
-    if settled is not None:
-        return settled
     limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
     statistics: dict[str, float] = {}
     LOG.info("%s of %s", query.origin or "a formula", ", ".join(network.name for network in query.networks))
     try:
-        verdict = _decide(query, values, limits, statistics)
+        settled = _settled(query, limits)
+        verdict = _decide(query, values, limits, statistics) if settled is None else settled
     except LimitReached as limit:
         verdict = Verdict(UNKNOWN, limit.reason)
     except MemoryError:
@@ -123,11 +121,11 @@ def settle(network_class: int, label: int, target: int | None = None) -> Verdict
     return Verdict(SKIPPED, "the label is the target") if label == target else None
 
 
-def _settled(query: Query) -> Verdict | None:
+def _settled(query: Query, limits: Limits) -> Verdict | None:
     origin = query.origin
     if origin is None or origin.kind != "robustness":
         return None
-    return settle(int(classify(query.networks[0], origin.x[None])[0]), origin.get("label"), origin.get("target"))
+    return settle(int(forward(query.networks[0], origin.x[None], limits)[0].argmax()), origin.get("label"), origin.get("target"))
 
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:

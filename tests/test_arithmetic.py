@@ -249,3 +249,12 @@ FAULTS = [
 def test_requantizer_fault(change, message):
     with pytest.raises(InputError, match=f"^requantizer: {message}"):
         ShiftRequantizer(**{"shift": 2, "rounding": "floor", "lo": 0, "hi": 7, **change})
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("shift", [-61, -33, -1, 0, 1, 2, 5, 29, 30, 31, 45, 58, 59, 60, 61])
+def test_thresholds_are_first_reaching_within_what_is_near(rounding, shift):
+    largest = (1 << 31) - 1
+    for lo, offset in itertools.product([-largest, -3, largest - 9], [-largest, -1, 0, 2, largest]):
+        r = ShiftRequantizer(shift, rounding, lo, lo + 9, offset=offset)
+        assert r.thresholds(1 << 61).tolist() == Requantizer.thresholds(r, 1 << 61).tolist()

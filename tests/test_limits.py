@@ -51,3 +51,24 @@ def test_resident_bytes_of_an_ended_process():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     assert resident_bytes(process.pid) == 0
+
+
+def test_slices_cut_work_and_look_each_time(monkeypatch):
+    monkeypatch.setattr("qbitsat.limits.SLICE", 100)
+    limits, looks = Limits(), []
+    monkeypatch.setattr(limits, "check", lambda: looks.append(None))
+    assert list(limits.slices(7, 30)) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert len(looks) == 3
+    assert list(limits.slices(3, 1000)) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    assert list(limits.slices(0, 1)) == []
+
+
+def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
+    monkeypatch.setattr("qbitsat.limits.resident_bytes", lambda pid="self": GIB // 2)
+    limits = Limits(memory=1)
+    limits.require(GIB // 2)
+    assert (limits.fit(100, GIB // 8), limits.fit(100, GIB // 2), limits.fit(100, 1), limits.fit(0, 2 * GIB)) == (2, 1, 100, 0)
+    for ask in (limits.require, lambda size: limits.fit(1, size), lambda size: next(limits.slices(1, 1, size))):
+        with pytest.raises(LimitReached, match="memory"):
+            ask(GIB // 2 + 1)
+    assert Limits().fit(100, 1 << 60) == 100

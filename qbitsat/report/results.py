@@ -23,6 +23,8 @@ def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: 
     note = verdict.reason
     if verdict.witness:
         note = f"class {task.label} becomes {first_maximum(verdict.witness.outputs[0])}"
+    elif verdict.unknown and verdict.statistics.get("open"):
+        note += f", {verdict.statistics['closed']:.2%} of the tree closed, open nodes {verdict.statistics['open']:.0f}"
     elif verdict.holds and task.target is not None:
         note = f"class {task.label} never becomes {task.target}"
     target = "" if task.target is None else f"  target {task.target}"

@@ -18,6 +18,7 @@ class Nodes:
     fresh        bool[nodes]: multipliers are not set yet
     held         int32[nodes]: the neuron whose multiplier stays, or -1
     depth        int64[nodes]: splits since the root
+    weight       float64[nodes]: its share of the tree: the root has 1, children have equal parts of their parent's
     basis        int64[nodes]: where the linear program of its parent ended, or -1
     multipliers  float32[nodes, neurons], shares float32[nodes, most]: where the search for a proof starts
     atoms        int32[nodes, most]: the case's inequalities that the ranges leave open, then -1s
@@ -30,6 +31,7 @@ class Nodes:
     fresh: np.ndarray
     held: np.ndarray
     depth: np.ndarray
+    weight: np.ndarray
     basis: np.ndarray
     multipliers: np.ndarray
     shares: np.ndarray
@@ -56,4 +58,5 @@ class Nodes:
         """The one node that a search starts from: case 0, name 0."""
         zero, none = np.zeros(1, np.int64), np.full((1, most), -1, np.int32)
         floats = np.zeros((1, num_neurons), np.float32), np.ones((1, most), np.float32)
-        return Nodes(ranges, zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), zero.copy(), zero - 1, *floats, none, none.copy())
+        numbers = zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), zero.copy(), np.ones(1), zero - 1
+        return Nodes(ranges, *numbers, *floats, none, none.copy())

@@ -54,7 +54,7 @@ class _Pool:
         self.workers: list[_Worker] = []
         self.waiting: deque[Portion] = deque()
         self.started = 0
-        nodes, search.stack = Nodes.stack(search.stack), []
+        nodes = search.unload()
         for k in range(min(processes, len(nodes))):
             part = nodes.take(np.arange(k, len(nodes), processes))
             self.waiting.append(Portion(_handed(search, part)))
@@ -142,7 +142,7 @@ class _Pool:
         self._count(*content)
         return None
 
-    def _count(self, counts: dict[str, int], nodes: dict[int, Any]) -> None:
+    def _count(self, counts: dict[str, float], nodes: dict[int, Any]) -> None:
         for name, count in counts.items():
             self.search.counts[name] = self.search.counts.get(name, 0) + count
         if self.search.proof is not None:
@@ -190,7 +190,7 @@ def _work(search: Search, number: int, walks: bool, connection: Connection, pare
         connection.send(("fault", traceback.format_exc()))
 
 
-def _take_counts(search: Search) -> tuple[dict[str, int], dict[int, Any]]:
+def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any]]:
     """What was counted and proved since the last call."""
     counts, search.counts = search.counts, dict.fromkeys(search.counts, 0)
     nodes: dict[int, Any] = {}
@@ -218,8 +218,11 @@ def _handed(search: Search, nodes: Nodes) -> Handed:
 
 def _halves(search: Search) -> tuple[Handed, Handed] | None:
     """Every other node, taken off the stack, and those that are left; None if there are too few."""
-    nodes = Nodes.stack(search.stack) if search.stack else None
-    if nodes is None or len(nodes) < 2:
+    if not search.stack:
+        return None
+    nodes = search.unload()
+    if len(nodes) < 2:
+        search.stack = [nodes]
         return None
     left, handed = nodes.take(np.arange(0, len(nodes), 2)), nodes.take(np.arange(1, len(nodes), 2))
     search.stack = [left]

@@ -28,6 +28,8 @@ from .walk import Walker
 # violated.
 WALK_AFTER, WALK_SHARE = 1000, 1 / 3
 
+# Children of one node that are made at a time.
+TOGETHER = 256
 # The reason where nothing but unconfirmed inputs is left of a node.
 UNCONFIRMED = "inputs of the search do not replay"
 
@@ -42,6 +44,8 @@ class Search:
         self.dual = Dual(self.frame, self.cases.inequalities)
         self.root = Ranges.of(bounds)
         self.stack: list[Nodes] = []
+        # Nodes of one row whose children for these cases, with these names, are still to be made.
+        self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
         # For every case the relaxed inputs of its newest node.
         self.relaxed: dict[int, np.ndarray] = {}
         self.names = 1
@@ -53,7 +57,9 @@ class Search:
             if len(block.steps):
                 run = (block.steps[:, -2] - block.steps[:, 1])[block.channel]
                 self.usual[block.neurons] = max(1, block.steps.shape[1] - 3) / np.maximum(1, run)
-        self.counts = dict.fromkeys(("nodes", "refuted", "doubted", "leaves"), 0)
+        # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
+        # the share of the tree that is closed.
+        self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
         self.worked = 0  # nodes of this process, however often others take its counts
 
     def start(self) -> None:
@@ -62,12 +68,14 @@ class Search:
         facts = tighten(self.frame, self.root, self.options.tighten, kept) if self.options.tighten else []
         if facts is None:
             self._note(0, Emptied())
+            self.counts["closed"] = 1
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
         self.programs = Programs(self.frame, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
+        self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.frame.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:
@@ -93,11 +101,17 @@ class Search:
             if not all(self.cases.table[case].waiting for case in nodes.case):
                 return False
             for row in range(len(nodes)):
-                self._push(self._case_parts(nodes, row))
+                self._split_case(nodes, row)
+            self._refill()
         return True
 
     def step(self) -> Inputs | None:
         """Work on the newest nodes: refute them, or put their children on the stack; inputs if they make the formula true."""
+        found = self._step()
+        self._refill()
+        return found
+
+    def _step(self) -> Inputs | None:
         nodes, suggestion = self._refute(self._pop())
         if not len(nodes):
             return None
@@ -161,7 +175,9 @@ class Search:
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
         taken: list[Nodes] = []
-        wanted = self.options.batch
+        # Their ranges, those of two children each before and after they are narrowed, the ascent's arrays and the points'.
+        size = 6 * self.frame.node_bytes + self.ascender.bytes + 32 * self.frame.num_values + 16 * self.cases.most
+        wanted = self.limits.fit(self.options.batch, size)
         while self.stack and wanted:
             nodes = self.stack.pop()
             if len(nodes) > wanted:
@@ -177,6 +193,7 @@ class Search:
         proved = self.dual.prove(nodes.ranges, rows, nodes.atoms, nodes.shares, nodes.multipliers)
         closed = [k for k, value in enumerate(proved.values) if value < 0]
         self.counts["refuted"] += len(closed)
+        self._count_closed(nodes.weight[rows[closed]])
         for k in closed if self.proof is not None else ():
             row = int(rows[k])
             shares = np.zeros(len(self.cases.table[nodes.case[row]].atoms), object)
@@ -191,7 +208,7 @@ class Search:
         settled = np.array([bool(self.cases.table[case].waiting) for case in nodes.case])
         value, at = split.choose(self.frame, nodes.ranges, suggestion)
         for row in np.flatnonzero(settled).tolist():
-            self._push(self._case_parts(nodes, row))
+            self._split_case(nodes, row)
         for row in np.flatnonzero(~settled & (value < 0)).tolist():
             if split.input_bits(self.frame, nodes.ranges, row) > self.options.leaf:
                 value[row], at[row] = split.choose_input(self.frame, nodes.ranges, row, suggestion)
@@ -205,14 +222,43 @@ class Search:
             self._push(self._halves(nodes, rows, value[rows], at[rows], suggestion))
         return None
 
-    def _case_parts(self, nodes: Nodes, row: int) -> Nodes:
-        parts = self.cases.parts(int(nodes.case[row]))
-        children = nodes.take(np.full(len(parts), row))
-        children.case, children.name = np.array(parts, np.int64), self._new_names(len(parts))
-        children.fresh, children.held = np.ones(len(parts), bool), np.full(len(parts), -1, np.int32)
-        children.shares, children.basis = np.ones_like(children.shares), np.full(len(parts), -1, np.int64)
-        self._note(int(nodes.name[row]), CasesNode(tuple(children.name.tolist())))
-        return children
+    def _split_case(self, nodes: Nodes, row: int) -> None:
+        """A child for each part of the first waiting `Or`; those that are many are made a few at a time."""
+        parts = np.array(self.cases.parts(int(nodes.case[row])), np.int64)
+        names = self._new_names(len(parts))
+        self._note(int(nodes.name[row]), CasesNode(tuple(names.tolist())))
+        self.counts["open"] += len(parts) - 1
+        if not len(parts):
+            self.counts["closed"] += float(nodes.weight[row])
+            return
+        parent = nodes.take(np.array([row]))
+        parent.weight = parent.weight / len(parts)
+        self.waiting.append((parent, parts, names))
+        self._make_children()
+
+    def _make_children(self) -> None:
+        """The next of the nodes that wait to be made."""
+        parent, parts, names = self.waiting.pop()
+        n = self.limits.fit(min(len(parts), max(TOGETHER, self.options.batch)), 4 * self.frame.node_bytes + 8 * self.frame.num_neurons)
+        if n < len(parts):
+            self.waiting.append((parent, parts[:-n], names[:-n]))
+        children = parent.take(np.zeros(n, np.int64))
+        children.case, children.name = parts[-n:], names[-n:]
+        children.fresh, children.held = np.ones(n, bool), np.full(n, -1, np.int32)
+        children.shares, children.basis = np.ones_like(children.shares), np.full(n, -1, np.int64)
+        self._push(children)
+
+    def _refill(self) -> None:
+        """The stack is empty only if no node is left."""
+        while self.waiting and not self.stack:
+            self._make_children()
+
+    def unload(self) -> Nodes:
+        """All open nodes, taken off the stack."""
+        while self.waiting:
+            self._make_children()
+        nodes, self.stack = Nodes.stack(self.stack), []
+        return nodes
 
     def _halves(self, nodes: Nodes, rows: np.ndarray, value: np.ndarray, at: np.ndarray, suggestion: Suggestion) -> Nodes:
         """value < at and value >= at, next to each other; the half that holds the relaxed point comes second, to be next."""
@@ -227,7 +273,8 @@ class Search:
         for i in range(n) if self.proof is not None else ():
             low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
-        children.name, children.depth = names, children.depth + 1
+        children.name, children.depth, children.weight = names, children.depth + 1, children.weight / 2
+        self.counts["open"] += n
         return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:
@@ -243,16 +290,24 @@ class Search:
     def _narrowed(self, nodes: Nodes) -> Nodes:
         """The nodes that are possible, their ranges cut by each of their inequalities in turn and then carried forward."""
         possible, inputs = self.cases.narrow(nodes.case, nodes.ranges), self.cases.name_inputs(nodes.case)
-        for name in nodes.name[~possible].tolist():
-            self._note(name, Emptied())
+        self._close(nodes, ~possible)
         return self._carried_forward(nodes if possible.all() else nodes.take(np.flatnonzero(possible)), inputs)
 
     def _carried_forward(self, nodes: Nodes, inputs: bool) -> Nodes:
         """The nodes with something left after one propagation, which starts at the inputs if one of those was cut."""
         left = nodes.ranges.propagate(self.frame, inputs)
-        for name in nodes.name[~left].tolist():
-            self._note(name, Emptied())
+        self._close(nodes, ~left)
         return nodes if left.all() else nodes.take(np.flatnonzero(left))
+
+    def _close(self, nodes: Nodes, emptied: np.ndarray) -> None:
+        """Nodes, bool[nodes], in which nothing is left."""
+        for name in nodes.name[emptied].tolist():
+            self._note(name, Emptied())
+        self._count_closed(nodes.weight[emptied])
+
+    def _count_closed(self, weight: np.ndarray) -> None:
+        self.counts["open"] -= len(weight)
+        self.counts["closed"] += float(weight.sum())
 
     def _set_goals(self, nodes: Nodes) -> None:
         """Give fresh nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
@@ -282,6 +337,8 @@ class Search:
             raise LimitReached(result.reason)
         if proof is not None:
             self._note(int(nodes.name[row]), proof)
+        if inputs is None:
+            self._count_closed(nodes.weight[[row]])
         return inputs
 
     def _new_names(self, count: int) -> np.ndarray:

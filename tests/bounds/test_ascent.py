@@ -8,13 +8,14 @@ from ascent_twin import Layer, Node, Twin
 from handmade import query, tensor
 from tiny import busy_network
 
-from qbitsat._ascent import Ascent, products
+from qbitsat._ascent import Ascent, products, products_back
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender
 from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
+from qbitsat.limits import LimitReached
 from qbitsat.network import Dense, Network
 from qbitsat.properties.formula import TRUE
 
@@ -240,3 +241,28 @@ def test_ascent_nodes_that_do_not_fit(name, array):
     kernel.run(**arguments)
     with pytest.raises(ValueError, match=r"expected|does not exist|mismatch"):
         kernel.run(**{**arguments, name: array})
+
+
+def test_ticks_come_while_one_node_ascends_and_can_end_it():
+    ticks = []
+
+    def tick():
+        ticks.append(None)
+        if len(ticks) == 3:
+            raise LimitReached("timeout")
+
+    kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], flat([(np.array([1], np.int32), floats(1), 0.0)]), tick)
+    before, one = len(ticks), np.zeros(1, np.int32)
+    nodes = one[:, None], floats(1, 3), floats(1, 3), floats(1, 6, 2), floats(1, 6, 2), floats(1, 2), one - 1, np.zeros(1, np.uint8)
+    with pytest.raises(LimitReached):
+        kernel.run(*nodes, floats(1, 2), floats(1, 1), 2**31 - 1, RATE, DECAY)
+    assert len(ticks) == 3 > before
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 4, 16), (2, 9, 33), (0, 3, 2), (2, 0, 3)])
+def test_products_with_rows_and_with_columns(shape):
+    batch, n_out, n_in = shape
+    rng = np.random.default_rng(0)
+    x, y, matrix = (rng.integers(-9, 9, s).astype(np.float32) for s in ((batch, n_in), (batch, n_out), (n_out, n_in)))
+    assert (products(x, matrix) == x @ matrix.T).all()
+    assert (products_back(y, matrix) == y @ matrix).all()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from handmade import dense, one_layer, whole_box
 
+from qbitsat._blocks import Atoms
 from qbitsat.arithmetic import ROUNDINGS, Requantizer, ShiftRequantizer
-from qbitsat.bounds.frame import MAX_LEVELS, NOWHERE, Frame
+from qbitsat.bounds.frame import MAX_LEVELS, NOWHERE, Frame, Inequalities
 from qbitsat.network import Network
 from qbitsat.properties import Query, Ref
 from qbitsat.properties.formula import TRUE
@@ -110,3 +111,25 @@ def test_steps_never_leave_the_table():
     starts = frame_of(one_layer([[1]], None, ShiftRequantizer(61, "floor", -8, 7))).blocks[0].steps
     assert (np.abs(starts) <= NOWHERE).all()
     assert not starts.flags.writeable
+
+
+def test_inequalities_are_the_same_in_flat_arrays():
+    listed = [
+        (np.array([3, 1]), np.array([-2, 5]), 7),
+        (np.array([], np.int64), np.array([], np.int64), -1),
+        (np.array([0]), np.array([1]), 0),
+    ]
+    flat = Inequalities.of(listed)
+    assert Inequalities.of(flat) is flat
+    assert [(v.tolist(), c.tolist(), b) for v, c, b in flat] == [(v.tolist(), c.tolist(), b) for v, c, b in listed]
+    assert len(Inequalities.of([])) == 0
+    place = np.array([4, 3, 2, 1])
+    starts, values, coefficients, bounds = flat.floats(place)
+    assert (starts.tolist(), values.tolist(), coefficients.tolist(), bounds.tolist()) == ([0, 2, 2, 3], [1, 3, 4], [-2, 5, 1], [7, -1, 0])
+
+
+@pytest.mark.parametrize("starts", [[0, 2], [1, 1, 3], [0, 3, 2], [0, 2, 1, 3], [0, 4, 3]])
+def test_inequalities_that_do_not_fit(starts):
+    ones = np.ones(3, np.int64)
+    with pytest.raises(ValueError, match="start"):
+        Atoms(2, np.array(starts), ones, ones, ones[:2])

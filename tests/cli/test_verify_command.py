@@ -100,6 +100,13 @@ def test_line_of_unknown_has_its_reason(files, capsys, monkeypatch):
     assert re.search(r"UNKNOWN +- +1\.500 s +0\.250 s CPU  memory\n", capsys.readouterr().out)
 
 
+def test_line_of_unknown_says_how_far_it_got(files, capsys, monkeypatch):
+    far = {"open": 1204, "closed": 0.98765}
+    replace_verify(monkeypatch, lambda query, **_: Verdict(UNKNOWN, "timeout", statistics=far))
+    main(files.arguments(samples="0"))
+    assert re.search(r"CPU  timeout, 98\.77% of the tree closed, open nodes 1204\n", capsys.readouterr().out)
+
+
 def test_summary_counts_and_real_units(files, capsys):
     main(files.arguments())
     first, second = capsys.readouterr().out.splitlines()[-2:]

@@ -17,8 +17,8 @@ from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Network
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, robustness
-from qbitsat.properties.formula import FALSE, TRUE
-from qbitsat.search import Search
+from qbitsat.properties.formula import FALSE, TRUE, without_not
+from qbitsat.search import Search, tree
 from qbitsat.solvers import sat
 from qbitsat.verify import verify
 
@@ -127,7 +127,7 @@ def test_search_of_true_and_false(bounds):
 def test_search_counts_what_it_did():
     search, found = run_search(query(copying(2), AtMost(((1, y(0)), (1, y(1)), (-1, x(0)), (-1, x(1))), -1)))
     assert found is None
-    assert search.counts == {"nodes": 1, "refuted": 1, "doubted": 0, "leaves": 0}
+    assert search.counts == {"nodes": 1, "refuted": 1, "doubted": 0, "leaves": 0, "open": 0, "closed": 1}
 
 
 def twins(gap: int) -> Query:
@@ -154,6 +154,34 @@ def stubborn(monkeypatch) -> None:
     """No node is ever refuted by multipliers."""
     run = Ascender.run
     monkeypatch.setattr(Ascender, "run", lambda self, *arguments: LIES["never"](None, run(self, *arguments)))
+
+
+def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
+    """After every step, whatever closes nodes and however few children are made at a time."""
+    monkeypatch.setattr(tree, "TOGETHER", 1)
+    several = 0
+    for seed in range(60):
+        asked = busy_query(random.Random(seed))
+        search = Search(asked, propagate(asked), without_not(asked.violation), make_options(batch=1, leaf=2, tighten=0), Limits())
+        search.start()
+        while search.stack:
+            parts = [(len(names), float(parent.weight.sum()) * len(names)) for parent, _, names in search.waiting]
+            parts += [(len(nodes), float(nodes.weight.sum())) for nodes in search.stack]
+            assert search.counts["open"] == sum(count for count, _ in parts)
+            assert search.counts["closed"] == pytest.approx(1 - sum(weight for _, weight in parts))
+            several += len(search.waiting) > 0
+            if search.step() is not None:
+                break
+        else:
+            assert (search.counts["open"], search.counts["closed"]) == (0, pytest.approx(1))
+    assert several > 10
+
+
+def test_search_says_how_far_it_got(monkeypatch):
+    stubborn(monkeypatch)
+    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, walks=False, leaf=0, timeout=1)
+    assert verdict.statistics["open"] > 0
+    assert 0 <= verdict.statistics["closed"] < 1
 
 
 def test_search_keeps_the_timeout(monkeypatch):

@@ -93,13 +93,24 @@ def test_shared_search_of_many_cases(seed, monkeypatch):
     assert (shared.run(make_search(query, points=False, steps=1, batch=3), 3) is not None) == violated
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_children_that_are_still_to_be_made_are_shared_too(seed, monkeypatch):
+    monkeypatch.setattr(shared, "SHARE", 1)
+    monkeypatch.setattr(tree, "TOGETHER", 1)
+    query, violated = many_cases(seed)
+    search = make_search(query, points=False, steps=1, batch=1)
+    assert (shared.run(search, 3) is not None) == violated
+    assert violated or (search.counts["open"], search.counts["closed"]) == (0, pytest.approx(1))
+
+
 def test_nodes_of_another_process_keep_their_cases():
     query, _ = many_cases(0)
     one, other = make_search(query), make_search(query)
     for search in (one, other):
         search.start()
     other.cases.parts(other.cases.parts(0)[1])  # so that numbers differ from here on
-    one.stack = [one._case_parts(one._case_parts(one.stack[0], 0), 0)]
+    nodes, one.stack = one.stack[0], []
+    one._split_case(nodes, 0)
     meant = [one.cases.table[case] for case in one.stack[0].case[1::2].tolist()]
     handed, _ = shared._halves(one)
     adopted = shared._adopt(other, pickle.loads(pickle.dumps(handed)))

@@ -215,7 +215,7 @@ def test_search_agrees_with_enumeration_whatever_walks_say(monkeypatch, lie):
     monkeypatch.setattr(walk, "Walk", Liar)
     for seed in range(60):
         check_search(busy_query(random.Random(seed), 3), seed)
-    assert len(told) > 20
+    assert told
 
 
 def test_walks_keep_the_timeout():
