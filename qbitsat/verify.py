@@ -99,6 +99,7 @@ def verify(
     statistics: dict[str, float] = {}
     LOG.info("%s of %s", query.origin or "a formula", ", ".join(network.name for network in query.networks))
     try:
+        limits.begin("bounds")
         settled = _settled(query, limits)
         verdict = _decide(query, values, limits, statistics) if settled is None else settled
     except LimitReached as limit:
@@ -129,7 +130,6 @@ def _settled(query: Query, limits: Limits) -> Verdict | None:
 
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    limits.begin("bounds")
     bounds = propagate(query, limits)
     formula = simplify(query, bounds, limits) if options.bounds else without_not(query.violation, limits=limits)
     if formula == FALSE:
