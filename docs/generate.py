@@ -30,8 +30,9 @@ NOTE = "<!-- Written by docs/generate.py from the program: don't edit. -->\n\n"
 COMMANDS_HEAD = "# Commands\n\nAs the program prints them. Exit codes and environment: [exit-codes.md](exit-codes.md).\n"
 OPTIONS_HEAD = """# Options
 
-From Python: `qbitsat.verify(query, timeout=60, attack=False)`. On the command line: `--timeout 60 --no-attack`; `qbitsat verify` has all of
-them. A value outside its range is refused. Defaults of the numbers that steer the search were measured ([lab](../lab/search.md)).
+From Python: `qbitsat.verify(query, timeout=60, attack=False)`. On the command line: `--timeout 60 --no-attack`, with `-` for
+`_`; `qbitsat verify` has all of them. A value outside its range is refused. Defaults of the numbers that steer the search were
+measured ([lab](../lab/search.md)).
 
 | option | default | values | meaning |
 |---|---|---|---|

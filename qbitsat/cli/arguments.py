@@ -225,7 +225,7 @@ def add_check(parser: Parser) -> None:
 
 def add_option(parser: argparse._ActionsContainer, row: Option) -> None:
     """The flag of a row of the table of options."""
-    flag = f"--{row.name}"
+    flag = f"--{row.name.replace('_', '-')}"
     if row.kind is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=row.default, help=row.text)
         return
@@ -248,7 +248,7 @@ def converter(row: Option) -> Callable[[str], Any]:
         try:
             return row.check(value)
         except InputError as error:
-            raise InputError(f"--{error}") from None
+            raise InputError(f"--{str(error).replace(row.name, row.name.replace('_', '-'), 1)}") from None
 
     return convert
 

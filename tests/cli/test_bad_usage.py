@@ -37,6 +37,10 @@ def test_eps_not_whole(files, capsys, text):
     assert "--eps" in refused(capsys, files.arguments(f"--eps={text}"))
 
 
+def test_options_of_two_words(files, capsys):
+    assert "--enumerate-bits: 31, expected" in refused(capsys, files.arguments("--enumerate-bits=31"))
+
+
 NEAR = [
     (["verfy"], "invalid choice: 'verfy' (choose from .*); did you mean 'verify'?; see qbitsat --help"),
     (["--verison"], "unrecognized argument: --verison; did you mean '--version'?"),

@@ -6,7 +6,7 @@ import qbitsat
 from qbitsat.properties import And, AtMost, Box, Query, Ref, at_least
 
 network = qbitsat.load("score.npz")
-box = Box(np.array([40, 0, 0, 0]), np.array([60, 20, 10, 1]))
+box = Box(np.array([0, 0, 0, 0]), np.array([100, 100, 40, 1]))
 
 
 def differ_by(i, step):
@@ -19,7 +19,7 @@ def differ_by(i, step):
 for more, name in enumerate(("income", "debt", "years")):
     linked = And(tuple(differ_by(i, int(i == more)) for i in range(4)))
     lower = AtMost(((1, Ref(1, "output", 1)), (-1, Ref(0, "output", 1))), -1)
-    verdict = qbitsat.verify(Query((network, network), (box, box), And((linked, lower))), timeout=20)
+    verdict = qbitsat.verify(Query((network, network), (box, box), And((linked, lower))), timeout=60)
     print(f"more {name} lowers approve: {verdict.verdict}")
     if verdict.witness:
         for x, y in zip(verdict.witness.inputs, verdict.witness.outputs, strict=True):
