@@ -91,20 +91,20 @@ def check(
     return check_file(path, Means(pinned(networks, bits, input_bits), **means))
 
 
-def check_file(path: Path, means: Means) -> Checked:
-    """Check one certificate; see `check`."""
-    limits = Limits(means.timeout, means.memory)
+def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checked:
+    """Check one certificate; see `check`. limits are those of means from now on, unless they have begun."""
+    limits = limits or Limits(means.timeout, means.memory)
     found: dict[str, Any] = {}
     outcome, reason = ACCEPTED, ""
     try:
-        with Certificate(path) as certificate:
+        with Certificate(path, limits) as certificate:
             found.update((key, certificate.header[key]) for key in ("verdict", "engine"))
             found["header"] = certificate.header
             networks = networks_of(certificate, means.networks, limits)
             found["networks"] = tuple(title(network) for network in networks)
             with placed(certificate.place):
                 found["query"] = query = certificate.query(networks)
-                found["witness"] = _check_proof(certificate, query, means, limits.check)
+                found["witness"] = _check_proof(certificate, query, means, limits)
     except Refused as refused:
         outcome, reason = REFUSED, str(refused)
     except (LimitReached, MemoryError) as limit:
@@ -117,18 +117,18 @@ def out_of(means: Means, time: bool) -> str:
     return f"needs more than {means.timeout:g} s, the time limit" if time else f"needs more than {means.memory:g} GiB, the memory limit"
 
 
-def _check_proof(certificate: Certificate, query: Query, means: Means, tick: Tick) -> Witness | None:
+def _check_proof(certificate: Certificate, query: Query, means: Means, limits: Limits) -> Witness | None:
     """The witness of a VIOLATED."""
     verdict, kind = certificate.header["verdict"], certificate.header["proof"].get("kind")
-    if kind not in CHECKS:
+    if type(kind) is not str or kind not in CHECKS:
         raise InputError(f"header: proof: kind {shown(kind)} is unknown; expected one of {', '.join(CHECKS)}")
     wanted = VIOLATED if kind == "witness" else HOLDS
     if verdict != wanted:
         raise Refused(f"the verdict is {shown(verdict)}, the proof is one of {wanted}")
-    return CHECKS[kind](certificate, query, means, tick)
+    return CHECKS[kind](certificate, query, means, limits)
 
 
-def _check_witness(certificate: Certificate, query: Query, means: Means, tick: Tick) -> Witness:
+def _check_witness(certificate: Certificate, query: Query, means: Means, limits: Limits) -> Witness:
     inputs, outputs, true_atoms = certificate.witness(query.networks)
     certificate.check_all_used()
     for k, (x, box) in enumerate(zip(inputs, query.boxes, strict=True)):
@@ -136,42 +136,47 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, tick: T
             if not lo <= value <= hi:
                 raise Refused(f"input {i} of network {k} is {value}, outside the region's [{lo}, {hi}]")
     for k, (network, x) in enumerate(zip(query.networks, inputs, strict=True)):
-        y = reference.run(network, x)[-1]
+        y = reference.run(network, x, limits)[-1]
         for i, (claimed, value) in enumerate(zip(outputs[k], y, strict=True)):
             if claimed != value:
                 raise Refused(f"output {i} of network {k} is {value}, the certificate says {claimed}")
     if not is_true(query.violation, inputs, outputs):
         raise Refused("the witness does not make the violation true")
-    if true_atoms != [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]:
+    found = []
+    for k, atom in enumerate(atoms(query.violation)):
+        limits.check()
+        if is_true(atom, inputs, outputs):
+            found.append(k)
+    if true_atoms != found:
         raise Refused("the inequalities that are true are not those that the certificate lists")
     return Witness(tuple(map(tuple, inputs)), tuple(map(tuple, outputs)))
 
 
-def _check_tree(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
-    space = Space(query)
+def _check_tree(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
+    space = Space(query, limits)
     tree, hashes = certificate.tree(space.num_neurons)
     proofs = [certificate.lrat(k) for k in range(len(hashes))]
     certificate.check_all_used()
 
     def check_sat(k: int, root: Ranges, leaf: Ranges, atoms: list[Atom]) -> None:
-        walk = leaf_walk(space, root, leaf, atoms, _is_balanced(certificate), tick)
-        _check_cnf(walk, hashes[k], proofs[k], means, tick)
+        walk = leaf_walk(space, root, leaf, atoms, _is_balanced(certificate), limits.check)
+        _check_cnf(walk, hashes[k], proofs[k], means, limits.check)
 
-    TreeChecker(space, _formula(certificate, space), tree, tick, check_sat).check()
+    TreeChecker(space, _formula(certificate, space), tree, limits.check, check_sat).check()
 
 
-def _check_sat(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+def _check_sat(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
     claimed, proof = certificate.cnf_sha256(), certificate.lrat(0)
     certificate.check_all_used()
-    space = Space(query)
-    walk = Walk(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), tick)
-    _check_cnf(walk, claimed, proof, means, tick)
+    space = Space(query, limits)
+    walk = Walk(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), limits.check)
+    _check_cnf(walk, claimed, proof, means, limits.check)
 
 
-def _check_enumeration(certificate: Certificate, query: Query, means: Means, tick: Tick) -> None:
+def _check_enumeration(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
     certificate.enumeration()
     certificate.check_all_used()
-    check_enumeration(query, tick)
+    check_enumeration(query, limits.check)
 
 
 CHECKS: dict[str, Callable[..., Witness | None]] = {
@@ -197,7 +202,7 @@ def _is_balanced(certificate: Certificate) -> bool:
 
 def _check_cnf(walk: Walk, claimed: str, proof: bytes, means: Means, tick: Tick) -> None:
     twin = walk.twin
-    found = digest(twin.num_vars, twin.data)
+    found = digest(twin.num_vars, twin.data, tick)
     if found != claimed:
         raise Refused(f"the query's CNF has hash {found[:16]}..., the proof is of {claimed[:16]}...")
     check_lrat(twin.num_vars, twin.data, proof, tick)

@@ -17,6 +17,22 @@ from .reading import Refused
 from .space import Block, Ranges, Space
 from .twin import TwinEncoder
 
+# Variables between questions whether limits hold, and literals that are hashed at a time.
+TICK, PIECE = 64, 1 << 16
+
+
+class Encoder(TwinEncoder):
+    """The twin, which asks whether limits hold as it works."""
+
+    def __init__(self, tick: Tick):
+        super().__init__()
+        self.tick = tick
+
+    def fresh(self) -> int:
+        if self.num_vars % TICK == 0:
+            self.tick()
+        return super().fresh()
+
 
 class Walk:
     """Encodes a formula over the ranges' values; `twin` has the clauses.
@@ -28,7 +44,7 @@ class Walk:
     def __init__(self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, within: Ranges | None = None):
         self.space, self.ranges, self.balanced, self.tick = space, ranges, balanced, tick
         self.within = within or ranges
-        self.twin = TwinEncoder()
+        self.twin = Encoder(tick)
         self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
         seen = self._cone(formula)
         for k in range(len(space.inputs)):
@@ -53,7 +69,9 @@ class Walk:
         held = (self.within.acc_lo > self.ranges.acc_lo) | (self.within.acc_hi < self.ranges.acc_hi)
         seen[self.space.num_inputs :] |= held
         for block in reversed(self.space.blocks):
-            seen[block.source] |= (block.matrix[seen[block.target]] != 0).any(axis=0) & free[block.source]
+            for rows in self.space.limits.slices(len(block.bias), len(block.matrix[0])):
+                reads = block.magnitude[rows][seen[block.target][rows]].any(axis=0)
+                seen[block.source] |= reads & free[block.source]
         return seen
 
     def _encode_block(self, block: Block, seen: np.ndarray) -> None:
@@ -117,6 +135,10 @@ def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balan
     return Walk(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges(leaf.lo, leaf.hi, least, most))
 
 
-def digest(num_vars: int, data: list[int]) -> str:
+def digest(num_vars: int, data: list[int], tick: Tick) -> str:
     """The hash of a CNF: variables, then the zero-terminated clauses, all as little-endian int32."""
-    return hashlib.sha256(np.array([num_vars, *data], "<i4").tobytes()).hexdigest()
+    found = hashlib.sha256(np.array([num_vars], "<i4").tobytes())
+    for begin in range(0, len(data), PIECE):
+        tick()
+        found.update(np.array(data[begin : begin + PIECE], "<i4").tobytes())
+    return found.hexdigest()

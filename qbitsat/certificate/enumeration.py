@@ -31,7 +31,7 @@ Input = tuple[int, int]
 def check_enumeration(query: Query, tick: Tick) -> None:
     """Run every point; `Refused` if the violation is true of one."""
     for network in query.networks:
-        _check_reach(network)
+        _check_reach(network, tick)
     region = _Region(query)
     if region.num_points > MOST_POINTS:
         raise Refused(f"the region has {region.num_points} points to be run, expected at most {MOST_POINTS}")
@@ -122,13 +122,16 @@ def _conjuncts(formula: Formula, positive: bool) -> Iterator[tuple[dict[Input, i
 # --- what is run ---
 
 
-def _check_reach(network: Network) -> None:
+def _check_reach(network: Network, tick: Tick) -> None:
     """Refuse layers whose sums could leave int64 on the way, whatever the order of addition."""
     for layer in network.layers:
         if type(layer) is not Dense:  # a subclass may mean something else
             raise Refused(f"layer {layer.name!r}: no enumeration of a layer of kind {type(layer).__name__}")
         farthest = max(abs(layer.input.lo - layer.input.zero_point), abs(layer.input.hi - layer.input.zero_point))
-        weights = max(sum(map(abs, row)) for row in layer.weights.tolist())
+        weights = 0
+        for row in layer.weights:
+            tick()
+            weights = max(weights, sum(map(abs, row.tolist())))
         if weights * farthest + max(map(abs, layer.bias.tolist())) >= 1 << 62:
             raise Refused(f"layer {layer.name!r}: sums reach 2**62, beyond the exact range of an enumeration")
 

@@ -157,10 +157,10 @@ def check_item(item: Item, means: Means) -> Checked:
     try:
         if item.path is None:
             assert item.entry is not None
-            return recompute(item.entry, item.place, _network(item, means, limits), means)
-        checked = check_file(item.path, means)
+            return recompute(item.entry, item.place, _network(item, means, limits), means, limits)
+        checked = check_file(item.path, means, limits)
         if checked.accepted:
-            checked = _compared(item, checked, means)
+            checked = _compared(item, checked, means, limits)
     except QbitsatError as error:
         return Checked(item.place, UNREADABLE, str(error))
     except (LimitReached, MemoryError) as limit:
@@ -170,11 +170,11 @@ def check_item(item: Item, means: Means) -> Checked:
     return replace(checked, query=None, witness=None, header={"query": about, "networks": networks})
 
 
-def _compared(item: Item, checked: Checked, means: Means) -> Checked:
+def _compared(item: Item, checked: Checked, means: Means, limits: Limits) -> Checked:
     """Accepted only if the line and the data set agree."""
-    reason = against_samples(checked, means)
+    reason = against_samples(checked, means, limits)
     if item.entry is not None and not reason:
-        said = against_certificate(item.entry, checked)
+        said = against_certificate(item.entry, checked, limits)
         reason = f"{item.place} {said}" if said else ""
     return replace(checked, outcome=REFUSED, reason=reason) if reason else checked
 
@@ -184,6 +184,6 @@ def _network(item: Item, means: Means, limits: Limits) -> Network | None:
     assert item.entry is not None
     networks = means.networks
     if not networks and item.near is not None:
-        with suppress(QbitsatError, Refused), Certificate(item.near) as certificate:
+        with suppress(QbitsatError, Refused), Certificate(item.near, limits) as certificate:
             networks = networks_of(certificate, (), limits)
     return next((network for network in networks if network.sha256 == item.entry["network_sha256"]), None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..properties import And, AtMost, Formula, Not
-from .space import MAX_LEVELS, Ranges, Space, level_starts
+from .space import MAX_LEVELS, Ranges, Space
 
 
 class Atom(NamedTuple):
@@ -32,6 +33,7 @@ def plain(formula: Formula, space: Space, positive: bool = True) -> Plain:
     if isinstance(formula, Not):
         return plain(formula.part, space, not positive)
     if isinstance(formula, AtMost):
+        space.limits.check()
         sign, terms = 1 if positive else -1, dict[int, int]()
         for coefficient, ref in formula.terms:
             terms[space.index(ref)] = terms.get(space.index(ref), 0) + sign * coefficient
@@ -42,6 +44,7 @@ def plain(formula: Formula, space: Space, positive: bool = True) -> Plain:
 def simplified(formula: Plain, space: Space, ranges: Ranges) -> Plain:
     """The same over all points in the ranges, without the parts that the ranges decide."""
     if isinstance(formula, Atom):
+        space.limits.check()
         if -space.smallest({value: -c for value, c in formula.terms.items()}, ranges) <= formula.bound:
             return TRUE
         if space.smallest(formula.terms, ranges) > formula.bound or ranked_out(formula, space, ranges):
@@ -71,15 +74,15 @@ def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
     requantizer = block.layer.requantizer(ic)
     if requantizer != block.layer.requantizer(ij) or not requantizer.monotone:
         return False
-    row = (block.matrix[ij] - block.matrix[ic]).tolist()
-    largest = -space.smallest({block.source.start + k: -w for k, w in enumerate(row)}, ranges)
+    row = block.matrix[ij] - block.matrix[ic]
+    # Below 2**61, as both rows' sums are below 2**60.
+    largest = int((row * np.where(row > 0, ranges.hi[block.source], ranges.lo[block.source])).sum())
     difference = largest + int(block.bias[ij]) - int(block.bias[ic])
     if atom.bound < 0:
         return difference <= 0
     if requantizer.hi - requantizer.lo > MAX_LEVELS or not (ranges.lo[c] > requantizer.lo and ranges.hi[j] < requantizer.hi):
         return False
-    inner = level_starts(requantizer, requantizer.lo, requantizer.hi)[1:-1].tolist()
-    return difference <= -max((b - a for a, b in pairwise(inner)), default=0)
+    return difference <= -block.widest_step(ic)
 
 
 def conjuncts(formula: Plain) -> tuple[list[Atom], list[Joint]]:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..importers.files import one_line
 from ..importers.qbitsat_file import bounded_int, expect, refuse_constant, refuse_deep, shown, without_duplicates
+from ..limits import Limits
 from ..network import Network
 from ..network.reference import first_maximum
 from .check import ACCEPTED, HOLDS, NOTHING, REFUSED, UNCHECKED, VIOLATED, Checked, Means
@@ -51,7 +52,7 @@ def read_line(data: bytes, place: str) -> Entry:
     return {key: entry.get(key) for key in (*KEYS, *OPTIONAL)}
 
 
-def against_certificate(entry: Entry, checked: Checked) -> str:
+def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
     """Where a line says something else than the certificate that was accepted for it; else empty."""
     query, asked = checked.query, checked.header["query"]
     if query is None or query.origin is None:
@@ -65,13 +66,13 @@ def against_certificate(entry: Entry, checked: Checked) -> str:
         proved |= {"witness": list(checked.witness.inputs[0]), "witness_outputs": outputs, "witness_class": first_maximum(outputs)}
     # Of all inputs in the region x is one: without a target a HOLDS says its class.
     if checked.verdict == VIOLATED or asked.get("target") is not None:
-        instead = settled(network, x, asked["label"], asked.get("target"))
+        instead = settled(network, x, asked["label"], asked.get("target"), limits)
         if instead:
             proved["verdict"], proved["reason"] = instead
     return _difference(entry, proved, "the certificate")
 
 
-def against_samples(checked: Checked, means: Means) -> str:
+def against_samples(checked: Checked, means: Means, limits: Limits) -> str:
     """Where an accepted certificate is of something else than its sample of the data set; else empty."""
     query, samples = checked.query, means.samples
     if samples is None or query is None:
@@ -89,11 +90,11 @@ def against_samples(checked: Checked, means: Means) -> str:
         return f"element {i} of the input is {x[i]}, of sample {number} in {samples.inputs} it is {found[0][i]}"
     if found[1] not in (None, label):
         return f"the label is {label}, that of sample {number} in {samples.labels} is {found[1]}"
-    instead = settled(network, x, label, None) if found[1] is None else None
+    instead = settled(network, x, label, None, limits) if found[1] is None else None
     return f"{instead[1]}; expected the network's own class, or --labels" if instead else ""
 
 
-def recompute(entry: Entry, place: str, network: Network | None, means: Means) -> Checked:
+def recompute(entry: Entry, place: str, network: Network | None, means: Means, limits: Limits) -> Checked:
     """What comes of a line without a certificate; network is the one with its hash, if that is known."""
     about = {key: entry[key] for key in ("sample", "eps", "label", "target")}
     header = {"query": about, "networks": [{"sha256": entry["network_sha256"]}]}
@@ -107,7 +108,7 @@ def recompute(entry: Entry, place: str, network: Network | None, means: Means) -
         given["--labels FILE"] |= means.samples is not None and means.samples.labels is not None
         needs = "needs " + ", ".join(name for name, is_given in given.items() if not is_given)
         return replace(checked, outcome=NOTHING if is_unknown else UNCHECKED, reason=entry["reason"] if is_unknown else needs)
-    if reason := _against_sample(entry, network, means.samples):
+    if reason := _against_sample(entry, network, means.samples, limits):
         return replace(checked, reason=reason)
     return replace(checked, outcome=NOTHING if is_unknown else ACCEPTED, reason=entry["reason"])
 
@@ -122,7 +123,7 @@ def _without_certificate(entry: Entry, network: Network | None, means: Means) ->
     return _difference(entry, NO_WITNESS if entry["verdict"] == UNKNOWN else {"engine": "", **NO_WITNESS}, f"{entry['verdict']} has")
 
 
-def _against_sample(entry: Entry, network: Network, samples: Samples) -> str:
+def _against_sample(entry: Entry, network: Network, samples: Samples, limits: Limits) -> str:
     """Where the line says something else than its sample of the data set; else empty."""
     found = samples.sample(network.input, entry["sample"])
     if found is None:
@@ -130,7 +131,7 @@ def _against_sample(entry: Entry, network: Network, samples: Samples) -> str:
     x, label = found
     proved = {"input_sha256": _hash(x), "label": entry["label"] if label is None else label}
     # What is neither misclassified nor skipped could be decided; UNKNOWN is all that may be said of it without a certificate.
-    proved["verdict"], proved["reason"] = settled(network, x, entry["label"], entry["target"]) or (UNKNOWN, entry["reason"])
+    proved["verdict"], proved["reason"] = settled(network, x, entry["label"], entry["target"], limits) or (UNKNOWN, entry["reason"])
     return _difference(entry, proved, "the network and the sample")
 
 

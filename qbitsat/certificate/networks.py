@@ -20,6 +20,8 @@ from .reading import Certificate, Refused
 
 # Networks that a message lists.
 SHOWN = 3
+# Bytes that a byte of a file becomes at least: weights of 8 bits become 64.
+GROWTH = 8.0
 
 
 def pinned(networks: Sequence[Network | Path], bits: int | None = None, input_bits: int | None = None) -> tuple[Network, ...]:
@@ -39,7 +41,7 @@ def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limit
         wanted = entry["sha256"]
         if wanted not in found:
             limits.check()
-            candidates = pins or (_named(certificate.place, k, entry),)
+            candidates = pins or (_named(certificate.place, k, entry, limits),)
             if candidates[0].sha256 != wanted:
                 names = " or ".join(title(network) for network in candidates[:SHOWN])
                 raise Refused(f"network {k} has hash {wanted[:16]}..., expected {names}")
@@ -53,13 +55,15 @@ def title(network: Network) -> str:
     return f"{network.source or network.name} (inputs of {inputs} bits, outputs of {outputs} bits, sha256 {network.sha256})"
 
 
-def _named(place: str, k: int, entry: dict[str, Any]) -> Network:
+def _named(place: str, k: int, entry: dict[str, Any], limits: Limits) -> Network:
     """The network in the file that a certificate names, at the widths that it names, too."""
     path = entry.get("path")
     if type(path) is not str:
         raise InputError(f"{place}: names no file of network {k}; expected --network FILE")
     path = _beside(place, path)
-    return _load(path, stamp(path), entry.get("bits"), entry.get("input_bits"))
+    stamped = stamp(path)
+    limits.require(GROWTH * stamped[1])
+    return _load(path, stamped, entry.get("bits"), entry.get("input_bits"))
 
 
 def _beside(place: str, path: str) -> str:

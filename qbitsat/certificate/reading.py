@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..importers.files import Path, open_input
 from ..importers.npy import Npz
 from ..importers.qbitsat_file import expect, read_header, record, shown
+from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.names import unescape_path
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
@@ -69,8 +70,8 @@ class Tree:
 class Certificate:
     """A certificate's header, checked, and its arrays, each read when asked for."""
 
-    def __init__(self, path: Path):
-        self.place = str(path)
+    def __init__(self, path: Path, limits: Limits = NO_LIMITS):
+        self.place, self.limits = str(path), limits
         self._stream = open_input(path)
         try:
             self._npz = Npz(self._stream, self.place, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
@@ -105,7 +106,10 @@ class Certificate:
                 raise InputError(f"{self.place}: has no array {name!r}")
             return np.zeros([n or 0 for n in shape], np.int64)
         self._unused.remove(name)
+        # Bytes from the archive, joined, then an array over them.
+        self.limits.require(2.0 * self._npz.size(name))
         array = self._npz.read(name)
+        self.limits.check()
         if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
             raise InputError(f"{self.place}: array {name!r} has shape {array.shape}, expected {shape}")
         if array.dtype.kind == "u" and array.dtype.itemsize == 8:
@@ -131,7 +135,7 @@ class Certificate:
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
         record(value, GENERAL, place)
         boxes = tuple(Box(*(self.array(f"box.{k}.{end}", (n.input.size,)) for end in ("lo", "hi"))) for k, n in enumerate(networks))
-        return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation"))
+        return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation", self.limits))
 
     # --- the proof ---
 
@@ -184,17 +188,18 @@ def record_with(value: Any, types: dict[str, type], optional: dict[str, type], p
     record({key: field for key, field in value.items() if key not in optional or key in given}, {**types, **given}, place)
 
 
-def read_formula(value: Any, place: str, depth: int = 1) -> Formula:
+def read_formula(value: Any, place: str, limits: Limits = NO_LIMITS, depth: int = 1) -> Formula:
     """A formula from nested JSON objects with one key each, `at_most` with `bound`, `and`, `or` or `not`."""
+    limits.check()
     expect(value, dict, place)
     if depth > MAX_DEPTH:
         raise InputError(f"{place}: nests deeper than {MAX_DEPTH} levels")
     if set(value) == {"not"}:
-        return Not(read_formula(value["not"], place, depth + 1))
+        return Not(read_formula(value["not"], place, limits, depth + 1))
     if set(value) in ({"and"}, {"or"}):
         ((word, parts),) = value.items()
         expect(parts, list, f"{place}: {word}")
-        return (And if word == "and" else Or)(tuple(read_formula(part, place, depth + 1) for part in parts))
+        return (And if word == "and" else Or)(tuple(read_formula(part, place, limits, depth + 1) for part in parts))
     record(value, {"at_most": list, "bound": int}, place)
     terms = []
     for term in value["at_most"]:

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..importers import load_inputs, load_labels
 from ..importers.files import Path
 from ..importers.qbitsat_file import smallest
+from ..limits import Limits
 from ..network import Network, TensorFormat
 from ..network.reference import first_maximum, run
 from .networks import stamp
@@ -52,9 +53,9 @@ def _load(samples: Samples, form: TensorFormat, *stamps: Any) -> tuple[np.ndarra
     return inputs, labels
 
 
-def settled(network: Network, x: np.ndarray, label: int, target: int | None) -> tuple[str, str] | None:
+def settled(network: Network, x: np.ndarray, label: int, target: int | None, limits: Limits) -> tuple[str, str] | None:
     """Verdict and reason of a sample about which there is nothing to verify; else None."""
-    found = first_maximum(run(network, x.tolist())[-1])
+    found = first_maximum(run(network, x.tolist(), limits)[-1])
     if found != label:
         return MISCLASSIFIED, f"the network says {found}, the label is {label}"
     return (SKIPPED, "the label is the target") if label == target else None

@@ -7,12 +7,14 @@ where sums provably stay below 2**62, Python's own where they might not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from ..arithmetic import Requantizer
+from ..limits import NO_LIMITS, Limits
 from ..network import Layer
 from ..properties import Query, Ref
 from ..properties.formula import INPUT
@@ -21,38 +23,80 @@ from ..properties.formula import INPUT
 FAR = 1 << 61
 # Requantizers with more levels get no table; like wrap-around, their y and acc count as unrelated.
 MAX_LEVELS = 1 << 12
-# Entries of the tables that are compared at a time.
-ROOM = 1 << 21
+# Entries of the tables that are compared at a time, and the bytes that each takes.
+ROOM, ENTRY = 1 << 17, 150
+# What the image of a range takes in Python, in multiply-adds; and a multiply-add in Python's integers, with its bytes.
+IMAGE, SLOW, SLOW_BYTES = 1 << 12, 1 << 6, 48
+# Cases that `Space.largest` works on together.
+TOGETHER = 64
 
 
-@lru_cache(maxsize=4096)
 def level_starts(requantizer: Requantizer, lo: int, hi: int) -> np.ndarray:
-    """int64[hi - lo + 2]: the smallest acc with apply(acc) >= v, for v from lo to hi + 1."""
-    starts = [-FAR if v <= requantizer.lo else FAR if v > requantizer.hi else requantizer.first_reaching(v) for v in range(lo, hi + 2)]
-    return np.array([min(max(start, -FAR), FAR) for start in starts], np.int64)
+    """int64[hi - lo + 2]: the smallest acc with apply(acc) >= v, for v from lo to hi + 1, which hold the requantizer's own levels."""
+    starts = np.full(hi - lo + 2, -FAR, np.int64)
+    starts[requantizer.lo + 1 - lo : requantizer.hi + 1 - lo] = requantizer.thresholds(FAR)
+    starts[requantizer.hi + 1 - lo :] = FAR
+    return starts
 
 
 class Block:
-    """One layer: its matrix and bias, which values it reads and gives, and where the steps of its outputs begin."""
+    """One layer: its matrix and bias, which values it reads and gives, and where the steps of its outputs begin.
 
-    def __init__(self, network: int, layer: Layer, source: slice, target: slice, neurons: slice):
-        affine = layer.affine
-        self.network, self.layer, self.source, self.target, self.neurons = network, layer, source, target, neurons
-        self.matrix = np.zeros((affine.n_out, affine.n_in), np.int64)
-        self.matrix[np.repeat(np.arange(affine.n_out), np.diff(affine.indptr)), affine.indices] = affine.weights
-        self.up, self.down, self.size = np.maximum(self.matrix, 0), np.minimum(self.matrix, 0), np.abs(self.matrix).astype(float)
-        self.bias, self.y_min = affine.bias, layer.output.lo
+    like is another block of the same layer, whose arrays it shares.
+    """
+
+    matrix: np.ndarray
+    magnitude: np.ndarray
+    starts: np.ndarray
+    row: np.ndarray
+
+    def __init__(self, network: int, layer: Layer, source: slice, target: slice, neurons: slice, limits: Limits, like: Block | None):
+        self.network, self.layer, self.source, self.target, self.neurons, self.limits = network, layer, source, target, neurons, limits
+        self.bias, self.y_min = layer.affine.bias, layer.output.lo
         self.stepped = all(r.monotone for r in layer.requantizers) and layer.output.hi - layer.output.lo < MAX_LEVELS
+        # Of each row of `starts` the widest step between two levels of the requantizer, where that was asked for.
+        self.widest: dict[int, int] = {}
+        if like is not None:
+            self.matrix, self.magnitude, self.starts, self.row = like.matrix, like.magnitude, like.starts, like.row
+            return
+        affine = layer.affine
+        limits.require(24.0 * affine.n_out * affine.n_in)
+        self.matrix = np.zeros((affine.n_out, affine.n_in), np.int64)
+        for part in limits.slices(affine.n_out, affine.n_in):
+            entries = slice(affine.indptr[part.start], affine.indptr[part.stop])
+            rows = np.repeat(np.arange(part.start, part.stop), np.diff(affine.indptr[part.start : part.stop + 1]))
+            self.matrix[rows, affine.indices[entries]] = affine.weights[entries]
+        self.magnitude = np.abs(self.matrix)
+        kinds = {requantizer: k for k, requantizer in enumerate(dict.fromkeys(layer.requantizers))}
+        self.row = np.array([kinds[r] for r in layer.requantizers])[np.arange(affine.n_out) % len(layer.requantizers)]
+        self.starts = np.zeros((0, 0), np.int64)
         if self.stepped:
-            self.starts = np.stack([level_starts(r, layer.output.lo, layer.output.hi) for r in layer.requantizers])
-            self.row = np.arange(affine.n_out) % len(self.starts)
+            limits.require(8.0 * len(kinds) * (layer.output.hi - self.y_min + 2))
+            self.starts = np.zeros((len(kinds), layer.output.hi - self.y_min + 2), np.int64)
+            for requantizer, k in kinds.items():
+                limits.check()
+                self.starts[k] = level_starts(requantizer, self.y_min, layer.output.hi)
 
     def accumulate(self, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The range of W x + b for lo <= x <= hi."""
-        return self.up @ lo + self.down @ hi + self.bias, self.up @ hi + self.down @ lo + self.bias
+        """The range of W x + b for lo <= x <= hi: W (lo + hi) and |W| (hi - lo) are twice its middle and twice half its width.
 
-    def best(self, c: np.ndarray, m: np.ndarray, ends: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The largest c * y - m * acc of every output over its pairs (acc, y) inside the ranges, and whether it has one; [B, n] each."""
+        As |W| x stays below 2**60 for all x of the format, both stay below 2**61.
+        """
+        middle, width = np.zeros(len(self.bias), np.int64), np.zeros(len(self.bias), np.int64)
+        for part in self.limits.slices(len(self.bias), 2 * len(lo)):
+            middle[part], width[part] = self.matrix[part] @ (lo + hi), self.magnitude[part] @ (hi - lo)
+        return (middle - width) // 2 + self.bias, (middle + width) // 2 + self.bias
+
+    def widest_step(self, i: int) -> int:
+        """The most accumulators that give output i one level, of those between its smallest and its largest; 0 if there are none."""
+        row, requantizer = int(self.row[i]), self.layer.requantizer(i)
+        if row not in self.widest:
+            inner = level_starts(requantizer, requantizer.lo, requantizer.hi)[1:-1]
+            self.widest[row] = int(np.diff(inner).max(initial=0))
+        return self.widest[row]
+
+    def best(self, part: slice, c: np.ndarray, m: np.ndarray, ends: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The largest c * y - m * acc of some outputs over their pairs (acc, y) in the ranges, and whether there is one; [B, n] each."""
         acc_lo, acc_hi, lo, hi = ends
         if not self.stepped:
             return np.maximum(c * lo, c * hi) + np.maximum(-m * acc_lo, -m * acc_hi), acc_lo <= acc_hi
@@ -61,7 +105,7 @@ class Block:
         begin = np.cumsum(counts) - counts
         which = np.repeat(np.arange(counts.size), counts)
         v = lo.ravel()[which] + np.arange(len(which)) - begin[which]
-        row, level = self.row[which % len(self.row)], v - self.y_min
+        row, level = self.row[part][which % lo.shape[1]], v - self.y_min
         first = np.maximum(acc_lo.ravel()[which], self.starts[row, level])
         last = np.minimum(acc_hi.ravel()[which], self.starts[row, level + 1] - 1)
         possible = first <= last
@@ -89,10 +133,11 @@ class Ranges:
 
 
 class Space:
-    """All values of a query."""
+    """All values of a query. Layers that come again, in one network or in another, have their arrays once."""
 
-    def __init__(self, query: Query):
-        self.query, self.blocks = query, list[Block]()
+    def __init__(self, query: Query, limits: Limits = NO_LIMITS):
+        self.query, self.limits, self.blocks = query, limits, list[Block]()
+        known: dict[int, Block] = {}
         self.inputs, self.outputs = list[slice](), list[slice]()
         self.num_inputs = end = sum(network.input.size for network in query.networks)
         start = 0
@@ -102,7 +147,9 @@ class Space:
             start = source.stop
             for layer in network.layers:
                 target = slice(end, end + layer.affine.n_out)
-                self.blocks.append(Block(k, layer, source, target, slice(end - self.num_inputs, target.stop - self.num_inputs)))
+                neurons = slice(end - self.num_inputs, target.stop - self.num_inputs)
+                self.blocks.append(Block(k, layer, source, target, neurons, limits, known.get(id(layer))))
+                known.setdefault(id(layer), self.blocks[-1])
                 source, end = target, target.stop
             self.outputs.append(source)
         self.num_values, self.num_neurons = end, end - self.num_inputs
@@ -125,8 +172,13 @@ class Space:
         for block in self.blocks:
             acc = block.accumulate(lo[block.source], hi[block.source])
             acc_lo[block.neurons], acc_hi[block.neurons] = acc
-            images = [block.layer.requantizer(i).image(int(a), int(b)) for i, (a, b) in enumerate(zip(*acc, strict=True))]
-            lo[block.target], hi[block.target] = np.array(images).T
+            if all(requantizer.monotone for requantizer in block.layer.requantizers):
+                lo[block.target], hi[block.target] = (block.layer.requantize(end) for end in acc)
+                continue
+            for part in self.limits.slices(len(acc[0]), IMAGE):
+                pairs = enumerate(zip(*(end[part].tolist() for end in acc), strict=True), part.start)
+                images = np.array([block.layer.requantizer(i).image(*ends) for i, ends in pairs])
+                lo[block.target][part], hi[block.target][part] = images.T
         return Ranges(lo, hi, acc_lo, acc_hi)
 
     def accumulators(self, ranges: Ranges) -> Ranges:
@@ -170,6 +222,7 @@ class Space:
         """
         new, inputs = ranges.copy(), False
         for terms, bound in atoms:
+            self.limits.check()
             inputs |= any(value < self.num_inputs for value in terms)
             room = bound - self.smallest(terms, new)
             if room < 0:
@@ -196,11 +249,10 @@ class Space:
 
             sum m_i b_i  +  sum over i of max over pairs (c'_i y_i - m_i acc_i)  +  max over inputs of c' . x,    c' = c + m W
         """
-        widest = max(int((case[0].hi - case[0].lo)[self.num_inputs :].max()) + 1 if self.num_neurons else 1 for case in cases)
-        n = max(1, ROOM // (min(widest, MAX_LEVELS) * max(1, self.num_neurons)))
-        return [bound for start in range(0, len(cases), n) for bound in self._largest(cases[start : start + n])]
+        return [bound for start in range(0, len(cases), TOGETHER) for bound in self._largest(cases[start : start + TOGETHER])]
 
     def _largest(self, cases: list[tuple[Ranges, dict[int, int], np.ndarray]]) -> list[int | None]:
+        self.limits.require(64.0 * len(cases) * self.num_values)
         lo, hi, acc_lo, acc_hi = (np.stack([getattr(r, a) for r, _, _ in cases]) for a in ("lo", "hi", "acc_lo", "acc_hi"))
         small = all(abs(coefficient) < FAR for _, terms, _ in cases for coefficient in terms.values())
         c, m = np.zeros((len(cases), self.num_values), np.int64 if small else object), np.stack([m for _, _, m in cases])
@@ -209,15 +261,30 @@ class Space:
         exact = np.int64 if self._fits(c.astype(float), m.astype(float), lo, hi, acc_lo, acc_hi) else object
         c, m = c.astype(exact), m.astype(exact)
         total, possible = np.zeros(len(cases), exact), np.ones(len(cases), bool)
+        slow, size = (1, 8) if exact is np.int64 else (SLOW, SLOW_BYTES)
         for block in reversed(self.blocks):
             n, t = block.neurons, block.target
-            best, some = block.best(c[:, t], m[:, n], (acc_lo[:, n], acc_hi[:, n], lo[:, t], hi[:, t]))
-            total += best.sum(axis=1) + m[:, n] @ block.bias
-            possible &= some.all(axis=1)
-            c[:, block.source] += m[:, n] @ block.matrix
+            ends = acc_lo[:, n], acc_hi[:, n], lo[:, t], hi[:, t]
+            total += m[:, n] @ block.bias
+            for part in self._parts(block, ends):
+                best, some = block.best(part, c[:, t][:, part], m[:, n][:, part], tuple(end[:, part] for end in ends))
+                total += best.sum(axis=1)
+                possible &= some.all(axis=1)
+            for part in self.limits.slices(len(block.bias), slow * len(cases) * len(block.matrix[0]), size * len(block.matrix[0])):
+                c[:, block.source] += m[:, n][:, part] @ block.matrix[part]
         x = slice(0, self.num_inputs)
         total += np.maximum(c[:, x] * lo[:, x], c[:, x] * hi[:, x]).sum(axis=1)
         return [int(bound) if some else None for bound, some in zip(total, possible, strict=True)]
+
+    def _parts(self, block: Block, ends: tuple[np.ndarray, ...]) -> Iterator[slice]:
+        """A block's outputs, about as many at a time as have ROOM levels in all cases."""
+        levels = np.maximum(ends[3] - ends[2] + 1, 1).sum(axis=0) if block.stepped else np.full(len(block.bias), len(ends[0]))
+        groups = np.cumsum(levels) // ROOM
+        bounds = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), len(groups)]
+        for start, stop in pairwise(bounds):
+            if start < stop:
+                self.limits.require(float(ENTRY * levels[start:stop].sum()))
+                yield slice(start, stop)
 
     def _fits(self, c, m, lo, hi, acc_lo, acc_hi) -> bool:
         """Whether all sums stay inside int64: their magnitudes, in floats, add up to less than 2**61, which leaves room for rounding."""
@@ -226,6 +293,7 @@ class Space:
         for block in reversed(self.blocks):
             n, t = block.neurons, block.target
             size += (m[:, n] * (acc[:, n] + np.abs(block.bias))).sum(axis=1) + (c[:, t] * y[:, t]).sum(axis=1)
-            c[:, block.source] += m[:, n] @ block.size
+            for part in self.limits.slices(len(block.bias), len(c) * len(block.matrix[0]), 8.0 * len(block.matrix[0])):
+                c[:, block.source] += m[:, n][:, part] @ block.magnitude[part].astype(float)
         x = slice(0, self.num_inputs)
         return float(np.maximum(size + (c[:, x] * y[:, x]).sum(axis=1), c.max(axis=1)).max()) < 2.0**61

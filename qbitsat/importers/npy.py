@@ -94,6 +94,10 @@ class Npz:
         """Bytes of all members together, uncompressed, as the archive claims them."""
         return sum(info.file_size for info in self._members.values())
 
+    def size(self, name: str) -> int:
+        """Bytes of one member, uncompressed, as the archive claims them."""
+        return self._members[name].file_size
+
     def read(self, name: str, kinds: str = "iu") -> np.ndarray:
         """The array of that name; see `read_npy`."""
         if name not in self._members:

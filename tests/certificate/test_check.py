@@ -118,11 +118,9 @@ def test_time_limit(goods):
     assert "the time limit" in outcome(goods["tree"], timeout=0.0).reason
 
 
-@pytest.mark.parametrize("short", [1 << 20, 0])
-def test_search_of_several_processes_is_certified(tmp_path, monkeypatch, short):
-    """Proofs of SAT leaves go through pipes, from memory or from files."""
+def test_search_of_several_processes_is_certified(tmp_path, monkeypatch):
+    """Proofs of SAT leaves go through pipes."""
     monkeypatch.setattr("qbitsat.search.shared.SHARE", 1)
-    monkeypatch.setattr("qbitsat.solvers.sat.SHORT_PROOF", short)
     options = {"engine": "hybrid", "attack": False, "jobs": 2, "batch": 2, "steps": 5}
     for seed in (7, 198):
         verdict, path = certify(deep_query(seed), tmp_path, **options)

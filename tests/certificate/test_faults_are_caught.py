@@ -109,8 +109,8 @@ def test_dropped_leaf(tmp_path, monkeypatch):
 class Narrow:
     """An encoder whose third requantizer writes words of one bit less than the values need."""
 
-    def __init__(self):
-        self.right, self.count = Encoder(), 0
+    def __init__(self, *more):
+        self.right, self.count = Encoder(*more), 0
 
     def __getattr__(self, name):
         return getattr(self.right, name)
@@ -148,7 +148,7 @@ def test_solver_that_says_unsatisfiable(tmp_path, monkeypatch):
 
 
 def test_bounds_that_claim_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["qbitsat.verify"], "simplify", lambda query, bounds: FALSE)
+    monkeypatch.setattr(sys.modules["qbitsat.verify"], "simplify", lambda *_: FALSE)
     refused = 0
     for seed in SEEDS:
         _, path = certify(deep_query(seed), tmp_path)

@@ -171,7 +171,7 @@ def test_multipliers_off_by_one_where_one_decides(tmp_path):
     network = copying(2)
     query = Query((network,), (Box(np.array([5, 5]), np.array([15, 15])),), AtMost(((1, Ref(0, OUTPUT, 0)), (1, Ref(0, OUTPUT, 1))), 9))
     assert verify(query).verdict == "HOLDS"
-    _, path = certify(query, tmp_path, bounds=False)
+    _, path = certify(query, tmp_path, engine="hybrid", bounds=False)
     changed = Parts(path)
     changed.header["options"]["bounds"] = False
     changed.arrays.update(kinds=np.array([MULTIPLIERS], np.uint8), shares=np.array([1]), rows=np.array([[-1, -1]]))
