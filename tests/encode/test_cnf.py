@@ -235,6 +235,9 @@ def test_requantizers_of_unknown_kinds_are_never_taken_for_known_ones():
     layer = Dense("double", form, form, (Doubling(0, "floor", 0, 15),), np.array([[1]]), np.array([0]))
     network = Network((layer,))
     asked = Query((network,), (Box(np.array([0]), np.array([6])),), AtMost(((-1, Ref(0, OUTPUT, 0)),), -9))
-    verdict = verify(asked, attack=False, bounds=False)
-    assert verdict.verdict == UNKNOWN
-    assert "Doubling" in verdict.reason
+    for engine in ("sat", "hybrid"):
+        verdict = verify(asked, engine=engine, attack=False, bounds=False)
+        assert verdict.verdict == UNKNOWN
+        assert "Doubling" in verdict.reason
+    # Running needs to know no more than what it does.
+    assert verify(asked, attack=False, bounds=False).witness.inputs == ((5,),)
