@@ -123,7 +123,7 @@ def test_target_no_class(files, capsys):
     [
         ("--solver", "zchaff"), ("--encoding", "round"), ("--engine", "steam"), ("--timeout", "-1"), ("--timeout", "soon"),
         ("--timeout", "nan"), ("--memory", "0"), ("--seed", "1.5"), ("--conflicts", "0"), ("--jobs", "0"), ("--jobs", "two"),
-        ("--target", "-1"), ("--bits", "six"), ("--restarts", "-1"),
+        ("--target", "-1"), ("--bits", "six"), ("--restarts", "-1"), ("--enumerate-bits", "31"),
     ],
 )  # fmt: skip
 def test_option_out_of_range(files, capsys, flag, value):
