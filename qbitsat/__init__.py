@@ -16,6 +16,8 @@ if _PathFinder.find_spec(f"{__name__}._forward", __path__) is None:
         f"{_sys.executable} -m pip install -e ."
     )
 
+__version__ = "0.1.0"
+
 from . import examples
 from .certificate.check import check
 from .errors import InputError, MissingExtraError, QbitsatError, UnsupportedError
@@ -26,8 +28,6 @@ from .properties import Query, robustness
 from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
-
-__version__ = "0.1.0"
 
 __all__ = [
     "HOLDS", "MISCLASSIFIED", "SKIPPED", "UNKNOWN", "VIOLATED", "InputError", "MissingExtraError", "Network", "Progress",

@@ -16,9 +16,16 @@ SOLVERS = (
 )  # fmt: skip
 
 
+# What an option is about, in the order of a query's way.
+STAGES = ("limits", "results", "bounds", "attack", "search", "SAT")
+
+
 @dataclass(frozen=True)
 class Option:
-    """One row. choices for words; lo and hi (inclusive) for numbers; None as a default means no limit."""
+    """One row. choices for words; lo and hi (inclusive) for numbers; None as a default means no limit.
+
+    stage is one of STAGES; `common` ones are those that `verify --help` shows, the others are shown by `--help-all`.
+    """
 
     name: str
     default: Any
@@ -28,6 +35,8 @@ class Option:
     hi: float = math.inf
     metavar: str | None = None
     number: type = float
+    stage: str = "search"
+    common: bool = False
 
     @property
     def kind(self) -> type:
@@ -70,14 +79,31 @@ TABLE = (
         "narrowed",
         "sums in balanced trees or linear chains; substituted adds facts over inputs, narrowed cuts ranges for each way to violate",
         ENCODINGS,
+        stage="SAT",
     ),
-    Option("solver", "glucose42", "the SAT solver, by its PySAT name", SOLVERS),
+    Option("solver", "glucose42", "the SAT solver, by its PySAT name", SOLVERS, stage="SAT"),
     Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
-    Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S"),
-    Option("memory", None, "GiB of resident memory for each process that works on a query; none by default", lo=0.001, metavar="GIB"),
-    Option("conflicts", None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N", number=int),
-    Option("attack", True, "look for a violation with gradients first"),
-    Option("restarts", 8, "random starting points of the attack for each class to reach", lo=0, hi=10**6, metavar="N"),
+    Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S", stage="limits", common=True),
+    Option(
+        "memory",
+        None,
+        "GiB of resident memory for each process that works on a query; none by default",
+        lo=0.001,
+        metavar="GIB",
+        stage="limits",
+    ),
+    Option(
+        "conflicts",
+        None,
+        "conflicts of the SAT solver for each query; none by default",
+        lo=1,
+        hi=2**31 - 1,
+        metavar="N",
+        number=int,
+        stage="SAT",
+    ),
+    Option("attack", True, "look for a violation with gradients first", stage="attack"),
+    Option("restarts", 8, "random starting points of the attack for each class to reach", lo=0, hi=10**6, metavar="N", stage="attack"),
     Option(
         "tighten",
         40,
@@ -85,6 +111,7 @@ TABLE = (
         lo=0,
         hi=10**6,
         metavar="N",
+        stage="bounds",
     ),
     Option("steps", 30, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
     Option(
@@ -98,12 +125,21 @@ TABLE = (
     Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
     Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
     Option("enumerate_bits", 26, "enumerate regions of at most two to this power of points", lo=0, hi=30, metavar="BITS"),
-    Option("jobs", 1, "processes in all: queries at the same time, or sharers of one query's search", lo=1, hi=1024, metavar="N"),
+    Option(
+        "jobs",
+        1,
+        "processes in all: queries at the same time, or sharers of one query's search",
+        lo=1,
+        hi=1024,
+        metavar="N",
+        stage="limits",
+        common=True,
+    ),
     Option("points", True, "try the relaxed points of open nodes as witnesses"),
     Option("programs", True, "solve a linear program at the nodes that stay open, once a search takes long"),
     Option("walks", True, "look for witnesses by annealing over the outputs of the first layers, once a search takes long"),
-    Option("bounds", True, "decide by interval bounds before SAT where they suffice"),
-    Option("certificates", False, "write a certificate of each verdict, for `check`"),
+    Option("bounds", True, "decide by interval bounds before SAT where they suffice", stage="bounds"),
+    Option("certificates", False, "write a certificate of each verdict, for `check`", stage="results", common=True),
 )
 
 ROWS = {row.name: row for row in TABLE}

@@ -35,6 +35,12 @@ class Task:
     target: int | None = None
     settled: Verdict | None = None
 
+    @property
+    def stem(self) -> str:
+        """What its files are called, before the ending."""
+        target = "" if self.target is None else f"_target{self.target}"
+        return f"sample{self.sample}_eps{self.eps}{target}"
+
 
 def plan(
     network: Network,
@@ -104,8 +110,7 @@ class Verifier:
 
 def certificate_name(task: Task) -> str:
     """The task's file in the folder of certificates."""
-    target = "" if task.target is None else f"_target{task.target}"
-    return f"sample{task.sample}_eps{task.eps}{target}.cert"
+    return f"{task.stem}.cert"
 
 
 def verdicts(verifier: Verifier, tasks: Sequence[Task], jobs: int) -> Generator[tuple[Task, Verdict], None, None]:

@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..errors import InputError, did_you_mean
 from ..importers.inputs import NETWORK_SCALE
-from ..options import ROWS, TABLE, Option
+from ..options import ROWS, STAGES, TABLE, Option
 
 EXIT_CODES = """\
 exit codes:
-  0    every verified query holds (verify); done (demo, inspect, export); backends agree (compare);
+  0    every verified query holds (verify); done (demo, inspect, run, export); backends agree (compare);
        all is proved (check)
   10   some query is violated (verify)
   5    none is violated, but some are unknown, or there was nothing to verify or export;
@@ -34,6 +34,7 @@ EXAMPLES = """\
 examples:
   qbitsat demo
   qbitsat inspect network.npz
+  qbitsat run network.npz --inputs images.npy --labels labels.npy
   qbitsat verify network.npz --inputs images.npy --labels labels.npy --samples 0:100,115 --eps 1 --timeout 60 --jobs 2 --out results
   qbitsat export network.npz --inputs images.npy --samples 7 --eps 1,2 --format dimacs --out cnf
   qbitsat compare network.npz --inputs images.npy --samples 0:20 --eps 1 --backends sat,sat:linear,bitwuzla --timeout 20
@@ -43,6 +44,8 @@ examples:
 
 # What of the options shapes the exported clauses; the others are about solving them.
 EXPORT_OPTIONS = ("encoding", "bounds")
+# What `verify --help` shows beside common rows of the table.
+COMMON = ("help", "network", "inputs", "labels", "samples", "eps", "target", "out", "resume")
 # Each is a query for every sample.
 MAX_EPSILONS = 100_000
 
@@ -83,6 +86,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     texts = {
         "demo": "verify the network that ships with qbitsat, start to end",
         "inspect": "show a network's layers, formats, rounding and sizes",
+        "run": "compute outputs and classes, exactly as the device does, and the accuracy",
         "verify": "decide whether samples keep their class within eps",
         "export": "write the same queries as files for any other solver",
         "check": "check certificates, independently of what found the verdicts",
@@ -95,6 +99,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_network(command)
         if name in ("verify", "export", "compare"):
             add_queries(command)
+        if name == "run":
+            add_run(command)
         if name == "verify":
             add_verify(command)
         if name == "export":
@@ -167,9 +173,9 @@ def scale_of(text: str) -> float | str:
 
 
 def add_verify(parser: Parser) -> None:
-    group = parser.add_argument_group("options of the engines")
+    groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
-        add_option(group, row)
+        add_option(parser if row.common else groups[row.stage], row)
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line when a query ends")
     found = parser.add_mutually_exclusive_group()
     found.add_argument(
@@ -180,6 +186,34 @@ def add_verify(parser: Parser) -> None:
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
     text = "print statistics and the input elements that witnesses change; twice (-vv), and log the stages to standard error"
     volume.add_argument("-v", "--verbose", action="count", default=0, help=text)
+    show_common(parser, {*COMMON, *(row.name for row in TABLE if row.common)})
+
+
+def show_common(parser: Parser, common: set[str]) -> None:
+    """Let --help show these only, and --help-all all."""
+    parser.usage = f"{parser.prog} NETWORK --inputs FILE --eps LIST [OPTION ...]"
+    hidden = {action: action.help for action in parser._actions if action.dest not in common}
+    for action in hidden:
+        action.help = argparse.SUPPRESS
+
+    class HelpAll(argparse.Action):
+        def __call__(self, parser, namespace, values, option_string=None):
+            for action, text in hidden.items():
+                action.help = text
+            parser.print_help()
+            parser.exit()
+
+    text = f"show the other {len(hidden)} options, too: limits, engines, reading of files"
+    parser.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS, help=text)
+
+
+def add_run(parser: Parser) -> None:
+    add_samples(parser)
+    parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
+    text = "write all outputs there: .npy int64[samples, outputs]; .npz with outputs, classes, samples and labels; or .csv"
+    parser.add_argument("--out", metavar="FILE", type=Path, help=text)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    parser.add_argument("--quiet", action="store_true", help="print the summary only")
 
 
 def add_export(parser: Parser) -> None:
@@ -187,6 +221,8 @@ def add_export(parser: Parser) -> None:
         add_option(parser, ROWS[name])
     text = "dimacs: CNF with comments that name the variables; smt2: SMT-LIB 2, bit-vectors; dimacs by default"
     parser.add_argument("--format", choices=("dimacs", "smt2"), default="dimacs", help=text)
+    text = "end .smt2 files with (get-value ...), which some solvers take for an error after unsat"
+    parser.add_argument("--get-value", action=argparse.BooleanOptionalAction, default=True, help=text)
     text = "a folder; or for a single query a file, ending in .cnf or .smt2"
     parser.add_argument("--out", metavar="PATH", type=Path, required=True, help=text)
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")

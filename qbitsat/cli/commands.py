@@ -21,7 +21,7 @@ from ..importers.files import replacing
 from ..network import Network
 from ..network.names import printable
 from ..options import TABLE, make_options
-from ..report import describe, result_line
+from ..report import describe, head, result_line
 from ..solvers.processes import interrupts_held
 from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
@@ -129,6 +129,8 @@ def read_samples(args: argparse.Namespace, network: Network) -> tuple[np.ndarray
 
 
 def export(args: argparse.Namespace) -> int:
+    if not args.get_value and args.format != "smt2":
+        raise InputError("--no-get-value: is for --format smt2; DIMACS files ask for nothing")
     network, tasks = read(args)
     options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
     verifier = Verifier(network, options)
@@ -139,8 +141,9 @@ def export(args: argparse.Namespace) -> int:
             print(result_line(task, task.settled))
             continue
         path = paths[task.index]
-        write_query(path, verifier, task, args.format)
-        print(f"sample {task.sample}  eps {task.eps}  {path}", flush=True)
+        written = write_query(path, verifier, task, args.format, **({} if args.get_value else {"get_value": False}))
+        sizes = ", ".join(f"{count} {name}" for name, count in written.sizes.items())
+        print(f"{head(task)}  {printable(str(path))}: {sizes}, {path.stat().st_size} bytes", flush=True)
     return EXIT_HOLDS if asked else EXIT_UNKNOWN
 
 
@@ -153,7 +156,7 @@ def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> 
             raise InputError(f"--out: {out} is one file, but there are {len(tasks)} queries; expected a folder")
         folder, paths = out.parent, {task.index: out for task in tasks}
     else:
-        folder, paths = out, {task.index: out / f"sample{task.sample}_eps{task.eps}{suffix}" for task in tasks}
+        folder, paths = out, {task.index: out / f"{task.stem}{suffix}" for task in tasks}
     for path in paths.values():
         if path.exists() and not overwrite:
             raise InputError(f"--out: {path} exists already; expected a new name, or --overwrite")
@@ -164,7 +167,7 @@ def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> 
     return paths
 
 
-def write_query(path: Path, verifier: Verifier, task: Task, form: str) -> None:
-    """The task's query in a format of WRITERS; the file takes its name only once it is complete."""
+def write_query(path: Path, verifier: Verifier, task: Task, form: str, **how: Any) -> Any:
+    """The task's query in a format of WRITERS, and what that returns; the file takes its name only once it is complete."""
     with replacing(path, sync=False) as stream:
-        WRITERS[form].write(verifier.query(task), make_options(**verifier.options), stream)
+        return WRITERS[form].write(verifier.query(task), make_options(**verifier.options), stream, **how)

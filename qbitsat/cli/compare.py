@@ -83,7 +83,7 @@ class _Session:
             for encoding in dict.fromkeys(run.backend.encoding for run in runs):
                 verifier = replace(self.verifier, options={"bounds": self.verifier.options["bounds"], "encoding": encoding})
                 for form, suffix in SUFFIXES.items():
-                    paths.append(self.out / f"sample{task.sample}_eps{task.eps}_{encoding}{suffix}")
+                    paths.append(self.out / f"{task.stem}_{encoding}{suffix}")
                     write_query(paths[-1], verifier, task, form)
             kept = f"kept as {', '.join(map(str, paths))}"
         print(f"qbitsat: error: {message}; {kept}", file=sys.stderr, flush=True)

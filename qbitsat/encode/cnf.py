@@ -80,6 +80,10 @@ class Cnf:
         return self.clauses.num_clauses
 
     @property
+    def sizes(self) -> dict[str, int]:
+        return {"variables": self.num_vars, "clauses": self.num_clauses}
+
+    @property
     def sha256(self) -> str:
         """The hash of the number of variables and the clauses, all as little-endian int32."""
         digest = hashlib.sha256(np.array([self.num_vars], "<i4").tobytes())

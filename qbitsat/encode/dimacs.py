@@ -8,12 +8,13 @@ from typing import Any, BinaryIO
 from ..bounds import propagate, simplify
 from ..properties import Query
 from ..properties.formula import without_not
+from .about import about
 from .cnf import TRUE_LIT, Cnf, encode_query
 
 CHUNK = 1 << 20
 
 HEAD = """\
-c qbitsat: satisfiable iff the property is violated
+c satisfiable iff the property is violated
 c each line "input K I = LO : LITERALS" says: element I of network K is LO + the sum of 2^i over the literals that hold,
 c i from 0 (T and F are constants); "output" lines say the same of the outputs that the property needs
 """
@@ -24,7 +25,7 @@ def write(query: Query, options: Any, stream: BinaryIO) -> Cnf:
     bounds = propagate(query)
     formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
     cnf = encode_query(query, bounds, options, formula)
-    stream.write(HEAD.encode())
+    stream.write("".join(f"c {line}\n" for line in about(query, options)).encode() + HEAD.encode())
     for line in _map_lines(cnf):
         stream.write(line.encode())
     stream.write(f"p cnf {cnf.num_vars} {cnf.num_clauses}\n".encode())

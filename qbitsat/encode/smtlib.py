@@ -18,13 +18,17 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
+from .about import about
 from .cnf import clamps, cone
 
 HEAD = """\
-; qbitsat: satisfiable iff the property is violated
+; satisfiable iff the property is violated
 ; input K I = LO + WORD    element I of network K is LO plus the unsigned value of WORD, or the constant LO
 ; output K I = LO + WORD   the same for the outputs that the property names
 """
+
+
+CHECK = "(check-sat)\n"
 
 
 class Word(NamedTuple):
@@ -56,19 +60,28 @@ class SmtLib:
     @property
     def tail(self) -> str:
         values = f"(get-value ({' '.join(self.names)}))\n" if self.names else ""
-        return f"(check-sat)\n{values}"
+        return CHECK + values
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many symbols are declared and defined."""
+        return {"unknowns": len(self.names), "definitions": self.body.count("\n(define-fun ")}
 
     def decode(self, values: Mapping[str, int]) -> tuple[tuple[int, ...], ...]:
         """The networks' inputs for unsigned values of the declared symbols."""
         return tuple(tuple(lo + (values[name] if name else 0) for lo, name in words) for words in self.inputs)
 
 
-def write(query: Query, options: Any, stream: BinaryIO) -> SmtLib:
-    """Write the query to a binary stream and return it; bounds simplify it unless options.bounds is off."""
+def write(query: Query, options: Any, stream: BinaryIO, get_value: bool = True) -> SmtLib:
+    """Write the query to a binary stream and return it; bounds simplify it unless options.bounds is off.
+
+    get_value asks for the inputs, too, which some solvers take for an error after `unsat`.
+    """
     bounds = propagate(query)
     formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
     script = encode_smtlib(query, bounds, options, formula)
-    stream.write((script.body + script.tail).encode())
+    head = "".join(f"; {line}\n" for line in about(query, options))
+    stream.write((head + script.body + (script.tail if get_value else CHECK)).encode())
     return script
 
 

@@ -17,6 +17,12 @@ from ..verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict
 WORDS = {HOLDS: "hold", VIOLATED: "violated", UNKNOWN: "unknown", MISCLASSIFIED: "misclassified", SKIPPED: "skipped"}
 
 
+def head(task: Task, sample_width: int = 1, eps_width: int = 1) -> str:
+    """Which question it is."""
+    target = "" if task.target is None else f"  target {task.target}"
+    return f"sample {task.sample:<{sample_width}}  eps {task.eps:<{eps_width}}{target}"
+
+
 def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: int = 1) -> str:
     """sample, eps, verdict, engine, wall and CPU seconds, and then what else there is to say."""
     word = verdict.verdict if task.settled is None else verdict.verdict.lower()
@@ -27,9 +33,8 @@ def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: 
         note += f", {verdict.statistics['closed']:.2%} of the tree closed, open nodes {verdict.statistics['open']:.0f}"
     elif verdict.holds and task.target is not None:
         note = f"class {task.label} never becomes {task.target}"
-    target = "" if task.target is None else f"  target {task.target}"
-    head = f"sample {task.sample:<{sample_width}}  eps {task.eps:<{eps_width}}{target}"
-    return f"{head}  {word:<13}  {verdict.engine or '-':<6}  {verdict.seconds:9.3f} s  {verdict.cpu_seconds:9.3f} s CPU  {note}".rstrip()
+    parts = f"{word:<13}", f"{verdict.engine or '-':<6}", f"{verdict.seconds:9.3f} s", f"{verdict.cpu_seconds:9.3f} s CPU", note
+    return "  ".join((head(task, sample_width, eps_width), *parts)).rstrip()
 
 
 def details(network: Network, task: Task, verdict: Verdict) -> list[str]:

@@ -8,6 +8,7 @@ from pysat.solvers import Solver
 
 from qbitsat import __version__, load
 from qbitsat.cli.main import main
+from qbitsat.options import STAGES, TABLE
 
 # --- demo ---
 
@@ -120,3 +121,75 @@ def test_help_tells_the_exit_codes(command, capsys):
         main([*command, "--help"])
     assert stop.value.code == 0
     assert "exit codes:" in capsys.readouterr().out
+
+
+# --- what exported files say of themselves ---
+
+
+@pytest.mark.parametrize(("form", "mark"), [("dimacs", "c "), ("smt2", "; ")])
+def test_export_says_what_it_is(files, tmp_path, capsys, form, mark):
+    main(
+        files.arguments(
+            "--out", str(tmp_path / "out"), "--format", form, "--target", "1", "--encoding", "linear", command="export", samples="0"
+        )
+    )
+    (path,) = (tmp_path / "out").iterdir()
+    network = load(files.network)
+    assert path.read_text().splitlines()[:5] == [
+        f"{mark}qbitsat {__version__}",
+        f"{mark}network 0: {network.name}, sha256 {network.sha256}",
+        f"{mark}question: robustness: eps 1, label 0, target 1, sample 0",
+        f"{mark}encoding linear, simplified by interval bounds",
+        f"{mark}satisfiable iff the property is violated",
+    ]
+
+
+def test_export_of_a_target_has_a_name_of_its_own(files, tmp_path):
+    for target in ((), ("--target", "1")):
+        assert main(files.arguments("--out", str(tmp_path / "out"), *target, command="export", samples="0")) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sample0_eps1.cnf", "sample0_eps1_target1.cnf"]
+
+
+def test_export_prints_sizes(files, tmp_path, capsys):
+    main(files.arguments("--out", str(tmp_path), "--no-bounds", command="export", samples="1"))
+    path = tmp_path / "sample1_eps1.cnf"
+    cnf = CNF(from_file=str(path))
+    expected = f"sample 1  eps 1  {path}: {cnf.nv} variables, {len(cnf.clauses)} clauses, {path.stat().st_size} bytes\n"
+    assert capsys.readouterr().out == expected
+    main(files.arguments("--out", str(tmp_path), "--no-bounds", "--format", "smt2", command="export", samples="1"))
+    path = tmp_path / "sample1_eps1.smt2"
+    counts = [path.read_text().count(f"\n({word} ") for word in ("declare-fun", "define-fun")]
+    assert f": {counts[0]} unknowns, {counts[1]} definitions, {path.stat().st_size} bytes\n" in capsys.readouterr().out
+
+
+def test_export_without_get_value(files, tmp_path, capsys):
+    common = ("--out", str(tmp_path), "--no-bounds", "--overwrite")
+    texts = []
+    for more in ((), ("--no-get-value",)):
+        assert main(files.arguments(*common, "--format", "smt2", *more, command="export", samples="1")) == 0
+        texts.append((tmp_path / "sample1_eps1.smt2").read_text())
+    assert texts[0].startswith(texts[1])
+    assert texts[0][len(texts[1]) :].startswith("(get-value (x_0_0")
+    assert texts[1].endswith("\n(check-sat)\n")
+    assert main(files.arguments(*common, "--no-get-value", command="export", samples="1")) == 2
+    assert "--no-get-value: is for --format smt2" in capsys.readouterr().err
+
+
+# --- two lengths of help ---
+
+
+def test_help_of_verify_shows_ten_options_and_help_all_the_rest(capsys):
+    texts = {}
+    for flag in ("--help", "--help-all", "--help"):
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", flag])
+        assert ended.value.code == 0
+        texts[flag] = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
+    ten = {"inputs", "labels", "samples", "eps", "target", "timeout", "jobs", "certificates", "out", "resume"}
+    assert texts["--help"] == {f"--{name}" for name in (*ten, "help", "help-all")}
+    assert texts["--help"] < texts["--help-all"]
+    assert {f"--{row.name}".replace("_", "-") for row in TABLE} <= texts["--help-all"]
+
+
+def test_every_option_has_a_stage():
+    assert {row.stage for row in TABLE} == set(STAGES)
