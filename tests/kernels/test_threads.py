@@ -51,11 +51,11 @@ def counter() -> Iterator[Counter]:
 def search() -> Search:
     """The search of a query that bounds leave open."""
     network, (x, label) = qbitsat.load(qbitsat.examples.network_path()), qbitsat.examples.sample(40)
-    query, options = qbitsat.robustness(network, x, 2, label), make_options()
+    query, options = qbitsat.robustness(network, x, 2, label), make_options(points=False, walks=False)
     search = Search(query, propagate(query), without_not(query.violation), options, Limits())
     search.start()
-    search.stack = [search._case_parts(search._pop(), 0)]
-    search._push(search.stack.pop())
+    while search.cases.table[int(search.stack[-1].case[0])].waiting:
+        search.step()
     return search
 
 
