@@ -44,7 +44,7 @@ def lasting(text: str) -> list[str]:
     for line in text.strip().split("\n"):
         masked = ENGINE.sub(" * ", TIME.sub(" *", line))
         if line.startswith("  ") or "UNKNOWN" in line:
-            masked = re.sub(r"\[\*,\*\]:.*", "", re.sub(r"\d+", "*", masked))
+            masked = re.sub(r"\[\*,\*\]:.*|(?<= timeout), .*", "", re.sub(r"\d+", "*", masked))
         lines.append(masked)
     return sorted(line for line in lines if line.strip())
 
