@@ -145,7 +145,7 @@ def cases() -> dict[str, Case]:
     for size in (1000, 2000):
         found[f"twins-{size}-time-1"] = lambda n=size: twins(n), {}, 1.0, None
         found[f"twins-{size}-memory-0.25"] = lambda n=size: twins(n), {"timeout": 20.0}, None, 0.25
-    found["shared-1000-time-2"] = lambda: wide(1000), {"processes": 2, "attack": False}, 2.0, None
+    found["shared-1000-time-2"] = lambda: wide(1000), {"jobs": 2, "attack": False}, 2.0, None
     found["held-already"] = lambda: wide(1000), {"timeout": 20.0}, None, -1.0
     return found
 

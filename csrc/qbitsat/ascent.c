@@ -25,7 +25,7 @@
 #define POLISH_DECAY 0.93f
 
 /* Multiply-adds between two ticks. */
-#define PACE (1L << 27)
+#define PACE (1L << 25)
 
 /* A value counts as below 0 if it is so by this share of the terms that it is the sum of: the rest is rounding. */
 #define NOISE 1e-6f
