@@ -30,6 +30,7 @@ from .reading import Certificate, Refused
 from .samples import Samples
 from .space import Ranges, Space
 from .tree import TreeChecker
+from .words import words
 
 HOLDS, VIOLATED = "HOLDS", "VIOLATED"
 # What comes of a check.
@@ -61,6 +62,7 @@ class Checked:
     reason    why it is not accepted: where, and what was expected
     networks  titles of those that it is about
     witness   of a VIOLATED
+    words     lines that say what is proved
     header    what the certificate says of itself
     """
 
@@ -73,6 +75,7 @@ class Checked:
     query: Query | None = None
     networks: tuple[str, ...] = ()
     witness: Witness | None = None
+    words: tuple[str, ...] = ()
     header: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -104,7 +107,8 @@ def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checke
             found["networks"] = tuple(title(network) for network in networks)
             with placed(certificate.place):
                 found["query"] = query = certificate.query(networks)
-                found["witness"] = _check_proof(certificate, query, means, limits)
+                found["witness"] = witness = _check_proof(certificate, query, means, limits)
+                found["words"] = tuple(words(query, witness))
     except Refused as refused:
         outcome, reason = REFUSED, str(refused)
     except (LimitReached, MemoryError) as limit:

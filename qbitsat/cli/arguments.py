@@ -256,7 +256,9 @@ def add_check(parser: Parser) -> None:
     text = "GiB of resident memory for each process; 8 by default"
     parser.add_argument("--memory", metavar="GIB", type=converter(ROWS["memory"]), default=8.0, help=text)
     parser.add_argument("--jobs", metavar="N", type=whole("--jobs", 1), default=1, help="certificates at the same time; 1 by default")
-    parser.add_argument("--quiet", action="store_true", help="print only what is not accepted, and the summary")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("--quiet", action="store_true", help="print only what is not accepted, and the summary")
+    volume.add_argument("-v", "--verbose", action="count", default=0, help="print in words what each certificate proves")
 
 
 def add_option(parser: argparse._ActionsContainer, row: Option) -> None:

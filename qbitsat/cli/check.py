@@ -34,7 +34,7 @@ def check(args: argparse.Namespace) -> int:
     means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory)
     wanted = questions(args, means)
     folders = [Folder(path, wanted) for path in args.paths]
-    printer = Printer(means, args.quiet)
+    printer = Printer(means, args.quiet, args.verbose)
     ends = (means.timeout * SLACK + SLACK_SECONDS, means.memory * SLACK)
     try:
         items = chain.from_iterable(folders)
@@ -82,8 +82,8 @@ def lost(means: Means, item: Item, reason: str, seconds: float, _cpu: float) -> 
 class Printer:
     """Lines of outcomes, and what came of all."""
 
-    def __init__(self, means: Means, quiet: bool):
-        self.quiet = quiet
+    def __init__(self, means: Means, quiet: bool, verbose: int):
+        self.quiet, self.verbose = quiet, verbose
         self.counts: Counter[str] = Counter()
         self.verdicts: Counter[str] = Counter()
         self.needs: Counter[str] = Counter()
@@ -105,7 +105,9 @@ class Printer:
                 self.shown.add(name)
         self.progress.add(f"{self.counts[REFUSED]} refused")
         if not self.quiet or not checked.accepted:
-            self.progress.print(f"{checked.outcome:<11}  {printable(describe(checked))}")
+            lines = [f"{checked.outcome:<11}  {printable(describe(checked))}"]
+            lines += [f"    {line}" for line in checked.words if self.verbose and checked.accepted]
+            self.progress.print("\n".join(lines))
 
     def finish(self, folders: list[Folder]) -> int:
         """The summary; the exit code."""

@@ -1,0 +1,90 @@
+"""What a certificate proves, in words: the question, or boxes and formula; every line and the number of lines are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from ..network.names import printable
+from ..properties import And, AtMost, Formula, Not, Query, Witness
+from ..properties.query import Box
+
+# Ranges of a box, terms of an inequality, and lines of a formula that are written out; and levels of its nesting.
+RANGES, TERMS, LINES, LEVELS = 8, 8, 40, 12
+
+
+def words(query: Query, witness: Witness | None) -> list[str]:
+    """Lines of text that say what HOLDS, or VIOLATED by this witness, means here."""
+    some = "there are none" if witness is None else "there are such, and here is one"
+    origin = query.origin
+    if origin is not None and origin.kind == "robustness":
+        (network,) = query.networks
+        asked = f"classified as {origin.get('target')}" if origin.get("target") is not None else f"not classified as {origin.get('label')}"
+        return [
+            f"inputs of {printable(network.name)} within {origin.get('eps')} steps of x, each in [{network.input.lo}, {network.input.hi}], "
+            f"that are {asked} (the class is the first largest output): {some}",
+            f"x = {_list(origin.x)}",
+            *_witness(query, witness),
+        ]
+    lines = []
+    for k, (network, box) in enumerate(zip(query.networks, query.boxes, strict=True)):
+        if k == RANGES:
+            lines.append(f"and {len(query.networks) - k} networks more")
+            break
+        lines.append(f"network {k}, {printable(network.name)}: {_box(box)}")
+    formula = list(islice(_formula(query.violation, len(query.networks) > 1), LINES + 1))
+    lines += ["such that", *formula[:LINES]] + ["  ... (and more)"] * (len(formula) > LINES)
+    return [f"inputs as follows: {some}", *lines, *_witness(query, witness)]
+
+
+def _witness(query: Query, witness: Witness | None) -> Iterator[str]:
+    if witness is not None:
+        for k, (x, y) in enumerate(list(zip(witness.inputs, witness.outputs, strict=True))[:RANGES]):
+            number = f" {k}" if len(query.networks) > 1 else ""
+            yield f"input{number} = {_list(np.array(x))}; output{number} = {_list(np.array(y))}"
+
+
+def _list(values: np.ndarray) -> str:
+    more = f", ... ({len(values)} in all)" if len(values) > 2 * RANGES else ""
+    return ", ".join(map(str, values[: 2 * RANGES].tolist())) + more
+
+
+def _box(box: Box) -> str:
+    """Ranges of inputs, neighbours of the same range together."""
+    starts = np.flatnonzero(np.diff(box.lo, prepend=box.lo[0] - 1) | np.diff(box.hi, prepend=box.hi[0]))
+    stops, parts = [*starts[1:].tolist(), len(box.lo)], list[str]()
+    for start, stop in zip(starts[:RANGES].tolist(), stops, strict=False):
+        lo, hi = int(box.lo[start]), int(box.hi[start])
+        parts.append(f"input[{start}{'' if stop == start + 1 else f':{stop}'}] {f'= {lo}' if lo == hi else f'in [{lo}, {hi}]'}")
+    more = f", and {len(starts) - RANGES} ranges more" if len(starts) > RANGES else ""
+    return ", ".join(parts) + more
+
+
+def _formula(formula: Formula, several: bool, level: int = 1) -> Iterator[str]:
+    """One line an inequality, indented below what joins them."""
+    indent = "  " * level
+    if isinstance(formula, AtMost):
+        yield indent + _inequality(formula, several)
+    elif level > LEVELS:
+        yield f"{indent}... (nested deeper)"
+    elif isinstance(formula, Not):
+        yield f"{indent}not"
+        yield from _formula(formula.part, several, level + 1)
+    else:
+        yield indent + ("all of" if isinstance(formula, And) else "any of") + ("" if formula.parts else " nothing")
+        for part in formula.parts:
+            yield from _formula(part, several, level + 1)
+
+
+def _inequality(atom: AtMost, several: bool) -> str:
+    """As in 2 output[0] - output[3] <= -1; tensors of several networks have their numbers."""
+    text = ""
+    for coefficient, ref in atom.terms[:TERMS]:
+        sign = "-" if coefficient < 0 else "+" if text else ""
+        size = "" if abs(coefficient) == 1 else f"{abs(coefficient)} "
+        name = f"{ref.tensor}{f' {ref.network}' if several else ''}[{ref.element}]"
+        text += f"{' ' if text else ''}{sign}{' ' if text else ''}{size}{name}"
+    more = f" + ... ({len(atom.terms)} terms in all)" if len(atom.terms) > TERMS else ""
+    return f"{text or '0'}{more} <= {atom.bound}"
