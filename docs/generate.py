@@ -3,6 +3,7 @@
     docs/reference/commands.md   every command's help, at 100 columns
     docs/reference/options.md    the table of qbitsat/options.py
     docs/reference/api.md        signatures and docstrings
+    docs/reference/trust.md      the files that `check` rests on, and their sizes (docs/trust.py)
     CONTRIBUTING.md              the order of rooms, from tests/test_imports.py
     README.md, docs/guide/*.md   examples and what they print (docs/transcripts.py)
 
@@ -23,6 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import api  # noqa: E402
 import transcripts  # noqa: E402
+import trust  # noqa: E402
 
 from qbitsat.options import TABLE  # noqa: E402
 
@@ -90,6 +92,7 @@ def pages() -> dict[Path, Callable[[str], str]]:
         reference / "commands.md": lambda _: NOTE + commands(),
         reference / "options.md": lambda _: NOTE + options(),
         reference / "api.md": lambda _: NOTE + api.page(),
+        reference / "trust.md": trust.filled,
         ROOT / "CONTRIBUTING.md": rooms,
     }
     return written | dict.fromkeys((ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))), transcripts.filled)

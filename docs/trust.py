@@ -1,0 +1,59 @@
+"""The table of docs/reference/trust.md: every file of ours that `check` rests on, and how many lines it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "qbitsat"
+BEGIN, END = "<!-- sizes -->\n", "<!-- /sizes -->\n"
+
+# What rests on which files.
+GROUPS = {
+    "any verdict": [
+        *("certificate/check.py", "certificate/reading.py", "certificate/networks.py", "arithmetic.py", "errors.py", "limits.py"),
+        *("network/layers.py", "network/network.py", "network/tensor.py", "network/names.py", "network/reference.py"),
+        *("properties/query.py", "properties/formula.py", "properties/robustness.py"),
+        *("importers/__init__.py", "importers/files.py", "importers/npy.py", "importers/qbitsat_file.py"),
+    ],
+    "and HOLDS by bounds or search": ["certificate/tree.py", "certificate/space.py", "certificate/formula.py"],
+    "and HOLDS by SAT": [
+        *("certificate/cnf.py", "certificate/twin.py", "certificate/lrat.py"),
+        *("certificate/space.py", "certificate/formula.py"),
+    ],
+    "and HOLDS by enumeration": ["certificate/enumeration.py"],
+    "a network in an .h5": ["importers/benchmark_h5.py"],
+    "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
+    "that samples are those of a data set": ["certificate/samples.py", "importers/inputs.py", "importers/csv_file.py"],
+    "the command: its arguments, processes and words": [
+        *("cli/check.py", "cli/arguments.py", "campaign/workers.py", "solvers/processes.py", "certificate/words.py"),
+    ],
+}
+# Imported with these, but nothing that is proved rests on them.
+IDLE = {
+    "network/inference.py": "the fast inference",
+    "properties/replay.py": "the search's own replay of witnesses",
+    "importers/foreign.py": "what is said of formats that are not read",
+    "certificate/cake.py": "the way to cake_lpr",
+}
+
+
+def lines(name: str) -> int:
+    return len((PACKAGE / name).read_text(encoding="utf-8").splitlines())
+
+
+def table() -> str:
+    """A row for each group; sums in tens, so that not every comment changes the page."""
+    rows, before = ["| what rests on it | files of `qbitsat/` | lines |\n|---|---|---|\n"], set[str]()
+    for what, names in GROUPS.items():
+        total = sum(map(lines, names))
+        rows.append(f"| {what} | {', '.join(f'`{name}`' for name in names)} | {round(total, -1):,} |\n")
+        before |= set(names)
+    idle = ", ".join(f"`{name}` ({why})" for name, why in IDLE.items())
+    total = f"In all {round(sum(map(lines, before)), -1):,} lines, comments and blank ones included."
+    return f"{''.join(rows)}\n{total} Imported with them, but not relied on: {idle}.\n"
+
+
+def filled(text: str) -> str:
+    """The page with the table as it is now."""
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
