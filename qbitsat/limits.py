@@ -152,7 +152,7 @@ class Limits:
         start, most = 0, max(1, int(SLICE / max(1.0, work)))
         while start < count:
             self.check()
-            stop = start + self.fit(min(most, count - start), size)
+            stop = start + (self.fit(min(most, count - start), size) if size else min(most, count - start))
             yield slice(start, stop)
             start = stop
 

@@ -61,11 +61,13 @@ class Folder:
     def __iter__(self) -> Iterator[Item]:
         """Raises `InputError` where there is nothing to check."""
         path = self.path
+        if self.wanted and not os.path.lexists(path / RESULTS):
+            raise InputError(f"{path}: has no {RESULTS}, expected one with lines of the samples and eps asked for")
         if not path.is_dir():
             yield Item(str(path), path)
             return
         files = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file())
-        if (path / RESULTS).exists():
+        if os.path.lexists(path / RESULTS):
             yield from self._results(files)
             return
         if not files:

@@ -27,6 +27,8 @@ MAX_LEVELS = 1 << 12
 ROOM, ENTRY = 1 << 17, 150
 # What the image of a range takes in Python, in multiply-adds; and a multiply-add in Python's integers, with its bytes.
 IMAGE, SLOW, SLOW_BYTES = 1 << 12, 1 << 6, 48
+# Weights of a layer that take less time than to ask for limits is worth.
+SMALL = 1 << 20
 # Cases that `Space.largest` works on together.
 TOGETHER = 64
 
@@ -82,10 +84,13 @@ class Block:
 
         As |W| x stays below 2**60 for all x of the format, both stay below 2**61.
         """
-        middle, width = np.zeros(len(self.bias), np.int64), np.zeros(len(self.bias), np.int64)
-        for part in self.limits.slices(len(self.bias), 2 * len(lo)):
-            middle[part], width[part] = self.matrix[part] @ (lo + hi), self.magnitude[part] @ (hi - lo)
-        return (middle - width) // 2 + self.bias, (middle + width) // 2 + self.bias
+        if self.matrix.size < SMALL:
+            middle, width = self.matrix @ (lo + hi), self.magnitude @ (hi - lo)
+        else:
+            middle, width = np.zeros(len(self.bias), np.int64), np.zeros(len(self.bias), np.int64)
+            for part in self.limits.slices(len(self.bias), 2 * len(lo)):
+                middle[part], width[part] = self.matrix[part] @ (lo + hi), self.magnitude[part] @ (hi - lo)
+        return (middle - width >> 1) + self.bias, (middle + width >> 1) + self.bias
 
     def widest_step(self, i: int) -> int:
         """The most accumulators that give output i one level, of those between its smallest and its largest; 0 if there are none."""

@@ -131,6 +131,22 @@ def test_emptied(audit, results):
     assert audit(data=False)[0] == 5
 
 
+def test_results_taken_away(audit, results, files, capsys):
+    """Certificates alone prove what they prove; what was asked for is not among it."""
+    (results / "results.jsonl").unlink()
+    assert audit()[0] == 0
+    code, out = audit("--eps", "1")
+    assert (code, f"{results}: has no results.jsonl" in out) == (2, True)
+    assert main(["check", str(certificate(results, 0)), *files.data(network=True), "--eps", "1", "--samples", "0"]) == 2
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("nowhere"), lambda path: path.mkdir(), os.mkfifo])
+def test_results_that_are_no_file(audit, results, make):
+    (results / "results.jsonl").unlink()
+    make(results / "results.jsonl")
+    assert audit()[0] == 2
+
+
 def test_certificates_without_lines_are_found_below_and_anywhere(audit, results):
     (results / "more" / "deep").mkdir(parents=True)
     shutil.copy(certificate(results, 0), results / "more" / "deep" / "other.cert")
