@@ -56,6 +56,8 @@ class Enumeration:
 
     def seconds(self) -> float:
         """What `run` takes for all points, roughly, on one core of 2024."""
+        if not self.grid.num_points:
+            return 0.0
         first = next(iter(blocks(self.grid.sizes, self.block_points)), [])
         total = TERM * (sum(len(run.named) for run in self.runs) + 4) * self.grid.num_points
         for run in {id(run.table) if run.table else id(run): run for run in self.runs}.values():

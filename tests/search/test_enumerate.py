@@ -213,7 +213,8 @@ def test_points_that_do_not_replay_are_no_verdict(monkeypatch):
     assert (verdict.verdict, verdict.statistics["unconfirmed"]) == ("UNKNOWN", 1)
 
 
-def test_formulas_without_networks_or_points():
+@pytest.mark.parametrize("engine", ["enumerate", "auto", "hybrid", "sat"])
+def test_formulas_without_networks_or_points(engine):
     network: Network = copying(2)
     box = whole_box(network)
     for violation, holds in (
@@ -223,5 +224,7 @@ def test_formulas_without_networks_or_points():
         (AtMost((), -1), True),
         (AtMost(((1, x(0)),), -1), True),
         (And((AtMost(((1, x(0)), (-1, x(1))), -1), AtMost(((1, x(1)), (-1, x(0))), 0))), True),
+        (And((equal(x(0), x(1)), AtMost(((1, x(0)), (-1, x(1))), -1))), True),
+        (And((AtMost(((1, x(0)),), 3), at_least(((1, x(0)),), 4))), True),
     ):
-        assert verify(query(network, violation, box), engine="enumerate", attack=False, bounds=False).holds == holds
+        assert verify(query(network, violation, box), engine=engine, attack=False, bounds=False).holds == holds
