@@ -31,7 +31,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "qbitsat.encode.dimacs": ("write",),
     "qbitsat.encode.smtlib": ("write",),
     "qbitsat.errors": ("QbitsatError", "InputError", "UnsupportedError", "MissingExtraError"),
-    "qbitsat.examples": ("network_path", "images_path", "labels_path"),
+    "qbitsat.examples": ("sample", "network_path", "images_path", "labels_path"),
 }
 
 

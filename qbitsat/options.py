@@ -144,7 +144,8 @@ TABLE = (
 
 ROWS = {row.name: row for row in TABLE}
 
-Options = make_dataclass("Options", [(row.name, Any, row.default) for row in TABLE], frozen=True)
+# The module's name is for pickle.
+Options = make_dataclass("Options", [(row.name, Any, row.default) for row in TABLE], frozen=True, namespace={"__module__": __name__})
 
 
 def make_options(**values: Any) -> Any:

@@ -51,6 +51,7 @@ class Verdict:
     statistics counts of the encoding and the solver, for reports
     proof      of HOLDS, with the option `certificates`, for certificate/write.py: the search's tree, what SAT gave, or that all points
                were run; else None
+    options    those that it was found with, checked; a certificate names them. None where `verify` was not asked
     certificate where a campaign has written that proof or witness: a name in its folder of results, or ""
     """
 
@@ -62,6 +63,7 @@ class Verdict:
     witness: Witness | None = None
     statistics: dict[str, float] = field(default_factory=dict)
     proof: Proof | Sat | Enumerated | None = field(default=None, repr=False)
+    options: Any = field(default=None, repr=False)
     certificate: str = ""
 
     @property
@@ -110,7 +112,7 @@ def verify(
         verdict = Verdict(UNKNOWN, str(unsupported))
     except OSError as error:  # no process, no open file or no room on a disk to be had
         verdict = Verdict(UNKNOWN, error.strerror or str(error))
-    verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
+    verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics, options=values)
     LOG.info("%s%s by %s in %.3f s", verdict.verdict, verdict.reason and f" ({verdict.reason})", verdict.engine or "none", verdict.seconds)
     return verdict
 

@@ -26,7 +26,7 @@ def certify(query: Query, folder: Path, **options) -> tuple[Verdict, Path]:
     for network, source in zip(query.networks, sources, strict=True):
         save(network, source.path)
     path = folder / "verdict.cert"
-    write(path, query, verdict, options, sources)
+    write(path, query, verdict, sources)
     return verdict, path
 
 

@@ -95,7 +95,7 @@ class Verifier:
             return replace(verdict, proof=None)
         sources = None if self.source is None else [self.source]
         start, cpu = time.monotonic(), cpu_seconds()
-        write(path, query, verdict, self.options, sources)
+        write(path, query, verdict, sources)
         writing = time.monotonic() - start
         # The proof is in the file, and need not go through a pipe. Who asks for a certificate waits for it, too.
         return replace(

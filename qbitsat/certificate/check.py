@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import InputError
 from ..importers.files import Path, placed
@@ -80,7 +80,11 @@ class Checked:
 
     @property
     def accepted(self) -> bool:
+        """Proved."""
         return self.outcome == ACCEPTED
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("what comes of a check is neither true nor false; ask for .accepted")
 
 
 def check(

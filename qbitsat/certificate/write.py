@@ -17,7 +17,6 @@ from ..errors import InputError
 from ..importers.files import Path, replacing
 from ..importers.qbitsat_file import smallest
 from ..network.names import escape_path
-from ..options import make_options
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true
 from ..search.proof import Cases, Emptied, Enumerated, Multipliers, Node, Proof, Sat, Split
@@ -36,18 +35,14 @@ class Source(NamedTuple):
     input_bits: int | None = None
 
 
-def write(
-    path: Path,
-    query: Query,
-    verdict: Verdict,
-    options: dict[str, Any],
-    sources: Sequence[Source] | None = None,
-) -> None:
+def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Source] | None = None) -> None:
     """Write the certificate of a HOLDS or VIOLATED that was found with the option `certificates`; all or nothing.
 
-    options are those of the verification. The file says what a query of robustness asks; of any other it has the boxes and
-    the formula. Without `sources` the networks are named by where they were loaded from. The verdict's proof is used up.
+    The file says what a query of robustness asks; of any other it has the boxes and the formula. Without `sources` the networks are
+    named by where they were loaded from. Raises `InputError` for a verdict without a proof or witness, or without its options.
     """
+    if verdict.options is None:
+        raise InputError("certificate: a verdict without its options; expected one of `verify`")
     members: Members = {}
     places = tuple(sources or (Source(network.source or None) for network in query.networks))
     header = {
@@ -56,13 +51,13 @@ def write(
         "engine": verdict.engine,
         "proof": _proof(query, verdict, members),
     }
-    known = _known(places, tuple(network.sha256 for network in query.networks), tuple(options.items()))
+    known = _known(places, tuple(network.sha256 for network in query.networks), verdict.options)
     text = (known[:-1] + "," + _json(header)[1:]).encode()
     _write_file(path, {"header": np.frombuffer(text, np.uint8), **members})
 
 
 @lru_cache(maxsize=16)
-def _known(places: tuple[Source, ...], hashes: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> str:
+def _known(places: tuple[Source, ...], hashes: tuple[str, ...], options: Any) -> str:
     """What the headers of all queries of the same networks and options share, as a JSON object."""
     return _json(
         {
@@ -73,7 +68,7 @@ def _known(places: tuple[Source, ...], hashes: tuple[str, ...], options: tuple[t
                 {**place._asdict(), "path": place.path and escape_path(place.path), "sha256": sha256}
                 for place, sha256 in zip(places, hashes, strict=True)
             ],
-            "options": vars(make_options(**dict(options))),
+            "options": vars(options),
         }
     )
 

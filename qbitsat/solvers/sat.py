@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from pysat.solvers import Solver
@@ -52,6 +52,9 @@ class SatResult:
     statistics: dict[str, float] = field(default_factory=dict)
     lrat: bytes | None = None
     found: tuple[int, int] = (0, 0)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a solver's result is neither true nor false; ask for .satisfiable")
 
 
 def solve(

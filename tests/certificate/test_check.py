@@ -1,20 +1,27 @@
 """Good certificates are accepted, by the library and by the command."""
 
+import pickle
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from certified import certify, check_engines
 from deep import deep_query
 from forge import RECIPES, Parts, outcome, reason
+from handmade import copying
 from tiny import random_query
 
 import qbitsat
-from qbitsat.certificate.check import check
-from qbitsat.certificate.write import write
+from qbitsat.certificate.check import REFUSED, check
+from qbitsat.certificate.write import Source, write
 from qbitsat.errors import InputError
-from qbitsat.options import SOLVERS
+from qbitsat.importers import save
+from qbitsat.options import ENCODINGS, ENGINES, SOLVERS
+from qbitsat.properties import robustness
 from qbitsat.search import shared
+from qbitsat.solvers.sat import SatResult
+from qbitsat.solvers.smt.base import Answer
 from qbitsat.verify import HOLDS, verify
 
 
@@ -70,8 +77,45 @@ def test_certificates_do_not_change_verdicts(engine):
 def test_verdict_without_proof_can_not_be_written(tmp_path):
     query = deep_query(4)
     with pytest.raises(InputError, match="HOLDS without a proof"):
-        write(tmp_path / "x.cert", query, verify(query, attack=False), {})
+        write(tmp_path / "x.cert", query, verify(query, attack=False))
     assert not list(tmp_path.iterdir())
+
+
+ASKED = {"HOLDS": robustness(copying(2), [9, 3], 1, 0), "VIOLATED": robustness(copying(2), [9, 3], 6, 0), "deep": deep_query(198)}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("bounds", [True, False])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_verify_answers_is_written_with_its_options(tmp_path, asked, bounds, encoding, engine):
+    query = ASKED[asked]
+    for network in query.networks:
+        save(network, tmp_path / "network.npz")
+    verdict = verify(query, certificates=True, encoding=encoding, bounds=bounds, engine=engine, attack=False)
+    verdict = pickle.loads(pickle.dumps(verdict))
+    write(tmp_path / "x.cert", query, verdict, [Source(str(tmp_path / "network.npz"))])
+    checked = check(tmp_path / "x.cert", query.networks)
+    assert (checked.accepted, checked.reason, checked.verdict) == (True, "", verdict.verdict)
+    assert (checked.header["options"]["encoding"], checked.header["options"]["bounds"]) == (encoding, bounds)
+
+
+def test_verdict_without_options_can_not_be_written(tmp_path):
+    query = ASKED["HOLDS"]
+    with pytest.raises(InputError, match="without its options"):
+        write(tmp_path / "x.cert", query, replace(verify(query, certificates=True), options=None))
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_have_no_truth_value(goods):
+    checked = check(goods["tree"])
+    for result in (checked, replace(checked, outcome=REFUSED)):
+        with pytest.raises(TypeError, match=r"ask for \.accepted"):
+            bool(result)
+    with pytest.raises(TypeError, match=r"ask for \.satisfiable"):
+        bool(SatResult(False))
+    with pytest.raises(TypeError, match=r"ask for \.status"):
+        bool(Answer("unsat"))
 
 
 def test_same_verdict_same_bytes(tmp_path):

@@ -18,6 +18,7 @@ from qbitsat.certificate.write import write
 from qbitsat.importers import save
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network
+from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Not, Or, Query, Ref
 from qbitsat.properties.formula import INPUT, OUTPUT
 from qbitsat.search.proof import Enumerated
@@ -60,7 +61,8 @@ def test_certificate_of_a_violated_query_is_refused(tmp_path):
     network = copying(3)
     asked = query(network, AtMost(((-1, y(0)), (-1, y(1)), (-1, y(2))), -45))
     save(network, tmp_path / "network.npz")
-    write(tmp_path / "forged.cert", asked, Verdict(HOLDS, engine="enumerate", proof=Enumerated()), {}, None)
+    forged = Verdict(HOLDS, engine="enumerate", proof=Enumerated(), options=make_options(certificates=True))
+    write(tmp_path / "forged.cert", asked, forged)
     checked = check(tmp_path / "forged.cert", networks=[network])
     assert (checked.accepted, checked.reason) == (False, "the violation is true at inputs [[15, 15, 15]]")
 

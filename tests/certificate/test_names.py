@@ -52,7 +52,7 @@ def test_certificates_name_any_file(tmp_path_factory, name):
     verdict = verify(query, certificates=True)
     assert loaded.source == str(path)
     for sources in (None, [Source(str(path))]):
-        write(folder / "c.cert", query, verdict, {"certificates": True}, sources)
+        write(folder / "c.cert", query, verdict, sources)
         with Certificate(folder / "c.cert") as certificate:
             assert certificate.header["networks"][0]["path"] == str(path)
         checked = check(folder / "c.cert")

@@ -42,7 +42,7 @@ def forged(weights, tmp_path):
     query = robustness(load(weights, 2), X, EPS, LABEL)
     verdict = verify(query, certificates=True)
     assert verdict.verdict == HOLDS
-    write(path, query, verdict, {"certificates": True}, [Source(str(weights), 2)])
+    write(path, query, verdict, [Source(str(weights), 2)])
     assert verify(robustness(load(weights, 6), X, EPS, LABEL)).verdict == VIOLATED
     return path
 

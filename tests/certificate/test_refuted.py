@@ -35,8 +35,8 @@ def test_forged_verdict_of_the_example(tmp_path, capsys):
         assert _lrat.trim(cnf.num_vars, clauses, drup, lambda: None)[0] in (_lrat.VARIABLE, _lrat.OPEN, _lrat.NOT_RUP)
         steps = [([-a], [0]), ([b, a], [last]), ([-b, a], [last, last + 1]), ([a], [last + 1, last + 2]), ([], [last, last + 3])]
         path = tmp_path / "forged.cert"
-        verdict = Verdict(HOLDS, engine="sat", proof=Sat(cnf.sha256, packed(steps)))
-        write(path, query, verdict, vars(options), [Source(str(network_path()))])
+        verdict = Verdict(HOLDS, engine="sat", proof=Sat(cnf.sha256, packed(steps)), options=options)
+        write(path, query, verdict, [Source(str(network_path()))])
         assert main(["check", str(path)]) == 20
         assert "refused" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import IO, Protocol
+from typing import IO, NoReturn, Protocol
 
 from ...errors import MissingExtraError
 from ...limits import LimitReached, Limits
@@ -45,6 +45,9 @@ class Answer:
     reason: str = ""
     values: Mapping[str, int] = field(default_factory=dict)
     load_seconds: float = 0.0
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a solver's answer is neither true nor false; ask for .status")
 
 
 Run = Callable[[Script, Limits], Answer]
