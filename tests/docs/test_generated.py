@@ -57,3 +57,23 @@ def test_named_flags_exist():
     known = {name for path in programs for name in flag.findall(path.read_text(encoding="utf-8"))}
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*/*.md")):
         assert set(flag.findall(page.read_text(encoding="utf-8"))) <= known, page
+
+
+def test_numbers_of_pages_are_compared():
+    """All but times, how far a timeout let a search come, and what floats lead to; in the indented lines of a source, too."""
+    same = [
+        ("1 query in 0.102 s: 1 hold", "1 query in 1.5 s: 1 hold"),
+        (
+            "s  UNKNOWN  -  0.101 s  timeout, 95.05% of the tree closed",
+            "s  UNKNOWN  -  0.11 s  timeout, 9% of the tree closed, open nodes 1",
+        ),
+        ("    2 input elements change: [0,1]:0->1,\n    [0,2]:1->2", "    1 input elements change: [1,1]:0->1"),
+        ("  outputs (12, -7)", "  outputs (-1, 8)"),
+    ]
+    other = [
+        ("  applicant (34, 15, 15, 0) decline, approve (1, 2)", "  applicant (16, 3, 38, 0) decline, approve (2, 3)"),
+        ("    return x + 1", "    return x + 2"),
+        ("sample 9  UNKNOWN  timeout, 95% of the tree closed", "sample 8  UNKNOWN  timeout, 95% of the tree closed"),
+    ]
+    assert all(transcripts.lasting(one) == transcripts.lasting(two) for one, two in same)
+    assert all(transcripts.lasting(one) != transcripts.lasting(two) for one, two in other)
