@@ -102,6 +102,21 @@ def twins(size: int) -> Query:
     return Query((one, two), (Box(x - 2, x + 2), Box(x - 2, x + 2)), And((*near, *tops)))
 
 
+def terms(count: int) -> Query:
+    """One inequality that names two outputs again and again."""
+    network = random_network((3, 2, 2))
+    named = tuple((1 - 2 * (j % 2), Ref(0, "output", j % 2)) for j in range(count))
+    return Query((network,), (Box(np.zeros(3, np.int64), np.full(3, 255)),), AtMost(named, -255 * count))
+
+
+def chain(size: int) -> Query:
+    """Inputs that are all equal, each tied to the one before it, the last pair first."""
+    network = random_network((size, 2))
+    ties = [AtMost(((s, Ref(0, "input", i)), (-s, Ref(0, "input", i - 1))), 0) for i in range(size - 1, 0, -1) for s in (1, -1)]
+    ranked = AtMost(((1, Ref(0, "output", 0)), (-1, Ref(0, "output", 1))), -200)
+    return Query((network,), (Box(np.zeros(size, np.int64), np.full(size, 255)),), And((*ties, ranked)))
+
+
 def small() -> Query:
     """An open query of a small network, for options that ask for much work at every node."""
     network = random_network((64, 16, 10))
@@ -115,6 +130,9 @@ Case = tuple[Callable[[], Query], dict[str, Any], float | None, float | None]
 def cases() -> dict[str, Case]:
     """(query, options, timeout in seconds, memory in GiB above what is resident) by name."""
     found: dict[str, Case] = {}
+    for engine in ("auto", "sat", "enumerate"):
+        found[f"terms-400000-{engine}-time-1"] = lambda: terms(400_000), {"engine": engine, "bounds": False}, 1.0, None
+        found[f"chain-6000-{engine}-time-1"] = lambda: chain(6000), {"engine": engine, "attack": False}, 1.0, None
     for size in (1000, 2000, 4000):
         for timeout in (1.0, 5.0):
             found[f"wide-{size}-time-{timeout:g}"] = lambda n=size: wide(n), {"attack": False}, timeout, None

@@ -90,7 +90,7 @@ def _move(
     limits: Limits,
 ) -> None:
     """Send a random share of every point's elements to the end of the box that its gradient points to."""
-    by_input, by_output = gradients(found, deciding, batch, [trace[-1] for trace in traces])
+    by_input, by_output = gradients(found, deciding, batch, [trace[-1] for trace in traces], limits)
     for k, (network, box) in enumerate(zip(query.networks, query.boxes, strict=True)):
         direction = by_input[k] + _backward(network, traces[k], by_output[k], limits)
         moved = rng.random(direction.shape) < share

@@ -15,6 +15,8 @@ from ..properties.formula import INPUT
 
 Batch = list[np.ndarray]
 
+# Terms of an inequality between two looks at the limits.
+TICK = 256
 FAR = 1 << 61  # margin of true and false; inequalities stay below 2**60
 
 
@@ -28,7 +30,9 @@ def margins(
     limits.check()
     if isinstance(formula, AtMost):
         total = np.full(len(inputs[0]), formula.bound, np.int64)
-        for coefficient, ref in formula.terms:
+        for number, (coefficient, ref) in enumerate(formula.terms):
+            if number % TICK == 0:
+                limits.check()
             total -= coefficient * (inputs if ref.tensor == INPUT else outputs)[ref.network][:, ref.element]
         found.append(formula)
         return total, np.full(len(total), len(found) - 1)
@@ -44,12 +48,14 @@ def margins(
     return margin, atom
 
 
-def gradients(found: list[AtMost], deciding: np.ndarray, inputs: Batch, outputs: Batch) -> tuple[Batch, Batch]:
+def gradients(found: list[AtMost], deciding: np.ndarray, inputs: Batch, outputs: Batch, limits: Limits = NO_LIMITS) -> tuple[Batch, Batch]:
     """Gradient of each point's deciding inequality with respect to inputs and outputs, float32 of their shapes."""
     by_input = [np.zeros(x.shape, np.float32) for x in inputs]
     by_output = [np.zeros(y.shape, np.float32) for y in outputs]
     for index in np.unique(deciding).tolist():
         rows = np.flatnonzero(deciding == index)
-        for coefficient, ref in found[index].terms:
+        for number, (coefficient, ref) in enumerate(found[index].terms):
+            if number % TICK == 0:
+                limits.check()
             (by_input if ref.tensor == INPUT else by_output)[ref.network][rows, ref.element] -= coefficient
     return by_input, by_output

@@ -44,6 +44,8 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
             if entry is None:
                 continue
             key = entry.get("sample"), entry.get("eps"), entry.get("target")
+            if any(value is not None and type(value) is not int for value in key):
+                raise InputError(f"{place}: sample, eps or target is no whole number; expected results of the same command")
             _check_agrees(place, "network", entry.get("network_sha256"), verifier.network.sha256)
             _check_options(place, entry.get("options"), options)
             if key in seen:

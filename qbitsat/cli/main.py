@@ -16,7 +16,7 @@ from .compare import compare
 from .demo import demo
 from .output import EXIT_BAD_INPUT
 from .run import run as run_network
-from .signals import exit_code, listen
+from .signals import deaf, exit_code, listen
 from .streams import EXIT_BROKEN_PIPE, NO_READER, Output, OutputLost, guarded, open_missing
 
 COMMANDS = {"demo": demo, "inspect": inspect, "run": run_network, "verify": verify, "export": export, "compare": compare, "check": check}
@@ -82,4 +82,5 @@ def entry() -> None:
         code = main()
     except KeyboardInterrupt as interrupt:  # while the exit code was on its way
         code = exit_code(interrupt)
+    deaf()
     sys.exit(code)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import FrameType
 
 # As Ctrl-C: what a scheduler or a closed terminal sends. Windows has no SIGHUP.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+# Seconds after a signal in which others change nothing.
+PATIENCE = 3.0
 
 
 class Ended(KeyboardInterrupt):
@@ -19,20 +23,29 @@ class Ended(KeyboardInterrupt):
 
 
 def listen() -> None:
-    """Have the signals raise `Ended` in the main thread; what is ignored already, as by nohup, stays ignored."""
-    listener, came = os.getpid(), list[int]()
+    """Have the signals raise `Ended` in the main thread, Ctrl-C too; what is ignored already, as by nohup, stays ignored."""
+    listener, came = os.getpid(), list[float]()
 
     def end(number: int, _: FrameType | None) -> None:
         if os.getpid() != listener:  # a fork of ours, which has nothing to keep
             os._exit(128 + number)
-        # They often come together, and the second one must not cut off the summary.
         if not came:
-            came.append(number)
-            raise Ended(number)
+            came.append(time.monotonic())
+            raise Ended(number) if number != signal.SIGINT else KeyboardInterrupt
+        # They often come together, and the second one must not cut off the end of the workers and the summary; one that comes later
+        # is of somebody who waits: children die with this process.
+        if time.monotonic() - came[0] > PATIENCE:
+            os._exit(128 + number)
 
-    for number in ENDING:
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for number in (signal.SIGINT, *ENDING):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, end)
+
+
+def deaf() -> None:
+    """From now on the signals change nothing: the exit code is known, and Python on its way out would die of them."""
+    for number in (signal.SIGINT, *ENDING):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:

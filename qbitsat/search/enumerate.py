@@ -35,7 +35,7 @@ class Enumeration:
 
     def __init__(self, query: Query, formula: Formula, bits: int, limits: Limits):
         self.query, self.limits = query, limits
-        self.grid: Grid = grid(query, formula)
+        self.grid: Grid = grid(query, formula, limits)
         if self.grid.num_points > 1 << bits:
             raise UnsupportedError(f"enumerate: {self.grid.num_points} points, more than 2**{bits} (enumerate_bits)")
         self.counts = {"points": 0}

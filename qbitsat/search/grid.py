@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bounds import collect
+from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, atoms
 
+# Conjuncts between two looks at the limits.
+TICK = 256
 # For each axis where it starts and stops.
 Block = list[tuple[int, int]]
 
@@ -45,15 +48,17 @@ class Grid(NamedTuple):
         return tuple(tuple((base + places[axis]).tolist()) for axis, base in zip(self.axis, self.base, strict=True))
 
 
-def grid(query: Query, formula: Formula) -> Grid:
+def grid(query: Query, formula: Formula, limits: Limits = NO_LIMITS) -> Grid:
     """The grid of a formula without `Not`."""
     start = np.cumsum([0, *(network.input.size for network in query.networks)]).tolist()
     lo, hi = ([v for box in query.boxes for v in getattr(box, end).tolist()] for end in ("lo", "hi"))
     parts = list(_conjuncts(formula))
-    ties = _ties(parts, start)
+    ties = _ties(parts, start, limits)
     equal = _Equal()
     constraint, rest = list[Formula](), list[Formula]()
-    for part in parts:
+    for number, part in enumerate(parts):
+        if number % TICK == 0:
+            limits.check()
         terms = [(start[ref.network] + ref.element, c) for ref, c in collect(part).items()] if isinstance(part, AtMost) else []
         if any(ref.tensor != INPUT for atom in atoms(part) for _, ref in atom.terms):
             rest.append(part)
@@ -102,10 +107,12 @@ def _pair(terms: list[tuple[int, int]]) -> tuple[int, int] | None:
     return (a, b) if c == 1 else (b, a)
 
 
-def _ties(parts: list[Formula], start: list[int]) -> dict[tuple[int, int], int]:
+def _ties(parts: list[Formula], start: list[int], limits: Limits) -> dict[tuple[int, int], int]:
     """The least bound that conjuncts give of each difference of two inputs."""
     ties: dict[tuple[int, int], int] = {}
-    for part in parts:
+    for number, part in enumerate(parts):
+        if number % TICK == 0:
+            limits.check()
         if isinstance(part, AtMost) and all(ref.tensor == INPUT for _, ref in part.terms):
             pair = _pair([(start[ref.network] + ref.element, c) for ref, c in collect(part).items()])
             if pair is not None:
@@ -122,10 +129,14 @@ class _Equal:
 
     def root(self, v: int) -> tuple[int, int]:
         """The root and what v is more than it."""
-        offset = 0
+        path, offset = list[int](), 0
         while v in self.above:
-            v, more = self.above[v]
-            offset += more
+            path.append(v)
+            v = self.above[v][0]
+        # From now on all of the path is right below the root: long chains of links cost no more than short ones.
+        for below in reversed(path):
+            offset += self.above[below][1]
+            self.above[below] = v, offset
         return v, offset
 
     def join(self, a: int, b: int, difference: int) -> None:

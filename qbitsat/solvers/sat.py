@@ -22,9 +22,11 @@ from ..limits import LimitReached, Limits
 from . import proofs
 from .processes import ChildDied, call_in_child, interrupts_held
 
-# A formula of up to SMALL literals and zeros is tried for FIRST_CONFLICTS conflicts in this process: a few milliseconds.
+# A formula of up to SMALL literals and zeros is tried for up to FIRST_CONFLICTS conflicts in this process: mostly a few milliseconds. As
+# nothing ends them, a large formula, whose conflicts may take a millisecond each, gets fewer: conflicts times entries are FIRST_WORK.
 SMALL = 100_000
 FIRST_CONFLICTS = 1000
+FIRST_WORK = 10_000_000
 
 # Solvers that solve once and have no counts.
 ONE_SHOT = ("kissat404",)
@@ -71,7 +73,7 @@ def solve(
     flat = np.asarray(clauses)
     budget = None if conflicts is None else int(conflicts)
     if len(flat) <= SMALL:
-        first = FIRST_CONFLICTS if budget is None else min(budget, FIRST_CONFLICTS)
+        first = _first_conflicts(flat, budget)
         result = _run_briefly(flat, num_vars, solver, first)
         if result.satisfiable is not None or first == budget:
             return result
@@ -134,13 +136,13 @@ def decide(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult,
 
 def _solve_teams(teams: list[list[Job]], limits: Limits, conflicts: int | None) -> SatResult:
     """First a short try of the first team's small formulas in this process."""
-    first = FIRST_CONFLICTS if conflicts is None else min(int(conflicts), FIRST_CONFLICTS)
     left: list[int] = []
     for number, job in enumerate(teams[0]):
         limits.check()
         if len(job.flat) > SMALL:
             left.append(number)
             continue
+        first = _first_conflicts(job.flat, conflicts)
         with interrupts_held():
             result = run_in_turns([[job._replace(turn=first)]], first)
         if result.satisfiable:
@@ -161,6 +163,11 @@ def _in_child(limits: Limits, run: Callable[..., SatResult], *arguments: Any) ->
         return SatResult(None, limit.reason)
     except ChildDied as death:
         return SatResult(None, f"solver {death}")
+
+
+def _first_conflicts(flat: np.ndarray, budget: int | None) -> int:
+    first = max(1, min(FIRST_CONFLICTS, FIRST_WORK // max(1, len(flat))))
+    return first if budget is None else min(int(budget), first)
 
 
 def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,20 @@ def test_signals_to_all_processes_are_the_parents(hanging, tmp_path):
     assert process.returncode in (129, 143)
     assert out.splitlines()[2].startswith("2 queries")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("gap", [0, 0.001, 0.01])
+def test_interrupts_that_come_together_leave_no_worker(hanging, gap):
+    """The second one must not cut off the end of the workers, for which Python would wait for ever."""
+    process, pids = hanging(2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(gap)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out.splitlines()[2].startswith("2 queries")
+    assert "Traceback" not in err
+    assert wait_until(lambda: not any(map(is_running, pids)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])

@@ -209,7 +209,7 @@ def test_results_of_another_label(run, out, capsys, files):
 
 DAMAGES = [
     ("not JSON", "not valid JSON"), ("[]", "expected a JSON object"), ("{}", "is about another network"), ("", "not valid JSON"),
-    ("[" * 100_000, "not valid JSON"),
+    ("[" * 100_000, "not valid JSON"), ('{"sample": [1]}', "is no whole number"), ('{"eps": {}}', "is no whole number"),
 ]  # fmt: skip
 
 
