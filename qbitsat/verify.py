@@ -187,7 +187,9 @@ def _decide_by_search(
 def _decide_by_enumeration(
     query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Verdict:
-    return _enumerate(query, Enumeration(query, formula, options.enumerate_bits, limits), options, limits, statistics)
+    # The size of a region that is too large is worth a report.
+    enumeration = Enumeration(query, formula, options.enumerate_bits, limits, statistics)
+    return _enumerate(query, enumeration, options, limits, statistics)
 
 
 def _enumerate(query: Query, enumeration: Enumeration, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:

@@ -89,9 +89,14 @@ class Folder:
         for file in files:
             if file not in self._named:
                 yield self._unnamed(file)
-        for question in self.wanted:
-            if question.sample not in self.covered[question.eps, question.target]:
-                yield _refused(str(self.path / RESULTS), f"has no line of sample {question.sample}, eps {question.eps}")
+        missing: defaultdict[tuple[int, int | None], set[int]] = defaultdict(set)
+        for sample, eps, target in self.wanted:
+            if sample not in self.covered.get((eps, target), ()):
+                missing[eps, target].add(sample)
+        for (eps, target), samples in missing.items():
+            aim = "" if target is None else f", target {target}"
+            which = f"{'sample' if len(samples) == 1 else 'samples'} {ranges(samples)}"
+            yield _refused(str(self.path / RESULTS), f"has no line of {which}, eps {eps}{aim}")
 
     def _unnamed(self, file: Path) -> Item:
         """Refused, but where the line that should name it may be one of the damaged."""
@@ -135,6 +140,14 @@ class Folder:
             return False
         folder = os.path.realpath(self.path)
         return os.path.commonpath((folder, os.path.realpath(self.path / name))) == folder
+
+
+def ranges(samples: set[int], most: int = 10) -> str:
+    """As in 0:100,115; at most so many ranges."""
+    starts = sorted(sample for sample in samples if sample - 1 not in samples)
+    ends = sorted(sample + 1 for sample in samples if sample + 1 not in samples)
+    parts = [f"{start}:{end}" if end > start + 1 else f"{start}" for start, end in zip(starts, ends, strict=True)]
+    return ",".join(parts[:most]) + (f",... ({len(samples)} in all)" if len(parts) > most else "")
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

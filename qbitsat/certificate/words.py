@@ -22,8 +22,9 @@ def words(query: Query, witness: Witness | None) -> list[str]:
     if origin is not None and origin.kind == "robustness":
         (network,) = query.networks
         asked = f"classified as {origin.get('target')}" if origin.get("target") is not None else f"not classified as {origin.get('label')}"
+        steps = "1 step" if origin.get("eps") == 1 else f"{origin.get('eps')} steps"
         return [
-            f"inputs of {printable(network.name)} within {origin.get('eps')} steps of x, each in [{network.input.lo}, {network.input.hi}], "
+            f"inputs of {printable(network.name)} within {steps} of x, each in [{network.input.lo}, {network.input.hi}], "
             f"that are {asked} (the class is the first largest output): {some}",
             f"x = {_list(origin.x)}",
             *_witness(query, witness),

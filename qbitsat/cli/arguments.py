@@ -24,7 +24,7 @@ exit codes:
   5    none is violated, but some are unknown, or there was nothing to verify or export;
        nothing is refused, but something is unknown or was not checked, or there was nothing to check (check)
   20   something is refused (check)
-  2    bad usage or bad input
+  2    bad usage or bad input; nothing is refused, but some certificate or line can't be read (check)
   1    a fault of qbitsat itself; backends disagree (compare)
   130  interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; finished results are kept
   141  nobody reads the output, and there is no --out

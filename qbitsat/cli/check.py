@@ -12,7 +12,7 @@ from itertools import chain
 
 from ..campaign.workers import run
 from ..certificate.check import ACCEPTED, NOTHING, REFUSED, UNCHECKED, UNREADABLE, Checked, Means, out_of
-from ..certificate.folder import Folder, Item, Question, check_item
+from ..certificate.folder import Folder, Item, Question, check_item, ranges
 from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
@@ -128,14 +128,6 @@ class Printer:
         if self.counts[UNREADABLE]:
             return EXIT_BAD_INPUT
         return EXIT_HOLDS if total and self.counts[ACCEPTED] == total else EXIT_UNKNOWN
-
-
-def ranges(samples: set[int], most: int = 10) -> str:
-    """As in 0:100,115; at most so many ranges."""
-    starts = sorted(sample for sample in samples if sample - 1 not in samples)
-    ends = sorted(sample + 1 for sample in samples if sample + 1 not in samples)
-    parts = [f"{start}:{end}" if end > start + 1 else f"{start}" for start, end in zip(starts, ends, strict=True)]
-    return ",".join(parts[:most]) + (f",... ({len(samples)} in all)" if len(parts) > most else "")
 
 
 def describe(checked: Checked) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from textwrap import wrap
 
 import numpy as np
@@ -29,12 +29,26 @@ def result_line(task: Task, verdict: Verdict, sample_width: int = 1, eps_width: 
     note = verdict.reason
     if verdict.witness:
         note = f"class {task.label} becomes {first_maximum(verdict.witness.outputs[0])}"
-    elif verdict.unknown and verdict.statistics.get("open"):
-        note += f", {verdict.statistics['closed']:.2%} of the tree closed, open nodes {verdict.statistics['open']:.0f}"
+    elif verdict.unknown:
+        note = ", ".join([note, *how_far(verdict.statistics)])
     elif verdict.holds and task.target is not None:
         note = f"class {task.label} never becomes {task.target}"
     parts = f"{word:<13}", f"{verdict.engine or '-':<6}", f"{verdict.seconds:9.3f} s", f"{verdict.cpu_seconds:9.3f} s CPU", note
     return "  ".join((head(task, sample_width, eps_width), *parts)).rstrip()
+
+
+def how_far(counts: Mapping[str, float]) -> list[str]:
+    """What was done of a query that stays open: of the search's tree, of the points, and what the solver was given."""
+    notes = []
+    if counts.get("open"):
+        notes.append(f"{counts['closed']:.2%} of the tree closed, open nodes {counts['open']:.0f}")
+    if "point_bits" in counts:
+        done = f"{counts['points'] / 2 ** counts['point_bits']:.2%} of " if counts["points"] else ""
+        notes.append(f"{done}2**{counts['point_bits']:.1f} points{' run' if done else ''}")
+    if "clauses" in counts:
+        conflicts = f", {counts['conflicts']:.0f} conflicts" if "conflicts" in counts else ""
+        notes.append(f"SAT with {counts['variables']:.0f} variables, {counts['clauses']:.0f} clauses{conflicts}")
+    return notes
 
 
 def details(network: Network, task: Task, verdict: Verdict) -> list[str]:

@@ -30,15 +30,17 @@ MULTIPLY_ADD, VALUE, ELEMENT, TERM, BATCH = 1.0, 12.0, 3.0, 4.0, 60_000.0
 class Enumeration:
     """The points of a query at which a formula without `Not`, equal to the violation inside the boxes, may be true.
 
-    `counts` has the number of points done. Raises `UnsupportedError` where there are more than 2**bits.
+    `counts` has the number of points done, and of all of them the logarithm to base 2: there may be more than floats reach. Raises
+    `UnsupportedError` where there are more than 2**bits.
     """
 
-    def __init__(self, query: Query, formula: Formula, bits: int, limits: Limits):
+    def __init__(self, query: Query, formula: Formula, bits: int, limits: Limits, counts: dict[str, float] | None = None):
         self.query, self.limits = query, limits
+        self.counts = {} if counts is None else counts
         self.grid: Grid = grid(query, formula, limits)
+        self.counts.update(points=0, point_bits=math.log2(max(1, self.grid.num_points)))
         if self.grid.num_points > 1 << bits:
-            raise UnsupportedError(f"enumerate: {self.grid.num_points} points, more than 2**{bits} (enumerate_bits)")
-        self.counts = {"points": 0}
+            raise UnsupportedError(f"enumerate: more than 2**{bits} points, the limit of enumerate bits")
         free = math.inf if limits.memory == math.inf else max(0.0, limits.memory - resident_bytes()) / 4
         self.runs = _runs(query, self.grid, min(TABLE_BYTES, free), min(BATCH_BYTES, free))
         width = 8 * (sum(len(run.named) for run in self.runs) + 8)

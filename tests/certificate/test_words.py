@@ -40,7 +40,7 @@ def test_robustness_and_its_witness(tmp_path):
     network = copying(2)
     _, path = certify(robustness(network, [5, 5], 1, 0), tmp_path)
     assert check(path).words == (
-        "inputs of handmade within 1 steps of x, each in [0, 15], that are not classified as 0 (the class is the first largest output): "
+        "inputs of handmade within 1 step of x, each in [0, 15], that are not classified as 0 (the class is the first largest output): "
         "there are such, and here is one",
         "x = 5, 5",
         "input = 4, 6; output = 4, 6",

@@ -112,6 +112,14 @@ def test_deleted_line(audit, results, sample):
     assert f"{results}: eps 1: samples {['1:4', '0,2:4', '0:2,3', '0:3'][sample]}" in out
 
 
+def test_missing_lines_of_one_eps_are_one_refusal(audit, results):
+    code, out = audit("--eps", "1,2,3")
+    assert (code, len(re.findall("has no line of", out))) == (20, 2)
+    assert all(f"has no line of samples 0:4, eps {eps}\n" in out for eps in (2, 3))
+    assert re.findall(r"eps \d: samples .*", out) == ["eps 1: samples 0:4"]
+    assert "2 refused" in out
+
+
 def test_wanted_samples(audit, results):
     assert audit("--eps", "1", "--samples", "0:2")[0] == 0
     assert audit("--eps", "1,2", "--samples", "0:2")[0] == 20

@@ -107,6 +107,28 @@ def test_line_of_unknown_says_how_far_it_got(files, capsys, monkeypatch):
     assert re.search(r"CPU  timeout, 98\.77% of the tree closed, open nodes 1204\n", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("far", "said"),
+    [
+        ({"points": 0, "point_bits": 2000.52}, "2**2000.5 points"),
+        ({"points": 1 << 20, "point_bits": 22}, "25.00% of 2**22.0 points run"),
+        ({"variables": 12, "clauses": 34, "encode_seconds": 0.1}, "SAT with 12 variables, 34 clauses"),
+        ({"variables": 12, "clauses": 34, "conflicts": 56}, "SAT with 12 variables, 34 clauses, 56 conflicts"),
+    ],
+)
+def test_line_of_unknown_says_how_far_each_engine_got(files, capsys, monkeypatch, far, said):
+    replace_verify(monkeypatch, lambda query, **_: Verdict(UNKNOWN, "timeout", statistics=far))
+    main(files.arguments(samples="0"))
+    assert f"CPU  timeout, {said}\n" in capsys.readouterr().out
+
+
+def test_unknown_of_too_many_points_is_one_cause(files, capsys):
+    main(files.arguments("--engine", "enumerate", "--enumerate-bits", "1", "--no-bounds", "--no-attack", samples="0,2", eps="1,2"))
+    out = capsys.readouterr().out
+    assert "unknown because of enumerate: more than 2**1 points, the limit of enumerate bits (4)\n" in out
+    assert len(set(re.findall(r"2\*\*\d+\.\d points\n", out))) > 1
+
+
 def test_summary_counts_and_real_units(files, capsys):
     main(files.arguments())
     first, second = capsys.readouterr().out.splitlines()[-2:]

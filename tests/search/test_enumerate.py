@@ -149,7 +149,8 @@ def test_too_many_points_are_unknown():
     network = copying(8)
     asked = query(network, AtMost(((1, y(0)), (1, y(1))), -1))
     verdict = verify(asked, engine="enumerate", bounds=False, attack=False)
-    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "enumerate: 4294967296 points, more than 2**26 (enumerate_bits)")
+    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "enumerate: more than 2**26 points, the limit of enumerate bits")
+    assert verdict.statistics == {"points": 0, "point_bits": 32}
     with pytest.raises(UnsupportedError, match="more than 2"):
         Enumeration(asked, asked.violation, 30, Limits())
     assert Enumeration(query(network, asked.violation, Box([0] * 8, [3] * 8)), asked.violation, 16, Limits()).run() is None
