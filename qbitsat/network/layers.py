@@ -68,8 +68,8 @@ class AffineMap(Record):
         rows, columns = np.nonzero(matrix)
         indptr = np.zeros(len(matrix) + 1, np.int64)
         np.cumsum(np.count_nonzero(matrix, axis=1), out=indptr[1:])
-        weights = np.ascontiguousarray(matrix[rows, columns])
-        return cls(matrix.shape[1], indptr, columns, weights, bias.copy())
+        weights = matrix[rows, columns]
+        return cls(matrix.shape[1], indptr, columns, weights, bias)
 
     @cached_property
     def matrix(self) -> np.ndarray:
@@ -84,7 +84,7 @@ class AffineMap(Record):
     def build(self, name: str, limits: Limits) -> np.ndarray:
         """`matrix` or `whole`, made under limits unless it is there already."""
         if name not in self.__dict__:
-            limits.require(4 * self.n_out * self.n_in)
+            limits.require(2 * 4 * self.n_out * self.n_in)  # freezing makes a copy
             dense = np.zeros((self.n_out, self.n_in), np.float32 if name == "matrix" else np.int32)
             for rows in limits.slices(self.n_out, BUILD_WORK * self.n_in):
                 part = slice(self.indptr[rows.start], self.indptr[rows.stop])
@@ -105,12 +105,10 @@ class AffineMap(Record):
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
-    """The same array, contiguous and read-only; a copy unless it owns its numbers, because a view can be written through its base."""
-    array = np.ascontiguousarray(array)
-    if not array.flags.owndata:
-        array = array.copy()
-    array.flags.writeable = False
-    return array
+    """The same numbers, contiguous, over `bytes`: numpy can never be told to write there, as it can to an array that owns its numbers."""
+    if isinstance(array.base, bytes) and array.flags.c_contiguous:
+        return array
+    return np.ndarray(array.shape, array.dtype, array.tobytes())
 
 
 def integer_array(values, shape: tuple[int, ...] | None, lo: int, hi: int, what: str) -> np.ndarray:

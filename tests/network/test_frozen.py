@@ -1,6 +1,7 @@
 """Frozen means frozen: copies and pickles are read-only and hashed anew, wrong types end at construction, names can be written anywhere."""
 
 import copy
+import math
 import os
 import pickle
 from dataclasses import FrozenInstanceError, replace
@@ -18,6 +19,7 @@ from qbitsat.network.layers import frozen
 from qbitsat.network.names import escape_path, printable, unescape_path
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, robustness
 from qbitsat.properties.formula import TRUE
+from qbitsat.properties.query import Origin
 
 COPIES = {
     "pickle": lambda value: pickle.loads(pickle.dumps(value)),
@@ -51,7 +53,9 @@ def test_copies_of_a_network_are_frozen_and_the_same(duplicate, warm):
     for array in arrays_of(twin):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
-        assert array.flags.owndata, "a base could be written through"
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.setflags(write=True)
+        assert isinstance(array.base, bytes), "a base could be written through"
     assert twin.sha256 == original.sha256
     x = np.array([[3, 9]])
     assert forward(twin, x).tolist() == [reference.run(twin, x[0].tolist())[-1]] == forward(original, x).tolist()
@@ -98,7 +102,38 @@ def test_frozen_views_are_copies():
         before = array.tolist()
         owner += 1
         assert array.tolist() == before
-        assert array.base is None
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1,), (3, 5), (2, 3, 4)], ids=str)
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32])
+def test_frozen_arrays_are_the_same_numbers_for_good(shape, dtype):
+    owner = np.arange(math.prod(shape)).reshape(shape, order="F").astype(dtype)
+    array = frozen(owner)
+    assert (array.shape, array.dtype, array.tolist()) == (shape, dtype, owner.tolist())
+    assert array.flags.c_contiguous
+    assert array.flags.aligned
+    assert frozen(array) is array
+    for view in (array, array[...], array.reshape(-1), array.view()):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            view.setflags(write=True)
+    owner[...] = 7
+    assert 7 not in array.reshape(-1)[1:4]
+
+
+def test_arrays_that_were_given_stay_writable_and_are_not_used():
+    weights, bias, lo = np.ones((1, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64)
+    value, box, origin = Network((layer(weights=weights, bias=bias),)), Box(lo, lo), Origin("robustness", (), lo)
+    before = value.sha256
+    weights[:], bias[:], lo[:] = 5, 6, 7
+    assert replace(value).sha256 == before
+    assert box.lo.tolist() == box.hi.tolist() == origin.x.tolist() == [0]
+
+
+def test_inputs_of_a_question_can_not_be_made_writable():
+    query = robustness(copying(2), np.array([[3, 4]]), 2, 0)
+    for array in (query.boxes[0].lo, query.boxes[0].hi, query.origin.x):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.setflags(write=True)
 
 
 @pytest.mark.parametrize("name", ["weights", "bias", "name", "requantizers"])
