@@ -32,6 +32,20 @@ def unknown(what: str, value: object, words: Iterable[str]) -> InputError:
     return InputError(f"{what} {value!r} is unknown; expected one of {', '.join(expected)}{did_you_mean(str(value), expected)}")
 
 
+def kind_of(value: object) -> str:
+    """A value for messages: small ones as they are, others by their type, because arrays and networks fill screens."""
+    if isinstance(value, tuple | list):
+        parts = dict.fromkeys(type(part).__name__ for part in value)
+        return f"a {type(value).__name__} of {', '.join(list(parts)[:3]) or 'nothing'}"
+    return f"{value!r:.80}" if value is None or isinstance(value, int | float | str) else f"of type {type(value).__name__}"
+
+
+def expect_kind(value: object, kinds: type | tuple[type, ...], what: str, expected: str) -> None:
+    """Raise `InputError` for a value of another type."""
+    if not isinstance(value, kinds):
+        raise InputError(f"{what} is {kind_of(value)}, expected {expected}")
+
+
 class MissingExtraError(QbitsatError):
     """An optional package is needed; the message names the extra that installs it."""
 

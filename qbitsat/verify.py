@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from .attack import propose
 from .bounds import Bounds, propagate, simplify
 from .bounds.frame import has_steps
-from .errors import UnsupportedError
+from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds
 from .network import forward
 from .options import make_options
@@ -96,6 +96,11 @@ def verify(
     query and is raised here. Once another thread sets `cancel`, the query ends as UNKNOWN, "cancelled". Stages are logged under
     the name `qbitsat`.
     """
+    expect_kind(query, Query, "verify: query", "a Query, as of robustness(network, x, eps, label)")
+    if cancel is not None and not callable(getattr(cancel, "is_set", None)):
+        raise InputError(f"verify: cancel is {kind_of(cancel)}, expected a threading.Event")
+    if progress is not None and not callable(progress):
+        raise InputError(f"verify: progress is {kind_of(progress)}, expected a function of one Progress")
     values = make_options(**options)
     limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
     statistics: dict[str, float] = {}

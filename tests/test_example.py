@@ -57,5 +57,5 @@ def test_example_in_two_lines():
     assert (x.shape, x.dtype, label) == ((8, 8), np.int64, int(np.load(qbitsat.examples.labels_path())[2]))
     assert qbitsat.verify(qbitsat.robustness(network, x, 1, label)).verdict == qbitsat.HOLDS
     for index in (-1, 50):
-        with pytest.raises(InputError, match=r"sample: -?\d+, expected an index in \[0, 49\]"):
+        with pytest.raises(InputError, match=r"sample is -?\d+, expected an integer in \[0, 49\]"):
             qbitsat.examples.sample(index)

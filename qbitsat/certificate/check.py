@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
-from ..errors import InputError
-from ..importers.files import Path, placed
+from ..errors import InputError, unknown
+from ..importers.files import Path, check_path, placed
 from ..importers.qbitsat_file import shown
 from ..limits import LimitReached, Limits, Tick
 from ..network import Network, reference
+from ..network.tensor import positive
 from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
 from .cake import check_by_cake_lpr
@@ -51,6 +52,9 @@ class Means:
     cake_lpr: Path | None = None
     timeout: float = 3600.0
     memory: float = 8.0
+
+
+MEANS = tuple(field.name for field in fields(Means) if field.name != "networks")
 
 
 @dataclass(frozen=True)
@@ -88,13 +92,23 @@ class Checked:
 
 
 def check(
-    path: Path, networks: Sequence[Network | Path] = (), bits: int | None = None, input_bits: int | None = None, **means: Any
+    path: Path,
+    networks: Sequence[Network | Path] | Network | Path = (),
+    bits: int | None = None,
+    input_bits: int | None = None,
+    **means: Any,
 ) -> Checked:
-    """Check one certificate. networks are those that it must be about: `Network` objects, or files with bits and input_bits as of
-    `load`; without them the certificate chooses. Other arguments are fields of `Means`.
+    """Check one certificate. networks are those that it must be about, or the one: `Network` objects, or files with bits and input_bits
+    as of `load`; without them the certificate chooses. Other arguments are fields of `Means`.
 
     Raises `InputError` for a file that is no certificate, or whose network can't be read.
     """
+    check_path(path)
+    for name in means:
+        if name not in MEANS:
+            raise unknown("argument", name, ("networks", "bits", "input_bits", *MEANS))
+    for name in {"timeout", "memory"} & {*means}:
+        means[name] = positive(means[name], name)
     return check_file(path, Means(pinned(networks, bits, input_bits), **means))
 
 

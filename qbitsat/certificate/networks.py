@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, expect_kind
 from ..importers import load
 from ..importers.files import Path
 from ..limits import Limits
@@ -24,8 +24,13 @@ SHOWN = 3
 GROWTH = 8.0
 
 
-def pinned(networks: Sequence[Network | Path], bits: int | None = None, input_bits: int | None = None) -> tuple[Network, ...]:
+def pinned(
+    networks: Sequence[Network | Path] | Network | Path, bits: int | None = None, input_bits: int | None = None
+) -> tuple[Network, ...]:
     """The networks, those that are files loaded; bits and input_bits are as of `qbitsat.load`, for all files."""
+    if isinstance(networks, Network | str | os.PathLike):
+        networks = (networks,)
+    expect_kind(networks, (tuple, list), "networks", "a tuple, each a Network or the name of a file")
     if not networks and (bits, input_bits) != (None, None):
         raise InputError("bits: they belong to a network that is given; expected none, or --network FILE with them")
     return tuple(n if isinstance(n, Network) else _read(n, bits, input_bits) for n in networks)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..arithmetic import integer
 
 __all__ = ["images_path", "labels_path", "network_path", "sample"]
 
@@ -34,8 +34,7 @@ def labels_path() -> Path:
 def sample(index: int) -> tuple[np.ndarray, int]:
     """One of the images, int64 (8, 8), and the digit that it shows, for `qbitsat.robustness`; else `InputError`."""
     images, labels = np.load(images_path()), np.load(labels_path())
-    if not 0 <= index < len(images):
-        raise InputError(f"sample: {index}, expected an index in [0, {len(images) - 1}]")
+    index = integer(index, "sample", 0, len(images) - 1)
     return images[index].astype(np.int64), int(labels[index])
 
 

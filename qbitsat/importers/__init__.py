@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import InputError
 from ..network import Network
 from . import benchmark_h5, foreign, qbitsat_file
-from .files import Path, open_input
+from .files import Path, check_path, open_input
 from .inputs import load_inputs, load_labels
 from .npy import ZIP_MAGIC
 from .qbitsat_file import save
@@ -19,6 +19,7 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
     from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too.
     """
+    check_path(path)
     foreign.refuse_folder(path)
     with open_input(path) as stream:
         foreign.refuse_file(stream, path)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, UnsupportedError, expect_kind
 
 Path = str | os.PathLike[str]
 
@@ -25,8 +25,14 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def check_path(path: object) -> None:
+    """Refuse what is no file's name: numbers would be open files."""
+    expect_kind(path, (str, os.PathLike), "path", "the name of a file, a str or a Path")
+
+
 def open_input(path: Path) -> BinaryIO:
     """The file opened for reading bytes; pipes and devices are refused, their length can't be known beforehand."""
+    check_path(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError(f"{path}: not a regular file")

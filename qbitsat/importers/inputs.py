@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..network import TensorFormat
 from ..network.tensor import positive
 from .csv_file import read_csv
-from .files import MAX_BYTES, MAX_ELEMENTS, Path, damaged, open_input, size_of
+from .files import MAX_BYTES, MAX_ELEMENTS, Path, check_path, damaged, open_input, size_of
 from .npy import NPY_MAGIC, ZIP_MAGIC, Npz, read_npy
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -143,6 +143,7 @@ def first_of(wrong: np.ndarray) -> tuple[int, int]:
 
 def read_array(path: Path, names: tuple[str, ...], header: bool | None) -> np.ndarray:
     """The file's array of integers or floats; names choose one of several in an .npz, unless the path does."""
+    check_path(path)
     file, name = split_name(path)
     with open_input(file) as stream:
         packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC

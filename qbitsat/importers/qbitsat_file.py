@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, UnsupportedError, expect_kind
 from ..network import Dense, Layer, Network, TensorFormat
-from .files import Path, one_line, open_input, placed, size_of, write_atomically
+from .files import Path, check_path, one_line, open_input, placed, size_of, write_atomically
 from .npy import Npz
 
 FORMAT, VERSION = "qbitsat network", 1
@@ -35,6 +35,8 @@ JSON_NAMES = {str: "a string", int: "an integer", float: "a number with a fracti
 
 def save(network: Network, path: Path) -> None:
     """Write the network to `path`, all or nothing; `load` gives it back with the same sha256."""
+    expect_kind(network, Network, "save: network", "a Network, and then the name of a file")
+    check_path(path)
     arrays: dict[str, np.ndarray] = {}
     layers = [write_layer(k, layer, arrays) for k, layer in enumerate(network.layers)]
     header = {"format": FORMAT, "version": VERSION, "name": network.name, "layers": layers}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, UnsupportedError, kind_of
 from ..limits import NO_LIMITS, Limits
 from .names import check_name
 from .tensor import TensorFormat
@@ -143,10 +143,10 @@ class Layer(Record, ABC):
         where = f"layer {self.name!r}"
         for name in ("input", "output"):
             if not isinstance(getattr(self, name), TensorFormat):
-                raise InputError(f"{where}: {name} is {getattr(self, name)!r}, expected a TensorFormat")
+                raise InputError(f"{where}: {name} is {kind_of(getattr(self, name))}, expected a TensorFormat")
         parts = (self.requantizers,) if isinstance(self.requantizers, Requantizer) else self.requantizers
         if not isinstance(parts, tuple | list) or not all(isinstance(part, Requantizer) for part in parts):
-            raise InputError(f"{where}: requantizers are {self.requantizers!r}, expected a tuple of requantizers")
+            raise InputError(f"{where}: requantizers are {kind_of(self.requantizers)}, expected a tuple of requantizers")
         object.__setattr__(self, "requantizers", tuple(parts))
 
     @cached_property

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from ..arithmetic import ShiftRequantizer
-from ..errors import InputError
+from ..errors import InputError, kind_of
 from .layers import Layer, Record
 from .names import check_name, escape_path
 from .tensor import TensorFormat
@@ -36,7 +36,7 @@ class Network(Record):
         for field, kind in (("layers", Layer), ("remarks", str)):
             parts = getattr(self, field)
             if not isinstance(parts, tuple | list) or not all(isinstance(part, kind) for part in parts):
-                raise InputError(f"network {self.name!r}: {field} are {parts!r}, expected a tuple, each of kind {kind.__name__}")
+                raise InputError(f"network {self.name!r}: {field} are {kind_of(parts)}, expected a tuple, each of kind {kind.__name__}")
             object.__setattr__(self, field, tuple(parts))
         if not self.layers:
             raise InputError(f"network {self.name!r}: has no layers")

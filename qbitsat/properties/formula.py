@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..arithmetic import integer
-from ..errors import InputError
+from ..errors import InputError, expect_kind, kind_of
 from ..limits import NO_LIMITS, Limits
 
 INPUT, OUTPUT = "input", "output"
@@ -25,8 +25,8 @@ class Ref(_Element):
     __slots__ = ()
 
     def __new__(cls, network: int, tensor: str, element: int) -> Ref:
-        if not isinstance(tensor, str):
-            raise InputError(f"query: the tensor of an element is {tensor!r}, expected {INPUT!r} or {OUTPUT!r}")
+        if not isinstance(tensor, str) or tensor not in (INPUT, OUTPUT):
+            raise InputError(f"query: the tensor of an element is {kind_of(tensor)}, expected {INPUT!r} or {OUTPUT!r}")
         return super().__new__(
             cls, integer(network, "query: the network of an element"), tensor, integer(element, "query: the index of an element")
         )
@@ -44,34 +44,39 @@ class AtMost:
 
     def __post_init__(self):
         try:
-            terms = tuple((integer(c, "coefficient"), Ref(ref.network, ref.tensor, ref.element)) for c, ref in self.terms)
-            object.__setattr__(self, "terms", terms)
+            terms = [(integer(c, "coefficient"), (ref.network, ref.tensor, ref.element)) for c, ref in self.terms]
             object.__setattr__(self, "bound", integer(self.bound, "bound"))
         except (TypeError, ValueError, AttributeError, InputError) as error:
             raise InputError(
                 f"query: inequality with terms {self.terms!r} and bound {self.bound!r}, expected an integer everywhere"
             ) from error
+        object.__setattr__(self, "terms", tuple((c, Ref(*parts)) for c, parts in terms))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class _Parts:
     """Parts as a tuple of their own: a list could change, and an iterator would be empty the second time."""
 
     parts: tuple[Formula, ...]
 
-    def __post_init__(self):
+    def __init__(self, parts: Iterable[Formula], *more: Formula):
+        name = type(self).__name__
+        if more:
+            raise InputError(f"query: {name} of {1 + len(more)} arguments, expected one tuple of formulas, as in {name}((a, b))")
         try:
-            object.__setattr__(self, "parts", tuple(self.parts))
+            object.__setattr__(self, "parts", tuple(parts))
         except TypeError as error:
-            raise InputError(f"query: {type(self).__name__} of {self.parts!r}, expected a tuple of formulas") from error
+            raise InputError(f"query: parts of {name} are {kind_of(parts)}, expected a tuple of formulas") from error
+        for part in self.parts:
+            expect_kind(part, KINDS, f"query: a part of {name}", FORMULA)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class And(_Parts):
     """All parts hold; true when there are none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Or(_Parts):
     """Some part holds; false when there are none."""
 
@@ -80,8 +85,12 @@ class Or(_Parts):
 class Not:
     part: Formula
 
+    def __post_init__(self):
+        expect_kind(self.part, KINDS, "query: the part of Not", FORMULA)
+
 
 Formula = AtMost | And | Or | Not
+KINDS, FORMULA = (AtMost, And, Or, Not), "AtMost, And, Or or Not"
 TRUE, FALSE = And(()), Or(())
 MAX_PARTS = 1 << 20
 Values = Sequence[Sequence[int]]
@@ -125,7 +134,7 @@ def depth(formula: Formula) -> int:
         if visited > MAX_PARTS:
             raise InputError(f"query: the formula has more than {MAX_PARTS} parts")
         if not isinstance(node, Formula):
-            raise InputError(f"query: the formula has a part {node!r}, expected AtMost, And, Or or Not")
+            raise InputError(f"query: the formula has a part {kind_of(node)}, expected {FORMULA}")
         if not isinstance(node, AtMost):
             stack.extend((part, level + 1) for part in ((node.part,) if isinstance(node, Not) else node.parts))
     return deepest

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import INT32
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, UnsupportedError, kind_of
 from ..network import Network
 from ..network.layers import ACC_LIMIT, Record, frozen, integer_array
 from .formula import INPUT, OUTPUT, Formula, atoms, depth
@@ -82,7 +82,7 @@ class Query:
         for name, kind in (("networks", Network), ("boxes", Box)):
             parts = getattr(self, name)
             if not isinstance(parts, tuple | list) or not all(isinstance(part, kind) for part in parts):
-                raise InputError(f"query: {name} are {parts!r}, expected a tuple, each of kind {kind.__name__}")
+                raise InputError(f"query: {name} are {kind_of(parts)}, expected a tuple, each of kind {kind.__name__}")
             object.__setattr__(self, name, tuple(parts))
         if not self.networks or len(self.networks) != len(self.boxes):
             raise InputError(f"query: {len(self.networks)} networks and {len(self.boxes)} boxes, expected one box a network")

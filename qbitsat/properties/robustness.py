@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import INT32, integer
-from ..errors import InputError
+from ..errors import InputError, expect_kind
 from ..network import Network
 from ..network.layers import integer_array
 from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
@@ -68,6 +68,7 @@ def robustness(network: Network, x, eps: int, label: int, target: int | None = N
     input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample` says which one of a
     data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
     """
+    expect_kind(network, Network, "robustness: network", "a Network, as of load(path)")
     classes, eps = count_classes(network), integer(eps, "eps, in input steps,", 0)
     label = class_of(label, "label", classes)
     target = None if target is None else class_of(target, "target", classes)

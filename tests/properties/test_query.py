@@ -73,7 +73,6 @@ def test_query_needs_one_box_a_network(networks, boxes):
 REFS = {
     "network_too_large": (Ref(1, "output", 0), "which does not exist"),
     "network_negative": (Ref(-1, "output", 0), "which does not exist"),
-    "tensor": (Ref(0, "hidden", 0), "which does not exist"),
     "element_too_large": (Ref(0, "output", 2), "expected an index below 2"),
     "element_negative": (Ref(0, "input", -1), "expected an index below 2"),
 }
