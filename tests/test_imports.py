@@ -13,7 +13,7 @@ PACKAGE = Path(qbitsat.__file__).parent
 
 # A room may import itself and any room to its left.
 ORDER = (
-    "errors", "limits", "options", "examples", "arithmetic", "kernels", "network", "importers", "properties", "bounds", "attack",
+    "errors", "limits", "options", "arithmetic", "examples", "kernels", "network", "importers", "properties", "bounds", "attack",
     "encode", "solvers", "search", "verify", "certificate", "campaign", "report", "cli", "__main__",
 )  # fmt: skip
 
