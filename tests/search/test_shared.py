@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -140,8 +140,10 @@ def killer(rng: random.Random, most: int, every: float):
         while len(killed) < most and not over.wait(rng.uniform(0, every)):
             children = multiprocessing.active_children()
             if children:
-                killed.append(rng.choice(children).pid)
-                os.kill(killed[-1], signal.SIGKILL)
+                pid = rng.choice(children).pid
+                with suppress(ProcessLookupError):  # the search may have waited for it in between
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
 
     thread = threading.Thread(target=kill)
     thread.start()
