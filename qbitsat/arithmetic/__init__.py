@@ -1,0 +1,27 @@
+"""The meaning of rounding, saturation, wrap-around and requantizers, on exact integers.
+
+Everything else in the house (bounds, encoder, kernels, reference) takes the meaning of a requantizer from here.
+"""
+
+from .requantizers import Requantizer, ShiftRequantizer
+from .rounding import INT32, MAX_SHIFT, OVERFLOWS, ROUNDINGS, divide_pow2, integer, saturate, wrap
+from .scaled import FORMS, DivisionRequantizer, Float32Requantizer, MultiplierRequantizer
+from .table import TableRequantizer
+
+__all__ = [
+    "FORMS",
+    "INT32",
+    "MAX_SHIFT",
+    "OVERFLOWS",
+    "ROUNDINGS",
+    "DivisionRequantizer",
+    "Float32Requantizer",
+    "MultiplierRequantizer",
+    "Requantizer",
+    "ShiftRequantizer",
+    "TableRequantizer",
+    "divide_pow2",
+    "integer",
+    "saturate",
+    "wrap",
+]
