@@ -12,7 +12,15 @@ GROUPS = {
     "any verdict": [
         *("certificate/check.py", "certificate/reading.py", "certificate/networks.py", "errors.py", "limits.py"),
         *(f"arithmetic/{name}.py" for name in ("rounding", "requantizers", "scaled", "table")),
-        *("network/layers.py", "network/network.py", "network/tensor.py", "network/names.py", "network/reference.py"),
+        *(
+            "network/affine.py",
+            "network/layers.py",
+            "network/convolution.py",
+            "network/network.py",
+            "network/tensor.py",
+            "network/names.py",
+            "network/reference.py",
+        ),
         *("properties/query.py", "properties/formula.py", "properties/robustness.py"),
         *("importers/__init__.py", "importers/files.py", "importers/npy.py", "importers/qbitsat_file.py"),
     ],

@@ -22,5 +22,5 @@ def deep_query(seed: int) -> Query:
         form = output
     network = Network(tuple(layers), "deep")
     x = rng.integers(2, 13, 4)
-    label = reference.first_maximum(reference.run(network, x.tolist())[-1])
+    label = reference.first_maximum(reference.run(network, x.tolist()))
     return robustness(network, x, EPS, label, sample=seed)

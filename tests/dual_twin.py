@@ -22,7 +22,7 @@ def scale_of(frame: Frame, ranges: Ranges, row: int, terms: Sequence[Inequality]
     for share, (values, coefficients, _) in zip(shares, terms, strict=True):
         size += share * sum(abs(c) * (x[v] + 1) for v, c in zip(values.tolist(), coefficients.tolist(), strict=True))
     for block in frame.blocks:
-        heaviest, sources = int(np.abs(block.layer.affine.weights).max(initial=0)), sum(x[block.source])
+        heaviest, sources = int(np.abs(block.layer.affine.unrolled.weights).max(initial=0)), sum(x[block.source])
         size += sum(abs(multipliers[i]) * (acc[i] + heaviest * sources + 1) for i in range(block.neurons.start, block.neurons.stop))
     if not size < LIMIT:
         return 0

@@ -17,8 +17,8 @@ def propagate(frame: Frame, ranges: Ranges, inputs: bool) -> np.ndarray:
         if inputs or s.start >= frame.num_inputs:
             positive, negative = np.maximum(affine.whole, 0).astype(np.int64).T, np.minimum(affine.whole, 0).astype(np.int64).T
             lo, hi = ranges.lo[:, s], ranges.hi[:, s]
-            ranges.acc_lo[:, n] = np.maximum(ranges.acc_lo[:, n], lo @ positive + hi @ negative + affine.bias)
-            ranges.acc_hi[:, n] = np.minimum(ranges.acc_hi[:, n], hi @ positive + lo @ negative + affine.bias)
+            ranges.acc_lo[:, n] = np.maximum(ranges.acc_lo[:, n], lo @ positive + hi @ negative + affine.biases)
+            ranges.acc_hi[:, n] = np.minimum(ranges.acc_hi[:, n], hi @ positive + lo @ negative + affine.biases)
         if len(block.steps):
             ranges.lo[:, t] = np.maximum(ranges.lo[:, t], block.layer.requantize(ranges.acc_lo[:, n]))
             ranges.hi[:, t] = np.minimum(ranges.hi[:, t], block.layer.requantize(ranges.acc_hi[:, n]))

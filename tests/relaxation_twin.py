@@ -72,7 +72,7 @@ class Relaxation:
         for block in frame.blocks:
             for i in range(block.layer.affine.n_out):
                 neuron, (indices, weights) = block.neurons.start + i, block.layer.affine.row(i)
-                bias[neuron] = block.layer.affine.bias[i] * self.unit[neuron]
+                bias[neuron] = block.layer.affine.biases[i] * self.unit[neuron]
                 rows.append(np.full(len(indices) + 1, neuron))
                 columns.append(np.append(self._column(indices + block.source.start), m + neuron))
                 entries.append(np.append(weights * self.unit[neuron], -1.0))

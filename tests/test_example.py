@@ -26,7 +26,7 @@ def test_example_network_formats():
 
 def test_example_weights_fit_6_bits():
     for layer in load(examples.network_path()).layers:
-        assert -32 <= layer.affine.weights.min() <= layer.affine.weights.max() <= 31
+        assert -32 <= layer.affine.unrolled.weights.min() <= layer.affine.unrolled.weights.max() <= 31
 
 
 def test_example_requantizers_as_documented():

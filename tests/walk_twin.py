@@ -28,7 +28,7 @@ def outputs_of(frame: Frame, first: dict[int, int]) -> tuple[dict[int, int], dic
                 acc[neuron] = float(row[level]) + half if level else float(row[1]) - half
             else:
                 x = [y[v - m] for v in range(block.source.start, block.source.stop)]
-                total = int(block.layer.affine.matrix[i].astype(int) @ np.array(x)) + int(block.layer.affine.bias[i])
+                total = int(block.layer.affine.matrix[i].astype(int) @ np.array(x)) + int(block.layer.affine.biases[i])
                 acc[neuron], y[neuron] = float(total), int(block.layer.requantizer(i).apply(total))
     return y, acc
 

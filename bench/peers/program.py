@@ -103,7 +103,7 @@ def _layer(program: Program, layer: Layer, bounds: LayerBounds, mask: np.ndarray
         columns, weights, constant = _dot(*layer.affine.row(i), source)
         # A negative shift multiplies, and that is one more factor of the row.
         factor = 1 << max(0, -shift)
-        constant = factor * (constant + int(layer.affine.bias[i]))
+        constant = factor * (constant + int(layer.affine.biases[i]))
         acc = program.variable(factor * int(bounds.acc_lo[i]), factor * int(bounds.acc_hi[i]))
         program.rows.append(Row([*columns, acc], [*(factor * w for w in weights), -1], -constant, -constant))
         numbers[i] = y = program.variable(int(bounds.lo[i]), int(bounds.hi[i]))

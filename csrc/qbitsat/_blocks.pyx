@@ -80,8 +80,9 @@ cdef class Blocks:
 
     cdef _set_affine(self, block_t *block, affine):
         cdef const int32_t[:, ::1] matrix = affine.whole
-        cdef const int64_t[::1] bias = affine.bias, indptr = affine.indptr, weights = affine.weights
-        cdef const int32_t[::1] indices = affine.indices
+        rows = affine.unrolled
+        cdef const int64_t[::1] bias = rows.bias, indptr = rows.indptr, weights = rows.weights.astype(np.int64)
+        cdef const int32_t[::1] indices = rows.indices
         if matrix.shape[0] != bias.shape[0]:
             raise ValueError(f"expected a matrix of {bias.shape[0]} rows")
         check_rows(indptr, indices, weights, bias.shape[0], matrix.shape[1])
@@ -89,6 +90,7 @@ cdef class Blocks:
         block.heaviest = max(-float(np.min(matrix, initial=0)), float(np.max(matrix, initial=0)))
         block.indptr = &indptr[0]
         block.matrix, block.bias = &matrix[0, 0] if matrix.shape[0] and matrix.shape[1] else NULL, &bias[0] if bias.shape[0] else NULL
+        self.kept.append(weights)
         block.indices, block.weights = &indices[0] if indices.shape[0] else NULL, &weights[0] if weights.shape[0] else NULL
 
     cdef Py_ssize_t check(self, lo, hi, acc_lo, acc_hi) except -1:

@@ -65,7 +65,7 @@ def _attack_ways(query: Query, ways: tuple[Formula, ...], points: int, middle: b
         batch.append(x)
     for step in range(STEPS):
         limits.check()
-        traces = [forward_all(network, x, limits) for network, x in zip(query.networks, batch, strict=True)]
+        traces = [_trace(network, x, limits) for network, x in zip(query.networks, batch, strict=True)]
         found: list[AtMost] = []
         deciding = np.empty(len(batch[0]), np.int64)
         for w, way in enumerate(ways):
@@ -77,6 +77,11 @@ def _attack_ways(query: Query, ways: tuple[Formula, ...], points: int, middle: b
         share = MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0
         _move(query, batch, traces, found, deciding, share, rng, limits)
     return None
+
+
+def _trace(network: Network, x: np.ndarray, limits: Limits) -> list[np.ndarray]:
+    """Every layer's outputs."""
+    return network.by_layer(forward_all(network, x, limits))
 
 
 def _move(

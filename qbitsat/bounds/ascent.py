@@ -53,7 +53,7 @@ class Ascender:
         for block in blocks:
             affine = block.layer.affine
             layers.append(
-                (affine.build("matrix", frame.limits), affine.bias.astype(np.float32), int(self.place[block.source.start]), neuron)
+                (affine.build("matrix", frame.limits), affine.biases.astype(np.float32), int(self.place[block.source.start]), neuron)
             )
             neuron += affine.n_out
         # The kernel keeps the columns of what inputs put on neurons.

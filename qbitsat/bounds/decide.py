@@ -91,7 +91,7 @@ def _largest_difference(affine, j: int, c: int, x_lo: np.ndarray, x_hi: np.ndarr
         indices, weights = affine.row(i)
         row[indices] += sign * weights
     reach = np.where(row > 0, x_hi, x_lo)
-    return int(affine.bias[j]) - int(affine.bias[c]) + int(row @ reach)
+    return int(affine.biases[j]) - int(affine.biases[c]) + int(row @ reach)
 
 
 @lru_cache(maxsize=1024)

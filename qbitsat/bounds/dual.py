@@ -90,7 +90,7 @@ def upper_bound(frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, m
             best = _largest(block, i, m, c[value], *accs, int(ranges.lo[row, value]), int(ranges.hi[row, value]))
             if best is None:
                 return None
-            total += m * int(block.layer.affine.bias[i]) + best
+            total += m * int(block.layer.affine.biases[i]) + best
     return total + sum(max(c[i] * int(ranges.lo[row, i]), c[i] * int(ranges.hi[row, i])) for i in range(frame.num_inputs))
 
 

@@ -60,11 +60,12 @@ class Bounds:
 def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray, limits: Limits = NO_LIMITS) -> LayerBounds:
     """Ranges of a layer's outputs for inputs in [x_lo, x_hi], int64[n_in]."""
     affine = layer.affine
+    weights = affine.unrolled.weights.astype(np.int64)
     acc_lo, acc_hi, lo, hi = (np.empty(affine.n_out, np.int64) for _ in range(4))
     for rows in limits.slices(affine.n_out, IMAGE_WORK + affine.n_in):
-        starts = affine.indptr[rows.start : rows.stop + 1]
+        starts = affine.unrolled.indptr[rows.start : rows.stop + 1]
         part, boxes = slice(starts[0], starts[-1]), (array[None] for array in (x_lo, x_hi, acc_lo[rows], acc_hi[rows]))
-        _intervals.affine(starts - starts[0], affine.indices[part], affine.weights[part], affine.bias[rows], *boxes)
+        _intervals.affine(starts - starts[0], affine.unrolled.indices[part], weights[part], affine.biases[rows], *boxes)
         for i in range(rows.start, rows.stop):
             lo[i], hi[i] = layer.requantizer(i).image(int(acc_lo[i]), int(acc_hi[i]))
     return LayerBounds(acc_lo, acc_hi, lo, hi)

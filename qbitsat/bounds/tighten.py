@@ -51,7 +51,7 @@ def tighten(frame: Frame, ranges: Ranges, steps: int, kept: bool = True) -> list
 def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[Fact] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
-    outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (np.diff(affine.indptr) > 0))
+    outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (np.diff(affine.unrolled.indptr) > 0))
     ends = np.concatenate([outputs, outputs])
     sides = np.repeat([1, -1], len(outputs))
     if not len(ends):
@@ -73,7 +73,7 @@ def _prove(
 ) -> list[Fact] | None:
     """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
     n, neurons = len(outputs), block.neurons.start + outputs
-    biases = block.layer.affine.bias[outputs]
+    biases = block.layer.affine.biases[outputs]
     known = np.where(sides > 0, ranges.acc_hi[0, neurons], -ranges.acc_lo[0, neurons])
     # The kernel stops below 0, which the largest value less the smallest is never.
     smallest = np.where(sides > 0, ranges.acc_lo[0, neurons] - biases, biases - ranges.acc_hi[0, neurons])

@@ -158,7 +158,7 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, limits:
             if not lo <= value <= hi:
                 raise Refused(f"input {i} of network {k} is {value}, outside the region's [{lo}, {hi}]")
     for k, (network, x) in enumerate(zip(query.networks, inputs, strict=True)):
-        y = reference.run(network, x, limits)[-1]
+        y = reference.run(network, x, limits)
         for i, (claimed, value) in enumerate(zip(outputs[k], y, strict=True)):
             if claimed != value:
                 raise Refused(f"output {i} of network {k} is {value}, the certificate says {claimed}")

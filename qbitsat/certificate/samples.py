@@ -55,7 +55,7 @@ def _load(samples: Samples, form: TensorFormat, *stamps: Any) -> tuple[np.ndarra
 
 def settled(network: Network, x: np.ndarray, label: int, target: int | None, limits: Limits) -> tuple[str, str] | None:
     """Verdict and reason of a sample about which there is nothing to verify; else None."""
-    found = first_maximum(run(network, x.tolist(), limits)[-1])
+    found = first_maximum(run(network, x.tolist(), limits))
     if found != label:
         return MISCLASSIFIED, f"the network says {found}, the label is {label}"
     return (SKIPPED, "the label is the target") if label == target else None

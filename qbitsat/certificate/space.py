@@ -54,7 +54,7 @@ class Block:
 
     def __init__(self, network: int, layer: Layer, source: slice, target: slice, neurons: slice, limits: Limits, like: Block | None):
         self.network, self.layer, self.source, self.target, self.neurons, self.limits = network, layer, source, target, neurons, limits
-        self.bias, self.y_min = layer.affine.bias, layer.output.lo
+        self.bias, self.y_min = layer.affine.biases, layer.output.lo
         self.stepped = all(r.monotone for r in layer.requantizers) and layer.output.hi - layer.output.lo < MAX_LEVELS
         # Of each row of `starts` the widest step between two levels of the requantizer, where that was asked for.
         self.widest: dict[int, int] = {}
@@ -65,9 +65,9 @@ class Block:
         limits.require(24.0 * affine.n_out * affine.n_in)
         self.matrix = np.zeros((affine.n_out, affine.n_in), np.int64)
         for part in limits.slices(affine.n_out, affine.n_in):
-            entries = slice(affine.indptr[part.start], affine.indptr[part.stop])
-            rows = np.repeat(np.arange(part.start, part.stop), np.diff(affine.indptr[part.start : part.stop + 1]))
-            self.matrix[rows, affine.indices[entries]] = affine.weights[entries]
+            entries = slice(affine.unrolled.indptr[part.start], affine.unrolled.indptr[part.stop])
+            rows = np.repeat(np.arange(part.start, part.stop), np.diff(affine.unrolled.indptr[part.start : part.stop + 1]))
+            self.matrix[rows, affine.unrolled.indices[entries]] = affine.unrolled.weights[entries]
         self.magnitude = np.abs(self.matrix)
         kinds = {requantizer: k for k, requantizer in enumerate(dict.fromkeys(layer.requantizers))}
         self.row = np.array([kinds[r] for r in layer.requantizers])[np.arange(affine.n_out) % len(layer.requantizers)]

@@ -220,9 +220,7 @@ def cone(
 
 def _sources(affine: AffineMap, outputs: np.ndarray) -> np.ndarray:
     """Mask of the inputs that some outputs of a mask read."""
-    sources = np.zeros(affine.n_in, bool)
-    sources[affine.indices[np.repeat(outputs, np.diff(affine.indptr))]] = True
-    return sources
+    return affine.sources(outputs)
 
 
 def _encode_network(
@@ -321,8 +319,8 @@ class _FormulaEncoder:
         for n, (ref, coefficient) in enumerate(terms.items()):
             words.copy_from(n, self.tensors[ref.network, ref.tensor], ref.element)
             smallest += coefficient * self.bounds.of(ref)[0 if coefficient > 0 else 1]
-        row = AffineMap.from_dense(np.array([list(terms.values())], np.int64).reshape(1, -1), np.zeros(1, np.int64))
-        self.encoder.dot(words, *row.row(0), self.balanced)
+        row = np.array(list(terms.values()), np.int64)
+        self.encoder.dot(words, np.arange(len(row), dtype=np.int32), row, self.balanced)
         self.lits[atom] = -self.encoder.at_least(atom.bound - smallest + 1)
         return self.lits[atom]
 

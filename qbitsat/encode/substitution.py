@@ -154,7 +154,7 @@ class Substitution:
                     continue
                 slack, end = self._slack(k, number, i, scale, 1 if coefficient > 0 else -1)
                 form.slacks.append((abs(coefficient), slack))
-                form.reach += coefficient * (end + slack.slope * int(layer.affine.bias[i]))
+                form.reach += coefficient * (end + slack.slope * int(layer.affine.biases[i]))
                 indices, weights = layer.affine.row(i)
                 for j, weight in zip(indices.tolist(), weights.tolist(), strict=True):
                     below[j] = below.get(j, 0) + coefficient * slack.slope * weight

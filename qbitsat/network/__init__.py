@@ -1,7 +1,12 @@
 """Networks as exact integer functions: frozen records, their checks, and their inference."""
 
+from .affine import AffineMap, Patches, SparseRows
+from .convolution import Convolution
 from .inference import classify, forward, forward_all
-from .layers import AffineMap, Dense, Layer
+from .layers import Dense, Layer, Linear
 from .network import Network, TensorFormat
 
-__all__ = ["AffineMap", "Dense", "Layer", "Network", "TensorFormat", "classify", "forward", "forward_all"]
+__all__ = [
+    "AffineMap", "Convolution", "Dense", "Layer", "Linear", "Network", "Patches", "SparseRows", "TensorFormat", "classify", "forward",
+    "forward_all",
+]  # fmt: skip

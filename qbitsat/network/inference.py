@@ -7,39 +7,51 @@ import numpy as np
 from .. import _forward
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
+from .layers import PADDING
 from .network import Network
 
 
-def forward_all(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> list[np.ndarray]:
-    """Every layer's outputs for a batch: int[batch, n_in] -> list of int64[batch, n_out].
+def forward_all(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> np.ndarray:
+    """All values for a batch of inputs: int[batch, num_inputs] -> int64[batch, num_values], numbered as in `Network`.
 
-    The plain Python equivalent is `[reference.run(network, row)[1:] for row in x]`.
+    The plain Python equivalent is `[[v for part in reference.run_all(network, row) for v in part] for row in x]`.
     """
-    values, form = np.asarray(x), network.input
-    if values.dtype.kind not in "iu":
-        raise InputError(f"inference: inputs have dtype {values.dtype}, expected integers")
-    if values.ndim != 2 or values.shape[1] != form.size:
-        raise InputError(f"inference: inputs have shape {values.shape}, expected (batch, {form.size})")
-    if values.size and (int(values.min()) < form.lo or int(values.max()) > form.hi):
-        raise InputError(f"inference: inputs from {values.min()} to {values.max()}, expected values in [{form.lo}, {form.hi}]")
-    values = np.ascontiguousarray(values, np.int64)
-    outputs = []
-    for layer in network.layers:
-        affine = layer.affine
+    x = np.asarray(x)
+    check_inputs(network, x)
+    values = np.empty((len(x), network.num_values), np.int64)
+    values[:, : network.num_inputs] = x
+    for k, (layer, view) in enumerate(zip(network.layers, network.views, strict=True)):
+        affine, first = layer.affine, network.first_value(k)
+        rows = affine.unrolled
         acc = np.empty((len(values), affine.n_out), np.int64)
-        for rows in limits.slices(len(values), len(affine.weights)):
-            _forward.affine(affine.indptr, affine.indices, affine.weights, affine.bias, values[rows], acc[rows])
-        values = np.ascontiguousarray(layer.requantize(acc))
-        outputs.append(values)
-    return outputs
+        for part in limits.slices(len(values), affine.num_products):
+            cells = np.ascontiguousarray(values[part][:, view])
+            cells[:, view == PADDING] = layer.input.zero_point
+            _forward.affine(rows.indptr, rows.indices, rows.weights.astype(np.int64), rows.bias, cells, acc[part])
+        values[:, first : first + affine.n_out] = layer.requantize(acc)
+    return values
+
+
+def check_inputs(network: Network, x: np.ndarray) -> None:
+    """Refuse what is no batch of inputs of the network."""
+    if x.dtype.kind not in "iu":
+        raise InputError(f"inference: inputs have dtype {x.dtype}, expected integers")
+    if x.ndim != 2 or x.shape[1] != network.num_inputs:
+        raise InputError(f"inference: inputs have shape {x.shape}, expected (batch, {network.num_inputs})")
+    start = 0
+    for form in network.inputs:
+        part = x[:, start : start + form.size]
+        if part.size and (int(part.min()) < form.lo or int(part.max()) > form.hi):
+            raise InputError(f"inference: inputs from {part.min()} to {part.max()}, expected values in [{form.lo}, {form.hi}]")
+        start += form.size
 
 
 def forward(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> np.ndarray:
-    """The network's outputs for a batch: int[batch, n_in] -> int64[batch, n_out]."""
-    return forward_all(network, x, limits)[-1]
+    """The network's outputs for a batch: int[batch, num_inputs] -> int64[batch, outputs]."""
+    return forward_all(network, x, limits)[:, network.outputs]
 
 
 def classify(network: Network, x: np.ndarray, batch: int = 1000) -> np.ndarray:
-    """First maximum of the outputs: int[n, n_in] -> int64[n], a batch at a time to bound memory."""
+    """First maximum of the outputs: int[n, num_inputs] -> int64[n], a batch at a time to bound memory."""
     parts = [forward(network, x[start : start + batch]).argmax(axis=1) for start in range(0, len(x), batch)]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)

@@ -2,113 +2,30 @@
 
     acc_i = sum_j w_ij * x_j + b_i,    y_i = requantizer_i.apply(acc_i)
 
-A new layer kind is one class that says how its parameters become an `AffineMap`; bounds, encoder and kernels see
-only that map and the requantizers.
+A layer reads a tensor; the cells x of its map are elements of it, or padding. A new layer kind is one class that says
+how its parameters become an `AffineMap`; bounds, encoder and kernels see only that map and the requantizers.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
-from ..errors import InputError, UnsupportedError, kind_of
-from ..limits import NO_LIMITS, Limits
+from ..errors import InputError, UnsupportedError, expect_kind, kind_of
+from .affine import WEIGHT_LIMIT, AffineMap, Record, frozen, matrix_map
 from .names import check_name
 from .tensor import TensorFormat
 
 # Sums of two accumulators, rounding constants and clause weights must stay inside int64 with room to spare.
 ACC_LIMIT = 1 << 60
-# Magnitudes of weights and biases stay below these.
-WEIGHT_LIMIT, BIAS_LIMIT = 1 << 31, 1 << 59
-# What it takes to put a weight into its place, in multiply-adds.
-BUILD_WORK = 16
-
-
-class Record:
-    """A frozen dataclass that is pickled and copied by its fields: the copy is checked and its arrays frozen again, and nothing that was
-    computed from them is carried along.
-    """
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, eq=False)
-class AffineMap(Record):
-    """acc = W x + bias over flattened tensors; W in compressed rows without explicit zeros.
-
-    indptr  int64[n_out + 1]   row i is the slice indptr[i]:indptr[i + 1] of the next two
-    indices int32[nnz]         input element, ascending within a row
-    weights int64[nnz]         never 0
-    bias    int64[n_out]
-    """
-
-    n_in: int
-    indptr: np.ndarray
-    indices: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-
-    def __post_init__(self):
-        for name, dtype in {"indptr": np.int64, "indices": np.int32, "weights": np.int64, "bias": np.int64}.items():
-            object.__setattr__(self, name, frozen(getattr(self, name).astype(dtype, copy=False)))
-
-    @property
-    def n_out(self) -> int:
-        return len(self.bias)
-
-    @classmethod
-    def from_dense(cls, matrix: np.ndarray, bias: np.ndarray) -> AffineMap:
-        """From an (n_out, n_in) int64 matrix and an n_out int64 vector."""
-        rows, columns = np.nonzero(matrix)
-        indptr = np.zeros(len(matrix) + 1, np.int64)
-        np.cumsum(np.count_nonzero(matrix, axis=1), out=indptr[1:])
-        weights = matrix[rows, columns]
-        return cls(matrix.shape[1], indptr, columns, weights, bias)
-
-    @cached_property
-    def matrix(self) -> np.ndarray:
-        """W as float32[n_out, n_in], for gradients: it only ever suggests."""
-        return self.build("matrix", NO_LIMITS)
-
-    @cached_property
-    def whole(self) -> np.ndarray:
-        """W as int32[n_out, n_in]: weights are below 2**31 in magnitude."""
-        return self.build("whole", NO_LIMITS)
-
-    def build(self, name: str, limits: Limits) -> np.ndarray:
-        """`matrix` or `whole`, made under limits unless it is there already."""
-        if name not in self.__dict__:
-            limits.require(2 * 4 * self.n_out * self.n_in)  # freezing makes a copy
-            dense = np.zeros((self.n_out, self.n_in), np.float32 if name == "matrix" else np.int32)
-            for rows in limits.slices(self.n_out, BUILD_WORK * self.n_in):
-                part = slice(self.indptr[rows.start], self.indptr[rows.stop])
-                counts = np.diff(self.indptr[rows.start : rows.stop + 1])
-                dense[np.repeat(np.arange(rows.start, rows.stop), counts), self.indices[part]] = self.weights[part]
-            self.__dict__[name] = frozen(dense)
-        return self.__dict__[name]
-
-    @cached_property
-    def heaviest(self) -> int:
-        """The largest magnitude of a weight."""
-        return int(np.abs(self.weights).max(initial=0))
-
-    def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices and weights of row i."""
-        part = slice(self.indptr[i], self.indptr[i + 1])
-        return self.indices[part], self.weights[part]
-
-
-def frozen(array: np.ndarray) -> np.ndarray:
-    """The same numbers, contiguous, over `bytes`: numpy can never be told to write there, as it can to an array that owns its numbers."""
-    if isinstance(array.base, bytes) and array.flags.c_contiguous:
-        return array
-    return np.ndarray(array.shape, array.dtype, array.tobytes())
+# Magnitudes of biases stay below it.
+BIAS_LIMIT = 1 << 59
+# Cells that are no element of the input.
+PADDING = -1
 
 
 def integer_array(values, shape: tuple[int, ...] | None, lo: int, hi: int, what: str) -> np.ndarray:
@@ -130,7 +47,7 @@ def integer_array(values, shape: tuple[int, ...] | None, lo: int, hi: int, what:
 class Layer(Record, ABC):
     """What every layer has: a name, its input and output formats, and its requantizers.
 
-    requantizers has one entry for all outputs, or one for each slice along the last output axis (channel).
+    requantizers has one entry for all outputs, one for each slice along the last output axis (channel), or one for each output.
     """
 
     name: str
@@ -152,7 +69,15 @@ class Layer(Record, ABC):
     @cached_property
     @abstractmethod
     def affine(self) -> AffineMap:
-        """The layer's exact integer affine map over raw input integers, zero points included."""
+        """The layer's exact integer affine map over cells, which are raw input integers, zero points included."""
+
+    @property
+    def cells(self) -> np.ndarray | None:
+        """int32[affine.n_in]: the element of the flattened input that a cell is, or PADDING, which stands for the input's zero point.
+
+        None: cells are the elements in order.
+        """
+        return None
 
     def requantizer(self, i: int) -> Requantizer:
         """The requantizer of flattened output i."""
@@ -170,9 +95,14 @@ class Layer(Record, ABC):
 
     def check(self) -> None:
         """Refuse inconsistent requantizers and accumulators that could leave the exact range of the kernels."""
-        where = f"layer {self.name!r}"
-        if len(self.requantizers) not in (1, self.output.shape[-1]):
-            raise InputError(f"{where}: {len(self.requantizers)} requantizers, expected 1 or {self.output.shape[-1]}")
+        where, affine, cells = f"layer {self.name!r}", self.affine, self.cells
+        if affine.n_out != self.output.size or affine.n_in != (self.input.size if cells is None else len(cells)):
+            raise InputError(
+                f"{where}: a map of {affine.n_in} cells and {affine.n_out} accumulators between {self.input} and {self.output}"
+            )
+        channels = self.output.shape[-1]
+        if len(self.requantizers) not in (1, channels, self.output.size):
+            raise InputError(f"{where}: {len(self.requantizers)} requantizers, expected 1 or {channels}")
         lo, hi = min(r.lo for r in self.requantizers), max(r.hi for r in self.requantizers)
         if (lo, hi) != (self.output.lo, self.output.hi):
             raise InputError(f"{where}: requantizers give [{lo}, {hi}], the output format says [{self.output.lo}, {self.output.hi}]")
@@ -181,18 +111,21 @@ class Layer(Record, ABC):
                 raise UnsupportedError(
                     f"{where}: wrap-around at bit {r.shift} and above of the accumulator leaves the exact range of 2**62"
                 )
-        affine, largest = self.affine, max(abs(self.input.lo), abs(self.input.hi))
         if affine.heaviest >= WEIGHT_LIMIT:
             raise UnsupportedError(f"{where}: a weight of magnitude {affine.heaviest}, expected less than 2**31")
-        row_sums = np.add.reduceat(np.abs(np.append(affine.weights, 0)), np.minimum(affine.indptr[:-1], len(affine.weights)))
-        row_sums[np.diff(affine.indptr) == 0] = 0
-        for i in range(affine.n_out):
-            reach = int(row_sums[i]) * largest + abs(int(affine.bias[i]))
-            requantizer = self.requantizer(i)
-            if isinstance(requantizer, ShiftRequantizer):
-                reach <<= max(0, -requantizer.shift)
+        self._check_reach()
+
+    def _check_reach(self) -> None:
+        """Refuse accumulators that can leave the exact range; padding is an input's zero point, which may lie outside its range."""
+        largest = max(abs(self.input.lo), abs(self.input.hi), abs(self.input.zero_point) if self.cells is not None else 0)
+        sums, biases = self.affine.magnitudes(), self.affine.biases
+        shifts = [max(0, -r.shift) if isinstance(r, ShiftRequantizer) else 0 for r in self.requantizers]
+        # In floats first: whatever is not far below the limit is looked at in Python's integers.
+        reaches = (sums.astype(float) * largest + np.abs(biases.astype(float))) * 2.0 ** np.resize(shifts, len(sums))
+        for i in np.flatnonzero(reaches >= ACC_LIMIT / 2).tolist():
+            reach = (int(sums[i]) * largest + abs(int(biases[i]))) << shifts[i % len(shifts)]
             if reach >= ACC_LIMIT:
-                raise UnsupportedError(f"{where}: accumulator of output {i} can reach {reach}, beyond the exact range of 2**60")
+                raise UnsupportedError(f"layer {self.name!r}: accumulator of output {i} can reach {reach}, beyond the exact range of 2**60")
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,8 +149,41 @@ class Dense(Layer):
 
     @cached_property
     def affine(self) -> AffineMap:
-        shift = [int(s) * self.input.zero_point for s in self.weights.sum(axis=1)]
-        bias = [int(b) - s for b, s in zip(self.bias, shift, strict=True)]
-        if any(abs(b) >= ACC_LIMIT for b in bias):
-            raise UnsupportedError(f"layer {self.name!r}: bias less zero point times weights leaves the exact range of 2**60")
-        return AffineMap.from_dense(self.weights, np.array(bias, np.int64))
+        return matrix_map(self.weights, raw_bias(self.name, self.weights, self.bias, self.input.zero_point))
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Layer):
+    """Any other affine map over raw integers: sums and averages over an image, differences, additions, rescaling.
+
+    map: acc = W x + bias of cells x, which are elements of the flattened input: mapped int32[map.n_in], None for all in order.
+    """
+
+    map: AffineMap
+    mapped: np.ndarray | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        expect_kind(self.map, AffineMap, f"layer {self.name!r}: map", "an AffineMap")
+        if self.mapped is not None:
+            what = f"layer {self.name!r}: cells"
+            cells = integer_array(self.mapped, (self.map.n_in,), PADDING, self.input.size - 1, what)
+            object.__setattr__(self, "mapped", frozen(cells.astype(np.int32)))
+        self.check()
+
+    @property
+    def affine(self) -> AffineMap:
+        return self.map
+
+    @property
+    def cells(self) -> np.ndarray | None:
+        return self.mapped
+
+
+def raw_bias(name: str, weights: np.ndarray, bias: np.ndarray, zero_point: int) -> np.ndarray:
+    """The bias of a map over raw integers, int64: bias - zero_point * (sum of each row), for weights (n_out, ...)."""
+    sums = weights.reshape(len(weights), -1).sum(axis=1) if zero_point else np.zeros(len(weights), np.int64)
+    raw = [int(b) - int(s) * zero_point for b, s in zip(bias, sums, strict=True)]
+    if any(abs(b) >= ACC_LIMIT for b in raw):
+        raise UnsupportedError(f"layer {name!r}: bias less zero point times weights leaves the exact range of 2**60")
+    return np.array(raw, np.int64)

@@ -1,78 +1,229 @@
-"""A network: a chain of layers over integers, checked once and frozen."""
+"""A network: an acyclic graph of layers over integers, checked once and frozen."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from ..arithmetic import ShiftRequantizer
-from ..errors import InputError, kind_of
-from .layers import Layer, Record
+from ..errors import InputError, UnsupportedError, kind_of
+from .affine import Record, frozen
+from .layers import PADDING, Layer, integer_array
 from .names import check_name, escape_path
 from .tensor import TensorFormat
 
 __all__ = ["Network", "TensorFormat"]
 
+# Numbers of values are 32-bit words.
+MAX_VALUES = (1 << 31) - 1
+
 
 @dataclass(frozen=True, eq=False)
 class Network(Record):
-    """Layers in order; each reads the previous one's output. `source` is the file that it came from, or "".
+    """Layers in topological order. `source` is the file that it came from, or "".
 
     remarks are those of who made it, such as what was lost when it was quantized, and no part of the function: see `notes`.
+
+    Values are numbered: the elements of the inputs in order, then the outputs of the layers in order.
+    inputs    formats of the tensors that come from outside; by default one, that of the first layer
+    reads     for each layer int32[its input's size], the values that are its input, all of them inputs or outputs of layers before; by
+              default a chain, in which each reads the one before. Reshaping, slicing, joining and reordering are only another `reads`.
+    outputs   int32[n], the values that are the result; by default the last layer's outputs
     """
 
     layers: tuple[Layer, ...]
     name: str = "network"
     source: str = ""
     remarks: tuple[str, ...] = ()
+    inputs: tuple[TensorFormat, ...] = ()
+    reads: tuple[np.ndarray, ...] = ()
+    outputs: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         check_name(self.name, "network")
         if not isinstance(self.source, str):
             raise InputError(f"network {self.name!r}: source is {self.source!r}, expected the name of a file, or ''")
         escape_path(self.source)
-        for field, kind in (("layers", Layer), ("remarks", str)):
+        for field, kind in (("layers", Layer), ("remarks", str), ("inputs", TensorFormat)):
             parts = getattr(self, field)
             if not isinstance(parts, tuple | list) or not all(isinstance(part, kind) for part in parts):
                 raise InputError(f"network {self.name!r}: {field} are {kind_of(parts)}, expected a tuple, each of kind {kind.__name__}")
             object.__setattr__(self, field, tuple(parts))
         if not self.layers:
             raise InputError(f"network {self.name!r}: has no layers")
-        for before, after in zip(self.layers, self.layers[1:], strict=False):
+        if not self.inputs:
+            object.__setattr__(self, "inputs", (self.layers[0].input,))
+        if self.num_values > MAX_VALUES:
+            raise UnsupportedError(f"network {self.name!r}: {self.num_values} values, expected fewer than 2**31")
+        self._set_reads()
+        outputs = np.arange(self.first_value(len(self.layers) - 1), self.num_values) if self.outputs is None else self.outputs
+        object.__setattr__(self, "outputs", self._values(outputs, None, self.num_values, "outputs"))
+
+    def _set_reads(self) -> None:
+        if not self.reads:
+            self._check_chain()
+            first = [0, *(self.first_value(k) for k in range(len(self.layers)))]
+            object.__setattr__(self, "reads", tuple(frozen(np.arange(a, b, dtype=np.int32)) for a, b in pairwise(first)))
+            return
+        if not isinstance(self.reads, tuple | list) or len(self.reads) != len(self.layers):
+            raise InputError(f"network {self.name!r}: reads are {kind_of(self.reads)}, expected an array for each layer")
+        reads = [
+            self._values(values, (layer.input.size,), self.first_value(k), f"what layer {layer.name!r} reads")
+            for k, (layer, values) in enumerate(zip(self.layers, self.reads, strict=True))
+        ]
+        object.__setattr__(self, "reads", tuple(reads))
+        lo, hi = self.value_ranges
+        for layer, values in zip(self.layers, reads, strict=True):
+            least, most = int(lo[values].min()), int(hi[values].max())
+            if least < layer.input.lo or most > layer.input.hi:
+                raise InputError(
+                    f"network {self.name!r}: layer {layer.name!r} reads {layer.input}, but is given values in [{least}, {most}]"
+                )
+
+    def _values(self, values: Any, shape: tuple[int, ...] | None, end: int, what: str) -> np.ndarray:
+        array = integer_array(values, shape, 0, end - 1, f"network {self.name!r}: {what}")
+        if array.ndim != 1 or not array.size:
+            raise InputError(f"network {self.name!r}: {what}: shape {array.shape}, expected one axis of at least one value")
+        return frozen(array.astype(np.int32))
+
+    def _check_chain(self) -> None:
+        a, b = self.inputs[0], self.layers[0].input
+        if len(self.inputs) > 1 or (a.size, a.lo, a.hi, a.zero_point) != (b.size, b.lo, b.hi, b.zero_point):
+            raise InputError(f"network {self.name!r}: inputs {kind_of(self.inputs)} and no reads, expected one like the first layer's")
+        for before, after in pairwise(self.layers):
             a, b = before.output, after.input
             if (a.size, a.lo, a.hi, a.zero_point) != (b.size, b.lo, b.hi, b.zero_point):
                 raise InputError(f"network {self.name!r}: layer {after.name!r} reads {b}, but layer {before.name!r} gives {a}")
+
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether each layer reads all outputs of the one before, in order and nothing else, and the last one gives the result."""
+        firsts = [0, *self._first_values[:-1]]
+        chained = all(np.array_equal(view, np.arange(a, b)) for view, (a, b) in zip(self.views, pairwise(firsts), strict=True))
+        return chained and np.array_equal(self.outputs, np.arange(firsts[-1], self.num_values))
+
+    # --- values ---
+
+    @cached_property
+    def _first_values(self) -> list[int]:
+        """The number of each layer's first output, and of values in all."""
+        firsts = [sum(form.size for form in self.inputs)]
+        for layer in self.layers:
+            firsts.append(firsts[-1] + layer.output.size)
+        return firsts
+
+    @property
+    def num_inputs(self) -> int:
+        """Elements of all inputs."""
+        return self._first_values[0]
+
+    @property
+    def num_values(self) -> int:
+        return self._first_values[-1]
+
+    def first_value(self, k: int) -> int:
+        """The number of layer k's first output."""
+        return self._first_values[k]
+
+    def target(self, k: int) -> slice:
+        """The values that are layer k's outputs."""
+        return slice(self._first_values[k], self._first_values[k + 1])
+
+    def by_layer(self, values: np.ndarray) -> list[np.ndarray]:
+        """The outputs of every layer among all values, [..., num_values]."""
+        return [values[..., self.target(k)] for k in range(len(self.layers))]
+
+    @cached_property
+    def value_ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and the largest that each value can be by its format: int64[num_values] each."""
+        forms = [*self.inputs, *(layer.output for layer in self.layers)]
+        sizes = [form.size for form in forms]
+        lo, hi = (np.repeat(np.array([getattr(form, end) for form in forms], np.int64), sizes) for end in ("lo", "hi"))
+        return frozen(lo), frozen(hi)
+
+    @cached_property
+    def views(self) -> tuple[np.ndarray, ...]:
+        """For each layer int32[affine.n_in]: the value that a cell is, or PADDING, which stands for `layer.input.zero_point`."""
+        return tuple(
+            values if layer.cells is None else frozen(np.where(layer.cells == PADDING, np.int32(PADDING), values[layer.cells]))
+            for layer, values in zip(self.layers, self.reads, strict=True)
+        )
+
+    def row(self, k: int, i: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Accumulator i of layer k as values int32, each once and ascending, their weights int64, none 0, and a bias, padding included."""
+        affine = self.layers[k].affine
+        cells, weights = affine.row(i)
+        values, bias = self.views[k][cells], int(affine.biases[i])
+        inside = values != PADDING
+        if not inside.all():
+            bias += int(weights[~inside].sum()) * self.layers[k].input.zero_point
+            values, weights = values[inside], weights[inside]
+        if (values[1:] > values[:-1]).all():
+            return values, weights, bias
+        values, places = np.unique(values, return_inverse=True)
+        sums = np.zeros(len(values), np.int64)
+        np.add.at(sums, places, weights)
+        return values[sums != 0], sums[sums != 0], bias
+
+    # --- formats ---
+
+    @property
+    def input(self) -> TensorFormat:
+        """The format of the input; of several, one that holds them all, flattened one after the other."""
+        return self.inputs[0] if len(self.inputs) == 1 else joined(self.inputs)
+
+    @cached_property
+    def output(self) -> TensorFormat:
+        """The format of the result: that of the tensor which it is, else one axis of what it holds."""
+        last = self.layers[-1].output
+        if np.array_equal(self.outputs, np.arange(self.num_values - last.size, self.num_values)):
+            return last
+        forms = (*self.inputs, *(layer.output for layer in self.layers))
+        ends = np.cumsum([form.size for form in forms])
+        held = dict.fromkeys(np.searchsorted(ends, self.outputs, side="right").tolist())
+        return replace(joined([forms[k] for k in held]), shape=(len(self.outputs),))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What may not be meant, in words: the remarks, and zero points that no requantizer adds."""
         return (*self.remarks, *filter(None, map(zero_point_note, self.layers)))
 
-    @property
-    def input(self) -> TensorFormat:
-        return self.layers[0].input
-
-    @property
-    def output(self) -> TensorFormat:
-        return self.layers[-1].output
-
     @cached_property
     def sha256(self) -> str:
-        """Hash of the function, not of the file: formats, affine maps and requantizers of all layers."""
-        digest = hashlib.sha256()
-        for layer in self.layers:
+        """Hash of the function, not of the file: formats, affine maps, requantizers, and who reads what."""
+        digest = hashlib.sha256(json.dumps([asdict(form) for form in self.inputs]).encode())
+        for layer, view in zip(self.layers, self.views, strict=True):
+            affine = layer.affine
+            parts = {field.name: getattr(affine, field.name) for field in fields(affine)}
+            arrays = {"view": view, **{name: part for name, part in parts.items() if isinstance(part, np.ndarray)}}
             head = {
-                "kind": type(layer).__name__,
+                "affine": type(affine).__name__,
+                "numbers": {name: part for name, part in parts.items() if name not in arrays},
+                "arrays": {name: array.shape for name, array in arrays.items()},
                 "input": asdict(layer.input),
                 "output": asdict(layer.output),
                 "requantizers": [[type(r).__name__, vars(r)] for r in layer.requantizers],
             }
             digest.update(json.dumps(head, sort_keys=True).encode())
-            for array in (layer.affine.indptr, layer.affine.indices, layer.affine.weights, layer.affine.bias):
-                digest.update(array.astype("<i8").tobytes())
+            for name in sorted(arrays):
+                digest.update(arrays[name].astype("<i8").tobytes())
+        digest.update(self.outputs.astype("<i8").tobytes())
         return digest.hexdigest()
+
+
+def joined(forms: Sequence[TensorFormat]) -> TensorFormat:
+    """One axis of all elements of some tensors; scale 1 and zero point 0 where they have not all the same."""
+    first, same = forms[0], len({(form.scale, form.zero_point) for form in forms}) == 1
+    lo, hi = min(form.lo for form in forms), max(form.hi for form in forms)
+    meaning = (first.scale, first.zero_point) if same else (1.0, 0)
+    return TensorFormat((sum(form.size for form in forms),), lo, hi, *meaning)
 
 
 def zero_point_note(layer: Layer) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from ..arithmetic import INT32
 from ..errors import InputError, UnsupportedError, kind_of
 from ..network import Network
-from ..network.layers import ACC_LIMIT, Record, frozen, integer_array
+from ..network.affine import Record, frozen
+from ..network.layers import ACC_LIMIT, integer_array
 from .formula import INPUT, OUTPUT, Formula, atoms, depth
 
 MAX_DEPTH = 200
@@ -87,6 +88,8 @@ class Query:
         if not self.networks or len(self.networks) != len(self.boxes):
             raise InputError(f"query: {len(self.networks)} networks and {len(self.boxes)} boxes, expected one box a network")
         for k, (network, box) in enumerate(zip(self.networks, self.boxes, strict=True)):
+            if not network.is_chain:
+                raise UnsupportedError(f"query: network {network.name!r} is no plain chain of layers")
             if len(box.lo) != network.input.size:
                 raise InputError(f"query: box {k} has {len(box.lo)} elements, network {network.name!r} reads {network.input.size}")
             if int(box.lo.min()) < network.input.lo or int(box.hi.max()) > network.input.hi:

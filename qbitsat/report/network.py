@@ -55,7 +55,7 @@ def row(layer: Layer, bounds: LayerBounds) -> tuple[object, ...]:
     return (
         layer.name, type(layer).__name__, shape_text(layer.input.shape), shape_text(form.shape), f"[{form.lo}, {form.hi}]",
         f"{form.scale:g}", form.zero_point, *parameters,
-        layer.input.size * form.size, len(layer.affine.weights), f"[{acc_lo}, {acc_hi}]", word_bits(acc_lo, acc_hi),
+        layer.input.size * form.size, layer.affine.num_products, f"[{acc_lo}, {acc_hi}]", word_bits(acc_lo, acc_hi),
     )  # fmt: skip
 
 

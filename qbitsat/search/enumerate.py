@@ -68,7 +68,7 @@ class Enumeration:
             again = [places for a, places in enumerate(cut) if a not in run.axes and not run.table]
             points = math.prod(self.grid.sizes[a] for a in run.axes) * math.prod(again)
             layers = run.network.layers
-            cost = sum(MULTIPLY_ADD * len(layer.affine.weights) + VALUE * layer.affine.n_out for layer in layers)
+            cost = sum(MULTIPLY_ADD * layer.affine.num_products + VALUE * layer.affine.n_out for layer in layers)
             total += points * (ELEMENT * run.network.input.size + cost + BATCH / run.batch)
         return 1e-9 * total
 
@@ -171,7 +171,7 @@ def _runs(query: Query, points: Grid, table_bytes: float, batch_bytes: float) ->
         if size * (8 * len(named) + 1) <= table_bytes:
             table = tables.setdefault(alike[k], _Table(len(named), size))
         widest = max(network.input.size, *(layer.affine.n_out for layer in network.layers))
-        work = sum(len(layer.affine.weights) for layer in network.layers)
+        work = sum(layer.affine.num_products for layer in network.layers)
         batch = int(max(1, min(batch_bytes // (32 * widest), BATCH_WORK // max(1, work))))
         runs.append(_Run(network, named, axes, points.axis[k], points.base[k], points.sizes, batch, table))
     return runs

@@ -109,7 +109,7 @@ class Programs:
         """The kernel's view of the query, in float32."""
         m = self.frame.num_inputs
         layers = [
-            (b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in self.frame.blocks
+            (b.layer.affine.matrix, b.layer.affine.biases.astype(np.float32), b.source.start, b.neurons.start) for b in self.frame.blocks
         ]
         x_lo, pool = self.root.lo[0, :m].astype(np.float32), min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
         return Simplex(m, layers, self.cases.inequalities.floats(), self.unit, self.active, x_lo, self.cases.most, pool)

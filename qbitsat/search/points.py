@@ -36,7 +36,7 @@ def propose(query: Query, frame: Frame, formula: Formula, suggestion: Suggestion
                 affine = block.layer.affine
                 y = np.empty((len(x), affine.n_out), np.int64)
                 for rows in limits.slices(len(x), PASS_WORK * affine.n_out * affine.n_in, 24 * affine.n_out):
-                    y[rows] = block.layer.requantize(np.rint(products(x[rows], affine.matrix)).astype(np.int64) + affine.bias)
+                    y[rows] = block.layer.requantize(np.rint(products(x[rows], affine.matrix)).astype(np.int64) + affine.biases)
                 x = y.astype(np.float32)
         outputs.append(y)
     if any(ref.tensor == INPUT for atom in atoms(formula) for _, ref in atom.terms):

@@ -161,7 +161,7 @@ class Walker:
             shared = [_steps(row, block.y_min) for row in block.steps]
             steps += [shared[k] for k in block.channel.tolist()]
         later = [
-            (block.layer.affine.matrix, block.layer.affine.bias.astype(np.float32), block.source.start - m, block.neurons.start)
+            (block.layer.affine.matrix, block.layer.affine.biases.astype(np.float32), block.source.start - m, block.neurons.start)
             for block in self.frame.blocks
             if block.source.start >= m
         ]
@@ -171,7 +171,7 @@ class Walker:
         at = 0
         for block in self.first:
             affine, mine = block.layer.affine, slice(at, at + len(block.channel))
-            matrix[mine, block.source], bias[mine], at = affine.matrix, affine.bias, mine.stop
+            matrix[mine, block.source], bias[mine], at = affine.matrix, affine.biases, mine.stop
             room = SHY_SHARE * np.array([max(0.0, steps[i][3] - 1) for i in range(block.neurons.start, block.neurons.stop)])
             shy[mine] = np.minimum(SHY_WEIGHTS * np.abs(affine.matrix).mean(axis=1), room)
         for row, atom in enumerate(self.fences, start=at):

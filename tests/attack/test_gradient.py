@@ -27,7 +27,7 @@ def attack(asked: Query, **options):
 def confirmed(asked: Query, inputs) -> bool:
     """Inside the boxes, and a violation in the slow reference."""
     inside = all((b.lo <= np.array(p)).all() and (np.array(p) <= b.hi).all() for p, b in zip(inputs, asked.boxes, strict=True))
-    outputs = [reference.run(network, point)[-1] for network, point in zip(asked.networks, inputs, strict=True)]
+    outputs = [reference.run(network, point) for network, point in zip(asked.networks, inputs, strict=True)]
     return inside and is_true(asked.violation, inputs, outputs)
 
 

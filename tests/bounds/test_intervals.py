@@ -13,7 +13,7 @@ from qbitsat import _intervals
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.intervals import propagate_layer, propagate_network
-from qbitsat.network import AffineMap, Dense, Network, forward_all, reference
+from qbitsat.network import Dense, Network, SparseRows, forward_all, reference
 from qbitsat.properties import Box, Query, Ref
 from qbitsat.properties.formula import TRUE
 
@@ -27,7 +27,7 @@ def test_propagate_holds_every_layer_of_every_point(seed):
     rng = random.Random(seed)
     network = random_network(rng)
     box = random_box(rng, network, 300)
-    layers = forward_all(network, points_of(box))
+    layers = network.by_layer(forward_all(network, points_of(box)))
     for values, bounds in zip(layers, propagate_network(network, box).layers, strict=True):
         assert (bounds.lo <= values.min(axis=0)).all()
         assert (values.max(axis=0) <= bounds.hi).all()
@@ -41,7 +41,7 @@ def test_propagate_first_layer_is_exact(seed):
     box = random_box(rng, network, 300)
     layer, points = network.layers[0], points_of(box)
     assert isinstance(layer, Dense)
-    acc = points @ layer.weights.T + layer.affine.bias
+    acc = points @ layer.weights.T + layer.affine.biases
     bounds = propagate_layer(layer, box.lo, box.hi)
     assert (bounds.acc_lo.tolist(), bounds.acc_hi.tolist()) == (acc.min(axis=0).tolist(), acc.max(axis=0).tolist())
     if layer.requantizers[0].monotone:
@@ -56,7 +56,7 @@ def test_propagate_one_point_is_the_reference(seed):
     network = random_network(rng)
     x = [rng.randint(network.input.lo, network.input.hi) for _ in range(network.input.size)]
     bounds = propagate_network(network, Box(np.array(x), np.array(x)))
-    values = reference.run(network, x)[1:]
+    values = reference.run_all(network, x)[1:]
     assert [layer.lo.tolist() for layer in bounds.layers] == [layer.hi.tolist() for layer in bounds.layers] == values
     assert all(layer.num_fixed == len(layer.lo) for layer in bounds.layers)
 
@@ -117,11 +117,13 @@ def test_intervals_kernel_equals_numpy(n_in, n_out, limit):
     rng = np.random.default_rng(limit)
     matrix = rng.integers(-limit, limit + 1, (n_out, n_in)) * (rng.random((n_out, n_in)) < 0.6)
     bias = rng.integers(-limit, limit + 1, n_out)
-    affine = AffineMap.from_dense(matrix, bias)
+    affine = SparseRows.of_matrix(matrix, bias)
     lo = rng.integers(-1000, 1000, n_in)
     hi = lo + rng.integers(0, 50, n_in)
     acc_lo, acc_hi = np.full((2, n_out), 99, np.int64)
-    _intervals.affine(affine.indptr, affine.indices, affine.weights, affine.bias, lo[None], hi[None], acc_lo[None], acc_hi[None])
+    _intervals.affine(
+        affine.indptr, affine.indices, affine.weights.astype(np.int64), affine.bias, lo[None], hi[None], acc_lo[None], acc_hi[None]
+    )
     positive, negative = np.maximum(matrix, 0), np.minimum(matrix, 0)
     assert acc_lo.tolist() == (positive @ lo + negative @ hi + bias).tolist()
     assert acc_hi.tolist() == (positive @ hi + negative @ lo + bias).tolist()
@@ -141,8 +143,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
 def test_intervals_kernel_shapes_that_do_not_fit(change):
-    affine = dense([[1, 2], [3, 0]]).affine
+    affine = dense([[1, 2], [3, 0]]).affine.unrolled
     arrays = {name: getattr(affine, name) for name in ("indptr", "indices", "weights", "bias")}
+    arrays["weights"] = arrays["weights"].astype(np.int64)
     vectors = {name: np.zeros((1, 2), np.int64) for name in ("x_lo", "x_hi", "acc_lo", "acc_hi")}
     with pytest.raises(ValueError, match=r"must|outside"):
         _intervals.affine(**{**arrays, **vectors, **change})

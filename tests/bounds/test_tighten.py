@@ -30,7 +30,7 @@ def replayed(frame: Frame, ranges: Ranges, facts) -> None:
             objective = np.zeros(frame.num_values, np.int64)
             objective[indices + block.source.start] = side * scale * weights
             most = upper_bound(frame, ranges, 0, objective, multipliers)
-            assert bound == most // scale + side * int(block.layer.affine.bias[neuron - block.neurons.start])
+            assert bound == most // scale + side * int(block.layer.affine.biases[neuron - block.neurons.start])
         for fact in mine:
             if fact.side > 0:
                 ranges.acc_hi[0, fact.neuron] = min(ranges.acc_hi[0, fact.neuron], fact.bound)

@@ -96,7 +96,7 @@ def test_witness_that_breaks_nothing(parts, forged):
     changed = parts("witness")
     query = deep_query(changed.header["query"]["sample"])
     changed.arrays["inputs.0"] = query.origin.x
-    changed.arrays["outputs.0"] = np.array(reference.run(query.networks[0], query.origin.x.tolist())[-1])
+    changed.arrays["outputs.0"] = np.array(reference.run(query.networks[0], query.origin.x.tolist()))
     assert refused(forged(changed), "does not make the violation true")
 
 

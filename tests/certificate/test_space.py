@@ -19,7 +19,7 @@ from qbitsat.properties.formula import is_true
 
 def values_of(query, inputs) -> list[int]:
     """All values at one combination of inputs, in the checker's order."""
-    runs = [reference.run(network, x) for network, x in zip(query.networks, inputs, strict=True)]
+    runs = [reference.run_all(network, x) for network, x in zip(query.networks, inputs, strict=True)]
     return [v for run in runs for v in run[0]] + [v for run in runs for layer in run[1:] for v in layer]
 
 

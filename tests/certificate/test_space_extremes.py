@@ -42,7 +42,7 @@ def points_of(space: Space, box: Box) -> list[Point]:
     (network,) = space.query.networks
     points = []
     for x in itertools.product(*(range(lo, hi + 1) for lo, hi in zip(box.lo.tolist(), box.hi.tolist(), strict=True))):
-        values = [v for part in reference.run(network, x) for v in part]
+        values = [v for part in reference.run_all(network, x) for v in part]
         rows = [(row, bias, values[b.source]) for b in space.blocks for row, bias in zip(b.matrix.tolist(), b.bias.tolist(), strict=True)]
         points.append((values, [bias + sum(w * v for w, v in zip(row, source, strict=True)) for row, bias, source in rows]))
     return points

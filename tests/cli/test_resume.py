@@ -185,7 +185,7 @@ def test_results_of_another_network(run, out, capsys, files):
     run()
     (layer,) = load(files.network).layers
     save(
-        Network((Dense("copy", layer.input, layer.output, layer.requantizers, 2 * np.eye(2, dtype=np.int64), layer.affine.bias),)),
+        Network((Dense("copy", layer.input, layer.output, layer.requantizers, 2 * np.eye(2, dtype=np.int64), layer.affine.biases),)),
         files.network,
     )
     capsys.readouterr()

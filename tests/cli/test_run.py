@@ -18,7 +18,7 @@ COMMAND = ["run", NETWORK, "--inputs", IMAGES]
 @pytest.fixture(scope="module")
 def outputs() -> list[list[int]]:
     network = qbitsat.load(NETWORK)
-    return [reference.run(network, x.reshape(-1).tolist())[-1] for x in np.load(IMAGES)]
+    return [reference.run(network, x.reshape(-1).tolist()) for x in np.load(IMAGES)]
 
 
 def test_lines_and_accuracy(outputs, capsys):

@@ -19,12 +19,12 @@ from qbitsat.properties.formula import FALSE, INPUT, atoms, is_true, without_not
 
 def trace(network, x):
     """The input and, for each layer, (accumulators, outputs)."""
-    values = reference.run(network, x)
+    values = reference.run_all(network, x)
     pairs = []
     for layer, before, after in zip(network.layers, values, values[1:], strict=False):
         rows = [layer.affine.row(i) for i in range(layer.affine.n_out)]
         sums = [int(weights @ np.array(before)[indices]) for indices, weights in rows]
-        pairs.append(([total + int(bias) for total, bias in zip(sums, layer.affine.bias, strict=True)], after))
+        pairs.append(([total + int(bias) for total, bias in zip(sums, layer.affine.biases, strict=True)], after))
     return x, pairs
 
 

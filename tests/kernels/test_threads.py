@@ -13,7 +13,7 @@ from qbitsat import _forward, _intervals, _ranges
 from qbitsat._layers import Encoder, Words
 from qbitsat.bounds import propagate
 from qbitsat.limits import Limits
-from qbitsat.network import AffineMap
+from qbitsat.network import SparseRows
 from qbitsat.options import make_options
 from qbitsat.properties.formula import without_not
 from qbitsat.search import Search
@@ -59,25 +59,25 @@ def search() -> Search:
     return search
 
 
-def affine(n: int = 400) -> AffineMap:
-    return AffineMap.from_dense(np.full((n, n), 3), np.zeros(n, np.int64))
+def affine(n: int = 400) -> SparseRows:
+    return SparseRows.of_matrix(np.full((n, n), 3), np.zeros(n, np.int64))
 
 
 def forward(_: Search) -> Callable[[], object]:
     a, x = affine(), np.ones((300, 400), np.int64)
     acc = np.empty_like(x)
-    return lambda: _forward.affine(a.indptr, a.indices, a.weights, a.bias, x, acc)
+    return lambda: _forward.affine(a.indptr, a.indices, a.weights.astype(np.int64), a.bias, x, acc)
 
 
 def checked_rows(_: Search) -> Callable[[], object]:
     a, x = affine(3000), np.ones((0, 3000), np.int64)
-    return lambda: _forward.affine(a.indptr, a.indices, a.weights, a.bias, x, x)
+    return lambda: _forward.affine(a.indptr, a.indices, a.weights.astype(np.int64), a.bias, x, x)
 
 
 def intervals(_: Search) -> Callable[[], object]:
     a, x = affine(), np.ones((300, 400), np.int64)
     acc = np.empty((2, 300, 400), np.int64)
-    return lambda: _intervals.affine(a.indptr, a.indices, a.weights, a.bias, x, x, acc[0], acc[1])
+    return lambda: _intervals.affine(a.indptr, a.indices, a.weights.astype(np.int64), a.bias, x, x, acc[0], acc[1])
 
 
 def rows(search: Search, count: int):

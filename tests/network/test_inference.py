@@ -24,8 +24,9 @@ def test_inference_equals_reference(seed, batch):
     rng = random.Random(seed)
     network = random_network(rng)
     x = [[rng.randint(network.input.lo, network.input.hi) for _ in range(network.input.size)] for _ in range(batch)]
-    layers = forward_all(network, np.array(x, np.int64).reshape(batch, -1) if batch else np.empty((0, network.input.size), np.int64))
-    slow = [reference.run(network, row) for row in x]
+    points = np.array(x, np.int64).reshape(batch, -1) if batch else np.empty((0, network.input.size), np.int64)
+    layers = network.by_layer(forward_all(network, points))
+    slow = [reference.run_all(network, row) for row in x]
     assert [layer.tolist() for layer in layers] == [[values[k + 1] for values in slow] for k in range(len(network.layers))]
 
 
@@ -35,7 +36,7 @@ def test_classify_equals_reference_in_any_batches(seed, batch):
     rng = random.Random(seed)
     network = random_network(rng)
     x = np.array([[rng.randint(network.input.lo, network.input.hi) for _ in range(network.input.size)] for _ in range(7)])
-    assert classify(network, x, batch).tolist() == [reference.first_maximum(reference.run(network, row)[-1]) for row in x.tolist()]
+    assert classify(network, x, batch).tolist() == [reference.first_maximum(reference.run(network, row)) for row in x.tolist()]
 
 
 @pytest.mark.parametrize("overflow", ["saturate", "wrap"])
@@ -44,7 +45,7 @@ def test_inference_at_the_ends_of_the_exact_range(rounding, overflow):
     requantizer = ShiftRequantizer(30, rounding, -(1 << 30), (1 << 30) - 1, overflow)
     network = one_layer([[1 << 28, 1 << 27], [-(1 << 28), -(1 << 27)]], [TOP, -TOP], requantizer, tensor(2, -TOP, TOP))
     x = [[TOP, TOP], [-TOP, -TOP], [TOP, -TOP], [TOP, TOP - 1], [0, 0]]
-    assert forward(network, np.array(x)).tolist() == [reference.run(network, row)[-1] for row in x]
+    assert forward(network, np.array(x)).tolist() == [reference.run(network, row) for row in x]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint16])
@@ -103,12 +104,12 @@ def test_first_maximum(y, first):
 
 def test_reference_lists_input_and_every_layer():
     chain = Network((dense([[2]], requantizers=ShiftRequantizer(0, "floor", 0, 15)), dense([[3]], [1])))
-    assert reference.run(chain, [3]) == [[3], [6], [19]]
+    assert reference.run_all(chain, [3]) == [[3], [6], [19]]
 
 
 def test_reference_wrong_number_of_inputs():
-    with pytest.raises(ValueError, match="zip"):
-        reference.run(copying(2), [1, 2, 3])
+    with pytest.raises(ValueError, match="3 inputs, expected 2"):
+        reference.run_all(copying(2), [1, 2, 3])
 
 
 def test_reference_unknown_kind_of_layer():
@@ -121,7 +122,7 @@ def test_reference_unknown_kind_of_layer():
 
 def random_rows(rng: np.random.Generator, n_out: int, n_in: int, limit: int):
     matrix = rng.integers(-limit, limit + 1, (n_out, n_in)) * (rng.random((n_out, n_in)) < 0.6)
-    return matrix, dense(matrix, rng.integers(-limit, limit + 1, n_out), form=tensor(n_in)).affine
+    return matrix, dense(matrix, rng.integers(-limit, limit + 1, n_out), form=tensor(n_in)).affine.unrolled
 
 
 @pytest.mark.parametrize(("batch", "n_in", "n_out"), [(0, 3, 2), (1, 1, 1), (5, 7, 4), (3, 64, 33)])
@@ -131,13 +132,14 @@ def test_forward_kernel_equals_numpy(batch, n_in, n_out, limit):
     matrix, affine = random_rows(rng, n_out, n_in, limit)
     x = rng.integers(-1000, 1000, (batch, n_in))
     acc = np.full((batch, n_out), 99, np.int64)
-    _forward.affine(affine.indptr, affine.indices, affine.weights, affine.bias, x, acc)
+    _forward.affine(affine.indptr, affine.indices, affine.weights.astype(np.int64), affine.bias, x, acc)
     assert acc.tolist() == (x @ matrix.T + affine.bias).tolist()
 
 
 def kernel_arguments() -> dict[str, np.ndarray]:
-    affine = dense([[1, 2], [3, 0]]).affine
+    affine = dense([[1, 2], [3, 0]]).affine.unrolled
     arrays = {name: getattr(affine, name) for name in ("indptr", "indices", "weights", "bias")}
+    arrays["weights"] = arrays["weights"].astype(np.int64)
     return {**arrays, "x": np.zeros((3, 2), np.int64), "acc": np.zeros((3, 2), np.int64)}
 
 

@@ -8,7 +8,7 @@ from handmade import IDENTITY, dense, one_layer, tensor
 
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
 from qbitsat.errors import InputError, UnsupportedError
-from qbitsat.network import AffineMap, Dense
+from qbitsat.network import AffineMap, Dense, Patches, SparseRows
 from qbitsat.network.layers import ACC_LIMIT, integer_array
 
 MATRIX = np.array([[0, 0, 0], [5, 0, -2], [0, 0, 0], [0, 7, 0], [0, 0, 0]])
@@ -24,22 +24,23 @@ def matrix_of(affine: AffineMap) -> np.ndarray:
 
 
 def test_affine_rows_are_the_matrix():
-    affine = AffineMap.from_dense(MATRIX, np.arange(5))
+    affine = SparseRows.of_matrix(MATRIX, np.arange(5))
     assert matrix_of(affine).tolist() == MATRIX.tolist()
 
 
 def test_affine_has_no_explicit_zeros():
-    affine = AffineMap.from_dense(MATRIX, np.arange(5))
+    affine = SparseRows.of_matrix(MATRIX, np.arange(5))
     assert (affine.indptr.tolist(), affine.indices.tolist(), affine.weights.tolist()) == ([0, 0, 2, 2, 3, 3], [0, 2, 1], [5, -2, 7])
 
 
 def test_affine_types_are_those_of_the_kernels():
-    affine = dense(MATRIX).affine
-    assert [a.dtype for a in (affine.indptr, affine.indices, affine.weights, affine.bias)] == [np.int64, np.int32, np.int64, np.int64]
+    rows, patches = SparseRows.of_matrix(MATRIX, np.arange(5)), Patches.dense(MATRIX, np.arange(5))
+    assert [a.dtype for a in (rows.indptr, rows.indices, rows.weights, rows.bias)] == [np.int64, np.int32, np.int32, np.int64]
+    assert [a.dtype for a in (patches.start, patches.offset, patches.rows, patches.bias)] == [np.int32, np.int32, np.int32, np.int64]
 
 
 def test_affine_float_matrix_is_the_matrix():
-    affine = AffineMap.from_dense(MATRIX, np.arange(5))
+    affine = SparseRows.of_matrix(MATRIX, np.arange(5))
     assert (affine.n_out, affine.n_in) == affine.matrix.shape == (5, 3)
     assert affine.matrix.tolist() == MATRIX.tolist()
 
@@ -49,7 +50,7 @@ def test_dense_affine_computes_on_values_less_the_zero_point(zero_point):
     layer = dense(MATRIX, [1, 2, 3, 4, 5], form=tensor(3, 0, 15, zero_point))
     for x in ([0, 0, 0], [15, 0, 7], [1, 2, 3]):
         expected = [sum(int(w) * (v - zero_point) for w, v in zip(row, x, strict=True)) for row in MATRIX]
-        assert (matrix_of(layer.affine) @ x + layer.affine.bias - [1, 2, 3, 4, 5]).tolist() == expected
+        assert (matrix_of(layer.affine) @ x + layer.affine.biases - [1, 2, 3, 4, 5]).tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["weights", "bias"])
@@ -63,7 +64,7 @@ def test_dense_arrays_are_read_only_copies(name):
         kept[...] = 0
 
 
-@pytest.mark.parametrize("name", ["indptr", "indices", "weights", "bias"])
+@pytest.mark.parametrize("name", ["start", "offset", "rows", "bias", "biases"])
 def test_affine_arrays_are_read_only(name):
     with pytest.raises(ValueError, match="read-only"):
         getattr(dense(MATRIX).affine, name)[...] = 0
@@ -154,7 +155,7 @@ def at_reach(reach: int, shift: int = 0) -> Dense:
 
 def test_accumulator_just_inside_the_exact_range():
     layer = at_reach(ACC_LIMIT - 1)
-    assert int(layer.affine.weights[0]) * INT31 + int(layer.affine.bias[0]) == ACC_LIMIT - 1
+    assert int(layer.affine.unrolled.weights[0]) * INT31 + int(layer.affine.biases[0]) == ACC_LIMIT - 1
 
 
 def test_accumulator_just_beyond_the_exact_range():
@@ -192,7 +193,7 @@ def test_accumulator_after_a_shift_to_the_left_in_one_channel():
 
 def test_accumulator_of_an_output_without_weights_is_its_bias():
     layer = dense([[0], [(1 << 28) + 1], [0]], [(1 << 59) - 1, 0, 1 - (1 << 59)], form=tensor(1, 0, INT31))
-    assert layer.affine.bias.tolist() == [(1 << 59) - 1, 0, 1 - (1 << 59)]
+    assert layer.affine.biases.tolist() == [(1 << 59) - 1, 0, 1 - (1 << 59)]
 
 
 def test_accumulator_of_a_negative_input_end():

@@ -26,7 +26,7 @@ class Solved:
     """One node at a time by the kernel, every neuron with a multiplier; all inequalities of a query are known to it."""
 
     def __init__(self, frame: Frame, inequalities, root, most: int = 2, pool: int = 8):
-        layers = [(b.layer.affine.matrix, b.layer.affine.bias.astype(np.float32), b.source.start, b.neurons.start) for b in frame.blocks]
+        layers = [(b.layer.affine.matrix, b.layer.affine.biases.astype(np.float32), b.source.start, b.neurons.start) for b in frame.blocks]
         atoms = Inequalities.of(inequalities).floats()
         self.frame, self.most = frame, most
         x_lo = root.lo[0, : frame.num_inputs].astype(np.float32)
@@ -91,7 +91,7 @@ def test_programs_end_at_a_point_of_the_relaxation():
         values, m = np.concatenate([x, y]).astype(float), every.frame.num_inputs
         read = set()
         for block in every.frame.blocks:
-            reached = block.layer.affine.matrix @ values[block.source] + block.layer.affine.bias
+            reached = block.layer.affine.matrix @ values[block.source] + block.layer.affine.biases
             np.testing.assert_allclose(acc[block.neurons], reached, atol=1e-2, rtol=1e-4)
             read |= set(range(block.source.start, block.source.stop))
         assert (ranges.lo[0, :m] - 1e-3 <= x).all()

@@ -102,7 +102,7 @@ def test_states_are_inputs_with_these_outputs():
             continue
         for row, (block, i) in enumerate((b, i) for b in search.walker.first for i in range(len(b.channel))):
             steps = block.steps[block.channel[i]].astype(float)
-            acc = float(here[block.source] @ block.layer.affine.matrix[i]) + float(block.layer.affine.bias[i])
+            acc = float(here[block.source] @ block.layer.affine.matrix[i]) + float(block.layer.affine.biases[i])
             assert steps[levels[row]] - 1.01 <= acc <= steps[levels[row] + 1] + 0.01
         for atom in set(search.walker.fences) & set(search.cases.table[case].atoms):
             values, coefficients, bound = search.cases.inequalities[atom]

@@ -1,0 +1,280 @@
+"""Affine maps over integers, in the structure that their weights repeat in: nothing is unrolled into a dense matrix.
+
+A layer reads cells, a flat vector x of n_in integers, and gives acc = W x + bias. W is stored once for all positions that
+share it: memory grows with parameters and values, time with multiply-adds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..limits import NO_LIMITS, Limits
+
+# Weights are 32-bit words in kernels, both signs of the same size.
+WEIGHT_LIMIT = 1 << 31
+# A matrix with fewer nonzeros than this part of it is kept without its zeros.
+SPARSE = 8
+# What it takes to put a weight into its place, in multiply-adds.
+BUILD_WORK = 16
+
+
+class Record:
+    """A frozen dataclass that is pickled and copied by its fields: the copy is checked and its arrays frozen again, and nothing that was
+    computed from them is carried along.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The same numbers, contiguous, over `bytes`: numpy can never be told to write there, as it can to an array that owns its numbers."""
+    if isinstance(array.base, bytes) and array.flags.c_contiguous:
+        return array
+    return np.ndarray(array.shape, array.dtype, array.tobytes())
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap(Record, ABC):
+    """acc = W x + bias for n_in cells x and n_out accumulators."""
+
+    n_in: int
+
+    @property
+    @abstractmethod
+    def n_out(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def num_products(self) -> int:
+        """Multiply-adds of one application."""
+
+    @property
+    @abstractmethod
+    def num_weights(self) -> int:
+        """Weights that are stored: those that positions share count once."""
+
+    @property
+    @abstractmethod
+    def biases(self) -> np.ndarray:
+        """int64[n_out], one for each accumulator."""
+
+    @abstractmethod
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """The cells that accumulator i reads, int32 and ascending, and their weights, int64 and none 0."""
+
+    @abstractmethod
+    def sources(self, outputs: np.ndarray) -> np.ndarray:
+        """Mask of the cells that some outputs of a mask read with a weight that is not 0: bool[n_out] -> bool[n_in]."""
+
+    @abstractmethod
+    def magnitudes(self) -> np.ndarray:
+        """The sum of |w| of every row: int64[n_out]."""
+
+    @cached_property
+    @abstractmethod
+    def heaviest(self) -> int:
+        """The largest magnitude of a weight."""
+
+    # --- unrolled, for kernels that do not know the structure ---
+
+    @cached_property
+    def unrolled(self) -> SparseRows:
+        """The same map in compressed rows."""
+        rows = [self.row(i) for i in range(self.n_out)]
+        indptr = np.cumsum([0, *(len(cells) for cells, _ in rows)])
+        cells, weights = (np.concatenate([row[k] for row in rows]) for k in (0, 1))
+        return SparseRows(self.n_in, indptr, cells, weights, self.biases)
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """W as float32[n_out, n_in], for gradients: it only ever suggests."""
+        return self.build("matrix", NO_LIMITS)
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """W as int32[n_out, n_in]: weights are below 2**31 in magnitude."""
+        return self.build("whole", NO_LIMITS)
+
+    def build(self, name: str, limits: Limits) -> np.ndarray:
+        """`matrix` or `whole`, made under limits unless it is there already."""
+        if name not in self.__dict__:
+            limits.require(2 * 4 * self.n_out * self.n_in)  # freezing makes a copy
+            rows = self.unrolled
+            dense = np.zeros((self.n_out, self.n_in), np.float32 if name == "matrix" else np.int32)
+            for some in limits.slices(self.n_out, BUILD_WORK * self.n_in):
+                part = slice(rows.indptr[some.start], rows.indptr[some.stop])
+                counts = np.diff(rows.indptr[some.start : some.stop + 1])
+                dense[np.repeat(np.arange(some.start, some.stop), counts), rows.indices[part]] = rows.weights[part]
+            self.__dict__[name] = frozen(dense)
+        return self.__dict__[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Patches(AffineMap):
+    """P positions that share G groups of C rows over K cells; outputs i = (p * G + g) * C + c, channels last:
+
+        acc[p, g, c] = bias[g, c] + sum over k of rows[g, c, k] * x[start[p] + g * stride + offset[k]]
+
+    start int32[P], offset int32[K], rows int32[G, C, K], bias int64[G, C]. Dense: one position, one group. Convolution: one
+    group, or as many as it has. Depthwise: a group a channel, of as many rows as its multiplier, and stride 1. Sums over an image:
+    one position, a group a channel. The maker sees to it that all cells exist, and that no row names one twice.
+    """
+
+    start: np.ndarray
+    offset: np.ndarray
+    stride: int
+    rows: np.ndarray
+    bias: np.ndarray
+
+    def __post_init__(self):
+        for name, dtype in {"start": np.int32, "offset": np.int32, "rows": np.int32, "bias": np.int64}.items():
+            object.__setattr__(self, name, frozen(getattr(self, name).astype(dtype, copy=False)))
+
+    @classmethod
+    def dense(cls, matrix: np.ndarray, bias: np.ndarray) -> Patches:
+        """W as a matrix (n_out, n_in)."""
+        return cls(matrix.shape[1], np.zeros(1, np.int32), np.arange(matrix.shape[1]), 0, matrix[None], bias[None])
+
+    @cached_property
+    def unrolled(self) -> SparseRows:
+        if self.is_dense:
+            return SparseRows.of_matrix(self.rows[0], self.bias[0])
+        return super().unrolled
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is one matrix over all cells in order."""
+        return self.positions == self.groups == 1 and len(self.offset) == self.n_in and not self.start[0] and self._in_order
+
+    @cached_property
+    def _in_order(self) -> bool:
+        return bool((self.offset == np.arange(self.n_in)).all())
+
+    @property
+    def positions(self) -> int:
+        return len(self.start)
+
+    @property
+    def groups(self) -> int:
+        return self.rows.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Rows of a group."""
+        return self.rows.shape[1]
+
+    @property
+    def n_out(self) -> int:
+        return self.positions * self.bias.size
+
+    @property
+    def num_products(self) -> int:
+        return self.positions * self.rows.size
+
+    @property
+    def num_weights(self) -> int:
+        return self.rows.size
+
+    @cached_property
+    def biases(self) -> np.ndarray:
+        return frozen(np.tile(self.bias.ravel(), self.positions))
+
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        p, g, c = i // self.bias.size, i // self.channels % self.groups, i % self.channels
+        weights = self.rows[g, c]
+        taken = np.flatnonzero(weights)
+        cells = self.start[p] + g * self.stride + self.offset[taken]
+        order = np.argsort(cells, kind="stable")
+        return cells[order].astype(np.int32), weights[taken][order].astype(np.int64)
+
+    def sources(self, outputs: np.ndarray) -> np.ndarray:
+        read = np.zeros(self.n_in, bool)
+        grid = outputs.reshape(self.positions, self.groups, self.channels)
+        for g in range(self.groups):
+            for p in np.flatnonzero(grid[:, g].any(axis=1)).tolist():
+                taken = (self.rows[g, grid[p, g]] != 0).any(axis=0)
+                read[self.start[p] + g * self.stride + self.offset[taken]] = True
+        return read
+
+    def magnitudes(self) -> np.ndarray:
+        return np.tile(np.abs(self.rows.astype(np.int64)).sum(axis=2).ravel(), self.positions)
+
+    @cached_property
+    def heaviest(self) -> int:
+        return max(-int(self.rows.min(initial=0)), int(self.rows.max(initial=0)))
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows(AffineMap):
+    """W in compressed rows without explicit zeros.
+
+    indptr int64[n_out + 1]: row i is the slice indptr[i]:indptr[i + 1] of indices int32, cells in ascending order, and of
+    weights int32; bias int64[n_out].
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def __post_init__(self):
+        for name, dtype in {"indptr": np.int64, "indices": np.int32, "weights": np.int32, "bias": np.int64}.items():
+            object.__setattr__(self, name, frozen(getattr(self, name).astype(dtype, copy=False)))
+
+    @classmethod
+    def of_matrix(cls, matrix: np.ndarray, bias: np.ndarray) -> SparseRows:
+        """From a matrix (n_out, n_in)."""
+        rows, columns = np.nonzero(matrix)
+        indptr = np.zeros(len(matrix) + 1, np.int64)
+        np.cumsum(np.count_nonzero(matrix, axis=1), out=indptr[1:])
+        return cls(matrix.shape[1], indptr, columns, matrix[rows, columns], bias)
+
+    @property
+    def n_out(self) -> int:
+        return len(self.bias)
+
+    @property
+    def unrolled(self) -> SparseRows:
+        return self
+
+    @property
+    def num_products(self) -> int:
+        return len(self.weights)
+
+    @property
+    def num_weights(self) -> int:
+        return len(self.weights)
+
+    @property
+    def biases(self) -> np.ndarray:
+        return self.bias
+
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(self.indptr[i], self.indptr[i + 1])
+        return self.indices[part], self.weights[part].astype(np.int64)
+
+    def sources(self, outputs: np.ndarray) -> np.ndarray:
+        read = np.zeros(self.n_in, bool)
+        read[self.indices[np.repeat(outputs, np.diff(self.indptr))]] = True
+        return read
+
+    def magnitudes(self) -> np.ndarray:
+        sums = np.zeros(self.n_out, np.int64)
+        np.add.at(sums, np.repeat(np.arange(self.n_out), np.diff(self.indptr)), np.abs(self.weights.astype(np.int64)))
+        return sums
+
+    @cached_property
+    def heaviest(self) -> int:
+        return max(-int(self.weights.min(initial=0)), int(self.weights.max(initial=0)))
+
+
+def matrix_map(matrix: np.ndarray, bias: np.ndarray) -> AffineMap:
+    """W as a matrix (n_out, n_in) below 2**31 in magnitude, bias int64[n_out]; kept without its zeros where these are most of it."""
+    sparse = np.count_nonzero(matrix) < matrix.size / SPARSE
+    return SparseRows.of_matrix(matrix, bias) if sparse else Patches.dense(matrix, bias)
