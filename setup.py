@@ -1,4 +1,4 @@
-"""Build the Cython kernels of csrc/qbitsat on all cores, or MAX_JOBS of them. QBITSAT_DEBUG=1 builds them with bounds checks.
+"""Build the Cython kernels of csrc/qbitsat/_kernels on all cores, or MAX_JOBS of them. QBITSAT_DEBUG=1 builds them with bounds checks.
 
 What was built in a clone is built again only if it changed, by whatever command: folders stay in build/.
 """
@@ -17,13 +17,13 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("QBITSAT_DEBUG") == "1"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 JOBS = int(os.environ.get("MAX_JOBS") or CORES)
-ROOM, BUILD = Path("csrc/qbitsat"), Path("build/cython")
+ROOT, BUILD = Path("csrc/qbitsat/_kernels"), Path("build/cython")
 # What all kernels need of memoryviews, once and not in each of them: half of all C code that there would be.
-SHARED = "qbitsat._cyutility"
+SHARED = "qbitsat._kernels.cyutility"
 
 # Debug symbols cost a fifth of the time and three quarters of the size.
 OPTIMISED = ["/Ox"] if os.name == "nt" else ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
-# Sums of floats may be reordered for vector instructions: they only suggest.
+# Sums of floats may be reordered for vector instructions where they only suggest: in the room of that name, and in no other.
 FLOATS = [] if os.name == "nt" else ["-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 DIRECTIVES = {
     "language_level": 3,
@@ -87,22 +87,23 @@ def settings_changed():
 
 
 def sources(kernel):
-    """A kernel and the C code behind it, if there is any."""
-    return [source.as_posix() for source in (kernel, kernel.with_name(kernel.stem[1:] + ".c")) if source.exists()]
+    """A kernel, and the loops in C behind it if there are any. Cython writes a file of the kernel's own name."""
+    return [source.as_posix() for source in (kernel, kernel.with_name(f"{kernel.stem}_loops.c")) if source.exists()]
 
 
 def extension(kernel):
-    flags = OPTIMISED + (FLOATS if kernel.stem in ("_ascent", "_simplex", "_walk") else [])
-    # Headers named lrat are of that kernel alone.
-    headers = [header.as_posix() for header in ROOM.glob("*.h") if header.stem.startswith("lrat") == (kernel.stem == "_lrat")]
-    depends = [*headers, SETTINGS.as_posix()]
-    return Extension(f"qbitsat.{kernel.stem}", sources(kernel), include_dirs=[ROOM.as_posix()], depends=depends, extra_compile_args=flags)
+    room = kernel.parent
+    flags = OPTIMISED + (FLOATS if room.name == "suggest" else [])
+    rooms = dict.fromkeys((room, ROOT / "exact", ROOT))  # suggestions are about the layers of the exact room
+    depends = [header.as_posix() for part in rooms for header in sorted(part.glob("*.h"))] + [SETTINGS.as_posix()]
+    name = f"qbitsat._kernels.{room.name}.{kernel.stem}"
+    return Extension(name, sources(kernel), include_dirs=[part.as_posix() for part in rooms], depends=depends, extra_compile_args=flags)
 
 
 if __name__ == "__main__":
     # Those that take longest come first, so that no core is left with the last of them alone.
-    kernels = sorted(ROOM.glob("*.pyx"), key=lambda kernel: (-len(sources(kernel)), -kernel.stat().st_size))
+    kernels = sorted(ROOT.glob("*/*.pyx"), key=lambda kernel: (-len(sources(kernel)), -kernel.stat().st_size))
     if not kernels:
-        raise SystemExit("setup.py: no kernels in csrc/qbitsat; build in the root of the sources")
-    shared = Extension(SHARED, [(ROOM / "_cyutility.c").as_posix()], depends=[SETTINGS.as_posix()], extra_compile_args=OPTIMISED)
+        raise SystemExit("setup.py: no kernels in csrc/qbitsat/_kernels; build in the root of the sources")
+    shared = Extension(SHARED, [(ROOT / "cyutility.c").as_posix()], depends=[SETTINGS.as_posix()], extra_compile_args=OPTIMISED)
     setup(cmdclass={"build_ext": BuildKernels}, ext_modules=[*map(extension, kernels), shared])

@@ -19,7 +19,7 @@ import pysolvers
 from pysat.solvers import Solver
 
 from bench import suite
-from qbitsat import _lrat
+from qbitsat._kernels.cnf import lrat as _lrat
 from qbitsat.bounds import propagate, simplify
 from qbitsat.campaign import Verifier
 from qbitsat.certificate.lrat import check_lrat

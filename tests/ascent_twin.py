@@ -1,4 +1,4 @@
-"""Plain numpy twin of csrc/qbitsat/ascent.c for one node, in float64."""
+"""Plain numpy twin of csrc/qbitsat/_kernels/suggest/ascent_loops.c for one node, in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain Python twin of csrc/qbitsat/dual.c for one node: the scale of its floats, and what they prove as integers."""
+"""Plain Python twin of csrc/qbitsat/_kernels/exact/dual_loops.c for one node: the scale of its floats, and what they prove as integers."""
 
 from __future__ import annotations
 

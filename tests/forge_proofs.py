@@ -14,7 +14,7 @@ from collections import Counter
 
 import numpy as np
 
-from qbitsat import _lrat
+from qbitsat._kernels.cnf import lrat as _lrat
 from qbitsat.certificate.lrat import check_lrat
 from qbitsat.certificate.reading import Refused
 from qbitsat.solvers.proofs import binary_drup, pack

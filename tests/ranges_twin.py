@@ -1,4 +1,4 @@
-"""Plain numpy twin of csrc/qbitsat/ranges.c: block after block, by requantizers themselves where the kernel looks at their steps."""
+"""Plain numpy twin of the kernel `ranges`: block after block, by requantizers themselves where the kernel looks at their steps."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._ascent import products_back
+from .._kernels.suggest.ascent import products_back
 from ..limits import Limits
 from ..network import Network, forward_all
 from ..properties import AtMost, Formula, Or, Query

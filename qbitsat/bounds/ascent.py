@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _ranges
-from .._ascent import Ascent
+from .._kernels.exact import ranges as _ranges
+from .._kernels.suggest.ascent import Ascent
 from .frame import Block, Frame, Inequalities, Inequality
 from .ranges import PASS_WORK, Ranges
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _dual
+from .._kernels.exact import dual as _dual
 from .frame import Block, Frame, Inequalities, Inequality
 from .ranges import PASS_WORK, Ranges
 

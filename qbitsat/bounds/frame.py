@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._blocks import Atoms, Blocks
+from .._kernels.exact.blocks import Atoms, Blocks
 from ..arithmetic import ShiftRequantizer
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _intervals
+from .._kernels.exact import intervals as _intervals
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..properties import Box, Query, Ref

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import _ranges
+from .._kernels.exact import ranges as _ranges
 from .frame import Frame
 from .intervals import Bounds
 

@@ -1,7 +1,7 @@
 """The bit-blaster in plain Python: emits the same clauses as the Cython kernels, byte for byte.
 
-It follows csrc/qbitsat/_clauses, _gates, _words and _layers in that order, for tests, and for checking proofs by SAT. A word is a list
-of literals, LSB first, together with its span: the largest value it can take. The smallest is 0.
+It follows csrc/qbitsat/_kernels/cnf (clauses, gates, words and layers, in that order), for tests and for checking proofs by
+SAT. A word is a list of literals, LSB first, together with its span: the largest value it can take. The smallest is 0.
 """
 
 TRUE = 0x7FFFFFFF
@@ -14,7 +14,7 @@ class TwinEncoder:
         self.num_vars = self.num_clauses = 0
         self.known: dict[tuple, tuple[int, int]] = {}
 
-    # --- _clauses ---
+    # --- clauses ---
 
     def fresh(self) -> int:
         self.num_vars += 1
@@ -28,7 +28,7 @@ class TwinEncoder:
         for lits in clauses:
             self.clause(*lits)
 
-    # --- _gates ---
+    # --- gates ---
 
     def and2(self, a: int, b: int) -> int:
         if FALSE in (a, b) or a == -b:
@@ -187,7 +187,7 @@ class TwinEncoder:
         if not (TRUE in kept or any(-lit in kept for lit in kept)):
             self.clause(*kept)
 
-    # --- _words ---
+    # --- words ---
 
     def variable_word(self, span: int) -> tuple[list[int], int]:
         n = span.bit_length()
@@ -343,7 +343,7 @@ class TwinEncoder:
                 return self.add_constant(quotient, 0, self.and2(negative, inexact), 0, k)
         return self.add_constant(bits, constant, carry, shift, shift + k)
 
-    # --- _layers ---
+    # --- layers ---
 
     def dot(self, words, indices, weights, balanced: bool):
         """sum over k of weights[k] * x[indices[k]] less its smallest value, for x = lo + word."""
@@ -384,7 +384,7 @@ class TwinEncoder:
             self.forbid(condition, self.at_least(terms[0][0], budget + 1))
 
     def requantize(self, acc, base: int, shift: int, rounding: str, delta: int, levels: int, reach_low: int, reach_high: int):
-        """y - y_lo for acc = base + word: see `_layers.pyx`."""
+        """y - y_lo for acc = base + word: see `layers.pyx`."""
         bits = acc[0]
         if levels == 0:
             return [], 0

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._clauses import ClauseBuffer
-from .._layers import Encoder, Words
+from .._kernels.cnf.clauses import ClauseBuffer
+from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
 from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
 from ..errors import UnsupportedError

@@ -1,10 +1,10 @@
-"""Fast exact inference: the `_forward` kernel for accumulators, numpy for the requantizers."""
+"""Fast exact inference: the `forward` kernel for accumulators, numpy for the requantizers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .. import _forward
+from .._kernels.exact import forward as _forward
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
 from .layers import PADDING

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _ranges
+from .._kernels.exact import ranges as _ranges
 from ..bounds import collect
 from ..bounds.frame import Frame, Inequalities
 from ..bounds.ranges import Ranges

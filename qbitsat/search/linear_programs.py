@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _ranges
-from .._simplex import Simplex
+from .._kernels.exact import ranges as _ranges
+from .._kernels.suggest.simplex import Simplex
 from ..bounds.ascent import Ascender
 from ..bounds.frame import Frame
 from ..bounds.ranges import PASS_WORK, Ranges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._ascent import products
+from .._kernels.suggest.ascent import products
 from ..attack.margin import margins
 from ..bounds.ascent import Suggestion
 from ..bounds.frame import Frame

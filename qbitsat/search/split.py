@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _ranges
+from .._kernels.exact import ranges as _ranges
 from ..bounds.ascent import Suggestion
 from ..bounds.frame import Frame
 from ..bounds.ranges import Ranges

@@ -2,7 +2,7 @@
 
 Relaxed points claim every rounding for themselves, and moves of single inputs seldom change one. A walk moves where roundings are: its
 state is a level for each output of a first layer together with real inputs that give these levels, so what lies behind is exact, roundings
-and saturation included. A move changes some levels by one and counts only if the inputs can follow. `_walk` has the moves.
+and saturation included. A move changes some levels by one and counts only if the inputs can follow. `walk` has the moves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._walk import Walk
+from .._kernels.suggest.walk import Walk
 from ..attack.margin import margins
 from ..bounds.frame import NOWHERE, Frame
 from ..bounds.ranges import Ranges

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 import pysolvers
 
-from .. import _lrat
+from .._kernels.cnf import lrat as _lrat
 
 NO_ROOM = "no room for the proof"
 REASONS = {

@@ -8,7 +8,7 @@ from ascent_twin import Layer, Node, Twin
 from handmade import query, tensor
 from tiny import busy_network
 
-from qbitsat._ascent import Ascent, products, products_back
+from qbitsat._kernels.suggest.ascent import Ascent, products, products_back
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import busy_query
 
-from qbitsat import _blocks, _dual
+from qbitsat._kernels.exact import blocks as _blocks
+from qbitsat._kernels.exact import dual as _dual
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from handmade import dense, one_layer, whole_box
 
-from qbitsat._blocks import Atoms
+from qbitsat._kernels.exact.blocks import Atoms
 from qbitsat.arithmetic import ROUNDINGS, Requantizer, ShiftRequantizer
 from qbitsat.bounds.frame import MAX_LEVELS, NOWHERE, Frame, Inequalities
 from qbitsat.network import Network

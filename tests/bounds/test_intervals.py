@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import points_of, random_box, random_network
 
-from qbitsat import _intervals
+from qbitsat._kernels.exact import intervals as _intervals
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.intervals import propagate_layer, propagate_network

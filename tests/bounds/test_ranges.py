@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import busy_query
 
-from qbitsat import _ranges
+from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame

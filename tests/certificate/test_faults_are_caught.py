@@ -9,7 +9,7 @@ from deep import deep_query
 from forge import outcome
 from forge_proofs import packed
 
-from qbitsat._layers import Encoder
+from qbitsat._kernels.cnf.layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import dual, frame
 from qbitsat.bounds.ascent import Ascender

@@ -12,7 +12,7 @@ from forge import outcome, reason
 from forge_proofs import flat, packed, random_clauses, satisfiable, steps_of
 from pysat.examples.genhard import PHP
 
-from qbitsat import _lrat
+from qbitsat._kernels.cnf import lrat as _lrat
 from qbitsat.certificate.cake import check_by_cake_lpr
 from qbitsat.certificate.lrat import check_lrat
 from qbitsat.certificate.reading import Refused

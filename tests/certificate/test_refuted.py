@@ -7,7 +7,7 @@ import pytest
 from forge_proofs import forge, packed, rat_meets_deletion
 
 import qbitsat
-from qbitsat import _lrat
+from qbitsat._kernels.cnf import lrat as _lrat
 from qbitsat.bounds import propagate, simplify
 from qbitsat.certificate.write import Source, write
 from qbitsat.cli.main import main

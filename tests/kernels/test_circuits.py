@@ -9,7 +9,7 @@ from pysat.solvers import Solver
 from test_gates import clauses_of
 from test_twin import random_neuron, requantize_arguments
 
-from qbitsat._layers import Encoder, Words
+from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
 from qbitsat.certificate.twin import TRUE
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pysat.solvers import Solver
 
-from qbitsat._clauses import ClauseBuffer
+from qbitsat._kernels.cnf.clauses import ClauseBuffer
 from qbitsat.certificate.twin import FALSE, TRUE
 
 
@@ -24,7 +24,7 @@ def clauses_of(buffer):
 
 def fresh_gates(count):
     """Gates over `count` variables that nothing constrains; variables come from words of one bit."""
-    from qbitsat._layers import Encoder
+    from qbitsat._kernels.cnf.layers import Encoder
 
     encoder = Encoder()
     encoder.variables(np.ones(count, np.int64))

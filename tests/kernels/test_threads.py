@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import qbitsat
-from qbitsat import _forward, _intervals, _ranges
-from qbitsat._layers import Encoder, Words
+from qbitsat._kernels.cnf.layers import Encoder, Words
+from qbitsat._kernels.exact import forward as _forward
+from qbitsat._kernels.exact import intervals as _intervals
+from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.bounds import propagate
 from qbitsat.limits import Limits
 from qbitsat.network import SparseRows

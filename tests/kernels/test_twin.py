@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from qbitsat._layers import Encoder, Words
+from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
 from qbitsat.certificate.twin import FALSE, TRUE, TwinEncoder
 

@@ -9,7 +9,7 @@ from bitwuzla import Kind
 from test_gates import clauses_of
 from test_twin import requantize_arguments
 
-from qbitsat._layers import Encoder, Words
+from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
 from qbitsat.certificate.twin import TRUE
 

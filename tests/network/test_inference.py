@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import random_network
 
-from qbitsat import _forward
+from qbitsat._kernels.exact import forward as _forward
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import Layer, Network, classify, forward, forward_all, reference

@@ -9,7 +9,7 @@ from enumerated import narrowed, space
 from handmade import copying, query, x, y
 from tiny import busy_query, random_formula, truths
 
-from qbitsat import _ranges
+from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges

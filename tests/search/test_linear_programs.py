@@ -9,8 +9,8 @@ from test_relaxation import equal_steps, relaxed_nodes, slack
 from test_shared import digits_query
 from tiny import busy_query, check_search
 
-from qbitsat import _ranges
-from qbitsat._simplex import Simplex
+from qbitsat._kernels.exact import ranges as _ranges
+from qbitsat._kernels.suggest.simplex import Simplex
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame, Inequalities

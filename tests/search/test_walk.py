@@ -9,7 +9,7 @@ import walk_twin
 from handmade import copying, query, x, y
 from tiny import all_values, busy_query, check_search, deep_query, truths
 
-from qbitsat._walk import Walk
+from qbitsat._kernels.suggest.walk import Walk
 from qbitsat.bounds import propagate
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options

@@ -15,7 +15,7 @@ import pytest
 from certified import PROVERS
 from pysat.examples.genhard import PHP
 
-from qbitsat import _lrat
+from qbitsat._kernels.cnf import lrat as _lrat
 from qbitsat.certificate.lrat import check_lrat
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.limits import Limits

@@ -1,0 +1,24 @@
+/* Exact integer loops of dual.pyx. */
+#ifndef QBITSAT_DUAL_H
+#define QBITSAT_DUAL_H
+
+#include "blocks.h"
+
+typedef struct {
+    ranges_t ranges;
+    int num_atoms;
+    const atom_t *all; /* inequalities, of which `atoms` says the node's */
+    const int32_t *atoms;
+    const float *shares, *multipliers;         /* num_atoms, num_neurons */
+    int64_t *whole_shares, *whole_multipliers; /* the same, as integers */
+    double *weights;                           /* room for num_neurons */
+    int64_t *coefficients;                     /* room for all values */
+} dual_node_t;
+
+/* What became of a node: nothing, since its floats are no finite numbers or too large; its bound; no point is left in its ranges; its
+   integers are set but sums could leave int64; its ranges leave the steps. */
+enum { DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT };
+
+int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound);
+
+#endif

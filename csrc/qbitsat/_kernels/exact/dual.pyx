@@ -1,0 +1,86 @@
+"""Exact Lagrangian bounds: what multipliers, rounded to integers, prove about the ranges of nodes. dual_loops.c with numpy around it."""
+
+cimport cython
+
+import numpy as np
+
+from qbitsat._kernels.exact.blocks cimport Atoms, Blocks, atom_t, blocks_t, ranges_t
+from qbitsat._kernels.types cimport int32_t, int64_t
+
+cdef extern from "dual.h":
+    ctypedef struct dual_node_t:
+        ranges_t ranges
+        int num_atoms
+        const atom_t *all
+        const int32_t *atoms
+        const float *shares
+        const float *multipliers
+        int64_t *whole_shares
+        int64_t *whole_multipliers
+        double *weights
+        int64_t *coefficients
+
+    int DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT
+    int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound) noexcept nogil
+
+# What became of a node; see dual.h.
+NOTHING, BOUND, EMPTY, OVERFLOW = DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW
+
+
+@cython.final
+cdef class Dual:
+    """The layers of a query and its inequalities."""
+
+    cdef Blocks blocks
+    cdef Atoms atoms
+
+    def __cinit__(self, Blocks blocks, Atoms atoms):
+        self.blocks, self.atoms = blocks, atoms
+
+    def run(self, lo, hi, acc_lo, acc_hi, const int64_t[::1] rows, atoms, shares, multipliers):
+        """What shares of a node's inequalities and multipliers of its accumulators prove in integers, for some rows of many nodes.
+
+        One row a node: int64 lo, hi of the values and acc_lo, acc_hi of the neurons; int32 atoms, its inequalities, then -1s, and float32
+        shares of these, below 0 as good as 0; float32 multipliers of the neurons. Floats are multiplied by the same power of two, as large as int64 and multipliers of
+        32 bits allow, and rounded. With shares s >= 0 of the inequalities a and multipliers m, for all points in the ranges that satisfy them
+
+            0 <= D = sum_a s_a (b_a - c_a . values) + sum_i m_i (bias_i + matrix_i . x - acc_i)
+
+        and bound is the sum over the largest values of D's terms for each (acc_i, y_i) and each input. Returns state uint8, bound int64,
+        shares int64[len(rows), most] and multipliers int64[len(rows), neurons]. States: NOTHING, floats are not finite or too large; BOUND; EMPTY, some output has no step in its ranges; OVERFLOW, sums could leave int64, but shares and multipliers are set.
+        Raises ValueError when shapes do not fit together, or ranges leave the steps.
+        """
+        cdef Py_ssize_t k, n = rows.shape[0], nodes = self.blocks.check(lo, hi, acc_lo, acc_hi)
+        most, neurons = atoms.shape[1], self.blocks.plan.num_neurons
+        for array, width in (shares, most), (multipliers, neurons), (atoms, most):
+            if array.shape != (nodes, width):
+                raise ValueError(f"an array of nodes has shape {array.shape}, expected {(nodes, width)}")
+        for k in range(n):
+            if not 0 <= rows[k] < nodes:
+                raise ValueError(f"there is no node {rows[k]}")
+        state, bound = np.zeros(n, np.uint8), np.zeros(n, np.int64)
+        whole_shares, whole_multipliers = np.zeros((n, most), np.int64), np.zeros((n, neurons), np.int64)
+        self._run(lo, hi, acc_lo, acc_hi, rows, atoms, shares, multipliers, state, bound, whole_shares, whole_multipliers)
+        return state, bound, whole_shares, whole_multipliers
+
+    cdef _run(self, int64_t[:, ::1] lo, int64_t[:, ::1] hi, int64_t[:, ::1] acc_lo, int64_t[:, ::1] acc_hi,
+              const int64_t[::1] rows, const int32_t[:, ::1] atoms, const float[:, ::1] shares, const float[:, ::1] multipliers,
+              unsigned char[::1] state, int64_t[::1] bound, int64_t[:, ::1] whole_shares, int64_t[:, ::1] whole_multipliers):
+        cdef Py_ssize_t k, row
+        cdef dual_node_t node
+        cdef double[::1] weights = np.empty(self.blocks.plan.num_neurons + 1)
+        cdef int64_t[::1] coefficients = np.empty(self.blocks.plan.num_inputs + self.blocks.plan.num_neurons + 1, np.int64)
+        node.weights, node.coefficients, node.all = &weights[0], &coefficients[0], self.atoms.atoms
+        # The lock is given back once for all nodes: a thread that waits for it may have to wait 5 ms each time.
+        with nogil:
+            for k in range(rows.shape[0]):
+                row = rows[k]
+                node.num_atoms = self.atoms.fill(atoms, row)
+                node.ranges = ranges_t(&lo[row, 0], &hi[row, 0], &acc_lo[row, 0], &acc_hi[row, 0])
+                node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
+                if node.num_atoms:
+                    node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &whole_shares[k, 0]
+                state[k] = dual_bound(&self.blocks.plan, &node, &bound[k])
+                if state[k] == DUAL_FAULT:
+                    with gil:
+                        raise ValueError("a range leaves the steps of its layer")

@@ -1,0 +1,257 @@
+"""The smallest dual values of many nodes of a search, one after the other: simplex_loops.c with numpy around it."""
+
+cimport cython
+from libc.math cimport INFINITY
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+import numpy as np
+
+from qbitsat._kernels.suggest.ascent cimport CORNERS, LANES, Ascent, atom_t, column_t, layer_t, node_t
+from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
+
+
+cdef extern from "simplex.h":
+    ctypedef struct form_t:
+        double sigma
+        int kind, index
+
+    ctypedef struct program_t:
+        int num_layers, num_inputs, num_neurons, num_active
+        const layer_t *layers
+        const column_t *columns
+        const int *slot
+        const int *active
+        const int *is_read
+        const int *is_named
+        const double *reached
+        const double *unit
+        const float *x_lo
+
+    ctypedef struct basis_t:
+        int size, num_atoms, updates
+        form_t *forms
+        double *inverse
+
+    ctypedef struct simplex_t:
+        double *q
+        double *x
+        double *norm
+        double *direction
+        double *entering
+        double *pivot
+        double *c
+        double *c_rate
+        double *m
+        double *m_rate
+        double *ref_acc
+        double *ref_y
+        double *width
+        double *corner_acc
+        double *corner_y
+        double *share
+        float *v
+        float *rate
+        float *way
+        float *sums
+        float *tau
+        float *first
+        int *input_slot
+        int *slope_slot
+        int *center_slot
+        int *ray
+        int *high
+        int *stalls
+        double *spare
+
+    double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) noexcept nogil
+
+
+@cython.final
+cdef class Simplex:
+    """The layers and the inequalities of a query, and the bases where the newest nodes ended.
+
+    layers and atoms as for `Ascent`. unit float64[neurons]: one output step's share of an accumulator. active bool[neurons]: those that may
+    have a multiplier. x_lo float32[inputs]: the lower ends of the root. most: inequalities of one node. pool: how many bases are kept.
+    """
+
+    cdef program_t program
+    cdef Ascent scaled
+    cdef column_t *columns
+    cdef simplex_t work
+    cdef basis_t basis
+    cdef int most, pool
+    cdef int64_t newest
+    cdef list kept
+    cdef object active
+    cdef double[:, ::1] inverses
+    cdef uint8_t[:, ::1] forms
+    cdef int64_t[::1] names
+    cdef int32_t[:, ::1] heads
+
+    def __cinit__(self, int num_inputs, list layers, tuple atoms, unit, active, x_lo, int most, int pool):
+        cdef int neurons = len(unit), size
+        parts = []
+        for weights, offsets, source, neuron in layers:
+            mine = unit[neuron : neuron + len(offsets)].astype(np.float32)
+            parts.append((np.ascontiguousarray(weights * mine[:, None]), offsets * mine, source, neuron))
+        self.kept, self.most, self.pool, self.newest = [], most, pool, 0
+        self.active = np.asarray(active, bool)
+        self.scaled = Ascent(num_inputs, parts, atoms)
+        if not self.scaled.plan.num_neurons == neurons == len(self.active) or len(x_lo) != num_inputs or pool < 1:
+            raise ValueError("units, active neurons or inputs are not those of the layers")
+        self.columns = <column_t *> malloc((num_inputs + neurons + 1) * sizeof(column_t))
+        if self.columns == NULL:
+            raise MemoryError("no memory for columns")
+        self._set_columns(num_inputs, neurons, parts)
+        self._set_program(num_inputs, neurons, parts, atoms, unit, x_lo)
+        self._set_work(num_inputs, neurons)
+        size = self.program.num_active + most
+        self.inverses, self.forms = np.zeros((pool, size * size)), np.zeros((pool, (size + 1) * sizeof(form_t)), np.uint8)
+        self.names, self.heads = np.full(pool, -1, np.int64), np.zeros((pool, 3), np.int32)
+
+    def _set_columns(self, int num_inputs, int neurons, list layers):
+        """What each value puts on the active neurons from the first that reads it to the last."""
+        cdef const float[::1] column
+        slots = np.concatenate([[0], np.cumsum(self.active)])
+        for k in range(num_inputs + neurons):
+            readers = [
+                (slots[neuron], weights[self.active[neuron : neuron + len(weights)], k - source])
+                for weights, _, source, neuron in layers
+                if source <= k < source + weights.shape[1]
+            ]
+            first = min((slot for slot, _ in readers), default=0)
+            dense = np.zeros(max((slot + len(part) for slot, part in readers), default=first) - first + 1, np.float32)
+            for slot, part in readers:
+                dense[slot - first : slot - first + len(part)] += part
+            column = dense
+            self.columns[k].neuron, self.columns[k].size, self.columns[k].weights = first, <int> column.shape[0] - 1, &column[0]
+            self.kept.append(dense)
+
+    def _set_program(self, int num_inputs, int neurons, list layers, tuple atoms, unit, x_lo):
+        is_named, is_read, reached = np.zeros(num_inputs + neurons, np.int32), np.zeros(neurons, np.int32), np.zeros(neurons)
+        is_named[atoms[1]] = 1
+        for weights, _, source, neuron in layers:
+            rows = slice(neuron, neuron + len(weights))
+            if source < num_inputs:
+                reached[rows] = weights.astype(float) @ x_lo[source : source + weights.shape[1]].astype(float)
+            else:
+                is_read[source - num_inputs : source - num_inputs + weights.shape[1]] |= (weights[self.active[rows]] != 0).any(axis=0)
+        p = &self.program
+        p.num_layers, p.num_inputs, p.num_neurons, p.num_active = len(layers), num_inputs, neurons, int(self.active.sum())
+        p.layers, p.columns = self.scaled.plan.layers, self.columns
+        p.slot, p.active = self._ints(np.where(self.active, np.cumsum(self.active) - 1, -1)), self._ints(np.flatnonzero(self.active))
+        p.is_read, p.is_named = self._ints(is_read), self._ints(is_named)
+        p.reached, p.unit, p.x_lo = self._doubles(reached), self._doubles(unit), self._floats(x_lo)
+
+    def _set_work(self, int inputs, int neurons):
+        cdef int size = self.program.num_active + self.most, kinks = inputs + neurons + self.most
+        m, n, s = np.zeros(inputs), np.zeros(neurons), np.zeros(size)
+        w = &self.work
+        w.q, w.x, w.norm = self._doubles(s), self._doubles(s), self._doubles(s)
+        w.direction, w.entering, w.pivot = self._doubles(s), self._doubles(s), self._doubles(s)
+        w.c, w.c_rate, w.m, w.m_rate = self._doubles(n), self._doubles(n), self._doubles(n), self._doubles(n)
+        w.ref_acc, w.ref_y, w.width, w.share = self._doubles(n), self._doubles(n), self._doubles(n), self._doubles(np.zeros(self.most))
+        w.corner_acc, w.corner_y = self._doubles(np.zeros(CORNERS * neurons)), self._doubles(np.zeros(CORNERS * neurons))
+        w.v, w.rate, w.way, w.sums = self._floats(m), self._floats(m), self._floats(m), self._floats(s)
+        w.tau, w.first = self._floats(np.zeros(kinks + LANES)), self._floats(np.zeros(kinks / LANES + 1))
+        w.input_slot, w.high, w.stalls = self._ints(m), self._ints(m), self._ints(s)
+        w.slope_slot, w.center_slot, w.ray = self._ints(n), self._ints(n), self._ints(n)
+        w.spare = self._doubles(np.zeros(size * size))
+        self.basis.forms, self.basis.inverse = <form_t *> self._doubles(np.zeros(2 * size)), self._doubles(np.zeros(size * size))
+
+    cdef double *_doubles(self, values):
+        """A copy of an array that lives as long as this; it may have no numbers."""
+        cdef double[::1] array = np.append(values, 0).astype(float)
+        self.kept.append(array)
+        return &array[0]
+
+    cdef float *_floats(self, values):
+        cdef float[::1] array = np.append(values, 0).astype(np.float32)
+        self.kept.append(array)
+        return &array[0]
+
+    cdef int *_ints(self, values):
+        cdef int32_t[::1] array = np.append(values, 0).astype(np.int32)
+        self.kept.append(array)
+        return <int *> &array[0]
+
+    def __dealloc__(self):
+        free(self.columns)
+
+    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, aims, bases, multipliers, shares, int limit):
+        """The smallest dual value of every node, or a first one below 0, after at most `limit` exchanges from where another node ended.
+
+        One row a node, float32 but for atoms (int32: its inequalities, then -1s), aims (float64[nodes, neurons]: for a node without any, what
+        the sum of multipliers times it makes 1) and bases (int64: the basis of an earlier call, or -1; overwritten with the one where the node
+        ends, -1 if its value is below 0); the others are as in `Ascent.run`, multipliers and shares are written only.
+        Returns value float32[nodes] (infinite: numbers failed, nothing is written), coefficients float32[nodes, values], x
+        float32[nodes, inputs], acc and y float32[nodes, neurons] of the linear relaxation's point, and the number of exchanges.
+        """
+        cdef Py_ssize_t n = atoms.shape[0], most = atoms.shape[1]
+        cdef int total = 0
+        inputs, neurons = self.program.num_inputs, self.program.num_neurons
+        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (aims, (neurons,)), (bases, ()), (multipliers, (neurons,)), (shares, (most,)))
+        for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
+            if array.shape != (n, *shape):
+                raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
+        if most > self.most or atoms.size and not (-1 <= atoms.min() and atoms.max() < self.scaled.num_atoms):
+            raise ValueError("a node names an inequality that does not exist")
+        if not (aims[(atoms < 0).all(axis=1)][:, self.active] != 0).any(axis=1).all():
+            raise ValueError("a node without inequalities needs an aim that may have a multiplier")
+        cdef const atom_t **mine = <const atom_t **> malloc((most + 1) * sizeof(atom_t *))
+        if mine == NULL:
+            raise MemoryError("no memory for inequalities")
+        coefficients, x, acc, y = (np.zeros((n, width), np.float32) for width in (inputs + neurons, inputs, neurons, neurons))
+        value = np.empty(n, np.float32)
+        try:
+            if n:
+                self._run(mine, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, aims, bases, multipliers, shares, value, coefficients, x, acc, y, limit, &total)
+        finally:
+            free(mine)
+        return value, coefficients, x, acc, y, total
+
+    cdef _run(self, const atom_t **mine, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi,
+              const float[:, :, ::1] corner_acc, const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const double[:, ::1] aims,
+              int64_t[::1] bases, float[:, ::1] multipliers, float[:, ::1] shares, float[::1] value,
+              float[:, ::1] coefficients, float[:, ::1] x, float[:, ::1] acc, float[:, ::1] y, int limit, int *total):
+        cdef Py_ssize_t i, k
+        cdef node_t node
+        cdef int taken = 0
+        with nogil:
+            for i in range(atoms.shape[0]):
+                node.num_atoms = 0
+                for k in range(atoms.shape[1]):
+                    if atoms[i, k] < 0:
+                        break
+                    mine[k] = &self.scaled.atoms[atoms[i, k]]
+                    node.num_atoms += 1
+                node.atoms, node.x_lo, node.x_hi, node.slopes = mine, &x_lo[i, 0], &x_hi[i, 0], &slopes[i, 0]
+                node.corner_acc, node.corner_y = &corner_acc[i, 0, 0], &corner_y[i, 0, 0]
+                node.multipliers, node.shares = &multipliers[i, 0], &shares[i, 0] if atoms.shape[1] else NULL
+                node.coefficients, node.x_best, node.x_mean, node.acc_mean, node.y_mean = &coefficients[i, 0], &x[i, 0], &x[i, 0], &acc[i, 0], &y[i, 0]
+                self._load(bases[i])
+                value[i] = solve(&self.program, &node, &self.basis, &self.work, &aims[i, 0], limit, &taken)
+                bases[i] = self._store() if 0 <= value[i] < INFINITY else -1
+                total[0] += taken
+
+    cdef void _load(self, int64_t name) noexcept nogil:
+        """The basis of that name, or none if it is not kept any more."""
+        cdef Py_ssize_t at = name % self.pool
+        if name < 0 or self.names[at] != name:
+            self.basis.size = 0
+            return
+        self.basis.size, self.basis.num_atoms, self.basis.updates = self.heads[at, 0], self.heads[at, 1], self.heads[at, 2]
+        memcpy(self.basis.forms, &self.forms[at, 0], self.basis.size * sizeof(form_t))
+        memcpy(self.basis.inverse, &self.inverses[at, 0], self.basis.size * self.basis.size * sizeof(double))
+
+    cdef int64_t _store(self) noexcept nogil:
+        """Keep the basis in place of the oldest; its name."""
+        cdef int64_t name = self.newest
+        cdef Py_ssize_t at = name % self.pool
+        self.newest += 1
+        self.names[at] = name
+        self.heads[at, 0], self.heads[at, 1], self.heads[at, 2] = self.basis.size, self.basis.num_atoms, self.basis.updates
+        memcpy(&self.forms[at, 0], self.basis.forms, self.basis.size * sizeof(form_t))
+        memcpy(&self.inverses[at, 0], self.basis.inverse, self.basis.size * self.basis.size * sizeof(double))
+        return name

@@ -1,0 +1,76 @@
+/* Annealing over the outputs of the layers that read inputs: see walk.pyx. Floats; nothing here decides. */
+#ifndef QBITSAT_WALK_H
+#define QBITSAT_WALK_H
+
+#include <stdint.h>
+
+/* The requantizer of one neuron: steps[k] is the smallest accumulator that gives output y_min + k, for k from 1 to last;
+   about begin + (k - base) * length. */
+typedef struct {
+    const float *steps;
+    int last, base;
+    float begin, length, y_min;
+} steps_t;
+
+/* A layer that reads outputs of neurons from `source` on; its matrix is n_out x n_in by rows. */
+typedef struct {
+    int n_out, n_in, source, neuron;
+    const float *matrix, *bias;
+} later_t;
+
+/* An inequality sum coefficient * output <= bound over neurons. */
+typedef struct {
+    int size;
+    const int *neurons;
+    const float *coefficients;
+    float bound;
+} aim_t;
+
+/* Rows are sums of inputs: the accumulators of the num_levels neurons that read inputs, then fences, which are the inequalities over inputs;
+   stride is their number up to a multiple of LANES. */
+typedef struct {
+    int num_inputs, num_levels, num_rows, stride, num_neurons, num_later, num_open, longest;
+    const float *columns;   /* num_inputs x stride: what one input puts on the rows */
+    const float *matrix;    /* num_rows x num_inputs */
+    const float *bias, *square, *shy; /* num_rows; square: mean square weight; shy: how far from the ends of steps */
+    const int *neuron, *lowest, *highest; /* num_levels: the neuron, and the levels that it may have */
+    const int *open;        /* num_open rows with more than one level */
+    const float *x_lo, *x_hi;
+    const steps_t *steps;   /* num_neurons */
+    const later_t *later;
+    float tolerance;        /* a sum of squares that counts as none */
+} walk_plan_t;
+
+/* What to reach: all inequalities; on the way there, these accumulators go to their ranges. */
+typedef struct {
+    int num_aims, num_ranges;
+    const aim_t *const *aims;
+    const int *neurons;
+    const float *lo, *hi;
+    const float *fences; /* num_rows - num_levels: what the fences must not exceed */
+} goal_t;
+
+/* Where a walk is. All arrays belong to the caller. */
+typedef struct {
+    float *x, *whole, *saved_x, *slope, *gain;            /* num_inputs */
+    int *listed;                                          /* num_inputs */
+    float *acc, *least, *most, *beyond, *saved_acc, *old; /* stride */
+    int *level;                                           /* stride */
+    float *y, *sum;                                       /* num_neurons */
+    int *reached, *taken;                                 /* num_neurons; longest */
+    float score, best, scale;
+    uint64_t random[2];
+} walk_t;
+
+enum { WALK_LANES = 16, LINKED = 3 };
+
+/* Start at state->x, inside the box. */
+void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint64_t seed);
+
+/* So many moves at one temperature; 1 as soon as state->whole are whole inputs that reach the goal. */
+int walk_on(const walk_plan_t *plan, const goal_t *goal, walk_t *state, long moves, float temperature);
+
+/* How far the outputs behind these levels of the rows are from the goal, in output steps; 0: there. The walk has to begin anew after it. */
+float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels);
+
+#endif

@@ -1,0 +1,1 @@
+"""Compiled modules, in three rooms; their sources are in csrc/qbitsat/_kernels."""

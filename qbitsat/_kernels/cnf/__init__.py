@@ -1,0 +1,1 @@
+"""Clauses, gates, words and layers as clauses, and proofs over them."""

@@ -1,0 +1,1 @@
+"""Integers that decide: inference, ranges, and what multipliers prove."""

@@ -1,0 +1,26 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import Atoms, Blocks
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+NOTHING: int
+BOUND: int
+EMPTY: int
+OVERFLOW: int
+
+class Dual:
+    def __init__(self, blocks: Blocks, atoms: Atoms) -> None: ...
+    def run(
+        self,
+        lo: Integers,
+        hi: Integers,
+        acc_lo: Integers,
+        acc_hi: Integers,
+        rows: Integers,
+        atoms: NDArray[np.int32],
+        shares: Floats,
+        multipliers: Floats,
+    ) -> tuple[NDArray[np.uint8], Integers, Integers, Integers]: ...

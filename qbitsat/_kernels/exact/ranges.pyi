@@ -1,0 +1,26 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import Atoms, Blocks
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+def propagate(blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inputs: bool) -> NDArray[np.uint8]: ...
+def narrow(
+    blocks: Blocks,
+    lo: Integers,
+    hi: Integers,
+    acc_lo: Integers,
+    acc_hi: Integers,
+    inequalities: Atoms,
+    atoms: NDArray[np.int32],
+    cuttable: NDArray[np.uint8],
+) -> NDArray[np.uint8]: ...
+def undecided(
+    blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inequalities: Atoms, atoms: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Integers]: ...
+def corners(blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers) -> tuple[Floats, Floats, Floats]: ...
+def choose(
+    blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, coefficients: Floats, acc: Floats, y: Floats
+) -> tuple[Integers, Integers]: ...
