@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, make_dataclass
 from typing import Any
 
+import numpy as np
+
 from .errors import InputError, unknown
 
 ENGINES = ("auto", "hybrid", "sat", "enumerate")
@@ -52,14 +54,14 @@ class Option:
         if value is None and self.default is None:
             return None
         if self.kind is bool:
-            if not isinstance(value, bool):
+            if not isinstance(value, bool | np.bool_):
                 raise InputError(f"{self.name}: {value!r}, expected true or false")
-            return value
+            return bool(value)
         try:
             number = self.kind(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if isinstance(value, bool) or not self.lo <= number <= self.hi or math.isinf(number) or number != value:
+        if isinstance(value, bool | np.bool_) or not self.lo <= number <= self.hi or math.isinf(number) or number != value:
             most = "" if self.hi == math.inf else f" and at most {self.hi}"
             whole = "a whole number" if self.kind is int else "a finite number"
             raise InputError(f"{self.name}: {value!r}, expected {whole} of at least {self.lo}{most}")

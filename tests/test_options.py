@@ -99,3 +99,9 @@ def attributes_read() -> set[str]:
 @pytest.mark.parametrize("name", ROWS)
 def test_option_is_read_somewhere(name):
     assert name in attributes_read()
+
+
+def test_booleans_of_numpy_are_booleans():
+    assert make_options(attack=np.bool_(False)).attack is False
+    with pytest.raises(InputError, match=r"jobs: .*expected a whole number"):
+        make_options(jobs=np.bool_(True))

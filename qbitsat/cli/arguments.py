@@ -14,7 +14,12 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..errors import InputError, did_you_mean
 from ..importers.inputs import NETWORK_SCALE
+from ..network import TensorFormat
 from ..options import ROWS, STAGES, TABLE, Option
+from ..properties.robustness import real_distance
+
+# What others call options of ours.
+SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "--jobs")
 
 EXIT_CODES = """\
 exit codes:
@@ -65,7 +70,9 @@ class Parser(argparse.ArgumentParser):
             if option == "--" or (self._subparsers and not option.startswith("-")):
                 break
             if option.startswith("--") and option not in self._option_string_actions:
-                self.error(f"unrecognized argument: {option}{did_you_mean(option, self._option_string_actions)}")
+                meant = SYNONYMS.get(option, "")
+                hint = f"; did you mean {meant!r}?" if meant in self._option_string_actions else ""
+                self.error(f"unrecognized argument: {option}{hint or did_you_mean(option, self._option_string_actions)}")
         namespace, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -157,16 +164,20 @@ def yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def fraction(text: str) -> float:
+    """The value of a number or a fraction of two, as in 1/255; nan if it is neither."""
+    number, slash, divisor = text.partition("/")
+    try:
+        return float(number) / float(divisor) if slash else float(number)
+    except (ValueError, ZeroDivisionError):
+        return math.nan
+
+
 def scale_of(text: str) -> float | str:
     """A positive number, a fraction of two, or the word for the network's own."""
     if text == NETWORK_SCALE:
         return text
-    parts = text.split("/")
-    try:
-        numbers = [float(part) for part in parts]
-        value = numbers[0] / numbers[1] if len(numbers) == 2 else numbers[0] if len(numbers) == 1 else math.nan
-    except (ValueError, ZeroDivisionError):
-        value = math.nan
+    value = fraction(text)
     if not 0 < value < math.inf:
         raise InputError(f"--scale: {text!r}, expected a positive number, as in 0.5 or 1/255, or {NETWORK_SCALE!r}")
     return value
@@ -302,9 +313,15 @@ def whole(flag: str, least: int = 0) -> Callable[[str], int]:
     return convert
 
 
-def parse_epsilons(text: str) -> list[int]:
-    """As in 1,2 or 1:9 (9 is not in it, as in --samples): each once, in the order given."""
-    number = whole("--eps")
+def parse_epsilons(text: str, form: TensorFormat) -> list[int]:
+    """As in 1,2 or 1:9 (9 is not in it, as in --samples), steps of an input of that format: each once, in the order given."""
+
+    def number(piece: str) -> int:
+        try:
+            return whole("--eps")(piece)
+        except InputError as error:
+            raise InputError(f"{error}{real_distance(fraction(piece), form)}") from None
+
     chosen: dict[int, None] = {}
     for part in text.split(","):
         first, colon, last = (piece.strip() for piece in part.partition(":"))

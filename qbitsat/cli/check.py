@@ -67,9 +67,10 @@ def questions(args: argparse.Namespace, means: Means) -> list[Question]:
         return []
     if args.eps is None or means.samples is None or not means.networks:
         raise InputError("--samples and --eps: need each other, --inputs FILE and --network FILE")
-    count = means.samples.count(means.networks[0].input)
+    form = means.networks[0].input
+    count = means.samples.count(form)
     samples = parse_samples(args.samples or ":", count, args.inputs)
-    return [Question(sample, eps, args.target) for eps in parse_epsilons(args.eps) for sample in samples]
+    return [Question(sample, eps, args.target) for eps in parse_epsilons(args.eps, form) for sample in samples]
 
 
 def lost(means: Means, item: Item, reason: str, seconds: float, _cpu: float) -> Checked:

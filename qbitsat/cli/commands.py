@@ -102,8 +102,8 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
 
 def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     """The network and the tasks that the arguments ask for, everything checked."""
-    epsilons = parse_epsilons(args.eps)
     network = noted_network(args)
+    epsilons = parse_epsilons(args.eps, network.input)
     inputs, labels = read_samples(args, network)
     samples = parse_samples(args.samples, len(inputs), args.inputs)
     return network, plan(network, inputs, labels, samples, epsilons, args.target)

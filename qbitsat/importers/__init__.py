@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from ..errors import InputError
 from ..network import Network
 from . import benchmark_h5, foreign, qbitsat_file
@@ -24,11 +26,16 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
     with open_input(path) as stream:
         foreign.refuse_file(stream, path)
         magic = stream.read(8)
+    if not magic:
+        raise InputError(f"{path}: is empty; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5)")
     if magic.startswith(ZIP_MAGIC):
         for name, value in (("bits", bits), ("input_bits", input_bits)):
             if value is not None:
                 raise InputError(f"{name}: {value}, but {path} is a qbitsat network and has its own formats; expected none")
-        return qbitsat_file.read(path)
+        network = qbitsat_file.read(path)
+        for note in network.notes:
+            warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
+        return network
     if magic == benchmark_h5.HDF5_MAGIC:
         return benchmark_h5.read(path, bits, input_bits)
     raise InputError(f"{path}: unknown content; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5); {foreign.READ}")

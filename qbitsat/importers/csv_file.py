@@ -19,6 +19,8 @@ WORD = re.compile(r"\s*[^\W\d]", re.UNICODE)
 MISSING = re.compile(r"\s*(|n/?a|nan|null|none|nil|missing|undefined|true|false|[-+]?inf(inity)?|[-?.]+|<na>)\s*", re.IGNORECASE)
 CHOICE = "--header yes (in Python header=True) drops it, --header no keeps it"
 SHOWN = 40
+# Columns of these names are no inputs.
+CLASSES = {"label", "labels", "class", "target", "y"}
 
 
 def read_csv(stream: BinaryIO, path: Path, header: bool | None = None) -> np.ndarray:
@@ -38,6 +40,7 @@ def read_csv(stream: BinaryIO, path: Path, header: bool | None = None) -> np.nda
                 continue
             if width is None:
                 width = len(cells)
+                refuse_separators(cells, place)
                 is_header, doubt = (header, "") if header is not None else judge_first_line(cells, place)
                 if is_header:
                     continue
@@ -53,6 +56,17 @@ def read_csv(stream: BinaryIO, path: Path, header: bool | None = None) -> np.nda
     return np.stack(rows)
 
 
+def refuse_separators(cells: list[str], place: str) -> None:
+    """Raise `InputError` for a first line whose values are separated otherwise, perhaps with decimal commas."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        for cell in cells:
+            pieces = cell.split(separator)
+            if len(pieces) > 1 and (len(cells) == 1 or all(NUMBER.fullmatch(piece) for piece in pieces)):
+                raise InputError(
+                    f"{place}: {','.join(cells)[:SHOWN]!r} has values separated by {name}, expected commas, and decimal points"
+                )
+
+
 def judge_first_line(cells: list[str], place: str) -> tuple[bool, str]:
     """Whether it is a header, and why it may be one even so; raises `InputError` where nobody could tell."""
     shown = ",".join(cells[:5])[:SHOWN] + ("..." if len(cells) > 5 else "")
@@ -65,6 +79,12 @@ def judge_first_line(cells: list[str], place: str) -> tuple[bool, str]:
     if not any(numbers):
         if any(MISSING.fullmatch(cell) for cell in cells) or not any(WORD.match(cell) for cell in cells):
             raise InputError(f"{place}: {shown!r} is neither names of columns nor numbers; {CHOICE}")
+        for k, cell in enumerate(cells):
+            if len(cells) > 1 and cell.strip().lower() in CLASSES:
+                raise InputError(
+                    f"{place}: column {k + 1} is named {cell.strip()!r}, and every column is read as an input; expected inputs alone, and "
+                    "labels in a file of their own; --header yes (in Python header=True) if it is an input all the same"
+                )
         return True, ""
     return False, ""
 

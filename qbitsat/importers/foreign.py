@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from typing import Any, BinaryIO
 
@@ -11,6 +12,10 @@ from .files import Path
 from .npy import NPY_MAGIC, ZIP_ERRORS, ZIP_MAGIC
 
 HEAD = 64
+PICTURES = {
+    "PNG": rb"\x89PNG\r\n", "JPEG": rb"\xff\xd8\xff", "GIF": rb"GIF8[79]a", "BMP": rb"BM....\0\0\0\0", "WebP": rb"RIFF....WEBP",
+    "TIFF": rb"II\*\0|MM\0\*",
+}  # fmt: skip
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), and .h5 weights of the AAAI 2021 and QVIP benchmarks"
@@ -42,6 +47,9 @@ def refuse_file(stream: BinaryIO, path: Path) -> None:
 
 def name_of(head: bytes, name: str) -> str:
     """What a file is by its first bytes, "" if that is not known; its name decides between protocol buffers."""
+    for picture, beginning in PICTURES.items():
+        if re.match(beginning, head, re.DOTALL):
+            return f"a {picture} picture"
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite model (.tflite)"
     if head.startswith(OLD_TORCH):

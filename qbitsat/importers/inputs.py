@@ -15,9 +15,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..network import TensorFormat
 from ..network.tensor import positive
+from . import foreign
+from .benchmark_h5 import HDF5_MAGIC
 from .csv_file import read_csv
 from .files import MAX_BYTES, MAX_ELEMENTS, Path, check_path, damaged, open_input, size_of
 from .npy import NPY_MAGIC, ZIP_MAGIC, Npz, read_npy
@@ -91,6 +93,7 @@ def quantized(values: np.ndarray, form: TensorFormat, scale: float | str, path: 
 
 def refuse_real(values: np.ndarray, form: TensorFormat, place: Place) -> None:
     """Refuse floats that are no whole numbers, or the pixels 0.0 and 1.0 where there is more between, and say what to do."""
+    refuse(values, np.isnan(values), "a finite number", place)
     lo, hi = (float(end(values[np.isfinite(values)], initial=first)) for end, first in ((np.min, np.inf), (np.max, -np.inf)))
     says = (
         f"the file's values go from {lo:.6g} to {hi:.6g}, the network reads integers in [{form.lo}, {form.hi}]; --scale network makes "
@@ -112,8 +115,14 @@ def load_labels(path: Path, *, header: bool | None = None) -> np.ndarray:
     """Labels: int64[n], n at least 1, from an array of shape (n,) or (n, 1); an .npz names it `y` or `labels`, or see `load_inputs`."""
     array = read_array(path, ("y", "labels"), header)
     if array.ndim not in (1, 2) or array.shape[1:] not in ((), (1,)) or not len(array):
-        raise InputError(f"{path}: shape {array.shape}, expected one label a sample")
+        raise InputError(f"{path}: shape {array.shape}, expected one label a sample{one_hot_hint(array)}")
     return integers(array.reshape(-1, 1), 0, MAX_LABEL, lambda i, _: f"{path}: label {i}")[:, 0]
+
+
+def one_hot_hint(array: np.ndarray) -> str:
+    """What makes labels of rows with a single 1, or nothing if these are none."""
+    rows = array.ndim == 2 and array.size and ((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all()
+    return "; these are one-hot, and array.argmax(axis=1) are their labels" if rows else ""
 
 
 def integers(values: np.ndarray, lo: int, hi: int, place: Place) -> np.ndarray:
@@ -175,7 +184,7 @@ def gunzip(stream: BinaryIO, path: Path) -> BinaryIO:
 def sniff(stream: BinaryIO, path: Path, name: str | None, names: tuple[str, ...], header: bool | None) -> np.ndarray:
     """Choose the reader by the first bytes."""
     size = size_of(stream)
-    head = stream.read(8)
+    head = stream.read(foreign.HEAD)
     stream.seek(0)
     if head.startswith(ZIP_MAGIC):
         return read_npz(stream, path, name, names)
@@ -185,7 +194,10 @@ def sniff(stream: BinaryIO, path: Path, name: str | None, names: tuple[str, ...]
         return read_npy(stream, size, str(path), "iuf")
     if head.startswith(IDX_MAGIC):
         return read_idx(stream, size, path)
-    if size and not CONTROL.search(head):
+    what = "an HDF5 file (.h5)" if head.startswith(HDF5_MAGIC) else foreign.name_of(head, os.path.basename(os.fspath(path)))
+    if what:
+        raise InputError(f"{path}: {what}, from which no samples are read; expected {FORMATS}")
+    if size and not CONTROL.search(head[:8]):
         return read_csv(stream, path, header)
     raise InputError(f"{path}: {'unknown content' if size else 'is empty'}; expected {FORMATS}")
 
@@ -196,7 +208,7 @@ def read_npz(stream: BinaryIO, path: Path, name: str | None, names: tuple[str, .
     fitting = [name] if name is not None else npz.names if len(npz.names) == 1 else [found for found in npz.names if found in names]
     if len(fitting) != 1 or fitting[0] not in npz.names:
         there = ", ".join(npz.names[:SHOWN_NAMES]) + (", ..." if len(npz.names) > SHOWN_NAMES else "")
-        fault = "" if name is None else f"has no array {name!r}; "
+        fault = "" if name is None else f"has no array {name!r}{did_you_mean(name, npz.names)}; "
         wanted = f", or another by its name, as in {path}:{npz.names[0]}" if npz.names else ""
         raise InputError(f"{path}: {fault}arrays {there}, expected one array, or one named {' or '.join(names)}{wanted}")
     return npz.read(fitting[0], "iuf")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic import INT32, integer
 from ..errors import InputError, expect_kind
-from ..network import Network
+from ..network import Network, TensorFormat
 from ..network.layers import integer_array
 from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
 from .query import Box, Origin, Query
@@ -61,6 +62,23 @@ def class_of(value: Any, what: str, classes: int) -> int:
         raise InputError(f"{what}: {value!r}, expected a class in [0, {classes - 1}], an integer") from error
 
 
+def steps_of(eps: Any, form: TensorFormat) -> int:
+    """A distance in input steps as a Python int."""
+    try:
+        return integer(eps, "eps, in input steps,", 0)
+    except InputError as error:
+        raise InputError(f"{error}{real_distance(eps, form)}") from error
+
+
+def real_distance(eps: Any, form: TensorFormat) -> str:
+    """What to say of a distance that may be meant in real units, or nothing if it is no positive number of them."""
+    if isinstance(eps, bool | np.bool_) or not isinstance(eps, int | float | np.floating) or not 0 < eps < math.inf:
+        return ""
+    return (
+        f": eps counts input steps, of {form.scale:.6g} in real units each; {float(eps):.6g} in real units is {eps / form.scale:.6g} steps"
+    )
+
+
 def robustness(network: Network, x, eps: int, label: int, target: int | None = None, *, sample: int | None = None) -> Query:
     """Is every input within eps (integer input steps, L-infinity) of x classified as `label`?
 
@@ -69,7 +87,7 @@ def robustness(network: Network, x, eps: int, label: int, target: int | None = N
     data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
     """
     expect_kind(network, Network, "robustness: network", "a Network, as of load(path)")
-    classes, eps = count_classes(network), integer(eps, "eps, in input steps,", 0)
+    classes, eps = count_classes(network), steps_of(eps, network.input)
     label = class_of(label, "label", classes)
     target = None if target is None else class_of(target, "target", classes)
     sample = None if sample is None else integer(sample, "sample", 0)

@@ -37,11 +37,20 @@ def test_eps_not_whole(files, capsys, text):
     assert "--eps" in refused(capsys, files.arguments(f"--eps={text}"))
 
 
+@pytest.mark.parametrize(("text", "shown", "steps"), [("1,0.5", "0.5", 1), ("1e-1", "1e-1", 0.2), ("1:8/4", "8/4", 4), ("2.0", "2.0", 4)])
+def test_eps_in_real_units_is_told_in_steps(files, capsys, text, shown, steps):
+    message = refused(capsys, files.arguments(f"--eps={text}"))
+    assert f"--eps: {shown!r}, expected a whole number from 0 to 999999999: eps counts input steps, of 0.5 in real units each; " in message
+    assert f" in real units is {steps} steps" in message
+
+
 def test_options_of_two_words(files, capsys):
     assert "--enumerate-bits: 31, expected" in refused(capsys, files.arguments("--enumerate-bits=31"))
 
 
 NEAR = [
+    (["verify", "x", "--inputs", "y", "--eps", "1", "--processes", "2"], "unrecognized argument: --processes; did you mean '--jobs'?"),
+    (["check", "x", "--workers=2"], "unrecognized argument: --workers; did you mean '--jobs'?"),
     (["verfy"], "invalid choice: 'verfy' (choose from .*); did you mean 'verify'?; see qbitsat --help"),
     (["--verison"], "unrecognized argument: --verison; did you mean '--version'?"),
     (

@@ -28,7 +28,7 @@ def test_csv_of_a_header_alone_is_refused(path):
     refused(path, b"a,b,c\n", "has no samples")
 
 
-WORDS = [b"a,b,c,d,e,f", b"label,1x1,1x2,1x3,1x4,1x5", b"pixel0,pixel1,x,y,z,_w", "größe,b,c,d,e,f".encode(), b'"a",b,c,d,e,"f, g"']
+WORDS = [b"a,b,c,d,e,f", b"labels_1,1x1,1x2,1x3,1x4,1x5", b"pixel0,pixel1,x,yy,z,_w", "größe,b,c,d,e,f".encode(), b'"a",b,c,d,e,"f, g"']
 
 
 @pytest.mark.parametrize("line", WORDS)
@@ -58,7 +58,19 @@ def test_csv_first_line_that_may_be_a_header_is_refused(path, line, message):
 
 
 def test_csv_with_semicolons_is_refused(path):
-    refused(path, text(SAMPLES).replace(b",", b";"), "samples:1: '1;2;3;4;5;6' is neither names of columns nor numbers")
+    refused(path, text(SAMPLES).replace(b",", b";"), "samples:1: '1;2;3;4;5;6' has values separated by semicolons, expected commas")
+    refused(path, b"1,5;2,5;3,5\n", "samples:1: '1,5;2,5;3,5' has values separated by semicolons, expected commas, and decimal points")
+    refused(path, text(SAMPLES).replace(b",", b"\t"), "samples:1: .* has values separated by tabs, expected commas")
+
+
+@pytest.mark.parametrize("name", ["label", "Label", " class", "target", "y", "labels"])
+@pytest.mark.parametrize("place", [0, 5])
+def test_csv_column_of_labels_is_no_input_unless_that_is_said(path, name, place):
+    names = list("abcde")
+    names.insert(place, name)
+    content = text([names]) + text(SAMPLES)
+    refused(path, content, f"samples:1: column {place + 1} is named '{name.strip()}', and every column is read as an input; .*--header yes")
+    assert load_inputs(path, FORM, header=True).tolist() == SAMPLES.tolist()
 
 
 def test_csv_column_numbers_are_a_sample_if_that_is_said_or_nothing_follows(path):

@@ -135,7 +135,7 @@ def test_arrays_that_are_no_network_are_listed(tmp_path, arrays, holds):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x08", b"\x08\x06", b"\x08\x60\x12", b"PK\3\4", b"PK\3\4" + bytes(60), b"TFL3", pickle.dumps(Bomb()), b"{}", b""]
+    "content", [b"\x08", b"\x08\x06", b"\x08\x60\x12", b"PK\3\4", b"PK\3\4" + bytes(60), b"TFL3", pickle.dumps(Bomb()), b"{}"]
 )
 def test_other_beginnings_are_unknown_or_damaged(tmp_path, content):
     path = tmp_path / "network"
@@ -143,4 +143,11 @@ def test_other_beginnings_are_unknown_or_damaged(tmp_path, content):
     with pytest.raises(
         QbitsatError, match=r"unknown content; expected a qbitsat network \(.npz\) or Keras weights in HDF5|damaged .npz archive"
     ):
+        load(path)
+
+
+def test_empty_file_is_no_network(tmp_path):
+    path = tmp_path / "empty.npz"
+    path.write_bytes(b"")
+    with pytest.raises(QbitsatError, match=r"empty.npz: is empty; expected a qbitsat network"):
         load(path)

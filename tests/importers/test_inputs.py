@@ -96,7 +96,7 @@ def test_csv_value_of_many_digits_is_named(path, digits):
 
 
 @pytest.mark.parametrize("make", [npy, text])
-@pytest.mark.parametrize(("value", "expected"), [(0.5, "an integer"), (np.nan, "an integer"), (np.inf, "a value in")])
+@pytest.mark.parametrize(("value", "expected"), [(0.5, "an integer"), (np.nan, "a finite number"), (np.inf, "a value in")])
 def test_value_that_is_no_integer_is_named(path, make, value, expected):
     values = SAMPLES.astype(float)
     values[0, 2] = value
@@ -262,9 +262,8 @@ def test_empty_file_is_refused(path, pack):
     refused(path, pack(b""), "is empty; expected .npy, .npz, .csv or IDX")
 
 
-@pytest.mark.parametrize("content", [b"\x80\x04\x95", b"\x89HDF\r\n\x1a\n", gzip.compress(gzip.compress(b"1"))])
-def test_unknown_content_is_refused(path, content):
-    refused(path, content, "unknown content; expected .npy, .npz, .csv or IDX")
+def test_unknown_content_is_refused(path):
+    refused(path, b"\x80\x04\x95", "unknown content; expected .npy, .npz, .csv or IDX")
 
 
 def test_pickled_npy_is_refused(path):
@@ -348,3 +347,31 @@ def test_gzip_that_unpacks_to_too_much_is_refused(path, monkeypatch):
 
 def test_limits_are_one_gibibyte():
     assert (files.MAX_BYTES, files.MAX_ELEMENTS) == (1 << 30, 1 << 27)
+
+
+PNG, JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff\xe0\0\x10JFIF"
+FOREIGN = {
+    "PNG picture": PNG, "BMP picture": b"BM\x36\0\3\0\0\0\0\0\x36\0\0\0", "HDF5 file": b"\x89HDF\r\n\x1a\n\0\0",
+    "JPEG picture": JPEG, "TensorFlow Lite model": b"\x1c\0\0\0TFL3", "ONNX model": b"\x08\x07\x12\x04test",
+    "gzip data": gzip.compress(gzip.compress(b"1")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "content"), FOREIGN.items(), ids=FOREIGN)
+def test_files_that_are_no_samples_are_told_what_they_are(path, what, content):
+    refused(path, content, f"{what}.*, from which no samples are read; expected .npy")
+
+
+def test_nan_is_told_nothing_of_scales(path):
+    refused(path, npy(np.array([[0.5] * 6, [np.nan] * 6])), "sample 1, element 0 is nan, expected a finite number$")
+
+
+def test_one_hot_labels_are_told_of_argmax(path):
+    refused(path, npy(np.eye(3, dtype=int)), r"shape \(3, 3\), expected one label a sample; .*argmax\(axis=1\)", load_labels)
+    refused(path, npy(np.ones((3, 3), int)), r"expected one label a sample$", load_labels)
+
+
+def test_near_names_of_arrays_are_suggested(path):
+    path.write_bytes(npz(x_test=SAMPLES, x_train=SAMPLES))
+    with pytest.raises(InputError, match="has no array 'x_tset'; did you mean 'x_test'"):
+        load_inputs(f"{path}:x_tset", FORM)

@@ -107,6 +107,8 @@ def test_zero_points_without_offsets_are_said(tmp_path, capsys):
     form = TensorFormat((2,), -8, 7, 1.0, -3)
     layer = copying(2).layers[0]
     save(Network((Dense("d", layer.input, form, (ShiftRequantizer(0, "floor", -8, 7),), layer.weights, layer.bias),)), tmp_path / "n.npz")
+    with pytest.warns(RuntimeWarning, match=r"n.npz: layer d: the output's zero point is -3, but its requantizers add no offset"):
+        load(tmp_path / "n.npz")
     np.save(tmp_path / "x.npy", np.array([[9, 3]]))
     assert main(["verify", str(tmp_path / "n.npz"), "--inputs", str(tmp_path / "x.npy"), "--eps", "1"]) in (0, 10)
     assert "qbitsat: note: " in (said := capsys.readouterr().err)

@@ -45,6 +45,7 @@ def networks(draw) -> Network:
 
 @settings(max_examples=100, deadline=None)
 @given(networks())
+@pytest.mark.filterwarnings("ignore:.*requantizers add no offset")
 def test_round_trip_is_exact(network):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.npz"

@@ -93,6 +93,7 @@ def test_label_may_be_a_numpy_integer(label):
 FAULTS = {
     "eps_negative": ({"eps": -1}, "eps, in input steps, is -1, expected an integer of at least 0"),
     "eps_float": ({"eps": 1.0}, "eps, in input steps, is 1.0, expected an integer"),
+    "eps_real": ({"eps": 0.5}, ".*eps counts input steps, of 1 in real units each; 0.5 in real units is 0.5 steps"),
     "eps_text": ({"eps": "1"}, "eps, in input steps, is '1', expected an integer"),
     "eps_none": ({"eps": None}, "eps, in input steps, is None, expected an integer"),
     "eps_nan": ({"eps": float("nan")}, "eps, in input steps, is nan, expected an integer"),
