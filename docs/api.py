@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "Float32Requantizer",
         "DivisionRequantizer",
         "TableRequantizer",
+        "ThresholdRequantizer",
         "divide_pow2",
         "saturate",
         "wrap",

@@ -17,6 +17,7 @@ from qbitsat.arithmetic import (
     MultiplierRequantizer,
     Requantizer,
     TableRequantizer,
+    ThresholdRequantizer,
     saturate,
 )
 from qbitsat.errors import InputError
@@ -88,7 +89,13 @@ def tables(rng: random.Random):
             yield TableRequantizer(first, tuple(sorted(rng.choices(range(-40, 40, 3), k=size))))
 
 
-KINDS = {"multiplier": multipliers, "float32": floats, "division": divisions, "table": tables}
+def thresholds(rng: random.Random):
+    for size, bits in ((1, 4), (2, 8), (16, 31), (255, 50)):
+        for lo in (-128, 0, -INT32_TOP):
+            yield ThresholdRequantizer(lo, tuple(sorted(rng.randint(-1 << bits, 1 << bits) for _ in range(size))))
+
+
+KINDS = {"multiplier": multipliers, "float32": floats, "division": divisions, "table": tables, "threshold": thresholds}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -149,6 +156,12 @@ def test_table_is_its_values():
     r = TableRequantizer(-2, (1, 1, 4, 9))
     assert [r.apply(acc) for acc in range(-5, 5)] == [1, 1, 1, 1, 1, 4, 9, 9, 9, 9]
     assert (r.lo, r.hi, r.first_reaching(2), r.first_reaching(9)) == (1, 9, 0, 1)
+
+
+def test_threshold_is_what_is_reached():
+    r = ThresholdRequantizer(-2, (-(1 << 62), -5, 3, 3, 1 << 62))
+    assert [r.apply(acc) for acc in (-(1 << 60), -6, -5, 2, 3, 1 << 60)] == [-1, -1, 0, 0, 2, 2]
+    assert (r.lo, r.hi, r.first_reaching(-1), r.first_reaching(3)) == (-2, 3, -(1 << 62), 1 << 62)
 
 
 @every_kind
@@ -217,6 +230,7 @@ MULTIPLIER = (MultiplierRequantizer, {"multiplier": 1 << 30, "shift": 0, "form":
 FLOAT32 = (Float32Requantizer, {"scale": 0.5, "lo": 0, "hi": 7})
 DIVISION = (DivisionRequantizer, {"divisor": 3, "lo": 0, "hi": 7})
 TABLE = (TableRequantizer, {"first": 0, "values": (0, 1)})
+THRESHOLD = (ThresholdRequantizer, {"lo": 0, "firsts": (0, 1)})
 FAULTS = [
     (MULTIPLIER, {"multiplier": -1}, r"multiplier is -1, expected an integer in \[0, 2147483647\]"),
     (MULTIPLIER, {"multiplier": 1 << 31}, "multiplier is 2147483648"),
@@ -237,6 +251,10 @@ FAULTS = [
     (TABLE, {"values": (1, 1 << 31)}, r"values\[1\] is 2147483648"),
     (TABLE, {"values": "12"}, "values are '12'"),
     (TABLE, {"values": 12}, "values are 12"),
+    (THRESHOLD, {"lo": INT32_TOP}, "hi is 2147483649"),
+    (THRESHOLD, {"firsts": (1, 0)}, r"firsts\[1\] is 0, expected at least the 1 before it"),
+    (THRESHOLD, {"firsts": ((1 << 62) + 1,)}, r"firsts\[0\] is 4611686018427387905"),
+    (THRESHOLD, {"firsts": "12"}, "firsts are '12'"),
 ]
 
 

@@ -6,7 +6,7 @@ Everything else in the house (bounds, encoder, kernels, reference) takes the mea
 from .requantizers import Requantizer, ShiftRequantizer
 from .rounding import INT32, MAX_SHIFT, OVERFLOWS, ROUNDINGS, divide_pow2, integer, saturate, wrap
 from .scaled import FORMS, DivisionRequantizer, Float32Requantizer, MultiplierRequantizer
-from .table import TableRequantizer
+from .table import TableRequantizer, ThresholdRequantizer
 
 __all__ = [
     "FORMS",
@@ -20,6 +20,7 @@ __all__ = [
     "Requantizer",
     "ShiftRequantizer",
     "TableRequantizer",
+    "ThresholdRequantizer",
     "divide_pow2",
     "integer",
     "saturate",

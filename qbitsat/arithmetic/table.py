@@ -1,8 +1,8 @@
-"""Requantizers given by their values."""
+"""Requantizers given by their values, or by the accumulators where these change."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError, kind_of
 from .requantizers import Requantizer
 from .rounding import INT32, integer, saturate
+from .scaled import UNREACHED
 
 MAX_ENTRIES = 1 << 16
 
@@ -54,3 +55,42 @@ class TableRequantizer(Requantizer):
     def thresholds(self, far: int) -> np.ndarray:
         levels = np.arange(self.lo + 1, self.hi + 1)
         return np.clip(self.first + np.searchsorted(np.array(self.values), levels), -far, far)
+
+
+@dataclass(frozen=True)
+class ThresholdRequantizer(Requantizer):
+    """y = lo + how many of `firsts` are at most acc: firsts[k] is the smallest acc with y > lo + k, and they never decrease.
+
+    Any step function of accumulators however wide: what an arithmetic in floats does to integers, a batch normalization before a
+    quantizer. At most 65,536 thresholds below 2**62 in magnitude; 2**62 is never reached, -2**62 always is. hi is lo + len(firsts).
+    """
+
+    lo: int
+    firsts: tuple[int, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "lo", integer(self.lo, "requantizer: lo", *INT32))
+        if isinstance(self.firsts, str) or not hasattr(self.firsts, "__len__") or len(self.firsts) > MAX_ENTRIES:
+            raise InputError(f"requantizer: firsts are {kind_of(self.firsts)}, expected at most {MAX_ENTRIES} integers")
+        firsts = tuple(integer(first, f"requantizer: firsts[{i}]", -UNREACHED, UNREACHED) for i, first in enumerate(self.firsts))
+        for i, (before, first) in enumerate(pairwise(firsts), 1):
+            if first < before:
+                raise InputError(f"requantizer: firsts[{i}] is {first}, expected at least the {before} before it")
+        object.__setattr__(self, "firsts", firsts)
+        integer(self.hi, "requantizer: hi", *INT32)
+
+    @property
+    def hi(self) -> int:  # type: ignore[override]
+        return self.lo + len(self.firsts)
+
+    def apply(self, acc):
+        if isinstance(acc, np.ndarray):
+            return self.lo + np.searchsorted(np.array(self.firsts, np.int64), acc, side="right")
+        return self.lo + bisect_right(self.firsts, acc)
+
+    def first_reaching(self, y: int) -> int:
+        self._require_level(y)
+        return self.firsts[y - self.lo - 1]
+
+    def thresholds(self, far: int) -> np.ndarray:
+        return np.clip(np.array(self.firsts, np.int64), -far, far)
