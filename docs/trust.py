@@ -22,7 +22,7 @@ GROUPS = {
             "network/reference.py",
         ),
         *("properties/query.py", "properties/formula.py", "properties/robustness.py"),
-        *("importers/__init__.py", "importers/files.py", "importers/npy.py", "importers/qbitsat_file.py"),
+        *(f"importers/{name}.py" for name in ("__init__", "files", "npy", "json_header", "qbitsat_file", "qbitsat_layers")),
     ],
     "and HOLDS by bounds or search": ["certificate/tree.py", "certificate/space.py", "certificate/formula.py"],
     "and HOLDS by SAT": [

@@ -13,6 +13,7 @@ from tiny import random_formula
 
 from qbitsat.arithmetic import (
     FORMS,
+    INT32,
     ROUNDINGS,
     DivisionRequantizer,
     Float32Requantizer,
@@ -26,8 +27,9 @@ from qbitsat.network.layers import PADDING
 from qbitsat.properties import Box, Query
 
 KINDS = ("shift", "wrap", *FORMS, "float32", "division", "table")
-# Levels less one: most layers have few, some more than a table of steps may.
+# Levels less one: most layers have few, some more than a table of steps may; or 13, 16 and 31 bits now and then.
 TOPS = (1, 3, 6, 15, 15, 15, 40, 255, 5000)
+WIDE = (*TOPS, (1 << 13) - 1, (1 << 16) - 1, (1 << 31) - 1)
 
 
 def random_requantizer(rng: random.Random, kind: str, acc_lo: int, acc_hi: int, lo: int, hi: int) -> Requantizer:
@@ -35,7 +37,7 @@ def random_requantizer(rng: random.Random, kind: str, acc_lo: int, acc_hi: int, 
     span = max(1, acc_hi - acc_lo)
     scale = min(4.0, max(1, hi - lo) / span * rng.choice([0.5, 1.0, 1.0, 1.5, 3.0]))
     # The offset that centres the range, or one nearby.
-    offset = round((lo + hi) / 2 - scale * (acc_lo + acc_hi) / 2) + rng.randint(-2, 2)
+    offset = min(INT32[1], max(INT32[0], round((lo + hi) / 2 - scale * (acc_lo + acc_hi) / 2) + rng.randint(-2, 2)))
     if kind == "shift":
         return ShiftRequantizer(max(-3, -round(math.log2(scale))), rng.choice(ROUNDINGS), lo, hi, offset=offset)
     if kind == "wrap":
@@ -49,20 +51,23 @@ def random_requantizer(rng: random.Random, kind: str, acc_lo: int, acc_hi: int, 
     if kind == "float32":
         return Float32Requantizer(float(np.float32(scale if rng.random() < 0.7 else 2.0 ** round(math.log2(scale)))), lo, hi, offset)
     if kind == "division":
-        return DivisionRequantizer(max(1, round(1 / scale)), lo, hi)
-    size, first = rng.randint(2, 40), acc_lo - rng.randint(0, 3)
+        return DivisionRequantizer(min(INT32[1], max(1, round(1 / scale))), lo, hi)
+    size, first = rng.randint(2, 40), max(acc_lo - rng.randint(0, 3), INT32[0])
     values = sorted(rng.randint(lo, hi) for _ in range(size - 2))
-    return TableRequantizer(first + rng.choice([0, 0, span // 2 - size // 2]), (lo, *values, hi))
+    return TableRequantizer(min(INT32[1], first + rng.choice([0, 0, span // 2 - size // 2])), (lo, *values, hi))
 
 
 def random_requantizers(
-    rng: random.Random, acc_lo: np.ndarray, acc_hi: np.ndarray, channels: int, kinds: Sequence[str]
+    rng: random.Random, acc_lo: np.ndarray, acc_hi: np.ndarray, channels: int, kinds: Sequence[str], tops: Sequence[int]
 ) -> tuple[Requantizer, ...]:
-    """One for all outputs or one for each channel, all with the same range."""
-    kind, top, lo = rng.choice(kinds), rng.choice(TOPS), rng.choice([0, 0, -1, -8, 3])
+    """One for all outputs, one for each channel or one for each output, all with the same range."""
+    kind, top, lo = rng.choice(kinds), rng.choice(tops), rng.choice([0, 0, -1, -8, 3])
+    # All of 32 bits.
+    if top >= 1 << 15:
+        lo = -(top + 1) // 2
     if kind == "wrap":
         top = (1 << (top + 1).bit_length() - 1) - 1
-    count = rng.choice([1, channels])
+    count = rng.choice([1, channels, channels, len(acc_lo)])
     ends = [(int(acc_lo[c::count].min()), int(acc_hi[c::count].max())) for c in range(count)]
     return tuple(random_requantizer(rng, kind, *pair, lo, lo + top) for pair in ends)
 
@@ -70,8 +75,8 @@ def random_requantizers(
 class _Builder:
     """A network under way: the ranges of its values, and layers that read some of them."""
 
-    def __init__(self, rng: random.Random, kinds: Sequence[str]):
-        self.rng, self.kinds = rng, kinds
+    def __init__(self, rng: random.Random, kinds: Sequence[str], tops: Sequence[int]):
+        self.rng, self.kinds, self.tops = rng, kinds, tops
         self.inputs: list[TensorFormat] = []
         self.layers: list[Layer] = []
         self.reads: list[np.ndarray] = []
@@ -108,7 +113,7 @@ class _Builder:
     def add(self, make: Callable[[TensorFormat, tuple[Requantizer, ...]], Layer], shape: tuple[int, ...], values: np.ndarray) -> None:
         """A layer that is made of its output's format and its requantizers; these are chosen for its accumulators."""
         any_one = TensorFormat(shape, 0, 0), (ShiftRequantizer(0, "floor", 0, 0),)
-        requantizers = random_requantizers(self.rng, *self.ends(make(*any_one), values), shape[-1], self.kinds)
+        requantizers = random_requantizers(self.rng, *self.ends(make(*any_one), values), shape[-1], self.kinds, self.tops)
         output = TensorFormat(shape, requantizers[0].lo, requantizers[0].hi, 1.0, self.rng.choice([0, requantizers[0].lo]))
         self.put(make(output, requantizers), values)
 
@@ -143,12 +148,28 @@ class _Builder:
         rest, name = (weights, bias, strides, padding, dilation, groups), f"convolution{len(self.layers)}"
         return self.add(lambda output, requantizers: Convolution(name, form, output, requantizers, *rest), shape, values)
 
+    def patches(self) -> None:
+        """Groups of rows over shifted cells, in any order, of which some are padding or read twice."""
+        rng, positions, groups, channels = self.rng, self.rng.randint(1, 3), self.rng.randint(1, 2), self.rng.randint(1, 2)
+        offset, stride, start = (
+            np.array(rng.sample(range(4), rng.randint(1, 3))),
+            rng.randint(0, 2),
+            [rng.randint(0, 3) for _ in range(positions)],
+        )
+        n_in = max(start) + int(offset.max()) + (groups - 1) * stride + 1
+        form, values = self.read((n_in,))
+        rows = np.array([rng.randint(-3, 3) for _ in range(groups * channels * len(offset))]).reshape(groups, channels, len(offset))
+        shared = Patches(n_in, np.array(start), offset, stride, rows, np.array([[rng.randint(-9, 9)] * channels] * groups))
+        cells = None if rng.random() < 0.5 else np.array([rng.randint(-1, n_in - 1) for _ in range(n_in)])
+        name, shape = f"patches{len(self.layers)}", (positions, groups * channels)
+        self.add(lambda output, requantizers: Linear(name, form, output, requantizers, shared, cells), shape, values)
+
     def mean(self) -> None:
         """Sums over the positions of each channel."""
         size, channels = self.rng.randint(1, 4), self.rng.randint(1, 2)
         form, values = self.read((size, channels))
-        ones, bias = np.ones((channels, 1, size)), np.array([[self.rng.randint(-3, 3)]] * channels)
-        total = Patches(form.size, np.zeros(1), np.arange(size) * channels, 1, ones, bias)
+        ones, bias = np.ones((channels, 1, size), int), np.array([[self.rng.randint(-3, 3)]] * channels)
+        total = Patches(form.size, np.zeros(1, int), np.arange(size) * channels, 1, ones, bias)
         name = f"mean{len(self.layers)}"
         self.add(lambda output, requantizers: Linear(name, form, output, requantizers, total), (channels,), values)
 
@@ -158,8 +179,8 @@ class _Builder:
         form, values = self.read((2, n))
         # Accumulators stay far inside int32.
         most = (1 << 26) // max(1, abs(form.lo), abs(form.hi), abs(form.zero_point))
-        a, b = (self.rng.choice([-1, 1]) * self.rng.randint(1, min(most, 1 << self.rng.choice([1, 4, 20]))) for _ in range(2))
-        both = SparseRows.of_matrix(np.hstack([a * np.eye(n, dtype=np.int64), b * np.eye(n, dtype=np.int64)]), np.zeros(n))
+        a, b = (self.rng.choice([-1, 1]) * self.rng.randint(1, min(max(1, most), 1 << self.rng.choice([1, 4, 20]))) for _ in range(2))
+        both = SparseRows.of_matrix(np.hstack([a * np.eye(n, dtype=np.int64), b * np.eye(n, dtype=np.int64)]), np.zeros(n, int))
         cells = None if self.rng.random() < 0.5 else np.array([self.rng.randint(-1, 2 * n - 1) for _ in range(2 * n)])
         name = f"sum{len(self.layers)}"
         self.add(lambda output, requantizers: Linear(name, form, output, requantizers, both, cells), (n,), values)
@@ -169,7 +190,7 @@ class _Builder:
         n, k = self.rng.randint(1, 2), len(self.layers)
         form, values = self.read((2, n))
         lo, hi, first = form.lo, form.hi, len(self.lo)
-        eye, zero = np.eye(n, dtype=np.int64), np.zeros(n)
+        eye, zero = np.eye(n, dtype=np.int64), np.zeros(n, int)
         above, same = ShiftRequantizer(0, "floor", 0, hi - lo), ShiftRequantizer(0, "floor", lo, hi)
         if lo < hi:
             output = TensorFormat((n,), 0, hi - lo)
@@ -180,19 +201,19 @@ class _Builder:
             self.put(Linear(f"maximum{k}", both, TensorFormat((n,), lo, hi), (same,), rows), reads)
 
 
-def random_graph(rng: random.Random, kinds: Sequence[str] = KINDS, most: int = 4) -> Network:
+def random_graph(rng: random.Random, kinds: Sequence[str] = KINDS, most: int = 4, tops: Sequence[int] = TOPS) -> Network:
     """One or two inputs of few values, up to `most` parts (a maximum has two layers), and any of the values as outputs.
 
-    kinds are those of requantizers; maxima have shifts of their own.
+    kinds are those of requantizers, tops the numbers of their levels less one; maxima have shifts of their own.
     """
-    build = _Builder(rng, kinds)
+    build = _Builder(rng, kinds, tops)
     for _ in range(rng.choice([1, 1, 1, 2])):
         lo = rng.choice([0, 0, -3, 5])
         shape = rng.choice([(2,), (3,), (2, 2, 1), (1, 2, 2), (4,)])
         build.inputs.append(TensorFormat(shape, lo, lo + rng.choice([1, 2, 3, 7, 15]), 0.5, rng.choice([0, lo])))
         build.grow(build.inputs[-1])
     for _ in range(rng.randint(1, most)):
-        rng.choice([build.dense, build.convolution, build.mean, build.sum, build.maximum])()
+        rng.choice([build.dense, build.convolution, build.patches, build.mean, build.sum, build.maximum])()
     if not build.layers:
         build.dense()
     last, n = build.layers[-1].output.size, len(build.lo)
@@ -212,8 +233,8 @@ def graph_box(rng: random.Random, network: Network, budget: int = 300) -> Box:
     return Box(*np.array(box).T)
 
 
-def graph_query(rng: random.Random, kinds: Sequence[str] = KINDS, most: int = 4) -> Query:
+def graph_query(rng: random.Random, kinds: Sequence[str] = KINDS, most: int = 4, tops: Sequence[int] = TOPS) -> Query:
     """A formula over inputs and outputs of one graph, or of two."""
-    networks = tuple(random_graph(rng, kinds, most) for _ in range(rng.choice([1, 1, 1, 2])))
+    networks = tuple(random_graph(rng, kinds, most, tops) for _ in range(rng.choice([1, 1, 1, 2])))
     boxes = tuple(graph_box(rng, network, 300 if len(networks) == 1 else 17) for network in networks)
     return Query(networks, boxes, random_formula(rng, networks, 2))

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from ..errors import InputError, unknown
 from ..importers.files import Path, check_path, placed
-from ..importers.qbitsat_file import shown
+from ..importers.json_header import shown
 from ..limits import LimitReached, Limits, Tick
 from ..network import Network, reference
 from ..network.tensor import positive

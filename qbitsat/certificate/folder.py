@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from ..errors import InputError, QbitsatError
 from ..importers.files import open_input
-from ..importers.qbitsat_file import shown
+from ..importers.json_header import shown
 from ..limits import LimitReached, Limits
 from ..network import Network
 from .check import HOLDS, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of

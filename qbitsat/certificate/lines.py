@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..importers.files import one_line
-from ..importers.qbitsat_file import bounded_int, expect, refuse_constant, refuse_deep, shown, without_duplicates
+from ..importers.json_header import bounded_int, expect, refuse_constant, refuse_deep, shown, without_duplicates
 from ..limits import Limits
 from ..network import Network
 from ..network.reference import first_maximum

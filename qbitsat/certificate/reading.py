@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..importers.files import Path, open_input
+from ..importers.json_header import expect, read_header, record, shown
 from ..importers.npy import Npz
-from ..importers.qbitsat_file import expect, read_header, record, shown
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.names import unescape_path
@@ -91,7 +91,7 @@ class Certificate:
 
     def _read_header(self) -> dict[str, Any]:
         place = f"{self.place}: header"
-        header = read_header(self._npz, place, FORMAT, VERSION, HEADER)
+        header = read_header(self._npz, place, FORMAT, {VERSION: HEADER})
         if not 1 <= len(header["networks"]) <= MAX_NETWORKS:
             raise InputError(f"{place}: {len(header['networks'])} networks, expected 1 to {MAX_NETWORKS}")
         for k, network in enumerate(header["networks"]):

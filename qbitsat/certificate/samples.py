@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..importers import load_inputs, load_labels
 from ..importers.files import Path
-from ..importers.qbitsat_file import smallest
+from ..importers.qbitsat_layers import smallest
 from ..limits import Limits
 from ..network import Network, TensorFormat
 from ..network.reference import first_maximum, run

@@ -15,7 +15,7 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError
 from ..importers.files import Path, replacing
-from ..importers.qbitsat_file import smallest
+from ..importers.qbitsat_layers import smallest
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true

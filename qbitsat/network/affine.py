@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import INT32, integer
+from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
 
 # Weights are 32-bit words in kernels, both signs of the same size.
@@ -21,6 +23,8 @@ WEIGHT_LIMIT = 1 << 31
 SPARSE = 8
 # What it takes to put a weight into its place, in multiply-adds.
 BUILD_WORK = 16
+# Biases over raw integers stay below it.
+RAW_BIAS_LIMIT = 1 << 60
 
 
 class Record:
@@ -37,6 +41,17 @@ def frozen(array: np.ndarray) -> np.ndarray:
     if isinstance(array.base, bytes) and array.flags.c_contiguous:
         return array
     return np.ndarray(array.shape, array.dtype, array.tobytes())
+
+
+def whole_numbers(values: Any, axes: int, lo: int, hi: int, dtype: type, what: str) -> np.ndarray:
+    """The same integers, frozen, with so many axes, none of them empty, and all in [lo, hi]; or an `InputError` about `what`."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" or array.ndim != axes or not array.size:
+        expected = f"integers along {axes} axes" if axes > 1 else "integers along one axis"
+        raise InputError(f"{what}: {array.dtype} of shape {array.shape}, expected {expected}")
+    if int(array.min()) < lo or int(array.max()) > hi:
+        raise InputError(f"{what}: values from {array.min()} to {array.max()}, expected integers in [{lo}, {hi}]")
+    return frozen(array.astype(dtype, copy=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +138,7 @@ class Patches(AffineMap):
 
     start int32[P], offset int32[K], rows int32[G, C, K], bias int64[G, C]. Dense: one position, one group. Convolution: one
     group, or as many as it has. Depthwise: a group a channel, of as many rows as its multiplier, and stride 1. Sums over an image:
-    one position, a group a channel. The maker sees to it that all cells exist, and that no row names one twice.
+    one position, a group a channel. All cells exist, and no row names one twice.
     """
 
     start: np.ndarray
@@ -133,8 +148,21 @@ class Patches(AffineMap):
     bias: np.ndarray
 
     def __post_init__(self):
-        for name, dtype in {"start": np.int32, "offset": np.int32, "rows": np.int32, "bias": np.int64}.items():
-            object.__setattr__(self, name, frozen(getattr(self, name).astype(dtype, copy=False)))
+        object.__setattr__(self, "n_in", integer(self.n_in, "patches: n_in", 1, INT32[1]))
+        object.__setattr__(self, "stride", integer(self.stride, "patches: stride", 0, INT32[1]))
+        for name in ("start", "offset"):
+            object.__setattr__(self, name, whole_numbers(getattr(self, name), 1, 0, self.n_in - 1, np.int32, f"patches: {name}"))
+        rows = whole_numbers(self.rows, 3, 1 - WEIGHT_LIMIT, WEIGHT_LIMIT - 1, np.int32, "patches: rows")
+        bias = whole_numbers(self.bias, 2, 1 - RAW_BIAS_LIMIT, RAW_BIAS_LIMIT - 1, np.int64, "patches: bias")
+        if rows.shape != (*bias.shape, len(self.offset)):
+            raise InputError(f"patches: rows of shape {rows.shape}, but bias of {bias.shape} and {len(self.offset)} offsets")
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "bias", bias)
+        last = int(self.start.max()) + (len(rows) - 1) * self.stride + int(self.offset.max())
+        if last >= self.n_in:
+            raise InputError(f"patches: cell {last} of {self.n_in} is read")
+        if not self._in_order and len(np.unique(self.offset)) < len(self.offset):
+            raise InputError("patches: an offset comes twice, and so a cell in a row")
 
     @classmethod
     def dense(cls, matrix: np.ndarray, bias: np.ndarray) -> Patches:
@@ -154,7 +182,7 @@ class Patches(AffineMap):
 
     @cached_property
     def _in_order(self) -> bool:
-        return bool((self.offset == np.arange(self.n_in)).all())
+        return bool((np.diff(self.offset) == 1).all()) and not self.offset[0]
 
     @property
     def positions(self) -> int:
@@ -224,8 +252,33 @@ class SparseRows(AffineMap):
     bias: np.ndarray
 
     def __post_init__(self):
-        for name, dtype in {"indptr": np.int64, "indices": np.int32, "weights": np.int32, "bias": np.int64}.items():
-            object.__setattr__(self, name, frozen(getattr(self, name).astype(dtype, copy=False)))
+        object.__setattr__(self, "n_in", integer(self.n_in, "rows: n_in", 1, INT32[1]))
+        limits = {
+            "indptr": (0, np.size(self.weights), np.int64),
+            "indices": (0, self.n_in - 1, np.int32),
+            "weights": (1 - WEIGHT_LIMIT, WEIGHT_LIMIT - 1, np.int32),
+            "bias": (1 - RAW_BIAS_LIMIT, RAW_BIAS_LIMIT - 1, np.int64),
+        }
+        for name, (lo, hi, dtype) in limits.items():
+            array = getattr(self, name)
+            empty = name in ("indices", "weights") and np.shape(array) == (0,)
+            checked = frozen(np.zeros(0, dtype)) if empty else whole_numbers(array, 1, lo, hi, dtype, f"rows: {name}")
+            object.__setattr__(self, name, checked)
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        steps = np.diff(self.indptr)
+        if len(self.indptr) != len(self.bias) + 1 or self.indptr[0] or self.indptr[-1] != len(self.weights) or steps.min() < 0:
+            raise InputError(f"rows: indptr does not split {len(self.weights)} weights into {len(self.bias)} rows")
+        if len(self.indices) != len(self.weights):
+            raise InputError(f"rows: {len(self.indices)} indices of {len(self.weights)} weights")
+        if not self.weights.all():
+            raise InputError(f"rows: weights[{int(np.argmin(self.weights != 0))}] is 0, expected none")
+        inside = np.ones(len(self.weights), bool)
+        inside[self.indptr[:-1][steps > 0]] = False
+        wrong = np.flatnonzero(inside[1:] & (np.diff(self.indices) <= 0))
+        if len(wrong):
+            raise InputError(f"rows: indices[{int(wrong[0]) + 1}] does not ascend within its row")
 
     @classmethod
     def of_matrix(cls, matrix: np.ndarray, bias: np.ndarray) -> SparseRows:

@@ -14,7 +14,7 @@ from qbitsat.certificate.archive import write_npz
 from qbitsat.certificate.check import Means
 from qbitsat.certificate.folder import Item, check_item
 from qbitsat.certificate.reading import MAX_NETWORKS
-from qbitsat.importers.qbitsat_file import MAX_NESTING
+from qbitsat.importers.json_header import MAX_NESTING
 
 SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
 SECONDS, MIB = 20.0, 1 << 20

@@ -162,7 +162,7 @@ def test_array_used_twice_is_refused(path):
     header, arrays = parts(path)
     header["layers"][0]["bias"] = "0.weights"
     write(path, header, arrays)
-    refused(path, r"layers\[0\]: bias: '0.weights', expected an array of the file that no other layer uses")
+    refused(path, r"layers\[0\]: bias: '0.weights', expected an array of the file that nothing else uses")
 
 
 def test_array_that_no_layer_names_is_refused(path):
@@ -217,7 +217,9 @@ def test_header_of_another_format_is_refused(path, value):
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("version",), 2, "header: version 2, expected 1"),
+        (("version",), 3, "header: version 3, expected 1 or 2"),
+        (("version",), 2, "header: key 'inputs' is missing"),
+        (("version",), [1], "header: version: a list, expected an integer"),
         (("version",), True, "header: version: True, expected an integer"),
         (("extra",), 0, "header: key 'extra' is unknown"),
         (("name",), 5, "header: name: 5, expected a string"),

@@ -69,7 +69,7 @@ def residual() -> Network:
     shift = ShiftRequantizer(0, "floor", -4, 3)
     conv = Convolution("conv", form, form, (shift,), np.full((1, 2, 2, 1), 1), [1], padding=((1, 0), (0, 1)))
     both = TensorFormat((8,), -4, 3)
-    add = Linear("add", both, form, (shift,), Patches(8, np.arange(4), np.array([0, 4]), 0, np.ones((1, 1, 2)), np.zeros((1, 1))))
+    add = Linear("add", both, form, (shift,), Patches(8, np.arange(4), np.array([0, 4]), 0, np.ones((1, 1, 2), int), np.zeros((1, 1), int)))
     reads = (np.arange(4), np.arange(8))
     return Network((conv, add), "residual", reads=reads, outputs=np.array([9, 10, 11, 8]))
 
@@ -148,4 +148,4 @@ def test_padding_is_the_zero_point():
 
 
 def identity(n: int) -> Patches:
-    return Patches(n, np.arange(n), np.zeros(1), 0, np.ones((1, 1, 1)), np.zeros((1, 1)))
+    return Patches(n, np.arange(n), np.zeros(1, int), 0, np.ones((1, 1, 1), int), np.zeros((1, 1), int))
