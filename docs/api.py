@@ -27,6 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "ShiftRequantizer",
         "MultiplierRequantizer",
         "Float32Requantizer",
+        "Float64Requantizer",
         "DivisionRequantizer",
         "TableRequantizer",
         "ThresholdRequantizer",

@@ -11,7 +11,7 @@ BEGIN, END = "<!-- sizes -->\n", "<!-- /sizes -->\n"
 GROUPS = {
     "any verdict": [
         *("certificate/check.py", "certificate/reading.py", "certificate/networks.py", "errors.py", "limits.py"),
-        *(f"arithmetic/{name}.py" for name in ("rounding", "requantizers", "scaled", "table")),
+        *(f"arithmetic/{name}.py" for name in ("rounding", "requantizers", "scaled", "floating", "table")),
         *(
             "network/affine.py",
             "network/layers.py",

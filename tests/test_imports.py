@@ -31,6 +31,9 @@ OPTIONAL = {
     "pyboolector",
     "tflite",
     "onnx",
+    "onnxruntime",
+    "ai_edge_litert",
+    "tflite_micro",
     "matplotlib",
 }
 

@@ -14,6 +14,7 @@ from qbitsat.arithmetic import (
     FORMS,
     DivisionRequantizer,
     Float32Requantizer,
+    Float64Requantizer,
     MultiplierRequantizer,
     Requantizer,
     TableRequantizer,
@@ -45,17 +46,19 @@ def scaled(acc: int, multiplier: int, shift: int, form: str) -> int:
     return half_away(first) if form == "double" else half_up(first)
 
 
-def float32_product(acc: int, scale: float) -> float:
-    """float32(acc) * scale as a double: the nearest of 24 bits, ties to even, twice."""
+def nearest_of(bits: int, q: Fraction) -> Fraction:
+    """The nearest number of so many bits, ties to even; exponents have no limit."""
+    if not q:
+        return q
+    exponent = abs(q.numerator).bit_length() - q.denominator.bit_length() - bits
+    exponent += abs(q) >= Fraction(2) ** (exponent + bits)
+    return round(q / Fraction(2) ** exponent) * Fraction(2) ** exponent
 
-    def nearest24(q: Fraction) -> Fraction:
-        if not q:
-            return q
-        exponent = math.floor(math.log2(abs(q))) - 23
-        exponent += (abs(q) >= Fraction(2) ** (exponent + 24)) - (abs(q) < Fraction(2) ** (exponent + 23))
-        return round(q / Fraction(2) ** exponent) * Fraction(2) ** exponent
 
-    return nearest24(nearest24(Fraction(acc)) * Fraction(scale))
+def float32_value(acc: int, scale: float, bias: float) -> Fraction:
+    """float32(acc) * scale + bias."""
+    product = nearest_of(24, nearest_of(24, Fraction(acc)) * Fraction(scale))
+    return nearest_of(24, product + Fraction(bias))
 
 
 def multipliers(rng: random.Random):
@@ -72,10 +75,19 @@ def multipliers(rng: random.Random):
 def floats(rng: random.Random):
     for _ in range(8):
         yield Float32Requantizer(float(np.float32(2.0 ** rng.uniform(-14, 2))), *INT8, rng.randint(-128, 127))
+    for bias in (-0.25, 3.5, 1000.75, -1e9, 2.0**-149):
+        yield Float32Requantizer(float(np.float32(2.0 ** rng.uniform(-14, 2))), *INT8, 0, float(np.float32(bias)))
     for scale in (2.0**-126, 1.3e-11, 2.0**-32, 0.125, 0.5, 1.0, 3.0, 255.0, 2.0**40, 3.4e38):
         yield Float32Requantizer(
             float(np.float32(scale)), *rng.choice((INT8, (0, 127), (5, 5), (-INT32_TOP, 7 - INT32_TOP))), rng.choice((-128, 0, 5))
         )
+
+
+def doubles(rng: random.Random):
+    for _ in range(8):
+        yield Float64Requantizer(2.0 ** rng.uniform(-14, 2), *INT8, rng.randint(-128, 127))
+    for scale in (2.0**-128, 1.3e-11, 0.125, 1.0, 255.0, 2.0**128):
+        yield Float64Requantizer(scale, *rng.choice((INT8, (0, 127), (5, 5), (-INT32_TOP, 7 - INT32_TOP))), rng.choice((-128, 0, 5)))
 
 
 def divisions(_rng):
@@ -95,7 +107,7 @@ def thresholds(rng: random.Random):
             yield ThresholdRequantizer(lo, tuple(sorted(rng.randint(-1 << bits, 1 << bits) for _ in range(size))))
 
 
-KINDS = {"multiplier": multipliers, "float32": floats, "division": divisions, "table": tables, "threshold": thresholds}
+KINDS = {"multiplier": multipliers, "float32": floats, "float64": doubles, "division": divisions, "table": tables, "threshold": thresholds}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -129,8 +141,21 @@ def test_float32_is_its_definition():
     rng = random.Random(2)
     for r in floats(rng):
         for acc in near_steps(r, rng, 1 << 100):
-            expected = saturate(round(float32_product(acc, r.scale)) + r.offset, r.lo, r.hi)
+            expected = saturate(round(float32_value(acc, r.scale, r.bias)) + r.offset, r.lo, r.hi)
             assert r.apply(acc) == expected, (r, acc)
+
+
+def test_float64_is_its_definition():
+    rng = random.Random(9)
+    for r in doubles(rng):
+        for acc in near_steps(r, rng, 1 << 200):
+            value = nearest_of(53, nearest_of(53, Fraction(acc)) * Fraction(r.scale))
+            assert r.apply(acc) == saturate(half_away(value) + r.offset, r.lo, r.hi), (r, acc)
+
+
+@pytest.mark.parametrize(("acc", "y"), [(1, 1), (3, 2), (-1, -1), (-3, -2), (10**400, 127), (-(10**400), -128)])
+def test_float64_ties_away_from_zero(acc, y):
+    assert Float64Requantizer(0.5, *INT8).apply(acc) == y
 
 
 @pytest.mark.parametrize(("acc", "y"), [(1, 0), (3, 2), (5, 2), (-1, 0), (-3, -2), (-5, -2)])
@@ -228,6 +253,7 @@ def test_accumulator_limits():
 
 MULTIPLIER = (MultiplierRequantizer, {"multiplier": 1 << 30, "shift": 0, "form": "double", "lo": 0, "hi": 7})
 FLOAT32 = (Float32Requantizer, {"scale": 0.5, "lo": 0, "hi": 7})
+FLOAT64 = (Float64Requantizer, {"scale": 0.5, "lo": 0, "hi": 7})
 DIVISION = (DivisionRequantizer, {"divisor": 3, "lo": 0, "hi": 7})
 TABLE = (TableRequantizer, {"first": 0, "values": (0, 1)})
 THRESHOLD = (ThresholdRequantizer, {"lo": 0, "firsts": (0, 1)})
@@ -242,6 +268,8 @@ FAULTS = [
     (MULTIPLIER, {"offset": 1 << 31}, "offset is 2147483648"),
     *[(FLOAT32, {"scale": scale}, f"scale is {scale!r}, expected a positive normal float32") for scale in (0.0, -1.0, 0.1, 1e-40)],
     *[(FLOAT32, {"scale": scale}, "scale is .*, expected a positive") for scale in (math.nan, math.inf, 1e39, True, "1", None, 1 << 2000)],
+    *[(FLOAT32, {"bias": bias}, f"bias is {bias!r}, expected a float32") for bias in (0.1, math.nan, math.inf, "1", None)],
+    *[(FLOAT64, {"scale": scale}, "scale is .*, expected a float64 from") for scale in (0.0, -1.0, 1e-39, 1e39, math.inf, math.nan, None)],
     (FLOAT32, {"hi": 1 << 31}, "hi is 2147483648"),
     (DIVISION, {"divisor": 0}, r"divisor is 0, expected an integer in \[1, 2147483647\]"),
     (DIVISION, {"lo": 1.5}, "lo is 1.5"),

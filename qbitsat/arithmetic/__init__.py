@@ -3,9 +3,10 @@
 Everything else in the house (bounds, encoder, kernels, reference) takes the meaning of a requantizer from here.
 """
 
+from .floating import Float32Requantizer, Float64Requantizer
 from .requantizers import Requantizer, ShiftRequantizer
 from .rounding import INT32, MAX_SHIFT, OVERFLOWS, ROUNDINGS, divide_pow2, integer, saturate, wrap
-from .scaled import FORMS, DivisionRequantizer, Float32Requantizer, MultiplierRequantizer
+from .scaled import FORMS, DivisionRequantizer, MultiplierRequantizer
 from .table import TableRequantizer, ThresholdRequantizer
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ROUNDINGS",
     "DivisionRequantizer",
     "Float32Requantizer",
+    "Float64Requantizer",
     "MultiplierRequantizer",
     "Requantizer",
     "ShiftRequantizer",

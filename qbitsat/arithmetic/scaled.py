@@ -1,16 +1,15 @@
-"""Requantizers of scales that are no powers of two: by an integer multiplier, by a float32, by a divisor.
+"""Requantizers of scales that are no powers of two, in integers: by a multiplier or a divisor.
 
 Those of integer multipliers are TFLite's and gemmlowp's, who write a real scale below 2**30 as multiplier * 2**(shift - 31).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError, unknown
+from ..errors import unknown
 from .requantizers import Requantizer
 from .rounding import INT32, divide_pow2, first_with_quotient, saturate
 
@@ -109,66 +108,6 @@ class MultiplierRequantizer(Requantizer):
         least = least + mirrored * (1 - 2 * least)
         first = -(((1 << (e - 1)) - (least << e)) // m)
         return first + mirrored * (1 - 2 * first)
-
-
-@dataclass(frozen=True)
-class Float32Requantizer(Requantizer):
-    """y = clamp(round(float32(acc) * scale) + offset, lo, hi) with ties to even: conversion and product in float32.
-
-    XNNPACK's and ONNX Runtime's. `scale` is a positive normal float32.
-    """
-
-    scale: float
-    lo: int
-    hi: int
-    offset: int = 0
-
-    def __post_init__(self):
-        self._check_integers(offset=INT32)
-        try:
-            scale = float(self.scale)
-        except (TypeError, ValueError, OverflowError):
-            scale = math.nan
-        tiny, largest = (float(getattr(np.finfo(np.float32), name)) for name in ("tiny", "max"))
-        if isinstance(self.scale, bool | str) or not tiny <= scale <= largest or float(np.float32(scale)) != scale:
-            raise InputError(f"requantizer: scale is {self.scale!r}, expected a positive normal float32")
-        object.__setattr__(self, "scale", scale)
-
-    @property
-    def acc_limit(self) -> int:
-        """Accumulators are int32."""
-        return INT32[1]
-
-    def apply(self, acc):
-        with np.errstate(over="ignore"):
-            product = _float32(acc) * np.float32(self.scale)
-        # float64 holds the product and the limits, which float32 need not.
-        rounded = np.clip(np.rint(product.astype(np.float64)), self.lo - self.offset, self.hi - self.offset)
-        return rounded.astype(np.int64) + self.offset if isinstance(acc, np.ndarray) else int(rounded) + self.offset
-
-    def thresholds(self, far: int) -> np.ndarray:
-        """By bisection of all levels at once, in what the three roundings to 24 bits and to an integer leave around (y - 1/2) / scale."""
-        levels = np.arange(self.lo + 1, self.hi + 1)
-        centre = np.clip((levels - self.offset - 0.5) / self.scale, -far, far)
-        width = np.abs(centre) * 2.0**-22 + 2
-        below = np.maximum((centre - width).astype(np.int64), -far - 1)
-        reach = np.minimum((centre + width).astype(np.int64), far)
-        below[self.apply(below) >= levels] = -far - 1
-        reach[self.apply(reach) < levels] = far
-        while (reach - below > 1).any():
-            middle = below + (reach - below + 1) // 2
-            reached = self.apply(middle) >= levels
-            reach, below = np.where(reached, middle, reach), np.where(reached, below, middle)
-        return reach
-
-
-def _float32(acc):
-    """The nearest float32, ties to even; beyond all of them an infinity."""
-    if isinstance(acc, np.ndarray):
-        return acc.astype(np.float32)
-    acc = saturate(int(acc), -(1 << 128), 1 << 128)
-    rest = max(0, abs(acc).bit_length() - 24)
-    return np.float32(math.ldexp(divide_pow2(acc, rest, "half_even"), rest))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,257 @@
+"""How each runtime turns the scales of an operator into step functions: the one place that knows.
+
+Scales are float32, as files hold them, and a runtime's own arithmetic with them (double or float32, in which order) is part of what it
+computes: some multipliers differ in their last bit otherwise. What is said here was measured: tests hold it against the runtimes
+themselves (tests/importers/test_runtimes.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..arithmetic import (
+    DivisionRequantizer,
+    Float32Requantizer,
+    Float64Requantizer,
+    MultiplierRequantizer,
+    Requantizer,
+    ShiftRequantizer,
+    TableRequantizer,
+)
+from ..errors import InputError, UnsupportedError, unknown
+
+# Of each runtime the rounding of its operators: a form of `MultiplierRequantizer`; `float32` or `float64`, the requantizer of that name;
+# `integers`, weights that are integers, and a shift.
+#
+#   tflm          TensorFlow Lite Micro's own kernels        tflite-ref   LiteRT, reference kernels (BUILTIN_REF)
+#   tflite-opt    LiteRT without delegates                   xnnpack      LiteRT as it comes, on x86-64
+#   cmsis-single  TFLM with CMSIS-NN, single rounding
+OPERATORS = ("dense", "convolution", "multiply", "quantize", "add", "mean")
+FORMS_OF = {
+    # dense, convolution, multiply, quantize, add, mean
+    "tflm": ("double", "double", "double", "double", "double", "double"),
+    "tflite-ref": ("float64", "double", "double", "double", "double", "double"),
+    "tflite-opt": ("half_up_twice", "half_up_twice", "double", "half_up_twice", "double", "double"),
+    "xnnpack": ("float32", "float32", "float32", "integers", "integers", "float32"),
+    "cmsis-single": ("half_up", "half_up", "half_up", "double", "half_up", "double"),
+    "onnxruntime": ("float32", "float32", None, None, None, None),
+    "onnxruntime-novnni": ("float32", "float32", None, None, None, None),
+}
+# Vector kernels take so many values at a time; what is left over at the end is rounded as the reference kernels do.
+DEPTHWISE_BLOCK, QUANTIZE_BLOCK = 8, 16
+RUNTIMES = tuple(FORMS_OF)
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+f32 = np.float32
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """A quantized tensor's meaning: q stands for scale * (q - zero_point), a float32 scale; q is in [lo, hi]."""
+
+    scale: float
+    zero_point: int = 0
+    lo: int = -128
+    hi: int = 127
+
+    def __post_init__(self):
+        if not 0 < self.scale < math.inf or float(f32(self.scale)) != float(self.scale):
+            raise InputError(f"quantization: scale is {self.scale!r}, expected a positive float32")
+
+    def quantize(self, value: float) -> int:
+        """The integer of a real number, not clamped: division in float32, halves away from zero."""
+        quotient = float(f32(value) / f32(self.scale))
+        return self.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+    def fused(self, activation: str) -> Quantization:
+        """With the range that an activation leaves, as TFLite computes it."""
+        if activation not in ACTIVATIONS:
+            raise unknown("activation:", activation, ACTIVATIONS)
+        lo, hi = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[activation]
+        low = self.lo if lo is None else max(self.lo, self.quantize(lo))
+        high = self.hi if hi is None else min(self.hi, self.quantize(hi))
+        return replace(self, lo=min(low, self.hi), hi=max(high, min(low, self.hi)))
+
+    @property
+    def values(self) -> np.ndarray:
+        """All of them, int64[hi - lo + 1]."""
+        return np.arange(self.lo, self.hi + 1)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One operand of a sum: weight * (q - zero_point) + sign * table(q), where the table reads q itself; None is 0."""
+
+    weight: int
+    zero_point: int
+    table: TableRequantizer | None = None
+    sign: int = 1
+
+    def apply(self, q):
+        """Its part of the accumulator: of a Python int or an int64 array."""
+        rest = 0 if self.table is None else self.sign * self.table.apply(q)
+        return self.weight * (q - self.zero_point) + rest
+
+
+@dataclass(frozen=True)
+class Sum:
+    """ADD or SUB: y = requantizer(terms[0](a) + terms[1](b))."""
+
+    terms: tuple[Term, Term]
+    requantizer: Requantizer
+
+
+def quantize_multiplier(scale: float) -> tuple[int, int]:
+    """TFLite's QuantizeMultiplier: (multiplier, shift) of a double, scale ~ multiplier * 2**(shift - 31)."""
+    if not 0 <= scale < 2.0**30:
+        raise UnsupportedError(f"a scale of {scale!r} from accumulators to outputs, expected less than 2**30")
+    fraction, shift = math.frexp(scale)
+    multiplier = math.floor(fraction * 2**31 + 0.5)
+    if multiplier == 1 << 31:
+        multiplier, shift = multiplier >> 1, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def by_multiplier(scale: float, form: str, out: Quantization) -> Requantizer:
+    return MultiplierRequantizer(*quantize_multiplier(scale), form, out.lo, out.hi, out.zero_point)
+
+
+def by_float32(scale: float, out: Quantization, bias: float | None = None) -> Requantizer:
+    """With a bias the zero point is in it already."""
+    tiny = float(np.finfo(f32).tiny)
+    if not tiny <= scale < math.inf:
+        raise UnsupportedError(f"a float32 scale of {float(scale)!r} from accumulators to outputs, expected at least {tiny!r}")
+    return Float32Requantizer(float(scale), out.lo, out.hi, out.zero_point if bias is None else 0, float(bias or 0))
+
+
+def by_float64(scale: float, out: Quantization) -> Requantizer:
+    return Float64Requantizer(scale, out.lo, out.hi, out.zero_point)
+
+
+def _blocks(steps: tuple[Requantizer, ...], rest: tuple[Requantizer, ...], block: int, count: int) -> tuple[Requantizer, ...]:
+    """Of `count` values in a row those in whole blocks by `steps`, the last ones by `rest`; both have one entry, or one a value."""
+    whole = count - count % block
+    if whole == count:
+        return steps
+    return tuple((steps if i < whole else rest)[i % len(steps)] for i in range(count))
+
+
+def chain(s_a: float, s_b: float, s_out: float) -> float:
+    """s_a * s_b / s_out in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(f32(s_a) * f32(s_b) / f32(s_out))
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The steps of one runtime. Scales `s_...` are float32 numbers; `out` says scale, zero point and range of the output."""
+
+    name: str
+
+    def __post_init__(self):
+        if self.name not in RUNTIMES:
+            raise unknown("runtime:", self.name, RUNTIMES)
+
+    def form(self, operator: str) -> str:
+        """How this runtime rounds an operator of OPERATORS."""
+        form = FORMS_OF[self.name][OPERATORS.index(operator)]
+        if form is None:
+            raise UnsupportedError(f"{operator} in {self.name}")
+        return form
+
+    def dense(self, s_in: float, s_weights: Sequence[float], out: Quantization) -> tuple[Requantizer, ...]:
+        """FULLY_CONNECTED, Gemm, MatMul: of acc = sum w (x - z) + b; one for each scale of the weights."""
+        form = self.form("dense")
+        if self.name == "tflite-opt" and len(s_weights) == 1:
+            product = float(f32(s_in) * f32(s_weights[0]))
+            return (by_multiplier(product / float(out.scale), form, out),)
+        return self._affine(form, s_in, s_weights, out)
+
+    def convolution(self, s_in: float, s_weights: Sequence[float], out: Quantization) -> tuple[Requantizer, ...]:
+        """CONV_2D, Conv: of acc = sum w (x - z) + b; one for each scale of the weights."""
+        return self._affine(self.form("convolution"), s_in, s_weights, out)
+
+    def depthwise(self, s_in: float, s_weights: Sequence[float], channels: int, out: Quantization) -> tuple[Requantizer, ...]:
+        """DEPTHWISE_CONV_2D, and Conv of one group a channel: of acc = sum w (x - z) + b; one, or one for each of the output channels."""
+        steps = self.convolution(s_in, s_weights, out)
+        if self.name != "tflite-opt":
+            return steps
+        return _blocks(steps, self._affine("double", s_in, s_weights, out), DEPTHWISE_BLOCK, channels)
+
+    def _affine(self, form: str, s_in: float, s_weights: Sequence[float], out: Quantization) -> tuple[Requantizer, ...]:
+        """Products of scales in float32 where the step is, else in double."""
+        if form == "float32":
+            return tuple(by_float32(chain(s_in, s, out.scale), out) for s in s_weights)
+        if form == "float64":
+            return tuple(by_float64(float(s_in) * float(s) / float(out.scale), out) for s in s_weights)
+        return tuple(by_multiplier(float(s_in) * float(s) / float(out.scale), form, out) for s in s_weights)
+
+    def multiply(self, s_a: float, s_b: float, out: Quantization) -> Requantizer:
+        """MUL: of acc = (a - z_a) (b - z_b)."""
+        form = self.form("multiply")
+        if form == "float32":
+            return by_float32(chain(s_a, s_b, out.scale), out)
+        exact = float(s_a) * float(s_b) / float(out.scale)
+        return by_multiplier(chain(s_a, s_b, out.scale) if self.name in ("tflite-ref", "tflite-opt") else exact, form, out)
+
+    def quantize(self, s_in: float, size: int, out: Quantization) -> tuple[int, tuple[Requantizer, ...]]:
+        """QUANTIZE from integers to integers: a weight, and what is to be done with acc = weight * (q - z); one, or one for each of the
+        `size` elements.
+        """
+        form, scale = self.form("quantize"), float(s_in) / float(out.scale)
+        if form == "integers":
+            weight = int(np.rint(256 * chain(s_in, 1, out.scale)))
+            return weight, (ShiftRequantizer(8, "half_up", out.lo, out.hi, offset=out.zero_point),)
+        steps = (by_multiplier(scale, form, out),)
+        if self.name != "tflite-opt":
+            return 1, steps
+        return 1, _blocks(steps, (by_multiplier(scale, "double", out),), QUANTIZE_BLOCK, size)
+
+    def relu(self, x: Quantization, out: Quantization, activation: str) -> Requantizer:
+        """RELU, RELU6, RELU_N1_TO_1 that stand alone: of q - z. TFLM's RELU6 clamps q where it is."""
+        if self.name in ("tflm", "cmsis-single") and activation == "RELU6":
+            fused = x.fused(activation)
+            return ShiftRequantizer(0, "floor", fused.lo, fused.hi, offset=x.zero_point)
+        in_double = self.name in ("tflm", "cmsis-single")
+        scale = float(x.scale) / float(out.scale) if in_double else chain(x.scale, 1, out.scale)
+        return by_multiplier(scale, "double", out.fused(activation))
+
+    def average_pool(self, count: int, out: Quantization) -> Requantizer:
+        """AVERAGE_POOL_2D over `count` cells, padding not counted: of the sum of q, whose quantization the output has."""
+        return DivisionRequantizer(count, out.lo, out.hi)
+
+    def mean(self, x: Quantization, count: int, out: Quantization) -> tuple[int, Requantizer]:
+        """MEAN over `count` values: a constant, and what is to be done with acc = constant + sum of q."""
+        if self.form("mean") == "float32":
+            scale = f32(chain(x.scale, 1, out.scale)) * (f32(1) / f32(count))
+            return 0, by_float32(float(scale), out, float(f32(out.zero_point) - f32(count * x.zero_point) * scale))
+        multiplier, shift = quantize_multiplier(float(x.scale) / float(out.scale))
+        left = min(count.bit_length() - 1, 32, 31 + shift)
+        step = MultiplierRequantizer((multiplier << left) // count, shift - left, "double", out.lo, out.hi, out.zero_point)
+        return -count * x.zero_point, step
+
+    def add(self, a: Quantization, b: Quantization, out: Quantization, sign: int = 1) -> Sum:
+        """ADD (sign 1) or SUB (sign -1) of two tensors."""
+        form = self.form("add")
+        if form == "integers":
+            ratios = [chain(t.scale, 1, out.scale) for t in (a, b)]
+            shift = 21 - math.frexp(max(ratios))[1]
+            weights = [int(np.rint(ratio * 2.0**shift)) for ratio in ratios]
+            terms = (Term(weights[0], a.zero_point), Term(sign * weights[1], b.zero_point))
+            return Sum(terms, ShiftRequantizer(shift, "half_up", out.lo, out.hi, offset=out.zero_point))
+        twice = 2.0 * max(float(a.scale), float(b.scale))
+        terms = (self._term(form, a, twice, 1), self._term(form, b, twice, sign))
+        return Sum(terms, by_multiplier(twice / (2.0**20 * float(out.scale)), form, out))
+
+    def _term(self, form: str, x: Quantization, twice: float, sign: int) -> Term:
+        """What (q - z) * 2**20 becomes at scale `twice`: its least slope, and a table of what is beyond; the table never decreases."""
+        step = MultiplierRequantizer(*quantize_multiplier(float(x.scale) / twice), form, -(1 << 30), 1 << 30)
+        values = step.apply((x.values - x.zero_point) << 20)
+        slope = int(np.diff(values).min(initial=1 << 20)) if len(values) > 1 else 0
+        rest = values - slope * (x.values - x.zero_point)
+        table = TableRequantizer(x.lo, tuple(rest.tolist())) if rest.any() else None
+        return Term(sign * slope, x.zero_point, table, sign)
