@@ -59,12 +59,12 @@ class Quantization:
     hi: int = 127
 
     def __post_init__(self):
-        if not 0 < self.scale < math.inf or float(f32(self.scale)) != float(self.scale):
+        if not 0 < self.scale <= float(np.finfo(f32).max) or float(f32(self.scale)) != float(self.scale):
             raise InputError(f"quantization: scale is {self.scale!r}, expected a positive float32")
 
     def quantize(self, value: float) -> int:
         """The integer of a real number, not clamped: division in float32, halves away from zero."""
-        quotient = float(f32(value) / f32(self.scale))
+        quotient = chain(value, 1, self.scale)
         return self.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
     def fused(self, activation: str) -> Quantization:
