@@ -21,7 +21,7 @@ GROUPS = {
             "network/names.py",
             "network/reference.py",
         ),
-        *("properties/query.py", "properties/formula.py", "properties/robustness.py"),
+        *("properties/query.py", "properties/formula.py", "properties/region.py", "properties/robustness.py"),
         *(f"importers/{name}.py" for name in ("__init__", "files", "npy", "json_header", "qbitsat_file", "qbitsat_layers")),
     ],
     "and HOLDS by bounds or search": ["certificate/tree.py", "certificate/space.py", "certificate/formula.py"],

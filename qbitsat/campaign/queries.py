@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..limits import cpu_seconds
 from ..network import Network, classify
 from ..properties import Query, robustness
+from ..properties.region import distances, region_of
 from ..properties.robustness import class_of, count_classes
 from ..verify import HOLDS, VIOLATED, Verdict, settle, verify
 from .workers import run
@@ -24,7 +25,8 @@ from .workers import run
 class Task:
     """One query: does the network keep `label` (or avoid `target`) within eps input steps of x, int64[size]?
 
-    index counts tasks in the order asked for. settled is the verdict of a task that needs no verification.
+    region says which elements may move, and how far: see `properties/region.py`. index counts tasks in the order asked for.
+    settled is the verdict of a task that needs no verification.
     """
 
     index: int
@@ -34,6 +36,7 @@ class Task:
     label: int
     target: int | None = None
     settled: Verdict | None = None
+    region: str | None = None
 
     @property
     def stem(self) -> str:
@@ -49,12 +52,15 @@ def plan(
     samples: Sequence[int],
     epsilons: Sequence[int],
     target: int | None = None,
+    region: str | None = None,
 ) -> list[Task]:
     """The tasks of every sample at every eps, samples outermost; without labels the network's class is the label.
 
     inputs int64[n, size], labels int64[n]. A sample whose label the network misses, or whose label is the target, is
-    settled beforehand. Raises `InputError` for a label or target that is no class of the network.
+    settled beforehand. Raises `InputError` for a label or target that is no class of the network, and for a region that it does not have.
     """
+    region = None if region is None else region_of(0, network.input, region)[1]
+    distances(region, network.input.shape, 0)
     classes = count_classes(network)
     target = None if target is None else class_of(target, "target", classes)
     predicted = classify(network, inputs[list(samples)]).tolist()
@@ -64,7 +70,7 @@ def plan(
         if not 0 <= label < classes:
             raise InputError(f"labels: sample {sample} has label {label}, expected a class in [0, {classes - 1}]")
         settled = settle(network_class, label, target)
-        tasks += [Task(len(tasks) + k, sample, eps, inputs[sample], label, target, settled) for k, eps in enumerate(epsilons)]
+        tasks += [Task(len(tasks) + k, sample, eps, inputs[sample], label, target, settled, region) for k, eps in enumerate(epsilons)]
     return tasks
 
 
@@ -82,7 +88,7 @@ class Verifier:
 
     def query(self, task: Task) -> Query:
         """The task's question."""
-        return robustness(self.network, task.x, task.eps, task.label, task.target, sample=task.sample)
+        return robustness(self.network, task.x, task.eps, task.label, task.target, region=task.region, sample=task.sample)
 
     def __call__(self, task: Task) -> Verdict:
         query = self.query(task)

@@ -29,7 +29,7 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
     """The numbers of the lines to keep, None for all, and the verdicts of tasks that need not be verified again, by index.
 
     All lines must be about the verifier's network and have its options, except limits and jobs; those about the sample, eps and
-    target of a task must be about the same input and label. Otherwise `InputError` names the line: nothing is mixed, or lost.
+    target of a task must be about the same input, label and region. Otherwise `InputError` names the line: nothing is mixed, or lost.
     Kept are whole lines that decide their query, with certificates those whose file is there, and all lines about other queries.
     What is cut off at the end, UNKNOWN, or has lost its certificate, is asked again.
     """
@@ -55,6 +55,7 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
             if task is not None:
                 _check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
                 _check_agrees(place, "label", entry.get("label"), task.label)
+                _check_agrees(place, "region", entry.get("region"), task.region)
                 if not _is_answer(entry, path.parent, verifier):
                     continue
                 verdicts[task.index] = Verdict(entry["verdict"], str(entry.get("reason", "")))

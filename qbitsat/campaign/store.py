@@ -30,6 +30,7 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
         "sample": task.sample,
         "input_sha256": input_sha256(task.x),
         "eps": task.eps,
+        "region": task.region,
         "label": task.label,
         "target": task.target,
         "verdict": verdict.verdict,

@@ -37,23 +37,33 @@ class Item(NamedTuple):
     known: Checked | None = None
 
 
+# A distance, a target and a region.
+Asked = tuple[int, int | None, str | None]
+
+
 class Question(NamedTuple):
     """What makes a line of results one of its own."""
 
     sample: int
     eps: int
     target: int | None
+    region: str | None = None
+
+    @property
+    def of_samples(self) -> Asked:
+        """What it asks of whatever sample."""
+        return self.eps, self.target, self.region
 
 
 class Folder:
     """The items of a path: a file; or of a folder the lines of its results.jsonl, else every .cert file in it or below.
 
-    wanted are questions that must have lines. `covered` fills as lines are read: the samples of each (eps, target).
+    wanted are questions that must have lines. `covered` fills as lines are read: the samples of each (eps, target, region).
     """
 
     def __init__(self, path: Path, wanted: Collection[Question] = ()):
         self.path, self.wanted = path, wanted
-        self.covered: defaultdict[tuple[int, int | None], set[int]] = defaultdict(set)
+        self.covered: defaultdict[Asked, set[int]] = defaultdict(set)
         self._lines: dict[tuple[str, Question], int] = {}
         self._named: dict[Path, int] = {}
         self._damaged = False
@@ -89,14 +99,13 @@ class Folder:
         for file in files:
             if file not in self._named:
                 yield self._unnamed(file)
-        missing: defaultdict[tuple[int, int | None], set[int]] = defaultdict(set)
-        for sample, eps, target in self.wanted:
-            if sample not in self.covered.get((eps, target), ()):
-                missing[eps, target].add(sample)
-        for (eps, target), samples in missing.items():
-            aim = "" if target is None else f", target {target}"
+        missing: defaultdict[Asked, set[int]] = defaultdict(set)
+        for question in self.wanted:
+            if question.sample not in self.covered.get(question.of_samples, ()):
+                missing[question.of_samples].add(question.sample)
+        for asked, samples in missing.items():
             which = f"{'sample' if len(samples) == 1 else 'samples'} {ranges(samples)}"
-            yield _refused(str(self.path / RESULTS), f"has no line of {which}, eps {eps}{aim}")
+            yield _refused(str(self.path / RESULTS), f"has no line of {which}, {in_words(*asked)}")
 
     def _unnamed(self, file: Path) -> Item:
         """Refused, but where the line that should name it may be one of the damaged."""
@@ -114,11 +123,11 @@ class Folder:
         except InputError as error:
             self._damaged = True
             return Item(place, known=Checked(place, UNREADABLE, str(error)))
-        question = Question(entry["sample"], entry["eps"], entry["target"])
+        question = Question(entry["sample"], entry["eps"], entry["target"], entry["region"])
         before = self._lines.setdefault((entry["network_sha256"], question), number)
         if before != number:
             return _refused(place, f"asks the question of line {before} again")
-        self.covered[question.eps, question.target].add(question.sample)
+        self.covered[question.of_samples].add(question.sample)
         if entry["certificate"] is None:
             return Item(place, entry=entry)
         return self._certified(number, place, entry)
@@ -140,6 +149,12 @@ class Folder:
             return False
         folder = os.path.realpath(self.path)
         return os.path.commonpath((folder, os.path.realpath(self.path / name))) == folder
+
+
+def in_words(eps: int, target: int | None, region: str | None) -> str:
+    """As in "eps 8, target 3, region [3:6, 10:13]"."""
+    parts = [f"{name} {value}" for name, value in (("target", target), ("region", region)) if value is not None]
+    return ", ".join([f"eps {eps}", *parts])
 
 
 def ranges(samples: set[int], most: int = 10) -> str:

@@ -28,7 +28,14 @@ Entry = dict[str, Any]
 KEYS: dict[str, type] = {
     "sample": int, "eps": int, "label": int, "input_sha256": str, "verdict": str, "reason": str, "engine": str, "network_sha256": str,
 }  # fmt: skip
-OPTIONAL: dict[str, type] = {"target": int, "witness": list, "witness_outputs": list, "witness_class": int, "certificate": str}
+OPTIONAL: dict[str, type] = {
+    "region": str,
+    "target": int,
+    "witness": list,
+    "witness_outputs": list,
+    "witness_class": int,
+    "certificate": str,
+}
 NO_WITNESS = {"witness": None, "witness_outputs": None, "witness_class": None}
 
 
@@ -58,7 +65,7 @@ def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
     if query is None or query.origin is None:
         return "is about robustness, the certificate is not"
     network, x = query.networks[0], query.origin.x
-    proved = {"sample": asked.get("sample"), "eps": asked["eps"], "label": asked["label"], "target": asked.get("target")}
+    proved = {key: asked.get(key) for key in ("sample", "eps", "region", "label", "target")}
     proved |= {"verdict": checked.verdict, "reason": "", "engine": checked.engine, "network_sha256": network.sha256, **NO_WITNESS}
     proved["input_sha256"] = _hash(x)
     if checked.witness is not None:
@@ -96,7 +103,7 @@ def against_samples(checked: Checked, means: Means, limits: Limits) -> str:
 
 def recompute(entry: Entry, place: str, network: Network | None, means: Means, limits: Limits) -> Checked:
     """What comes of a line without a certificate; network is the one with its hash, if that is known."""
-    about = {key: entry[key] for key in ("sample", "eps", "label", "target")}
+    about = {key: entry[key] for key in ("sample", "eps", "region", "label", "target")}
     header = {"query": about, "networks": [{"sha256": entry["network_sha256"]}]}
     titles = () if network is None else (title(network),)
     checked = Checked(place, REFUSED, verdict=entry["verdict"], networks=titles, header=header)

@@ -33,7 +33,7 @@ HEADER: dict[str, type] = {
 NETWORK: dict[str, type] = {"sha256": str}
 NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
-ROBUSTNESS_OPTIONAL: dict[str, type] = {"target": int, "sample": int}
+ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "target": int, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}
 WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
 SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
@@ -130,7 +130,8 @@ class Certificate:
             record_with(value, ROBUSTNESS, ROBUSTNESS_OPTIONAL, place)
             if len(networks) != 1:
                 raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
-            return robustness(networks[0], self.array("x", (networks[0].input.size,)), value["eps"], value["label"], value.get("target"))
+            x, asked = self.array("x", (networks[0].input.size,)), (value.get(key) for key in ("eps", "label", "target"))
+            return robustness(networks[0], x, *asked, region=value.get("region"))
         if value.get("kind") != "general":
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
         record(value, GENERAL, place)

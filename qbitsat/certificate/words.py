@@ -13,6 +13,8 @@ from ..properties.query import Box
 
 # Ranges of a box, terms of an inequality, and lines of a formula that are written out; and levels of its nesting.
 RANGES, TERMS, LINES, LEVELS = 8, 8, 40, 12
+# Characters of a region.
+MAX_REGION = 200
 
 
 def words(query: Query, witness: Witness | None) -> list[str]:
@@ -23,8 +25,10 @@ def words(query: Query, witness: Witness | None) -> list[str]:
         (network,) = query.networks
         asked = f"classified as {origin.get('target')}" if origin.get("target") is not None else f"not classified as {origin.get('label')}"
         steps = "1 step" if origin.get("eps") == 1 else f"{origin.get('eps')} steps"
+        region = origin.get("region")
+        where = "" if region is None else f" in {region[:MAX_REGION]}{'...' if len(region) > MAX_REGION else ''} and equal to it elsewhere"
         return [
-            f"inputs of {printable(network.name)} within {steps} of x, each in [{network.input.lo}, {network.input.hi}], "
+            f"inputs of {printable(network.name)} within {steps} of x{where}, each in [{network.input.lo}, {network.input.hi}], "
             f"that are {asked} (the class is the first largest output): {some}",
             f"x = {_list(origin.x)}",
             *_witness(query, witness),

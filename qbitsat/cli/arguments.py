@@ -16,7 +16,7 @@ from ..errors import InputError, did_you_mean
 from ..importers.inputs import NETWORK_SCALE
 from ..network import TensorFormat
 from ..options import ROWS, STAGES, TABLE, Option
-from ..properties.robustness import real_distance
+from ..properties.region import real_distance
 
 # What others call options of ours.
 SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "--jobs")
@@ -135,6 +135,11 @@ def add_queries(parser: Parser) -> None:
     text = "largest change of an input element, in whole input steps, as in 1,2,4 or 1:9 (b is not in a:b)"
     parser.add_argument("--eps", metavar="LIST", required=True, help=text)
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="ask only whether this class can be reached")
+    text = (
+        "which elements may move, by --eps or a distance of their own: axes as in '[3:6, 10:13]' (a rectangle), '[:, :, 0]=2' (a channel), "
+    )
+    text += "'[5]' (a frame), or elements as in '5:9'; several with blanks between them; all by default"
+    parser.add_argument("--region", metavar="PARTS", help=text)
 
 
 def add_samples(parser: Parser, required: bool = True) -> None:
@@ -261,6 +266,7 @@ def add_check(parser: Parser) -> None:
     parser.add_argument("--samples", metavar="LIST", help=text)
     parser.add_argument("--eps", metavar="LIST", help="at these distances, as in 1,2")
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="and with this target")
+    parser.add_argument("--region", metavar="PARTS", help="and with this region, as given to verify")
     parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check proofs by SAT, too")
     text = "seconds for each certificate; 3600 by default"
     parser.add_argument("--timeout", metavar="S", type=converter(ROWS["timeout"]), default=3600.0, help=text)

@@ -12,12 +12,13 @@ from itertools import chain
 
 from ..campaign.workers import run
 from ..certificate.check import ACCEPTED, NOTHING, REFUSED, UNCHECKED, UNREADABLE, Checked, Means, out_of
-from ..certificate.folder import Folder, Item, Question, check_item, ranges
+from ..certificate.folder import Folder, Item, Question, check_item, in_words, ranges
 from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
 from ..errors import InputError, QbitsatError
 from ..network.names import printable
+from ..properties.region import region_of
 from .arguments import parse_epsilons, parse_samples
 from .output import EXIT_BAD_INPUT, EXIT_HOLDS, EXIT_UNKNOWN, Progress
 from .signals import cause, exit_code
@@ -60,17 +61,19 @@ def data_set(args: argparse.Namespace) -> Samples | None:
 
 
 def questions(args: argparse.Namespace, means: Means) -> list[Question]:
-    """What --samples, --eps and --target say that must have been asked."""
+    """What --samples, --eps, --target and --region say that must have been asked."""
     if args.samples is None and args.eps is None:
-        if args.target is not None:
-            raise InputError("--target: needs --eps LIST, what must have been asked of it")
+        for flag, value in (("--target", args.target), ("--region", args.region)):
+            if value is not None:
+                raise InputError(f"{flag}: needs --eps LIST, what must have been asked of it")
         return []
     if args.eps is None or means.samples is None or not means.networks:
         raise InputError("--samples and --eps: need each other, --inputs FILE and --network FILE")
     form = means.networks[0].input
     count = means.samples.count(form)
     samples = parse_samples(args.samples or ":", count, args.inputs)
-    return [Question(sample, eps, args.target) for eps in parse_epsilons(args.eps, form) for sample in samples]
+    region = None if args.region is None else region_of(0, form, args.region)[1]
+    return [Question(sample, eps, args.target, region) for eps in parse_epsilons(args.eps, form) for sample in samples]
 
 
 def lost(means: Means, item: Item, reason: str, seconds: float, _cpu: float) -> Checked:
@@ -114,9 +117,8 @@ class Printer:
         """The summary; the exit code."""
         self.progress.close()
         for folder in folders:
-            for (eps, target), samples in sorted(folder.covered.items(), key=str):
-                aim = "" if target is None else f", target {target}"
-                print(f"{printable(str(folder.path))}: eps {eps}{aim}: samples {ranges(samples)}")
+            for asked, samples in sorted(folder.covered.items(), key=str):
+                print(f"{printable(str(folder.path))}: {printable(in_words(*asked))}: samples {ranges(samples)}")
         for reason, count in self.needs.most_common(3):
             print(f"not checked: {count} {printable(reason)}")
         total = self.counts.total()
@@ -137,6 +139,6 @@ def describe(checked: Checked) -> str:
     if not checked.accepted and checked.outcome != NOTHING:
         return reason if checked.outcome == UNREADABLE else f"{checked.path}: {reason}"
     query = checked.header["query"]
-    about = [f"{key} {query[key]}" for key in ("sample", "eps", "label", "target") if query.get(key) is not None]
+    about = [f"{key} {query[key]}" for key in ("sample", "eps", "region", "label", "target") if query.get(key) is not None]
     about += [f"network {network['sha256'][:16]}" for network in checked.header["networks"]] + [reason] * bool(reason)
     return f"{checked.path}  {checked.verdict:<8}  {checked.engine or '-':<6}  {checked.seconds:9.3f} s  {'  '.join(about)}"

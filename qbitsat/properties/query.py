@@ -47,7 +47,7 @@ class Origin(Record):
     """The question that a query was built from, for reports, certificates and exported files.
 
     kind    which question: "robustness"
-    values  its parameters by name, as JSON values, without those that were not given: for robustness eps, label, target, sample
+    values  its parameters by name, as JSON values, without those that were not given: for robustness eps, region, label, target, sample
     x       its input, int64[size], read-only
     """
 

@@ -1,18 +1,18 @@
-"""L-infinity robustness of a classification, untargeted and targeted."""
+"""L-infinity robustness of a classification, untargeted and targeted, of the whole input or of a region of it."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic import INT32, integer
 from ..errors import InputError, expect_kind
-from ..network import Network, TensorFormat
+from ..network import Network
 from ..network.layers import integer_array
 from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
 from .query import Box, Origin, Query
+from .region import distances, region_of
 
 
 def beats(j: int, c: int) -> AtMost:
@@ -37,11 +37,12 @@ def centre(network: Network, x: Any) -> np.ndarray:
     return x
 
 
-def linf_box(network: Network, x: np.ndarray, eps: int) -> Box:
-    """Inputs within eps integer steps of x, int64[size], inside the input format."""
+def linf_box(network: Network, x: np.ndarray, eps: int, region: str | None = None) -> Box:
+    """Inputs within eps integer steps of x, int64[size], inside the input format; of a region, see `region.distances`."""
     form = network.input
-    eps = min(eps, form.hi - form.lo)
-    return Box(np.maximum(x - eps, form.lo), np.minimum(x + eps, form.hi))
+    most = form.hi - form.lo
+    steps = np.minimum(distances(region, form.shape, min(eps, most)), most)
+    return Box(np.maximum(x - steps, form.lo), np.minimum(x + steps, form.hi))
 
 
 def count_classes(network: Network) -> int:
@@ -62,32 +63,18 @@ def class_of(value: Any, what: str, classes: int) -> int:
         raise InputError(f"{what}: {value!r}, expected a class in [0, {classes - 1}], an integer") from error
 
 
-def steps_of(eps: Any, form: TensorFormat) -> int:
-    """A distance in input steps as a Python int."""
-    try:
-        return integer(eps, "eps, in input steps,", 0)
-    except InputError as error:
-        raise InputError(f"{error}{real_distance(eps, form)}") from error
-
-
-def real_distance(eps: Any, form: TensorFormat) -> str:
-    """What to say of a distance that may be meant in real units, or nothing if it is no positive number of them."""
-    if isinstance(eps, bool | np.bool_) or not isinstance(eps, int | float | np.floating) or not 0 < eps < math.inf:
-        return ""
-    return (
-        f": eps counts input steps, of {form.scale:.6g} in real units each; {float(eps):.6g} in real units is {eps / form.scale:.6g} steps"
-    )
-
-
-def robustness(network: Network, x, eps: int, label: int, target: int | None = None, *, sample: int | None = None) -> Query:
+def robustness(
+    network: Network, x: Any, eps: Any, label: int, target: int | None = None, *, region: str | None = None, sample: int | None = None
+) -> Query:
     """Is every input within eps (integer input steps, L-infinity) of x classified as `label`?
 
-    x is an integer array of the input's shape or flattened. With `target` the question is the weaker one: is no such
-    input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample` says which one of a
-    data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
+    x is an integer array of the input's shape or flattened. region, as in "[3:6, 10:13] [:, :, 0]=2", says which elements may move,
+    and by how much if not by eps; or eps is an integer array of x's shape, the distance of each element. With `target` the question
+    is the weaker one: is no such input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample`
+    says which one of a data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
     """
     expect_kind(network, Network, "robustness: network", "a Network, as of load(path)")
-    classes, eps = count_classes(network), steps_of(eps, network.input)
+    classes, (eps, region) = count_classes(network), region_of(eps, network.input, region)
     label = class_of(label, "label", classes)
     target = None if target is None else class_of(target, "target", classes)
     sample = None if sample is None else integer(sample, "sample", 0)
@@ -97,6 +84,6 @@ def robustness(network: Network, x, eps: int, label: int, target: int | None = N
         violation = Or(tuple(beats(j, label) for j in range(classes) if j != label))
     else:
         violation = And(tuple(beats(target, j) for j in range(classes) if j != target))
-    given = (("eps", eps), ("label", label), ("target", target), ("sample", sample))
+    given = (("eps", eps), ("region", region), ("label", label), ("target", target), ("sample", sample))
     origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), x)
-    return Query.asked(origin, (network,), (linf_box(network, x, eps),), violation)
+    return Query.asked(origin, (network,), (linf_box(network, x, eps, region),), violation)
