@@ -1,0 +1,16 @@
+"""Networks in the making, whatever file they come from.
+
+wires        which value of the network, or which constant, each element of a tensor is
+builder      the layers so far, and what they read
+convolving   dense layers, convolutions and sums over windows, without what is constant
+summing      sums of few values: additions, tables, maxima
+pruning      outputs that nobody reads are taken away
+"""
+
+from .builder import Builder
+from .convolving import Kernel, convolve, out_size
+from .pruning import pruned
+from .summing import combined, larger, largest, once, pooled
+from .wires import CONSTANT, Wires
+
+__all__ = ["CONSTANT", "Builder", "Kernel", "Wires", "combined", "convolve", "larger", "largest", "once", "out_size", "pooled", "pruned"]

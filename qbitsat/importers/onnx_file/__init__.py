@@ -1,0 +1,81 @@
+"""Quantized .onnx files as networks, exactly as ONNX Runtime computes them, or exactly as their operators are defined.
+
+protobuf     bytes -> records (nodes, constants), whatever the bytes are
+survey       what is not read, all at once
+session      a graph that is followed: what each tensor is (values)
+shapes       operators that move elements
+quantizing   QuantizeLinear, DequantizeLinear, and what the runtime computes in integers between them
+affine, elementwise, pools    operators of QDQ and QLinear files, in the runtime's arithmetic
+floats, tables                arithmetic in float32 as step functions of integers
+"""
+
+from __future__ import annotations
+
+import os
+
+from ...errors import InputError
+from ...network import Network
+from ...network.names import printable
+from ..assembly import Builder
+from ..files import MAX_BYTES, Path, open_input, size_of
+from . import affine, elementwise, pools, quantizing, shapes
+from .protobuf import read_graph
+from .session import Handler, Session
+from .survey import refuse_unsupported
+
+__all__ = ["RUNTIMES", "read"]
+
+RUNTIMES = ("onnxruntime", "onnxruntime-novnni")
+
+QUANTIZED: dict[str, Handler] = {
+    **shapes.OPERATORS,
+    "QuantizeLinear": quantizing.quantize_linear,
+    "DequantizeLinear": quantizing.dequantize_linear,
+    "Conv": affine.conv,
+    "MatMul": affine.matmul,
+    "Gemm": affine.gemm,
+    "QLinearConv": affine.qlinear_conv,
+    "QLinearMatMul": affine.qlinear_matmul,
+    "com.microsoft.QGemm": affine.qgemm,
+    "MaxPool": pools.max_pool,
+    "ReduceMax": pools.reduce_max,
+    "AveragePool": pools.average_pool,
+    "GlobalAveragePool": pools.global_average_pool,
+    "com.microsoft.QLinearAveragePool": pools.qlinear_average_pool,
+    "com.microsoft.QLinearGlobalAveragePool": pools.qlinear_global_average_pool,
+    "Add": elementwise.binary,
+    "Sub": elementwise.binary,
+    "Mul": elementwise.binary,
+    "Div": elementwise.binary,
+    "com.microsoft.QLinearAdd": elementwise.qlinear_binary,
+    "com.microsoft.QLinearMul": elementwise.qlinear_binary,
+    "com.microsoft.QLinearLeakyRelu": elementwise.qlinear_leaky,
+    "com.microsoft.QLinearConcat": elementwise.qlinear_concat,
+    "Relu": elementwise.unary,
+    "Clip": elementwise.unary,
+    "LeakyRelu": elementwise.unary,
+    "Neg": elementwise.unary,
+    "Abs": elementwise.unary,
+    "Concat": elementwise.concat,
+    "Pad": elementwise.pad,
+    "Softmax": elementwise.squash,
+    "LogSoftmax": elementwise.squash,
+    "Sigmoid": elementwise.squash,
+    "com.microsoft.QLinearSoftmax": elementwise.squash,
+    "com.microsoft.QLinearSigmoid": elementwise.squash,
+}
+
+
+def read(path: Path, runtime: str | None = None) -> Network:
+    """The network in the file; runtime is one of RUNTIMES, whose first is the default."""
+    with open_input(path) as stream:
+        size = size_of(stream)
+        if size > MAX_BYTES // 4:
+            raise InputError(f"{path}: {size} bytes, expected at most {MAX_BYTES // 4}")
+        data = stream.read()
+    place = os.fsdecode(path)
+    graph = read_graph(data, place)
+    refuse_unsupported(graph, QUANTIZED, place)
+    session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])
+    session.follow(QUANTIZED)
+    return session.finish(printable(os.path.splitext(os.path.basename(place))[0]))

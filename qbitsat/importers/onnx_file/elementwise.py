@@ -1,0 +1,313 @@
+"""Operators on single elements, with constants: functions of one integer each, in float32; and sums of two tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...errors import UnsupportedError
+from ...network import TensorFormat
+from ..assembly import Wires
+from .floats import in_units, quantized, tables_added, unit_of
+from .meaning import range_of, scale_of, zero_point_of
+from .quantizing import Target, clamp_limits, dequantized, group, target_of
+from .records import Node
+from .session import Session
+from .shapes import joined, pad_widths
+from .tables import mapped
+from .values import Dequantized, Integers, Rim, Stored, Sums, Tabulated, f32
+
+Binary = Callable[[np.ndarray, np.ndarray], np.ndarray]
+BINARY: dict[str, Binary] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
+
+
+def fused(a: float, b: float, c: np.float32) -> np.float32:
+    """a * b + c, rounded once."""
+    return to_float32(Fraction(a) * Fraction(b) + Fraction(float(c)))
+
+
+def to_float32(x: Fraction) -> np.float32:
+    """The nearest float32, ties to even."""
+    nearest = f32(float(x))
+    candidates = (np.nextafter(nearest, f32(-np.inf)), nearest, np.nextafter(nearest, f32(np.inf)))
+    return min(candidates, key=lambda v: (abs(Fraction(float(v)) - x), int(np.array(v).view(np.uint32)) & 1))
+
+
+# --- floats between DequantizeLinear and QuantizeLinear ---
+
+
+def unary(s: Session, node: Node) -> None:
+    """Relu, Clip, LeakyRelu, Neg, Abs, each rounded to float32."""
+    x = s.computed(node, 0, Dequantized, Tabulated).tabulated
+    if node.op in ("Relu", "Clip"):
+        lo, hi = clamp_limits(s, node)
+        tables = np.minimum(np.maximum(x.tables, lo), hi)
+    elif node.op == "LeakyRelu":
+        tables = leaky(x.tables, node)
+    else:
+        tables = -x.tables if node.op == "Neg" else np.abs(x.tables)
+    s.give(node, Tabulated(x.wires, x.lo, tables, x.which))
+
+
+def leaky(x: np.ndarray, node: Node) -> np.ndarray:
+    return np.where(x >= 0, x, x * f32(node.attributes.get("alpha", 0.01)))
+
+
+def binary(s: Session, node: Node) -> None:
+    """Add, Sub, Mul and Div: with a constant, or the sum of two that are computed."""
+    operands = [s.get(node, i) for i in (0, 1)]
+    if all(isinstance(x, np.ndarray) for x in operands):
+        s.give(node, BINARY[node.op](*operands))
+        return
+    floats: list[Any] = [x.floats if isinstance(x, Stored) else x for x in operands]
+    computed = [isinstance(x, Dequantized | Tabulated) for x in floats]
+    constants = [isinstance(x, np.ndarray) and x.dtype == np.float32 for x in floats]
+    if all(computed):
+        two(s, node, operands)
+    elif any(computed) and any(constants):
+        if is_integer(s, node, operands):
+            target = group(s, node, [x for x in operands if isinstance(x, Dequantized)])
+            with_constant(s, node, operands, target)
+            return
+        which = 1 - computed.index(True)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            s.give(node, with_floats(s, floats[1 - which].tabulated, floats[which], BINARY[node.op], which == 0))
+    else:
+        raise UnsupportedError(f"of {' and '.join(type(x).__name__ for x in operands)}, expected dequantized integers and constants")
+
+
+def is_integer(s: Session, node: Node, operands: list[Any]) -> bool:
+    """Whether the runtime computes it in integers: Add and Mul with a quantizer behind, and one type of all operands."""
+    if node.op not in ("Add", "Mul") or not all(isinstance(x, Dequantized | Stored) for x in operands):
+        return False
+    types = {"uint8" if x.lo == 0 or getattr(x, "unsigned", False) else "int8" for x in operands}
+    if len(types) > 1:
+        return False
+    done = set(s.done)
+    try:
+        target = group(s, node, operands)
+    except UnsupportedError:
+        return False
+    finally:
+        s.done = done
+    return target.unsigned == any(getattr(x, "unsigned", False) for x in operands)
+
+
+def with_floats(s: Session, x: Tabulated, y: np.ndarray, function: Binary, swapped: bool) -> Tabulated:
+    """A table of each pair of a table and a constant."""
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    s.charge(int(np.prod(shape)) * 2)
+    distinct, places = np.unique(y, return_inverse=True)
+    places, which = np.broadcast_to(places.reshape(y.shape), shape), np.broadcast_to(x.which, shape)
+    pairs, renamed = np.unique(which.astype(np.int64) * len(distinct) + places, return_inverse=True)
+    s.charge(len(pairs) * x.tables.shape[1])
+    left, right = x.tables[pairs // len(distinct)], distinct[pairs % len(distinct)][:, None]
+    tables = function(right, left) if swapped else function(left, right)
+    wires = x.wires.map(lambda a: np.broadcast_to(a, shape))
+    return Tabulated(wires, x.lo, tables.astype(f32), renamed.reshape(shape).astype(np.int32))
+
+
+def two(s: Session, node: Node, operands: list[Any]) -> None:
+    """The sum or difference of two tensors."""
+    if node.op not in ("Add", "Sub"):
+        raise UnsupportedError("of two tensors that are both computed, expected a constant one")
+    if is_integer(s, node, operands):
+        target = group(s, node, operands)
+        add(s, node, operands[0], operands[1], target)
+        return
+    readers = s.readers_of(node)
+    clamp = readers[0] if len(readers) == 1 and readers[0].op in ("Relu", "Clip") else None
+    ends = s.readers_of(clamp) if clamp else readers
+    if len(ends) != 1 or ends[0].op != "QuantizeLinear":
+        raise UnsupportedError("computes floats: its only reader is no QuantizeLinear, expected one")
+    limits = clamp_limits(s, clamp) if clamp else (f32(-np.inf), f32(np.inf))
+    target = target_of(s, ends[0], 1, 2)
+    s.done |= {ends[0].index} | ({clamp.index} if clamp else set())
+    form, tables = target.form, [x.tabulated for x in operands]
+    if any(len(t.tables) > 1 for t in tables):
+        raise UnsupportedError("of floats that are different functions of integers, expected one function of each operand")
+    unit = unit_of(*(t.tables for t in tables))
+    sign = 1 if node.op == "Add" else -1
+    ints = [in_units(t.tables[0], unit) * factor for t, factor in zip(tables, (1, sign), strict=True)]
+
+    def levels(acc: np.ndarray) -> np.ndarray:
+        total = np.clip(acc.astype(f32) * f32(2.0**unit), *limits)
+        return quantized(total, f32(form.scale), form.zero_point, form.lo, form.hi)
+
+    wires = broadcast(s, *(t.wires for t in tables))
+    parts = [(w, t.lo, i) for w, t, i in zip(wires, tables, ints, strict=True)]
+    target.give(s, tables_added(s.b, node.name, parts, levels, form))
+
+
+def broadcast(s: Session, *wires: Wires) -> list[Wires]:
+    shape = np.broadcast_shapes(*(w.shape for w in wires))
+    s.charge(len(wires) * int(np.prod(shape)))
+    return [w.map(lambda a: np.broadcast_to(a, shape)) for w in wires]
+
+
+# --- QLinearAdd, QLinearMul ---
+
+
+def qlinear_binary(s: Session, node: Node) -> None:
+    operands: list[Any] = []
+    for which in (0, 3):
+        x = s.get(node, which)
+        if isinstance(x, np.ndarray):
+            point, dtype = zero_point_of(s, node, which + 2, x.dtype.name)
+            lo, hi = range_of(dtype)
+            scales, points = np.array([scale_of(s, node, which + 1)]), np.array([point])
+            operands.append(Stored(x.astype(np.int64), lo, hi, scales, points, 0))
+        else:
+            operands.append(dequantized(s, node, which, which + 1, which + 2))
+    target = target_of(s, node, 6, 7)
+    if all(isinstance(x, Dequantized) for x in operands):
+        if node.op != "QLinearAdd":
+            raise UnsupportedError("of two tensors that are both computed, expected a constant one")
+        add(s, node, operands[0], operands[1], target)
+    else:
+        with_constant(s, node, operands, target)
+
+
+def with_constant(s: Session, node: Node, operands: list[Any], target: Target) -> None:
+    """A table for each constant."""
+    which = next(i for i, x in enumerate(operands) if isinstance(x, Stored))
+    x, y, form = operands[1 - which], operands[which], target.form
+    if not isinstance(x, Dequantized):
+        raise UnsupportedError("of two constants, expected one")
+    if len(y.scales) != 1:
+        raise UnsupportedError(f"a constant of {len(y.scales)} scales, expected 1")
+    shape = np.broadcast_shapes(x.shape, y.integers.shape)
+    s.charge(int(np.prod(shape)) * 2)
+    distinct, places = np.unique(y.integers, return_inverse=True)
+    q = np.arange(x.lo, x.hi + 1)
+    if node.op in ("QLinearMul", "Mul"):
+        rows = [multiplied(x, q, int(c), y, form) for c in distinct.tolist()]
+    else:
+        alone = y.integers.size == 1
+        rows = [added(x, q, int(c), y, target, which == 0, alone) for c in distinct.tolist()]
+    wires = x.wires.map(lambda a: np.broadcast_to(a, shape))
+    table = Tabulated(wires, x.lo, np.zeros((len(rows), len(q)), f32), np.broadcast_to(places.reshape(y.integers.shape), shape))
+    target.give(s, mapped(s.b, node.name, table, np.stack(rows), form))
+
+
+def multiplied(x: Dequantized, q: np.ndarray, c: int, y: Stored, form: TensorFormat) -> np.ndarray:
+    """round(float32((q - z_x) (c - z_y)) * ((s_x * s_y) / s) + z): a product and a sum in float32."""
+    ratio = x.scale * y.scales[0] / f32(form.scale)
+    products = ((q - x.zero_point) * (c - int(y.zero_points[0]))).astype(f32)
+    return np.clip(np.rint(products * ratio + f32(form.zero_point)), form.lo, form.hi).astype(np.int64)
+
+
+def fixed_part(ratio_a: np.float32, point_a: int, ratio_b: np.float32, point_b: int, point: int) -> np.float32:
+    """z - (r_a * z_a + r_b * z_b), the first product within the sum that rounds it."""
+    return f32(point) - fused(float(ratio_a), point_a, ratio_b * f32(point_b))
+
+
+def added(x: Dequantized, q: np.ndarray, c: int, y: Stored, target: Target, swapped: bool, alone: bool) -> np.ndarray:
+    """QLinearAdd of each integer q and a constant c; swapped: c is the first operand; alone: c is the only element."""
+    form, shift = target.form, target.shift
+    ratio_x, ratio_y = x.scale / f32(form.scale), y.scales[0] / f32(form.scale)
+    first, second = (ratio_x, x.zero_point + x.shift), (ratio_y, int(y.zero_points[0]))
+    pair = second + first if swapped and not alone else first + second
+    fixed = fixed_part(pair[0], pair[1], pair[2], pair[3], form.zero_point + shift)
+    if alone:
+        start = fixed + f32(c) * ratio_y
+        sums = [fused(v + x.shift, float(ratio_x), start) for v in q.tolist()]
+    elif swapped:
+        sums = [fused(c, float(ratio_y), fused(v + x.shift, float(ratio_x), fixed)) for v in q.tolist()]
+    else:
+        start = fused(c, float(ratio_y), fixed)
+        sums = [fused(v + x.shift, float(ratio_x), start) for v in q.tolist()]
+    return np.clip(np.rint(np.array(sums)) - shift, form.lo, form.hi).astype(np.int64)
+
+
+def add(s: Session, node: Node, x: Dequantized, y: Dequantized, target: Target) -> None:
+    """QLinearAdd of two tensors: fma(q_x, r_x, fma(q_y, r_y, fixed)), rounded; the inner sum is a table, the outer one a sum of two."""
+    form, shift = target.form, target.shift
+    ratio_x, ratio_y = (t.scale / f32(form.scale) for t in (x, y))
+    if max(ratio_x, ratio_y) > 1 << 16:
+        raise UnsupportedError("scales that differ too much, expected ratios of at most 2**16")
+    points = [t.zero_point + t.shift for t in (x, y)]
+    fixed = fixed_part(ratio_x, points[0], ratio_y, points[1], form.zero_point + shift)
+    inner = np.array([fused(v + y.shift, float(ratio_y), fixed) for v in range(y.lo, y.hi + 1)], f32)
+    unit = unit_of(inner, np.array([ratio_x]))
+    line = int(in_units(np.array([ratio_x]), unit)[0]) * (np.arange(x.lo, x.hi + 1) + x.shift)
+
+    def levels(acc: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(acc.astype(f32) * f32(2.0**unit)).astype(np.int64) - shift, form.lo, form.hi)
+
+    wires = broadcast(s, x.wires, y.wires)
+    parts = [(wires[0], x.lo, line), (wires[1], y.lo, in_units(inner, unit))]
+    target.give(s, tables_added(s.b, node.name, parts, levels, form))
+
+
+# --- what moves, and rims ---
+
+
+def qlinear_leaky(s: Session, node: Node) -> None:
+    x, target = dequantized(s, node, 0, 1, 2), target_of(s, node, 3, 4)
+    form, table = target.form, x.tabulated
+    ends = quantized(leaky(table.tables, node), f32(form.scale), form.zero_point, form.lo, form.hi)
+    target.give(s, mapped(s.b, node.name, table, ends, form))
+
+
+def qlinear_concat(s: Session, node: Node) -> None:
+    """Each part rescaled to the output's scale, in floats, unless it has it already."""
+    target = target_of(s, node, 0, 1)
+    form, parts = target.form, []
+    for i in range(2, len(node.inputs), 3):
+        x = dequantized(s, node, i, i + 1, i + 2)
+        if x.form == form:
+            parts.append(Integers(x.wires, form.lo, form.hi))
+            continue
+        ends = quantized(x.tabulated.tables, f32(form.scale), form.zero_point, form.lo, form.hi)
+        parts.append(Integers(mapped(s.b, f"{node.name}.{i // 3}", x.tabulated, ends, form), form.lo, form.hi))
+    target.give(s, joined(parts, node.attributes.get("axis", 0)).wires)
+
+
+def concat(s: Session, node: Node) -> None:
+    """Of floats with scales of their own, each is quantized to the scale of what reads them."""
+    parts = [s.get(node, i) for i in range(len(node.inputs))]
+    axis = node.attributes.get("axis", 0)
+    readers = s.readers_of(node)
+    if all(isinstance(x, Dequantized) for x in parts) and any(x.form != parts[0].form for x in parts):
+        if len(readers) != 1 or readers[0].op != "QuantizeLinear":
+            raise UnsupportedError("joins tensors of different scales, expected one QuantizeLinear behind")
+        target = target_of(s, readers[0], 1, 2)
+        form, made = target.form, []
+        for i, x in enumerate(parts):
+            ends = quantized(x.tabulated.tables, f32(form.scale), form.zero_point, form.lo, form.hi)
+            same = x.form == form
+            made.append(Integers(x.wires if same else mapped(s.b, f"{node.name}.{i}", x.tabulated, ends, form), form.lo, form.hi))
+        s.done.add(readers[0].index)
+        target.give(s, joined(made, axis).wires)
+        return
+    s.give(node, joined(parts, axis))
+
+
+def pad(s: Session, node: Node) -> None:
+    x = s.get(node, 0)
+    pairs, value = pad_widths(s, node, tuple(x.shape))
+    if isinstance(x, np.ndarray):
+        s.give(node, np.pad(x, pairs, constant_values=value or 0))
+        return
+    if isinstance(x, Dequantized) and not value:
+        fill = x.zero_point
+    elif isinstance(x, Integers) and value is not None and x.lo <= int(value) <= x.hi:
+        fill = int(value)
+    else:
+        raise UnsupportedError(f"pads with {value}, expected 0.0 for floats that are dequantized, or an integer for integers")
+    fills = iter([-1, fill])
+    s.give(node, x.map(lambda a: np.pad(a, pairs, constant_values=next(fills))))
+
+
+def squash(s: Session, node: Node) -> None:
+    """Softmax and the like on the output: what it reads decides."""
+    x = s.computed(node, 0, Dequantized, Integers, Sums, Rim)
+    behind = {reader.op for reader in s.readers_of(node) if reader.index != node.index}
+    if not behind <= {"QuantizeLinear", "DequantizeLinear", "Reshape", "Flatten", "Squeeze", "Identity", "Cast"}:
+        raise UnsupportedError("before other operators, expected it on the output only")
+    s.b.remarks.append(f"{node.op} on the output ({node.place}) is left out: outputs are what it reads, and decide the class")
+    s.give(node, Rim(x.wires))

@@ -1,0 +1,128 @@
+"""MaxPool, AveragePool, GlobalAveragePool and the maximum over axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...arithmetic import Float32Requantizer
+from ...errors import InputError, UnsupportedError
+from ...network import TensorFormat
+from ..assembly import Kernel, Wires, convolve, largest, pooled
+from .floats import mean_in_float32
+from .quantizing import Target, dequantized, group, target_of
+from .records import Node
+from .session import Session
+from .shapes import numbers
+from .values import Dequantized, Integers, f32
+from .windows import Windows, as_before, image
+
+
+def max_pool(s: Session, node: Node) -> None:
+    """Of integers, or of floats that grow with them. Along rows and then along columns, so that windows that overlap share."""
+    x = s.computed(node, 0, Dequantized, Integers)
+    if node.attributes.get("storage_order") or len(node.outputs) > 1:
+        raise UnsupportedError("gives indices, expected values only")
+    pixels, axes = image(x.wires), len(x.shape) - 2
+    where = Windows(node, axes, pixels.shape[:2])
+    if where.dilation != (1, 1) and where.kernel != (1, 1):
+        raise UnsupportedError(f"dilations {where.dilation}, expected 1")
+    form = x.form if isinstance(x, Dequantized) else TensorFormat((1,), x.lo, x.hi)
+    for axis in (1, 0):
+        if max(where.padding[axis]) >= where.kernel[axis]:
+            raise InputError(f"pads {where.padding[axis]}, expected less than the kernel's {where.kernel[axis]}")
+        shape = where.kernel[axis], where.strides[axis], where.padding[axis]
+        pixels = pooled(s.b, f"{node.name}.{'yx'[axis]}", pixels, axis, shape, form)
+    made = as_before(pixels, axes)
+    moved = iter([made.values, made.constants])
+    s.give(node, x.map(lambda _: next(moved)))
+
+
+def reduce_max(s: Session, node: Node) -> None:
+    x = s.computed(node, 0, Dequantized, Integers)
+    groups, shape = reduced(s, node, x.wires)
+    form = x.form if isinstance(x, Dequantized) else TensorFormat((1,), x.lo, x.hi)
+    made = largest(s.b, node.name, groups, form).reshape(*shape)
+    moved = iter([made.values, made.constants])
+    s.give(node, x.map(lambda _: next(moved)))
+
+
+def reduced(s: Session, node: Node, wires: Wires) -> tuple[Wires, tuple[int, ...]]:
+    """The elements of each output in a row, and the output's shape."""
+    rank = len(wires.shape)
+    axes = numbers(s, node, 1, "axes") or list(range(rank))
+    if not all(-rank <= axis < rank for axis in axes):
+        raise InputError(f"axes {axes} of {wires.shape}")
+    gone = sorted({axis % rank for axis in axes})
+    kept = [axis for axis in range(rank) if axis not in gone]
+    count = int(np.prod([wires.shape[axis] for axis in gone]))
+    if node.attributes.get("keepdims", 1):
+        shape = tuple(1 if axis in gone else n for axis, n in enumerate(wires.shape))
+    else:
+        shape = tuple(wires.shape[axis] for axis in kept)
+    return wires.map(lambda a: a.transpose(*kept, *gone).reshape(-1, count)), shape
+
+
+def average_pool(s: Session, node: Node) -> None:
+    x = s.computed(node, 0, Dequantized)
+    average(s, node, x, group(s, node, [x]))
+
+
+def qlinear_average_pool(s: Session, node: Node) -> None:
+    average(s, node, channels_first(node, dequantized(s, node, 0, 1, 2)), target_of(s, node, 3, 4))
+
+
+def channels_first(node: Node, x: Dequantized) -> Dequantized:
+    if node.attributes.get("channels_last"):
+        raise UnsupportedError("channels_last 1, expected 0")
+    return x
+
+
+def average(s: Session, node: Node, x: Dequantized, target: Target) -> None:
+    """round(mean / s + z) of the cells inside the image, the sum and all else in float32 from left to right and top to bottom."""
+    pixels, axes, form = image(x.wires), len(x.shape) - 2, target.form
+    where = Windows(node, axes, pixels.shape[:2])
+    if where.dilation != (1, 1):
+        raise UnsupportedError(f"dilations {where.dilation}, expected 1")
+    (rows, row_inside), (columns, column_inside) = (where.cells(axis, pixels.shape[axis]) for axis in (0, 1))
+    whole, channels = where.kernel[0] * where.kernel[1], pixels.shape[2]
+    s.charge(where.out[0] * where.out[1] * channels * whole)
+    values = s.b.values(pixels)
+    made = np.empty((*where.out, channels), np.int32)
+    spans = [[tuple(line[ok].tolist()) for line, ok in zip(*part, strict=True)] for part in ((rows, row_inside), (columns, column_inside))]
+    sizes = np.multiply.outer(row_inside.sum(axis=1), column_inside.sum(axis=1))
+    for k, size in enumerate(np.unique(sizes).tolist()):
+        places = np.argwhere(sizes == size)
+        groups = np.concatenate([values[np.ix_(spans[0][i], spans[1][j])].reshape(size, channels).T for i, j in places.tolist()])
+        count = f32(whole if node.attributes.get("count_include_pad") else size)
+        # The runtime adds its own zero point before it rounds.
+        point = f32(form.zero_point + target.shift)
+
+        def levels(sums: np.ndarray, count: np.float32 = count, point: np.float32 = point) -> np.ndarray:
+            found = np.rint(sums / count / f32(form.scale) + point)
+            return np.clip(found - f32(target.shift), form.lo, form.hi).astype(np.int64)
+
+        out = mean_in_float32(s.b, f"{node.name}.{k}", groups, x, levels, form).reshape(len(places), channels)
+        made[places[:, 0], places[:, 1]] = out
+    target.give(s, as_before(Wires.of_values(made), axes))
+
+
+def global_average_pool(s: Session, node: Node) -> None:
+    x = s.computed(node, 0, Dequantized)
+    global_average(s, node, x, group(s, node, [x]))
+
+
+def qlinear_global_average_pool(s: Session, node: Node) -> None:
+    global_average(s, node, channels_first(node, dequantized(s, node, 0, 1, 2)), target_of(s, node, 3, 4))
+
+
+def global_average(s: Session, node: Node, x: Dequantized, target: Target) -> None:
+    """round(float32(sum of q - n z_x) * (s_x / (s_y * n))) + z, ties to even."""
+    pixels, axes, form = image(x.wires), len(x.shape) - 2, target.form
+    height, width, channels = pixels.shape
+    scale = x.scale / (f32(form.scale) * f32(height * width))
+    if not 2.0**-32 <= scale < 256 or height * width >= 1 << 24:
+        raise UnsupportedError(f"a scale of {scale:g} over {height * width} cells, expected 2**-32 to 256 over less than 2**24")
+    s.charge(pixels.size)
+    kernel = Kernel(np.ones((channels, height, width, 1), np.int64), np.zeros(channels, np.int64), groups=channels)
+    step = Float32Requantizer(float(scale), form.lo, form.hi, form.zero_point)
+    target.give(s, as_before(convolve(s.b, node.name, pixels, kernel, (step,), x.form, form), axes))

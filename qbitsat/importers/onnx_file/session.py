@@ -1,0 +1,142 @@
+"""A graph that is followed from its inputs to its output, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError, UnsupportedError
+from ...network import Network, TensorFormat
+from ..assembly import Builder, Wires
+from .records import Graph, Node
+from .values import Dequantized, Integers, Outside, Rim, Sums, Tabulated, Value
+
+# What stands for an input until its integers are known.
+UNKNOWN = (-(1 << 31), (1 << 31) - 1)
+Handler = Callable[["Session", Node], None]
+
+
+class Session:
+    """`values` are the tensors so far: arrays are constants. `done` are nodes that one before them has taken in."""
+
+    def __init__(self, graph: Graph, b: Builder, runtime: str):
+        self.graph, self.b, self.runtime = graph, b, runtime
+        self.values: dict[str, Any] = dict(graph.constants)
+        self.readers: dict[str, list[Node]] = {}
+        self.done: set[int] = set()
+        self.first: dict[str, int] = {}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self.readers.setdefault(name, []).append(node)
+
+    def follow(self, operators: dict[str, Handler]) -> None:
+        for value in self.graph.inputs:
+            with self.b.named(value.place):
+                self.enter(value.name)
+        for node in self.graph.nodes:
+            if node.index not in self.done:
+                with self.b.named(node.place):
+                    operators[node.kind](self, node)
+
+    def finish(self, name: str) -> Network:
+        """The network whose result is the graph's output."""
+        with self.b.named("output"):
+            if len(self.graph.outputs) != 1:
+                raise UnsupportedError(f"{len(self.graph.outputs)} outputs, expected 1")
+            x = self.values[self.graph.outputs[0]]
+            if isinstance(x, Tabulated) and (np.diff(x.tables, axis=1) > 0).all() and (x.which == x.which.flat[0]).all():
+                self.b.remarks.append("what follows the last integers grows with them, and is left out: outputs are these integers")
+            elif not isinstance(x, Integers | Dequantized | Sums | Rim):
+                raise UnsupportedError("floats that are computed and not quantized again, expected integers")
+            unknown = [form for form in self.b.inputs if (form.lo, form.hi) == UNKNOWN]
+            if unknown:
+                raise UnsupportedError(f"{len(unknown)} inputs that nothing quantizes, expected none")
+            outputs = self.b.values(x.wires).ravel()
+        return self.b.finish(name, outputs)
+
+    # --- tensors ---
+
+    def get(self, node: Node, which: int) -> Any:
+        """An input of the node: an array or a value."""
+        name = node.inputs[which] if which < len(node.inputs) else ""
+        if not name:
+            raise InputError(f"has no input {which}, expected one")
+        if name not in self.values:
+            raise UnsupportedError(f"input {which} is a second output of an operator that gives one here")
+        return self.values[name]
+
+    def give(self, node: Node, value: Any, which: int = 0) -> None:
+        if which >= len(node.outputs):
+            raise InputError(f"has {len(node.outputs)} outputs, expected at least {which + 1}")
+        if isinstance(value, Value):
+            self.charge(value.wires.size)
+        self.values[node.outputs[which]] = value
+
+    def charge(self, size: int) -> None:
+        self.b.charge(size)
+
+    def computed(self, node: Node, which: int, *kinds: type) -> Any:
+        """An input that must be a value of one of these kinds."""
+        x = self.get(node, which)
+        if not isinstance(x, kinds):
+            raise UnsupportedError(f"input {which} is {said(x)}, expected {' or '.join(map(said, kinds))}")
+        return x
+
+    def readers_of(self, node: Node) -> list[Node]:
+        """The nodes that read the only output, each as often as it does; and one more for the graph's output."""
+        name = node.outputs[0]
+        return self.readers.get(name, []) + ([node] if name in self.graph.outputs else [])
+
+    # --- inputs ---
+
+    def enter(self, name: str) -> None:
+        """An input of the graph: its elements are numbered at once, and what they are is known where they become integers."""
+        (value,) = (value for value in self.graph.inputs if value.name == name)
+        sizes = value.shape
+        if sizes and sizes[0] is None:
+            sizes = (1, *sizes[1:])
+        if None in sizes or len(sizes) > 8:
+            raise UnsupportedError(f"shape {value.shape}, expected one whose sizes are known but for the first")
+        shape = tuple(int(n or 1) for n in sizes)
+        inner = (shape[1:] if len(shape) > 1 and shape[0] == 1 else shape) or (1,)
+        self.b.charge(int(np.prod(np.array(shape, object))))
+        self.first[name] = len(self.b.inputs)
+        if value.dtype in ("int8", "uint8"):
+            lo, hi = (-128, 127) if value.dtype == "int8" else (0, 255)
+            wires = Wires.of_values(self.b.enter(TensorFormat(inner, lo, hi))).reshape(*shape)
+            self.values[name] = Integers(wires, lo, hi)
+        elif value.dtype == "float32":
+            wires = Wires.of_values(self.b.enter(TensorFormat(inner, *UNKNOWN))).reshape(*shape)
+            self.values[name] = Outside(wires)
+        else:
+            raise UnsupportedError(f"an input of {value.dtype}, expected float32, int8 or uint8")
+
+    def become(self, x: Value, form: TensorFormat) -> None:
+        """Elements of inputs are integers of this format; all of one input must be of one."""
+        if x.wires.fixed.any():
+            raise UnsupportedError("floats from outside joined with constants before they are quantized")
+        ends = np.cumsum([held.size for held in self.b.inputs])
+        for k in np.unique(np.searchsorted(ends, x.wires.values, side="right")).tolist():
+            held = self.b.inputs[k]
+            found = TensorFormat(held.shape, form.lo, form.hi, form.scale, form.zero_point)
+            if held != found and (held.lo, held.hi) != UNKNOWN and (held.scale, held.zero_point) != (1.0, 0):
+                raise UnsupportedError(f"input {k} becomes integers of two kinds, expected one scale and zero point")
+            self.b.inputs[k] = found
+
+
+def said(kind: Any) -> str:
+    """A kind of tensor in words."""
+    kind = kind if isinstance(kind, type) else type(kind)
+    words = {
+        "ndarray": "a constant",
+        "Outside": "floats that are not quantized",
+        "Integers": "integers",
+        "Dequantized": "dequantized integers",
+        "Tabulated": "floats that are computed",
+        "Stored": "a constant that is stored as integers",
+        "Sums": "sums in floats",
+        "Rim": "what follows a softmax",
+    }
+    return words.get(kind.__name__, kind.__name__)

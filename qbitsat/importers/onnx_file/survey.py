@@ -1,0 +1,29 @@
+"""What keeps a graph from being an integer network that is read, all of it at once, before anything else can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from ...errors import UnsupportedError
+from .records import Graph
+
+# Operators that say that a network is quantized.
+QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "Quant", "BipolarQuant", "Trunc", "RequantShift", "MatMulInteger", "ConvInteger")
+DYNAMIC = "DynamicQuantizeLinear"
+
+
+def refuse_unsupported(graph: Graph, known: Container[str], path: str) -> None:
+    """Raise for all operators that are not read, each once and with the nodes where it stands, and for networks of floats."""
+    ops = {node.op for node in graph.nodes}
+    if DYNAMIC in ops:
+        places = ", ".join(str(node.index) for node in graph.nodes if node.op == DYNAMIC)
+        raise UnsupportedError(f"{path}: dynamic quantization ({DYNAMIC}, node {places}) is no integer network; quantize it statically")
+    if not any(op in QUANTIZERS or op.startswith(("QLinear", "QGemm")) for op in ops):
+        raise UnsupportedError(f"{path}: a float network; quantize it first")
+    unknown: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        if node.kind not in known:
+            unknown.setdefault(node.kind, []).append(f"{node.index} {node.title!r}" if node.title else str(node.index))
+    if unknown:
+        found = "; ".join(f"operator {kind} (node {', '.join(where)})" for kind, where in unknown.items())
+        raise UnsupportedError(f"{path}: not read: {found}")

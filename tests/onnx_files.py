@@ -1,0 +1,133 @@
+"""Small .onnx models, what ONNX Runtime computes for them, and what the networks that are read from them do."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from qbitsat.importers import onnx_file
+from qbitsat.network import Network, forward
+
+f32 = np.float32
+TYPES = {np.int8: TensorProto.INT8, np.uint8: TensorProto.UINT8, f32: TensorProto.FLOAT}
+LIMITS = {np.int8: (-128, 127), np.uint8: (0, 255)}
+
+
+class Model:
+    """A graph in the making: each method gives the name of a tensor."""
+
+    def __init__(self, dtype: type = np.int8, seed: int = 0):
+        self.dtype, self.rng = dtype, np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def constant(self, array) -> str:
+        name = f"c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def node(self, op: str, *inputs: str, domain: str = "", **attributes) -> str:
+        output = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [output], f"n{len(self.nodes)}", domain=domain, **attributes))
+        return output
+
+    def meaning(self, scale, zero_point) -> tuple[str, str]:
+        return self.constant(f32(scale)), self.constant(np.array(zero_point, self.dtype))
+
+    def quantize(self, x: str, scale, zero_point) -> str:
+        return self.node("QuantizeLinear", x, *self.meaning(scale, zero_point))
+
+    def dequantize(self, x: str, scale, zero_point) -> str:
+        return self.node("DequantizeLinear", x, *self.meaning(scale, zero_point))
+
+    def through(self, x: str, scale, zero_point) -> str:
+        """Quantized and dequantized."""
+        return self.dequantize(self.quantize(x, scale, zero_point), scale, zero_point)
+
+    def stored(self, array, scale, zero_point=None, axis: int = 0) -> str:
+        """A constant that is dequantized."""
+        array, scale = np.asarray(array), np.asarray(scale, f32)
+        point = np.zeros(scale.shape, array.dtype) if zero_point is None else np.array(zero_point, array.dtype)
+        return self.node("DequantizeLinear", self.constant(array), self.constant(scale), self.constant(point), axis=axis)
+
+    def random_scale(self) -> np.float32:
+        return f32(self.rng.uniform(0.005, 0.1))
+
+    def random_point(self) -> int:
+        return int(self.rng.integers(*LIMITS[self.dtype]))
+
+    def weights(self, *shape: int, dtype: type = np.int8) -> np.ndarray:
+        return self.rng.integers(*LIMITS[dtype], shape, endpoint=True).astype(dtype)
+
+    def build(self, inputs: dict[str, tuple[int, ...]], output: str, input_dtype: type = f32, opset: int = 15) -> bytes:
+        values = [helper.make_tensor_value_info(name, TYPES[input_dtype], shape) for name, shape in inputs.items()]
+        out = helper.make_tensor_value_info(output, self.dtype_of(output), None)
+        graph = helper.make_graph(self.nodes, "g", values, [out], self.initializers)
+        opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+    def dtype_of(self, output: str) -> int:
+        op = next(node.op_type for node in self.nodes if node.output[0] == output)
+        return TYPES[f32] if op in ("DequantizeLinear", "Softmax", "Gemm", "MatMul", "Add") else TYPES[self.dtype]
+
+
+def session(model: bytes, optimize: bool = True) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def read(model: bytes, folder, runtime: str | None = None) -> Network:
+    path = folder / "model.onnx"
+    path.write_bytes(model)
+    return onnx_file.read(path, runtime)
+
+
+def samples(network: Network, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Inputs of all kinds: any integers, few different ones, and the ends: int64[count, inputs]."""
+    parts = []
+    for form in network.inputs:
+        x = rng.integers(form.lo, form.hi, (count, form.size), endpoint=True)
+        few = rng.integers(form.lo, form.hi, (count, 3), endpoint=True)
+        x[1::3] = np.take_along_axis(few, rng.integers(0, 3, x.shape), axis=1)[1::3]
+        x[2::9] = np.where(rng.random(x.shape) < 0.5, form.lo, form.hi)[2::9]
+        parts.append(x)
+    return np.concatenate(parts, axis=1)
+
+
+def feeds(network: Network, runner: onnxruntime.InferenceSession, x: np.ndarray) -> dict[str, np.ndarray]:
+    """One sample as the runtime takes it."""
+    fed, first = {}, 0
+    for form, value in zip(network.inputs, runner.get_inputs(), strict=True):
+        part = x[first : first + form.size]
+        first += form.size
+        shape = [n if isinstance(n, int) else 1 for n in value.shape]
+        if value.type == "tensor(float)":
+            fed[value.name] = (f32(form.scale) * (part - form.zero_point).astype(f32)).reshape(shape)
+        else:
+            fed[value.name] = part.astype(np.int8 if form.lo else np.uint8).reshape(shape)
+    return fed
+
+
+def last_meaning(model: bytes) -> tuple[float, int]:
+    """Scale and zero point of the last node's input."""
+    graph = onnx.load_from_string(model).graph
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    return (1.0, 0) if len(graph.node[-1].input) < 3 else tuple(held[name].item() for name in graph.node[-1].input[1:3])
+
+
+def differing(model: bytes, network: Network, count: int, seed: int = 1) -> tuple[int, int]:
+    """How many outputs there were, and how many were not those of the runtime."""
+    runner, (scale, zero_point) = session(model), last_meaning(model)
+    x = samples(network, np.random.default_rng(seed), count)
+    ours, wrong = forward(network, x), 0
+    for sample, y in zip(x, ours, strict=True):
+        (theirs,) = runner.run(None, feeds(network, runner, sample))
+        if theirs.dtype == f32:
+            theirs = np.rint(theirs.astype(np.float64) / scale) + zero_point
+        wrong += int((theirs.ravel() != y).sum())
+    return ours.size, wrong
