@@ -15,7 +15,7 @@ import numpy as np
 from ..arithmetic import ShiftRequantizer
 from ..errors import InputError, UnsupportedError, kind_of
 from .affine import Record, frozen
-from .layers import PADDING, Layer, integer_array
+from .layers import PADDING, Layer, Linear, integer_array
 from .names import check_name, escape_path
 from .tensor import TensorFormat
 
@@ -229,7 +229,7 @@ def joined(forms: Sequence[TensorFormat]) -> TensorFormat:
 def zero_point_note(layer: Layer) -> str:
     """A word on an output zero point that no requantizer adds, or "": right only if biases hold it, in units of the accumulator."""
     zero_point, requantizers = layer.output.zero_point, layer.requantizers
-    if not zero_point or any(not isinstance(r, ShiftRequantizer) or r.offset for r in requantizers):
+    if not zero_point or isinstance(layer, Linear) or any(not isinstance(r, ShiftRequantizer) or r.offset for r in requantizers):
         return ""
     return (
         f"layer {layer.name}: the output's zero point is {zero_point}, but its requantizers add no offset, so an accumulator of 0 does not"

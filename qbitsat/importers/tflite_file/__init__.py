@@ -1,0 +1,101 @@
+"""int8 .tflite files (TensorFlow Lite, LiteRT) as networks, exactly as one of their runtimes computes them.
+
+flatbuffer    bytes -> records (tensors, operators), whatever the bytes are
+survey        what is not read, all at once
+rims          floats and UINT8 at both ends
+convolutions, elementwise, reductions, shapes    one function an operator: it gives the wires of its outputs, and adds layers
+builder       wires: which value or constant each element of a tensor is
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ...errors import InputError, UnsupportedError
+from ...network import Network
+from ...network.names import printable
+from ..files import MAX_BYTES, Path, open_input, placed, size_of
+from . import convolutions, elementwise, reductions, rims, shapes
+from .builder import Builder
+from .flatbuffer import IDENTIFIER, read_graph
+from .prune import pruned
+from .records import Operator
+from .survey import check_order, refuse_unsupported
+
+__all__ = ["IDENTIFIER", "read"]
+
+OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
+    "FULLY_CONNECTED": convolutions.fully_connected,
+    "CONV_2D": convolutions.conv_2d,
+    "DEPTHWISE_CONV_2D": convolutions.depthwise_conv_2d,
+    "AVERAGE_POOL_2D": convolutions.average_pool_2d,
+    "MAX_POOL_2D": reductions.max_pool_2d,
+    "MEAN": reductions.mean,
+    "REDUCE_MAX": reductions.reduce_max,
+    "ADD": elementwise.add,
+    "SUB": elementwise.sub,
+    "MUL": elementwise.mul,
+    "MAXIMUM": elementwise.maximum,
+    "MINIMUM": elementwise.minimum,
+    "RELU": elementwise.relu,
+    "RELU6": elementwise.relu,
+    "RELU_N1_TO_1": elementwise.relu,
+    "LEAKY_RELU": elementwise.table,
+    "HARD_SWISH": elementwise.table,
+    "TANH": elementwise.table,
+    "LOGISTIC": elementwise.table,
+    "QUANTIZE": rims.quantize,
+    "PAD": shapes.pad,
+    "PADV2": shapes.pad,
+    "RESHAPE": shapes.reshape,
+    "SQUEEZE": shapes.reshape,
+    "EXPAND_DIMS": shapes.reshape,
+    "TRANSPOSE": shapes.transpose,
+    "SHAPE": shapes.shape,
+    "PACK": shapes.pack,
+    "CONCATENATION": shapes.concatenation,
+    "SPLIT": shapes.split,
+    "SLICE": shapes.slice_,
+    "STRIDED_SLICE": shapes.strided_slice,
+}
+
+
+def read(path: Path, runtime: str) -> Network:
+    """The network in the file, with the step functions of a runtime of `arithmetic.runtimes`."""
+    with open_input(path) as stream:
+        size = size_of(stream)
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: {size} bytes, expected at most {MAX_BYTES}")
+        data = stream.read()
+    place = os.fsdecode(path)
+    graph = read_graph(data, place)
+    check_order(graph, place)
+    tail = rims.tail(graph)
+    refuse_unsupported(graph, tail, place)
+    b = Builder(graph, runtime, place, len(data))
+    with b.named("inputs"):
+        for index in graph.inputs:
+            rims.enter(b, graph.tensors[index])
+    for op in graph.operators:
+        with b.named(op.place):
+            (rims.pass_on if op.index in tail else OPERATORS[op.kind])(b, op)
+    return finished(b, printable(os.path.splitext(os.path.basename(place))[0]))
+
+
+def finished(b: Builder, name: str) -> Network:
+    """The network whose result is the graph's output."""
+    outputs = b.graph.outputs
+    if len(outputs) != 1:
+        raise UnsupportedError(f"{b.path}: {len(outputs)} outputs, expected 1")
+    with b.named("output"):
+        values = b.values(b.of(b.graph.tensors[outputs[0]])).ravel()
+    forms = tuple(form for form in b.inputs.values() if form is not None)
+    if len(forms) < len(b.inputs) or not forms:
+        raise UnsupportedError(f"{b.path}: {len(b.inputs)} inputs, {len(forms)} of which become INT8; expected all, and at least one")
+    plan, values = pruned(list(zip(b.layers, b.reads, strict=True)), sum(form.size for form in forms), values)
+    if not plan:
+        raise UnsupportedError(f"{b.path}: no operator computes anything, expected one")
+    layers, reads = zip(*plan, strict=True)
+    with placed(b.path):
+        return Network(layers, name, b.path, tuple(b.remarks), forms, reads, values)

@@ -1,0 +1,253 @@
+"""FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D and AVERAGE_POOL_2D as layers, without the channels that are constant."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...arithmetic import Requantizer
+from ...errors import InputError, UnsupportedError
+from ...network import Convolution, Dense, Layer, TensorFormat
+from .builder import CONSTANT, Builder, Wires
+from .records import Operator, Tensor
+from .schema import PADDINGS
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """weights int64[n_out, kh, kw, depth] and bias int64[n_out] over q - zero_point; output o reads group o // (n_out / groups)."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    strides: Pair = (1, 1)
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
+def fully_connected(b: Builder, op: Operator) -> None:
+    """A convolution of 1 x 1 over rows of the input."""
+    source, filters, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
+    if op.options["WeightsFormat"]:
+        raise UnsupportedError(f"weights in format {op.options['WeightsFormat']}, expected 0, in order")
+    if len(filters.shape) != 2:
+        raise InputError(f"{filters.place}: shape {filters.shape}, expected (outputs, inputs)")
+    n_out, n_in = filters.shape
+    scales = filters.checked_scales(0)
+    zero_point = filters.zero_point if len(scales) == 1 else 0
+    weights = (integers(b, op, 1, "INT8") - zero_point).reshape(n_out, 1, 1, n_in)
+    kernel = Kernel(weights, bias_of(b, op, n_out))
+    lo, hi = b.clamp(op, target)
+    requantizers = b.runtime.fully_connected(source.scale, scales, target.scale, target.zero_point, lo, hi, n_out)
+    rows = b.of(source).reshape(-1, 1, n_in)
+    result = convolve(b, op, rows, kernel, requantizers)
+    b.give(target, result.reshape(*target.shape))
+
+
+def conv_2d(b: Builder, op: Operator) -> None:
+    filters = b.tensor(op, 1)
+    if len(filters.shape) != 4:
+        raise InputError(f"{filters.place}: shape {filters.shape}, expected (outputs, height, width, channels)")
+    weights = integers(b, op, 1, "INT8")
+    channels = image(b, op).shape[2]
+    if channels % filters.shape[3]:
+        raise InputError(f"{filters.place}: {filters.shape[3]} channels, but the input has {channels}")
+    convolution(b, op, weights, filters.checked_scales(0), channels // filters.shape[3])
+
+
+def depthwise_conv_2d(b: Builder, op: Operator) -> None:
+    filters = b.tensor(op, 1)
+    channels = image(b, op).shape[2]
+    if len(filters.shape) != 4 or filters.shape[0] != 1 or filters.shape[3] % channels:
+        raise InputError(f"{filters.place}: shape {filters.shape}, expected (1, height, width, multiple of {channels})")
+    weights = integers(b, op, 1, "INT8").transpose(3, 1, 2, 0)
+    convolution(b, op, weights, filters.checked_scales(3), channels)
+
+
+def convolution(b: Builder, op: Operator, weights: np.ndarray, scales: np.ndarray, groups: int) -> None:
+    """weights int64[n_out, kh, kw, depth]; scales are one a channel, or one for all."""
+    source, filters, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
+    if filters.quantization.zero_points.any():
+        raise UnsupportedError(f"{filters.place}: zero points {filters.quantization.zero_points.tolist()[:3]}, expected 0")
+    wires = image(b, op)
+    strides, dilation, padding = geometry(op, wires.shape[:2], weights.shape[1:3])
+    kernel = Kernel(weights, bias_of(b, op, len(weights)), strides, padding, dilation, groups)
+    lo, hi = b.clamp(op, target)
+    requantizers = b.runtime.convolution(source.scale, scales, target.scale, target.zero_point, lo, hi, len(weights))
+    b.give(target, convolve(b, op, wires, kernel, requantizers)[None])
+
+
+def average_pool_2d(b: Builder, op: Operator) -> None:
+    """Sums over the cells inside the image, of raw integers: those outside stand for 0, and each output has its own number of cells."""
+    source, target = b.tensor(op, 0), b.target(op)
+    same_quantization(source, target)
+    wires, kernel = image(b, op), window(op)
+    strides, _, padding = geometry(op, wires.shape[:2], kernel)
+    channels = wires.shape[2]
+    sizes = [out_size(n, k, s, p, 1) for n, k, s, p in zip(wires.shape, kernel, strides, padding, strict=False)]
+    inside = [
+        np.minimum(np.arange(size) * s - p[0] + k, n) - np.maximum(np.arange(size) * s - p[0], 0)
+        for size, n, k, s, p in zip(sizes, wires.shape, kernel, strides, padding, strict=False)
+    ]
+    counts = np.multiply.outer(*inside)
+    lo, hi = b.clamp(op, target)
+    b.charge(counts.size * channels)
+    dividers = {n: b.runtime.average(n, lo, hi) for n in np.unique(counts).tolist()}
+    if len(dividers) == 1:
+        requantizers = tuple(dividers.values()) * channels
+    else:
+        requantizers = tuple(dividers[n] for n in np.repeat(counts.ravel(), channels).tolist())
+    b.charge(channels * kernel[0] * kernel[1])
+    ones = np.ones((channels, *kernel, 1), np.int64)
+    pool = Kernel(ones, np.zeros(channels, np.int64), strides, padding, (1, 1), channels)
+    b.give(target, convolve(b, op, wires, pool, requantizers, raw=True)[None])
+
+
+# --- what they share ---
+
+
+def convolve(b: Builder, op: Operator, wires: Wires, kernel: Kernel, requantizers: tuple[Requantizer, ...], raw: bool = False) -> Wires:
+    """The outputs (h', w', n_out) for an image (h, w, channels), over q - zero_point, or over raw integers; requantizers are one an
+    output channel, or one an output.
+
+    Constant channels cost nothing: those of the input go into the bias, and an output without weights is a constant.
+    """
+    source, target = b.tensor(op, 0), b.target(op)
+    zero_point = 0 if raw else source.zero_point
+    height, width = (out_size(*numbers) for numbers in zip(wires.shape, kernel.weights.shape[1:], kernel.strides, kernel.padding,
+                                                           kernel.dilation, strict=False))  # fmt: skip
+    n_out = len(kernel.weights)
+    a_channel = len(requantizers) == n_out
+    if a_channel:
+        wires, kernel = with_padding(wires, kernel, zero_point)
+        kernel = fold(wires, kernel, zero_point)
+    dead = np.logical_and(~kernel.weights.any(axis=(1, 2, 3)), a_channel)
+    constants = [requantizers[o].apply(int(kernel.bias[o])) if dead[o] else 0 for o in range(n_out)]
+    b.charge(height * width * n_out)
+    values = np.full((height, width, n_out), CONSTANT, np.int32)
+    if not dead.all():
+        live, inputs, kernel = without_dead(dead, kernel)
+        kept = requantizers if not a_channel else tuple(requantizers[o] for o in np.flatnonzero(live).tolist())
+        reads = b.values(wires[..., inputs])
+        b.charge(math.prod(n + sum(p) for n, p in zip(reads.shape, kernel.padding, strict=False)) * reads.shape[2])
+        form = replace(source.format, shape=reads.shape, zero_point=zero_point)
+        output = replace(target.format, shape=(height, width, int(live.sum())), lo=min(r.lo for r in kept), hi=max(r.hi for r in kept))
+        values[..., live] = b.add(layer_of(op.name, form, output, kept, kernel), reads).reshape(output.shape)
+    return Wires(values, np.where(values < 0, np.array(constants, np.int64), 0))
+
+
+def layer_of(name: str, form: TensorFormat, output: TensorFormat, requantizers: tuple[Requantizer, ...], kernel: Kernel) -> Layer:
+    """Dense where there is one position, else a convolution."""
+    shared = requantizers[:1] if len(set(requantizers)) == 1 else requantizers
+    weights = kernel.weights
+    if form.shape[:2] == weights.shape[1:3] == (1, 1) and kernel.groups == 1:
+        flat = replace(form, shape=form.shape[2:]), replace(output, shape=output.shape[2:])
+        return Dense(name, *flat, shared, weights[:, 0, 0], kernel.bias)
+    return Convolution(name, form, output, shared, weights, kernel.bias, kernel.strides, kernel.padding, kernel.dilation, kernel.groups)
+
+
+def with_padding(wires: Wires, kernel: Kernel, zero_point: int) -> tuple[Wires, Kernel]:
+    """Rows and columns at the border that are all zero points, as of PAD, become padding."""
+    border = wires.fixed.all(axis=2) & (wires.constants == zero_point).all(axis=2)
+    padding = []
+    for axis in (0, 1):
+        inner = np.flatnonzero(~border.all(axis=1 - axis))
+        first, last = (int(inner[0]), int(inner[-1])) if inner.size else (0, border.shape[axis] - 1)
+        before, after = kernel.padding[axis]
+        padding.append((before + first, after + border.shape[axis] - 1 - last))
+        wires = wires[(slice(None),) * axis + (slice(first, last + 1),)]
+    return wires, replace(kernel, padding=(padding[0], padding[1]))
+
+
+def fold(wires: Wires, kernel: Kernel, zero_point: int) -> Kernel:
+    """Weights of constant input channels become 0, and what they add goes into the bias: without padding, or if it is nothing."""
+    first = wires.constants[:1, :1]
+    padded = any(map(any, kernel.padding))
+    constant = (wires.fixed & (wires.constants == first)).all(axis=(0, 1)) & (~padded | (first[0, 0] == zero_point))
+    added = np.where(constant, first[0, 0] - zero_point, 0).reshape(kernel.groups, -1, 1)
+    grouped = kernel.weights.reshape(kernel.groups, -1, *kernel.weights.shape[1:])
+    bias = kernel.bias + (grouped.sum(axis=(2, 3)) @ added).ravel()
+    weights = np.where(constant.reshape(kernel.groups, 1, 1, 1, -1), 0, grouped).reshape(kernel.weights.shape)
+    return replace(kernel, weights=weights, bias=bias)
+
+
+def without_dead(dead: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarray, Kernel]:
+    """Masks of the outputs and of the input channels that are kept, and their kernel: single ones of one group, whole groups of several."""
+    weights, groups, depth = kernel.weights, kernel.groups, kernel.weights.shape[3]
+    if groups == 1:
+        inputs = weights[~dead].any(axis=(0, 1, 2))
+        return ~dead, inputs, replace(kernel, weights=weights[~dead][..., inputs], bias=kernel.bias[~dead])
+    kept = ~dead.reshape(groups, -1).all(axis=1)
+    live = np.repeat(kept, len(weights) // groups)
+    inputs = np.repeat(kept, depth)
+    return live, inputs, replace(kernel, weights=weights[live], bias=kernel.bias[live], groups=int(kept.sum()))
+
+
+def geometry(op: Operator, size: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Pair, Pair, tuple[Pair, Pair]]:
+    """Strides, dilation and padding ((top, bottom), (left, right)).
+
+    SAME pads as little as gives ceil(size / stride) positions, the smaller half first.
+    """
+    options = op.options
+    strides = options["StrideH"], options["StrideW"]
+    dilation = options.get("DilationHFactor", 1), options.get("DilationWFactor", 1)
+    if min(*strides, *dilation) < 1:
+        raise InputError(f"strides {strides} and dilation {dilation}, expected at least 1")
+    if not 0 <= options["Padding"] < len(PADDINGS):
+        raise InputError(f"padding {options['Padding']}, expected {' or '.join(PADDINGS)}")
+    if PADDINGS[options["Padding"]] == "VALID":
+        return strides, dilation, ((0, 0), (0, 0))
+    sums = [max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n) for n, k, s, d in zip(size, kernel, strides, dilation, strict=True)]
+    return strides, dilation, ((sums[0] // 2, sums[0] - sums[0] // 2), (sums[1] // 2, sums[1] - sums[1] // 2))
+
+
+def window(op: Operator) -> Pair:
+    """The size of a pool's window."""
+    kernel = op.options["FilterHeight"], op.options["FilterWidth"]
+    if min(kernel) < 1:
+        raise InputError(f"a window of {kernel}, expected at least 1")
+    return kernel
+
+
+def out_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
+    """How many positions there are along an axis."""
+    room = size + sum(padding) - (kernel - 1) * dilation - 1
+    if room < 0:
+        raise InputError(f"a kernel that spans {(kernel - 1) * dilation + 1} of {size} cells, expected at most those")
+    return room // stride + 1
+
+
+def image(b: Builder, op: Operator) -> Wires:
+    """The first input as (height, width, channels)."""
+    source = b.tensor(op, 0)
+    if len(source.shape) != 4 or source.shape[0] != 1:
+        raise UnsupportedError(f"{source.place}: shape {source.shape}, expected (1, height, width, channels)")
+    return b.of(source)[0]
+
+
+def integers(b: Builder, op: Operator, which: int, kind: str) -> np.ndarray:
+    """A constant input of that type as int64."""
+    tensor = b.tensor(op, which)
+    if tensor.type != kind:
+        raise UnsupportedError(f"{tensor.place}: type {tensor.type}, expected {kind}")
+    return b.constant(op, which)
+
+
+def bias_of(b: Builder, op: Operator, n_out: int) -> np.ndarray:
+    """The bias, int64[n_out]; zeros where there is none."""
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return np.zeros(n_out, np.int64)
+    bias = integers(b, op, 2, "INT32")
+    if bias.shape != (n_out,):
+        raise InputError(f"{b.tensor(op, 2).place}: shape {bias.shape}, expected ({n_out},)")
+    return bias
+
+
+def same_quantization(source: Tensor, target: Tensor) -> None:
+    """Raise where values would have to be rescaled by an operator that moves them only."""
+    if (source.type, source.scale, source.zero_point) != (target.type, target.scale, target.zero_point):
+        raise UnsupportedError(f"{source.place} and {target.place}: different scales or zero points, expected the same of both")

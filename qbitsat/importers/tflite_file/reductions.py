@@ -1,0 +1,91 @@
+"""MEAN, REDUCE_MAX and MAX_POOL_2D."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...errors import InputError, UnsupportedError
+from .builder import CONSTANT, INT8, Builder, Wires
+from .convolutions import Pair, geometry, image, out_size, same_quantization, window
+from .elementwise import combined, larger
+from .records import Operator, Tensor
+
+
+def mean(b: Builder, op: Operator) -> None:
+    source, target = b.tensor(op, 0), b.target(op)
+    groups = reduced(b, op)
+    count = groups.shape[1]
+    step = b.runtime.mean(source.scale, target.scale, target.zero_point, count, *INT8)
+    constant = np.all(groups.fixed, axis=1)
+    sums = np.where(constant, groups.constants.sum(axis=1), 0) - count * source.zero_point
+    values, constants = np.full(groups.shape[0], CONSTANT, np.int32), np.where(constant, step.apply(sums), 0)
+    if not constant.all():
+        reads = b.values(groups[~constant])
+        values[~constant] = b.sums(op.name, reads, [1] * count, -count * source.zero_point, step, target.format)
+    b.give(target, Wires(values, constants).reshape(*target.shape))
+
+
+def reduce_max(b: Builder, op: Operator) -> None:
+    source, target = b.tensor(op, 0), b.target(op)
+    same_quantization(source, target)
+    b.give(target, largest(b, op.name, reduced(b, op), target).reshape(*target.shape))
+
+
+def max_pool_2d(b: Builder, op: Operator) -> None:
+    """Along rows and then along columns, so that windows that overlap share."""
+    source, target = b.tensor(op, 0), b.target(op)
+    same_quantization(source, target)
+    wires, kernel = image(b, op), window(op)
+    strides, _, padding = geometry(op, wires.shape[:2], kernel)
+    for axis in (1, 0):
+        wires = pooled(b, f"{op.name}.{'yx'[axis]}", wires, axis, (kernel[axis], strides[axis], padding[axis]), target)
+    lo, hi = b.clamp(op, target)
+    result = wires[None]
+    if (lo, hi) != INT8:
+        step = b.runtime.activation(source.scale, target.scale, target.zero_point, lo, hi)
+        result = combined(b, f"{op.name}.clamp", [(result, 1)], -source.zero_point, step, target)
+    b.give(target, result)
+
+
+def pooled(b: Builder, name: str, wires: Wires, axis: int, shape: tuple[int, int, Pair], target: Tensor) -> Wires:
+    """The largest of windows along an axis, of (length, stride, padding): what lies outside repeats the border, which is inside."""
+    size, (length, stride, padding) = wires.shape[axis], shape
+    count = out_size(size, length, stride, padding, 1)
+    b.charge(wires.values.size // size * count * length)
+    cells = np.clip(np.arange(count)[:, None] * stride - padding[0] + np.arange(length), 0, size - 1)
+    rows = wires.map(lambda a: np.moveaxis(a, axis, -1))
+    best = largest(b, name, rows[..., cells].reshape(-1, length), target)
+    return best.reshape(*rows.shape[:-1], count).map(lambda a: np.moveaxis(a, -1, axis))
+
+
+def largest(b: Builder, name: str, groups: Wires, target: Tensor) -> Wires:
+    """The largest of each row of (n, k), by halves: (n,)."""
+    level = 0
+    while groups.shape[1] > 1:
+        half = groups.shape[1] // 2
+        b.charge(groups.values.size)
+        best = larger(b, f"{name}.{level}", groups[:, :half], groups[:, half : 2 * half], target)
+        rest = groups[:, 2 * half :]
+        groups = Wires(np.hstack([best.values, rest.values]), np.hstack([best.constants, rest.constants]))
+        level += 1
+    return groups[:, 0]
+
+
+def reduced(b: Builder, op: Operator) -> Wires:
+    """The elements of each output in a row: (outputs, elements of one)."""
+    source, target = b.tensor(op, 0), b.target(op)
+    axes = b.constant(op, 1).ravel().tolist()
+    rank = len(source.shape)
+    if not all(-rank <= axis < rank for axis in axes):
+        raise InputError(f"{b.tensor(op, 1).place}: axes {axes}, expected axes of {source.shape}")
+    gone = sorted({axis % rank for axis in axes})
+    if not gone:
+        raise UnsupportedError(f"{b.tensor(op, 1).place}: no axes, expected at least one")
+    kept = [axis for axis in range(rank) if axis not in gone]
+    expected = (
+        [1 if axis in gone else n for axis, n in enumerate(source.shape)] if op.options["KeepDims"] else [source.shape[a] for a in kept]
+    )
+    if tuple(expected) != target.shape:
+        raise InputError(f"{target.place}: shape {target.shape}, expected {tuple(expected)}")
+    count = int(np.prod([source.shape[axis] for axis in gone]))
+    return b.of(source).map(lambda a: a.transpose(*kept, *gone).reshape(-1, count))

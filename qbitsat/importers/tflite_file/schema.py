@@ -1,0 +1,60 @@
+"""The operators that are read: versions, and the fields of their options, by their names in TensorFlow Lite's schema."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """version is the latest one that is understood; options name the table that must be there, if any, and its fields."""
+
+    version: int
+    options: str = ""
+    fields: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+
+
+CONVOLUTION = ("Padding", "StrideW", "StrideH", "DilationWFactor", "DilationHFactor", "FusedActivationFunction")
+POOL = ("Padding", "StrideW", "StrideH", "FilterWidth", "FilterHeight", "FusedActivationFunction")
+SLICES = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset")
+FUSED = ("FusedActivationFunction",)
+
+KINDS = {
+    "FULLY_CONNECTED": Kind(13, "FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat", "KeepNumDims")),
+    "CONV_2D": Kind(8, "Conv2DOptions", CONVOLUTION),
+    "DEPTHWISE_CONV_2D": Kind(7, "DepthwiseConv2DOptions", (*CONVOLUTION, "DepthMultiplier")),
+    "AVERAGE_POOL_2D": Kind(3, "Pool2DOptions", POOL),
+    "MAX_POOL_2D": Kind(3, "Pool2DOptions", POOL),
+    "MEAN": Kind(3, "ReducerOptions", ("KeepDims",)),
+    "REDUCE_MAX": Kind(3, "ReducerOptions", ("KeepDims",)),
+    "ADD": Kind(5, "AddOptions", FUSED),
+    "SUB": Kind(5, "SubOptions", FUSED),
+    "MUL": Kind(7, "MulOptions", FUSED),
+    "MAXIMUM": Kind(4),
+    "MINIMUM": Kind(4),
+    "PAD": Kind(4),
+    "PADV2": Kind(4),
+    "RELU": Kind(3),
+    "RELU6": Kind(3),
+    "RELU_N1_TO_1": Kind(1),
+    "LEAKY_RELU": Kind(2, "LeakyReluOptions", ("Alpha",)),
+    "HARD_SWISH": Kind(1),
+    "TANH": Kind(3),
+    "LOGISTIC": Kind(3),
+    "SOFTMAX": Kind(3),
+    "LOG_SOFTMAX": Kind(2),
+    "QUANTIZE": Kind(4),
+    "DEQUANTIZE": Kind(6),
+    "RESHAPE": Kind(2),
+    "SQUEEZE": Kind(2),
+    "EXPAND_DIMS": Kind(1),
+    "TRANSPOSE": Kind(7),
+    "SHAPE": Kind(1),
+    "PACK": Kind(4, "PackOptions", ("Axis",)),
+    "CONCATENATION": Kind(5, "ConcatenationOptions", ("Axis", "FusedActivationFunction")),
+    "SPLIT": Kind(4, "SplitOptions", ("NumSplits",)),
+    "SLICE": Kind(6),
+    "STRIDED_SLICE": Kind(8, "StridedSliceOptions", SLICES),
+}
+ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
+PADDINGS = ("SAME", "VALID")

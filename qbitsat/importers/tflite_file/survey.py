@@ -1,0 +1,80 @@
+"""What keeps a graph from being an integer network that is read, all of it at once, before anything else can fail."""
+
+from __future__ import annotations
+
+from ...errors import InputError, UnsupportedError
+from .records import Graph, Operator
+from .schema import KINDS
+
+# Operators that move elements of any type, and those that multiply weights.
+MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "SPLIT", "SLICE", "STRIDED_SLICE")
+WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+NO_NETWORK = {
+    ("INT8", "FLOAT32"): "dynamic range quantization is no integer network",
+    ("FLOAT32", "FLOAT32"): "a float network is no integer network",
+    ("FLOAT16", "FLOAT32"): "a float network is no integer network",
+}
+
+
+def check_order(graph: Graph, path: str) -> None:
+    """Refuse tensors that are not there, and operators that read what only later ones give, or nobody: cycles among them."""
+    there = {tensor.index for tensor in graph.tensors if tensor.data is not None or tensor.fault} | set(graph.inputs)
+    count = len(graph.tensors)
+    ends = [("inputs", graph.inputs), ("outputs", graph.outputs)]
+    for name, indices in [*ends, *((op.place, (*filter(lambda i: i != -1, op.inputs), *op.outputs)) for op in graph.operators)]:
+        for index in indices:
+            if not 0 <= index < count:
+                raise InputError(f"{path}: {name}: tensor {index}, expected one of {count}")
+    for op in graph.operators:
+        for index in op.inputs:
+            if index != -1 and index not in there:
+                raise InputError(f"{path}: {op.place}: reads {graph.tensors[index].place}, which no operator before it gives")
+        there |= set(op.outputs)
+    for index in graph.outputs:
+        if index not in there:
+            raise InputError(f"{path}: outputs: {graph.tensors[index].place} is given by no operator")
+
+
+def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
+    """Raise for all that is not read; what it is, once, and with the operators where it stands."""
+    constant = {tensor.index for tensor in graph.tensors if tensor.data is not None}
+    places: dict[str, list[int]] = {}
+    for op in graph.operators:
+        if op.kind == "SHAPE" or all(index in constant for index in op.inputs if index != -1):
+            constant |= set(op.outputs)
+        reason = "" if op.index in tail else why_not(graph, op, constant)
+        if reason:
+            places.setdefault(reason, []).append(op.index)
+    if places:
+        found = "; ".join(f"{reason} (operator {', '.join(map(str, where))})" for reason, where in places.items())
+        raise UnsupportedError(f"{path}: not read: {found}")
+
+
+def why_not(graph: Graph, op: Operator, constant: set[int]) -> str:
+    """Why an operator is not read, or ""."""
+    known = KINDS.get(op.kind)
+    if known is None:
+        return f"operator {op.kind}"
+    if not 1 <= op.version <= known.version:
+        return f"{op.kind} of version {op.version}, of which 1 to {known.version} are known"
+    for index in (*op.inputs, *op.outputs):
+        if index != -1 and graph.tensors[index].fault:
+            return f"{graph.tensors[index].place} {graph.tensors[index].fault}"
+    types = [graph.tensors[index].type for index in op.inputs if index != -1]
+    if op.kind in MOVING:
+        return ""
+    if op.kind in WEIGHTED and len(types) > 1 and (types[1], types[0]) in NO_NETWORK:
+        return f"weights {types[1]}, activations {types[0]}: {NO_NETWORK[types[1], types[0]]}"
+    if op.kind == "QUANTIZE":
+        outputs = {graph.tensors[index].type for index in op.outputs}
+        return "" if outputs == {"INT8"} else f"QUANTIZE to {', '.join(sorted(outputs))} inside"
+    if op.kind in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE"):
+        return f"{op.kind} before other operators"
+    activations = {types[i] for i in range(min(len(types), 2 if op.kind in TWO_OPERANDS else 1))}
+    activations |= {graph.tensors[index].type for index in op.outputs}
+    if activations != {"INT8"}:
+        return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
+    if op.kind == "MUL" and not constant & set(op.inputs):
+        return "MUL of two operands that are both computed"
+    return ""
