@@ -45,6 +45,7 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
         "statistics": verdict.statistics,
         "options": vars(make_options(**options)),
         "network_sha256": network.sha256,
+        "runtime": network.runtime or None,
         "version": __version__,
     }
 

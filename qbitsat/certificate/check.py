@@ -96,20 +96,21 @@ def check(
     networks: Sequence[Network | Path] | Network | Path = (),
     bits: int | None = None,
     input_bits: int | None = None,
+    runtime: str | None = None,
     **means: Any,
 ) -> Checked:
-    """Check one certificate. networks are those that it must be about, or the one: `Network` objects, or files with bits and input_bits
-    as of `load`; without them the certificate chooses. Other arguments are fields of `Means`.
+    """Check one certificate. networks are those that it must be about, or the one: `Network` objects, or files with bits, input_bits
+    and runtime as of `load`; without them the certificate chooses. Other arguments are fields of `Means`.
 
     Raises `InputError` for a file that is no certificate, or whose network can't be read.
     """
     check_path(path)
     for name in means:
         if name not in MEANS:
-            raise unknown("argument", name, ("networks", "bits", "input_bits", *MEANS))
+            raise unknown("argument", name, ("networks", "bits", "input_bits", "runtime", *MEANS))
     for name in {"timeout", "memory"} & {*means}:
         means[name] = positive(means[name], name)
-    return check_file(path, Means(pinned(networks, bits, input_bits), **means))
+    return check_file(path, Means(pinned(networks, bits, input_bits, runtime), **means))
 
 
 def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checked:

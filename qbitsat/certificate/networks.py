@@ -1,6 +1,6 @@
 """The networks that a certificate is about: those that the user pins, or else those that it names itself.
 
-What is pinned is a function: a file together with the widths that the file does not hold. A certificate chooses nothing of it.
+What is pinned is a function: a file together with the widths and the runtime that it does not hold. A certificate chooses nothing of it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ GROWTH = 8.0
 
 
 def pinned(
-    networks: Sequence[Network | Path] | Network | Path, bits: int | None = None, input_bits: int | None = None
+    networks: Sequence[Network | Path] | Network | Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None
 ) -> tuple[Network, ...]:
-    """The networks, those that are files loaded; bits and input_bits are as of `qbitsat.load`, for all files."""
+    """The networks, those that are files loaded; bits, input_bits and runtime are as of `qbitsat.load`, for all files."""
     if isinstance(networks, Network | str | os.PathLike):
         networks = (networks,)
     expect_kind(networks, (tuple, list), "networks", "a tuple, each a Network or the name of a file")
     if not networks and (bits, input_bits) != (None, None):
         raise InputError("bits: they belong to a network that is given; expected none, or --network FILE with them")
-    return tuple(n if isinstance(n, Network) else _read(n, bits, input_bits) for n in networks)
+    if not networks and runtime is not None:
+        raise InputError("runtime: it belongs to a network that is given; expected none, or --network FILE with it")
+    return tuple(n if isinstance(n, Network) else _read(n, bits, input_bits, runtime) for n in networks)
 
 
 def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limits) -> tuple[Network, ...]:
@@ -55,9 +57,10 @@ def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limit
 
 
 def title(network: Network) -> str:
-    """Which function it is, for people: where it comes from, its widths and its hash."""
+    """Which function it is, for people: where it comes from, its runtime, its widths and its hash."""
     inputs, outputs = ((form.hi - form.lo).bit_length() for form in (network.input, network.output))
-    return f"{network.source or network.name} (inputs of {inputs} bits, outputs of {outputs} bits, sha256 {network.sha256})"
+    runtime = f"runtime {network.runtime}, " if network.runtime else ""
+    return f"{network.source or network.name} ({runtime}inputs of {inputs} bits, outputs of {outputs} bits, sha256 {network.sha256})"
 
 
 def _named(place: str, k: int, entry: dict[str, Any], limits: Limits) -> Network:
@@ -68,7 +71,7 @@ def _named(place: str, k: int, entry: dict[str, Any], limits: Limits) -> Network
     path = _beside(place, path)
     stamped = stamp(path)
     limits.require(GROWTH * stamped[1])
-    return _load(path, stamped, entry.get("bits"), entry.get("input_bits"))
+    return _load(path, stamped, entry.get("bits"), entry.get("input_bits"), entry.get("runtime"))
 
 
 def _beside(place: str, path: str) -> str:
@@ -89,12 +92,12 @@ def stamp(path: Path) -> tuple[int, int]:
 
 # Certificates of one campaign name the same network; more than this would keep memory that the next certificate may need.
 @lru_cache(maxsize=2)
-def _load(path: str, stamped: tuple[int, int], bits: int | None, input_bits: int | None) -> Network:
-    return _read(path, bits, input_bits)
+def _load(path: str, stamped: tuple[int, int], *means: Any) -> Network:
+    return _read(path, *means)
 
 
-def _read(path: Path, bits: int | None, input_bits: int | None) -> Network:
+def _read(path: Path, bits: int | None, input_bits: int | None, runtime: str | None) -> Network:
     """The network, whose notes are not for warnings: who pins it is told."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return load(path, bits, input_bits)
+        return load(path, bits, input_bits, runtime)

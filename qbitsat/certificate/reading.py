@@ -31,7 +31,7 @@ HEADER: dict[str, type] = {
 }  # fmt: skip
 # Keys that may be missing or null have their types in a second table.
 NETWORK: dict[str, type] = {"sha256": str}
-NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int}
+NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int, "runtime": str}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
 ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "target": int, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}

@@ -28,11 +28,12 @@ KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4
 
 
 class Source(NamedTuple):
-    """Where a checker finds a network, and the widths that its file does not hold."""
+    """Where a checker finds a network, and the widths and the runtime that its file does not hold."""
 
     path: str | None
     bits: int | None = None
     input_bits: int | None = None
+    runtime: str | None = None
 
 
 def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Source] | None = None) -> None:
@@ -44,7 +45,7 @@ def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Source] 
     if verdict.options is None:
         raise InputError("certificate: a verdict without its options; expected one of `verify`")
     members: Members = {}
-    places = tuple(sources or (Source(network.source or None) for network in query.networks))
+    places = tuple(sources or (Source(network.source or None, runtime=network.runtime or None) for network in query.networks))
     header = {
         "query": _query(query, members),
         "verdict": verdict.verdict,

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..errors import InputError, did_you_mean
 from ..importers.inputs import NETWORK_SCALE
+from ..importers.runtimes import RUNTIMES
 from ..network import TensorFormat
 from ..options import ROWS, STAGES, TABLE, Option
 from ..properties.region import real_distance
@@ -120,11 +121,14 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
 
 
 def add_network(parser: Parser) -> None:
-    parser.add_argument("network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, or benchmark weights in .h5")
-    add_widths(parser)
+    parser.add_argument("network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, an int8 .tflite, or benchmark weights in .h5")
+    add_file_options(parser)
 
 
-def add_widths(parser: Parser) -> None:
+def add_file_options(parser: Parser) -> None:
+    """What a file does not say of its network."""
+    text = f"whose rounding a .tflite is computed with: {', '.join(RUNTIMES)}; {RUNTIMES[0]} by default"
+    parser.add_argument("--runtime", metavar="NAME", choices=RUNTIMES, help=text)
     parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say, 2 to 16")
     parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 1 to 16; 8 by default")
 
@@ -260,7 +264,7 @@ def add_check(parser: Parser) -> None:
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help=text)
     text = "the network that certificates must be about; may be given again. Without, each chooses the file that it names, and its bits"
     parser.add_argument("--network", metavar="FILE", type=Path, action="append", help=text)
-    add_widths(parser)
+    add_file_options(parser)
     add_samples(parser, required=False)
     text = "samples that must have a line in results.jsonl, as in 0:100,115; all of --inputs if --eps is given"
     parser.add_argument("--samples", metavar="LIST", help=text)

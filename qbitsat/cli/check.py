@@ -31,7 +31,7 @@ OUTCOMES = (ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING)
 
 
 def check(args: argparse.Namespace) -> int:
-    networks = pinned(args.network or (), args.bits, args.input_bits)
+    networks = pinned(args.network or (), args.bits, args.input_bits, args.runtime)
     means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory)
     wanted = questions(args, means)
     folders = [Folder(path, wanted) for path in args.paths]

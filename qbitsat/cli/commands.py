@@ -43,7 +43,7 @@ def load_network(args: argparse.Namespace) -> Network:
     """The network of a command; who calls it prints its notes, so that nothing else needs to warn of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return load(args.network, args.bits, args.input_bits)
+        return load(args.network, args.bits, args.input_bits, args.runtime)
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -53,7 +53,7 @@ def verify(args: argparse.Namespace) -> int:
         raise InputError("--resume: needs --out DIR, the folder of an earlier run")
     network, tasks = read(args)
     folder = args.out / CERTIFICATES if args.certificates else None
-    source = Source(str(args.network), args.bits, args.input_bits)
+    source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None)
     verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE}, folder, source)
     # All input has been found good by now: nothing is written for a command that is refused.
     with ExitStack() as stack:

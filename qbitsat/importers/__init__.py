@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from ..errors import InputError
 from ..network import Network
-from . import benchmark_h5, foreign, qbitsat_file
+from . import benchmark_h5, foreign, qbitsat_file, tflite_file
 from .files import Path, check_path, open_input
 from .inputs import load_inputs, load_labels
 from .npy import ZIP_MAGIC
@@ -15,8 +16,12 @@ from .qbitsat_file import save
 __all__ = ["load", "load_inputs", "load_labels", "save"]
 
 
-def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> Network:
-    """The network in a file: qbitsat's own .npz, or benchmark weights in a Keras .h5 (needs the extra `keras`).
+def load(path: Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None) -> Network:
+    """The network in a file: qbitsat's own .npz, an int8 .tflite (needs the extra `tflite`), or benchmark weights in a Keras .h5 (needs
+    the extra `keras`).
+
+    runtime is whose rounding a .tflite is computed with, one of RUNTIMES: "tflm" by default, the reference kernels of TensorFlow Lite for
+    Microcontrollers.
 
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
     from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too.
@@ -27,15 +32,26 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
         foreign.refuse_file(stream, path)
         magic = stream.read(8)
     if not magic:
-        raise InputError(f"{path}: is empty; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5)")
+        raise InputError(f"{path}: is empty; expected a qbitsat network (.npz), a .tflite or Keras weights in HDF5 (.h5)")
     if magic.startswith(ZIP_MAGIC):
-        for name, value in (("bits", bits), ("input_bits", input_bits)):
-            if value is not None:
-                raise InputError(f"{name}: {value}, but {path} is a qbitsat network and has its own formats; expected none")
+        refuse(path, "a qbitsat network and has its own formats and rounding", bits=bits, input_bits=input_bits, runtime=runtime)
         network = qbitsat_file.read(path)
         for note in network.notes:
             warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
         return network
     if magic == benchmark_h5.HDF5_MAGIC:
+        refuse(path, "a Keras .h5 and has its own rounding", runtime=runtime)
         return benchmark_h5.read(path, bits, input_bits)
-    raise InputError(f"{path}: unknown content; expected a qbitsat network (.npz) or Keras weights in HDF5 (.h5); {foreign.READ}")
+    if magic[4:] == tflite_file.IDENTIFIER:
+        refuse(path, "a .tflite and has its own formats", bits=bits, input_bits=input_bits)
+        return tflite_file.read(path, runtime or tflite_file.RUNTIMES[0])
+    raise InputError(
+        f"{path}: unknown content; expected a qbitsat network (.npz), a .tflite or Keras weights in HDF5 (.h5); {foreign.READ}"
+    )
+
+
+def refuse(path: Path, what: str, **given: Any) -> None:
+    """Raise for an argument that says what the file says itself."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name}: {value}, but {path} is {what}; expected none")

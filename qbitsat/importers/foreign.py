@@ -18,7 +18,7 @@ PICTURES = {
 }  # fmt: skip
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
-READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), and .h5 weights of the AAAI 2021 and QVIP benchmarks"
+READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), int8 .tflite, and .h5 of AAAI 2021 and QVIP"
 
 # Tags of the fields that follow ir_version in an ONNX ModelProto: strings, messages and numbers of fields 2 to 8, 14 and 20.
 ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
@@ -50,8 +50,6 @@ def name_of(head: bytes, name: str) -> str:
     for picture, beginning in PICTURES.items():
         if re.match(beginning, head, re.DOTALL):
             return f"a {picture} picture"
-    if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model (.tflite)"
     if head.startswith(OLD_TORCH):
         return "an old PyTorch file (.pt, .pth)"
     if head.startswith(b"GGUF"):

@@ -47,6 +47,7 @@ def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, s
     where that is not clear.
     Values are integers, or floats that are whole numbers. With scale they are real values, and become round(x / scale) + form.zero_point,
     ties to even: scale is the real value of one step, or "network" for form.scale. What leaves the range is refused, not clipped.
+    Without it, unsigned bytes for a network that reads images as int8 are pixels: see `reads_pixels`.
     """
     array = read_array(path, ("x", "inputs"), header)
     if array.shape == form.shape:
@@ -65,7 +66,18 @@ def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, s
         return quantized(values, form, scale, path)
     if values.dtype.kind == "f":
         refuse_real(values, form, place)
+    if values.dtype == np.uint8 and reads_pixels(form):
+        return values.astype(np.int64) + form.lo
     return integers(values, form.lo, form.hi, place)
+
+
+def reads_pixels(form: TensorFormat) -> bool:
+    """Whether the input is int8 and stands for pixels from 0 to 255, with 0 as its least integer and steps of a pixel: each is pixel - 128.
+
+    A step of a pixel is 1/255, 1/256 or 1 in real units.
+    """
+    is_pixel = form.scale == 1 or abs(255 * form.scale - 1) < 0.005
+    return (form.lo, form.hi, form.zero_point) == (-128, 127, -128) and is_pixel
 
 
 def fits(shape: tuple[int, ...], form: TensorFormat) -> bool:

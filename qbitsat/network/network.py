@@ -36,6 +36,8 @@ class Network(Record):
     reads     for each layer int32[its input's size], the values that are its input, all of them inputs or outputs of layers before; by
               default a chain, in which each reads the one before. Reshaping, slicing, joining and reordering are only another `reads`.
     outputs   int32[n], the values that are the result; by default the last layer's outputs
+
+    runtime is the one whose step functions a file was read with, "" where the file has its own.
     """
 
     layers: tuple[Layer, ...]
@@ -45,9 +47,11 @@ class Network(Record):
     inputs: tuple[TensorFormat, ...] = ()
     reads: tuple[np.ndarray, ...] = ()
     outputs: np.ndarray = None  # type: ignore[assignment]
+    runtime: str = ""
 
     def __post_init__(self):
         check_name(self.name, "network")
+        check_name(self.runtime, f"network {self.name!r}: runtime")
         if not isinstance(self.source, str):
             raise InputError(f"network {self.name!r}: source is {self.source!r}, expected the name of a file, or ''")
         escape_path(self.source)

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..arithmetic import Requantizer
 from ..bounds import LayerBounds
 from ..bounds.intervals import propagate_network
-from ..network import Layer, Network, TensorFormat
+from ..network import Layer, Network, Patches, TensorFormat
 from ..network.names import printable
 from ..properties import Box
 from .table import table
 
 HEADER = ("layer", "kind", "input", "output", "range", "scale", "zero point", "rounding", "shift", "overflow", "offset",
-          "weights", "nonzero", "accumulator", "bits")  # fmt: skip
+          "weights", "multiply-adds", "accumulator", "bits")  # fmt: skip
 
 
 def describe(network: Network) -> str:
@@ -22,14 +23,15 @@ def describe(network: Network) -> str:
     size = network.input.size
     box = Box(np.full(size, network.input.lo), np.full(size, network.input.hi))
     bounds = propagate_network(network, box).layers
-    weights = sum(layer.input.size * layer.output.size for layer in network.layers)
+    weights, products, biases = (sum(counts) for counts in zip(*map(sizes, network.layers), strict=True))
     facts = [
         ("network", network.name),
         ("source", printable(network.source) or "-"),
+        *([("runtime", network.runtime)] if network.runtime else []),
         ("sha256", network.sha256),
         ("input", format_text(network.input)),
         ("output", format_text(network.output)),
-        ("parameters", f"{weights} weights, {sum(layer.affine.n_out for layer in network.layers)} biases"),
+        ("parameters", f"{weights} weights, {biases} biases; {products} multiply-adds"),
         ("unsupported", "nothing; every layer can be verified"),
     ]
     facts += [("note", note) for note in network.notes]
@@ -51,12 +53,27 @@ def row(layer: Layer, bounds: LayerBounds) -> tuple[object, ...]:
     """A layer's cells, in the order of HEADER."""
     form = layer.output
     acc_lo, acc_hi = int(bounds.acc_lo.min()), int(bounds.acc_hi.max())
-    parameters = [common(getattr(r, name) for r in layer.requantizers) for name in ("rounding", "shift", "overflow", "offset")]
+    parameters = [common(column) for column in zip(*map(steps, layer.requantizers), strict=True)]
     return (
         layer.name, type(layer).__name__, shape_text(layer.input.shape), shape_text(form.shape), f"[{form.lo}, {form.hi}]",
         f"{form.scale:g}", form.zero_point, *parameters,
-        layer.input.size * form.size, layer.affine.num_products, f"[{acc_lo}, {acc_hi}]", word_bits(acc_lo, acc_hi),
+        *sizes(layer)[:2], f"[{acc_lo}, {acc_hi}]", word_bits(acc_lo, acc_hi),
     )  # fmt: skip
+
+
+def sizes(layer: Layer) -> tuple[int, int, int]:
+    """Weights, each once however many positions share it, multiply-adds, and biases."""
+    weights = getattr(layer, "weights", None)
+    affine = layer.affine
+    biases = affine.bias.size if isinstance(affine, Patches) else affine.n_out
+    return affine.num_weights if weights is None else weights.size, affine.num_products, biases
+
+
+def steps(requantizer: Requantizer) -> tuple[object, ...]:
+    """Rounding, shift, overflow and offset of a requantizer, those that it has."""
+    kind = type(requantizer).__name__.removesuffix("Requantizer").lower()
+    rounding = getattr(requantizer, "rounding", None) or getattr(requantizer, "form", kind)
+    return rounding, getattr(requantizer, "shift", "-"), getattr(requantizer, "overflow", "saturate"), getattr(requantizer, "offset", 0)
 
 
 def common(values: Iterable[object]) -> object:

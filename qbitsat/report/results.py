@@ -78,5 +78,7 @@ def summary(
     lines = [f"{total} {'query' if total == 1 else 'queries'}{against} in {seconds:.3f} s: {', '.join(parts)}"]
     if reasons:
         lines.append("unknown because of " + ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common()))
+    if network.runtime:
+        lines.append(f"integers as the runtime {network.runtime} computes them")
     lines += [f"eps {eps} is {eps * network.input.scale:g} in real units" for eps in epsilons]
     return lines

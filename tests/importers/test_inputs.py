@@ -375,3 +375,19 @@ def test_near_names_of_arrays_are_suggested(path):
     path.write_bytes(npz(x_test=SAMPLES, x_train=SAMPLES))
     with pytest.raises(InputError, match="has no array 'x_tset'; did you mean 'x_test'"):
         load_inputs(f"{path}:x_tset", FORM)
+
+
+@pytest.mark.parametrize(
+    ("step", "zero_point", "read"),
+    [(1 / 255, -128, True), (1 / 256, -128, True), (1.0, -128, True), (0.1, -128, False), (1 / 255, 0, False)],
+)
+def test_unsigned_bytes_are_pixels_where_int8_stands_for_them(tmp_path, step, zero_point, read):
+    path, form = tmp_path / "x.npy", TensorFormat((3,), -128, 127, step, zero_point)
+    np.save(path, np.array([[0, 127, 255]], np.uint8))
+    if read:
+        assert load_inputs(path, form).tolist() == [[-128, -1, 127]]
+    else:
+        with pytest.raises(InputError, match=r"element 2 is 255, expected a value in \[-128, 127\]"):
+            load_inputs(path, form)
+    np.save(path, np.array([[0, 127, -128]], np.int8))
+    assert load_inputs(path, form).tolist() == [[0, 127, -128]]

@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ...errors import InputError, UnsupportedError
+from ...errors import InputError, UnsupportedError, unknown
 from ...network import Network
 from ...network.names import printable
 from ..files import MAX_BYTES, Path, open_input, placed, size_of
+from ..runtimes import Runtime
 from . import convolutions, elementwise, reductions, rims, shapes
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
@@ -23,7 +24,10 @@ from .prune import pruned
 from .records import Operator
 from .survey import check_order, refuse_unsupported
 
-__all__ = ["IDENTIFIER", "read"]
+__all__ = ["IDENTIFIER", "RUNTIMES", "read"]
+
+# Those that run .tflite files; the first is the default.
+RUNTIMES = ("tflm", "tflite-ref", "tflite-opt", "xnnpack", "cmsis-single")
 
 OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "FULLY_CONNECTED": convolutions.fully_connected,
@@ -62,7 +66,9 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
 
 
 def read(path: Path, runtime: str) -> Network:
-    """The network in the file, with the step functions of a runtime of `arithmetic.runtimes`."""
+    """The network in the file, with the step functions of one of RUNTIMES."""
+    if runtime not in RUNTIMES:
+        raise unknown("runtime:", runtime, RUNTIMES)
     with open_input(path) as stream:
         size = size_of(stream)
         if size > MAX_BYTES:
@@ -73,7 +79,7 @@ def read(path: Path, runtime: str) -> Network:
     check_order(graph, place)
     tail = rims.tail(graph)
     refuse_unsupported(graph, tail, place)
-    b = Builder(graph, runtime, place, len(data))
+    b = Builder(graph, Runtime(runtime), place, len(data))
     with b.named("inputs"):
         for index in graph.inputs:
             rims.enter(b, graph.tensors[index])
@@ -98,4 +104,4 @@ def finished(b: Builder, name: str) -> Network:
         raise UnsupportedError(f"{b.path}: no operator computes anything, expected one")
     layers, reads = zip(*plan, strict=True)
     with placed(b.path):
-        return Network(layers, name, b.path, tuple(b.remarks), forms, reads, values)
+        return Network(layers, name, b.path, tuple(b.remarks), forms, reads, values, b.runtime.name)

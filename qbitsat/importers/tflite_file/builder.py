@@ -12,14 +12,17 @@ import numpy as np
 from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
 from ...network import Layer, Linear, Patches, SparseRows, TensorFormat
+from .. import runtimes
 from ..files import one_line, placed
+from ..runtimes import Quantization, Runtime
 from .records import Graph, Operator, Tensor
 from .schema import ACTIVATIONS
 
 CONSTANT = -1
 INT8 = (-128, 127)
-# Elements of all tensors and layers together: so many, and so many more for each byte of the file.
-MOST_VALUES, VALUES_A_BYTE = 1 << 22, 64
+# Elements of all tensors and layers together: so many, and so many more for each byte of the file. A constant counts for some, each time
+# that it is read: weights become 64 bits wide.
+MOST_VALUES, VALUES_A_BYTE, A_CONSTANT = 1 << 22, 64, 16
 # What numpy raises on shapes and indices that do not fit.
 ERRORS = (ValueError, IndexError, TypeError, OverflowError)
 
@@ -62,7 +65,7 @@ class Wires:
 class Builder:
     """A network in the making: `wires` of each tensor, by its index, and the layers with what they read."""
 
-    def __init__(self, graph: Graph, runtime: Any, path: str, size: int):
+    def __init__(self, graph: Graph, runtime: Runtime, path: str, size: int):
         self.graph, self.runtime, self.path = graph, runtime, path
         self.wires: dict[int, Wires] = {}
         self.layers: list[Layer] = []
@@ -111,7 +114,7 @@ class Builder:
             raise InputError(f"{tensor.place}: is read before an operator gives it")
         if tensor.data.dtype.kind not in "iu":
             raise UnsupportedError(f"{tensor.place}: constants of type {tensor.type}, expected integers")
-        self.charge(tensor.size)
+        self.charge(A_CONSTANT * tensor.size)
         return Wires.of_constants(tensor.data.astype(np.int64))
 
     def constant(self, operator: Operator, which: int) -> np.ndarray:
@@ -130,22 +133,13 @@ class Builder:
             raise InputError(f"{tensor.place}: is given twice")
         self.wires[tensor.index] = wires
 
-    def clamp(self, operator: Operator, target: Tensor) -> tuple[int, int]:
-        """The range that the fused activation function leaves of the output."""
+    def fused(self, operator: Operator, target: Tensor) -> Quantization:
+        """What the output's integers mean, with the range that the fused activation function leaves."""
         number = operator.options["FusedActivationFunction"]
         name = ACTIVATIONS[number] if 0 <= number < len(ACTIVATIONS) else str(number)
-        return self.activation(name, target)
-
-    def activation(self, name: str, target: Tensor) -> tuple[int, int]:
-        """The range of an activation function as integers of the target."""
-        bounds = {"NONE": (None, None), "RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
-        if name not in bounds:
-            raise UnsupportedError(f"fused activation function {name}, expected {', '.join(bounds)}")
-        lo, hi = (None if end is None else self.runtime.quantize(end, target.scale, target.zero_point) for end in bounds[name])
-        lo, hi = INT8[0] if lo is None else max(INT8[0], lo), INT8[1] if hi is None else min(INT8[1], hi)
-        if lo > hi:
-            raise UnsupportedError(f"{target.place}: the activation function {name} leaves no integer in [{lo}, {hi}]")
-        return lo, hi
+        if name not in runtimes.ACTIVATIONS:
+            raise UnsupportedError(f"fused activation function {name}, expected {', '.join(runtimes.ACTIVATIONS)}")
+        return target.meaning.fused(name)
 
     # --- layers ---
 

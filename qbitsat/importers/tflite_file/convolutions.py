@@ -41,8 +41,7 @@ def fully_connected(b: Builder, op: Operator) -> None:
     zero_point = filters.zero_point if len(scales) == 1 else 0
     weights = (integers(b, op, 1, "INT8") - zero_point).reshape(n_out, 1, 1, n_in)
     kernel = Kernel(weights, bias_of(b, op, n_out))
-    lo, hi = b.clamp(op, target)
-    requantizers = b.runtime.fully_connected(source.scale, scales, target.scale, target.zero_point, lo, hi, n_out)
+    requantizers = b.runtime.dense(float(source.scale), scales.tolist(), b.fused(op, target))
     rows = b.of(source).reshape(-1, 1, n_in)
     result = convolve(b, op, rows, kernel, requantizers)
     b.give(target, result.reshape(*target.shape))
@@ -76,8 +75,7 @@ def convolution(b: Builder, op: Operator, weights: np.ndarray, scales: np.ndarra
     wires = image(b, op)
     strides, dilation, padding = geometry(op, wires.shape[:2], weights.shape[1:3])
     kernel = Kernel(weights, bias_of(b, op, len(weights)), strides, padding, dilation, groups)
-    lo, hi = b.clamp(op, target)
-    requantizers = b.runtime.convolution(source.scale, scales, target.scale, target.zero_point, lo, hi, len(weights))
+    requantizers = b.runtime.convolution(float(source.scale), scales.tolist(), b.fused(op, target))
     b.give(target, convolve(b, op, wires, kernel, requantizers)[None])
 
 
@@ -94,11 +92,11 @@ def average_pool_2d(b: Builder, op: Operator) -> None:
         for size, n, k, s, p in zip(sizes, wires.shape, kernel, strides, padding, strict=False)
     ]
     counts = np.multiply.outer(*inside)
-    lo, hi = b.clamp(op, target)
+    out = b.fused(op, target)
     b.charge(counts.size * channels)
-    dividers = {n: b.runtime.average(n, lo, hi) for n in np.unique(counts).tolist()}
+    dividers = {n: b.runtime.average_pool(n, out) for n in np.unique(counts).tolist()}
     if len(dividers) == 1:
-        requantizers = tuple(dividers.values()) * channels
+        requantizers = tuple(dividers.values())
     else:
         requantizers = tuple(dividers[n] for n in np.repeat(counts.ravel(), channels).tolist())
     b.charge(channels * kernel[0] * kernel[1])
@@ -111,8 +109,8 @@ def average_pool_2d(b: Builder, op: Operator) -> None:
 
 
 def convolve(b: Builder, op: Operator, wires: Wires, kernel: Kernel, requantizers: tuple[Requantizer, ...], raw: bool = False) -> Wires:
-    """The outputs (h', w', n_out) for an image (h, w, channels), over q - zero_point, or over raw integers; requantizers are one an
-    output channel, or one an output.
+    """The outputs (h', w', n_out) for an image (h, w, channels), over q - zero_point, or over raw integers; requantizers are one,
+    one an output channel, or one an output.
 
     Constant channels cost nothing: those of the input go into the bias, and an output without weights is a constant.
     """
@@ -121,6 +119,7 @@ def convolve(b: Builder, op: Operator, wires: Wires, kernel: Kernel, requantizer
     height, width = (out_size(*numbers) for numbers in zip(wires.shape, kernel.weights.shape[1:], kernel.strides, kernel.padding,
                                                            kernel.dilation, strict=False))  # fmt: skip
     n_out = len(kernel.weights)
+    requantizers = requantizers * n_out if len(requantizers) == 1 else requantizers
     a_channel = len(requantizers) == n_out
     if a_channel:
         wires, kernel = with_padding(wires, kernel, zero_point)

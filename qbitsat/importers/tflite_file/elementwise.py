@@ -7,6 +7,7 @@ import numpy as np
 from ...arithmetic import Requantizer, ShiftRequantizer, TableRequantizer
 from ...errors import InputError, UnsupportedError
 from ...network import Linear, SparseRows, TensorFormat
+from .. import tables
 from .builder import CONSTANT, INT8, Builder, Wires
 from .convolutions import same_quantization
 from .records import Operator, Tensor
@@ -26,17 +27,17 @@ def sub(b: Builder, op: Operator) -> None:
 
 
 def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
-    """Both operands rescaled, by steps of their own where the runtime rounds them, and then their sum."""
+    """Of each operand a multiple and, where the runtime rounds it by itself, what that differs by."""
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
-    rule = b.runtime.addition(first.scale, second.scale, target.scale, target.zero_point, *b.clamp(op, target))
-    wires, terms, bias = broadcast(b, first, second, target), [], 0
-    for name, operand, tensor, scale, step, factor in zip("ab", wires, (first, second), rule.weights, rule.steps, (1, sign), strict=True):
-        if step is None:
-            terms.append((operand, factor * scale))
-            bias -= factor * scale * tensor.zero_point
-        else:
-            terms.append((once(b, f"{op.name}.{name}", operand, scale, -scale * tensor.zero_point, step), factor))
-    b.give(target, combined(b, op.name, terms, bias, rule.final, target))
+    total = b.runtime.add(first.meaning, second.meaning, b.fused(op, target), sign)
+    terms: list[Term] = []
+    bias = 0
+    for name, wires, term in zip("ab", broadcast(b, first, second, target), total.terms, strict=True):
+        terms.append((wires, term.weight))
+        bias -= term.weight * term.zero_point
+        if term.table is not None:
+            terms.append((once(b, f"{op.name}.{name}", wires, 1, 0, term.table), term.sign))
+    b.give(target, combined(b, op.name, terms, bias, total.requantizer, target))
 
 
 def mul(b: Builder, op: Operator) -> None:
@@ -49,7 +50,7 @@ def mul(b: Builder, op: Operator) -> None:
     if not y.fixed.all():
         raise UnsupportedError("a product of two operands that are both computed, expected a constant one")
     weights = y.constants - zero_points[1]
-    step = b.runtime.product(first.scale, second.scale, target.scale, target.zero_point, *b.clamp(op, target))
+    step = b.runtime.multiply(float(first.scale), float(second.scale), b.fused(op, target))
     b.give(target, combined(b, op.name, [(x, weights)], -zero_points[0] * weights, step, target))
 
 
@@ -71,22 +72,21 @@ def extremum(b: Builder, op: Operator, sign: int) -> None:
 def relu(b: Builder, op: Operator) -> None:
     """RELU, RELU6 and RELU_N1_TO_1 as operators of their own: rescaled and clamped."""
     source, target = b.tensor(op, 0), b.target(op)
-    lo, hi = b.activation(op.kind, target)
-    step = b.runtime.activation(source.scale, target.scale, target.zero_point, lo, hi)
+    step = b.runtime.relu(source.meaning, target.meaning, op.kind)
     b.give(target, combined(b, op.name, [(b.of(source), 1)], -source.zero_point, step, target))
 
 
 def requantize(b: Builder, op: Operator) -> None:
     """QUANTIZE from INT8 to another scale of INT8."""
     source, target = b.tensor(op, 0), b.target(op)
-    step = b.runtime.requantization(source.scale, target.scale, target.zero_point, *INT8)
-    b.give(target, combined(b, op.name, [(b.of(source), 1)], -source.zero_point, step, target))
+    weight, step = b.runtime.quantize(float(source.scale), target.meaning)
+    b.give(target, combined(b, op.name, [(b.of(source), weight)], -weight * source.zero_point, step, target))
 
 
 def table(b: Builder, op: Operator) -> None:
     """LOGISTIC, TANH, HARD_SWISH and LEAKY_RELU: the output of each of the 256 integers, as what its steps up give less those down."""
     source, target = b.tensor(op, 0), b.target(op)
-    values = b.runtime.table(op.kind, source.scale, source.zero_point, target.scale, target.zero_point, op.options)
+    values = tables.table(op.kind, b.runtime.name, source.meaning, target.meaning, op.options.get("Alpha", 0.0))
     steps = np.diff(values)
     wires = b.of(source)
     if (steps >= 0).all():

@@ -33,6 +33,7 @@ def pruned(plan: Plan, num_inputs: int, outputs: np.ndarray) -> tuple[Plan, np.n
 def narrowed(layer: Layer, reads: np.ndarray, used: np.ndarray) -> tuple[Layer, np.ndarray, np.ndarray]:
     """The layer with the outputs that are used, and perhaps some others; what it reads, and a mask of the outputs that are left."""
     channels = layer.output.shape[-1]
+    output: tuple[int, ...]
     live = np.array(used.reshape(-1, channels).any(axis=0))
     if isinstance(layer, Linear):
         return narrowed_sums(layer, reads, used)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from ...network import TensorFormat
+from ..runtimes import Quantization as Meaning
 
 # The integers of each type that can be an activation, and the numpy types of what can be a constant.
 RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT32": (-(1 << 31), (1 << 31) - 1)}
@@ -80,13 +81,18 @@ class Tensor:
         return int(self.quantization.zero_points[0]) if len(self.quantization.zero_points) else 0
 
     @property
+    def meaning(self) -> Meaning:
+        """Of integers that are computed."""
+        return Meaning(float(self.scale), self.zero_point, *RANGES[self.type])
+
+    @property
     def inner_shape(self) -> tuple[int, ...]:
         """The shape without a batch of one; at least one axis."""
         return (self.shape[1:] if len(self.shape) > 1 and self.shape[0] == 1 else self.shape) or (1,)
 
     @property
     def format(self) -> TensorFormat:
-        """Of integers that are computed."""
+        """The meaning with the shape."""
         return TensorFormat(self.inner_shape, *RANGES[self.type], float(self.scale), self.zero_point)
 
 

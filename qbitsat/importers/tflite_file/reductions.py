@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arithmetic import ShiftRequantizer
 from ...errors import InputError, UnsupportedError
 from .builder import CONSTANT, INT8, Builder, Wires
 from .convolutions import Pair, geometry, image, out_size, same_quantization, window
@@ -15,13 +16,13 @@ def mean(b: Builder, op: Operator) -> None:
     source, target = b.tensor(op, 0), b.target(op)
     groups = reduced(b, op)
     count = groups.shape[1]
-    step = b.runtime.mean(source.scale, target.scale, target.zero_point, count, *INT8)
+    bias, step = b.runtime.mean(source.meaning, count, target.meaning)
     constant = np.all(groups.fixed, axis=1)
-    sums = np.where(constant, groups.constants.sum(axis=1), 0) - count * source.zero_point
+    sums = np.where(constant, groups.constants.sum(axis=1), 0) + bias
     values, constants = np.full(groups.shape[0], CONSTANT, np.int32), np.where(constant, step.apply(sums), 0)
     if not constant.all():
         reads = b.values(groups[~constant])
-        values[~constant] = b.sums(op.name, reads, [1] * count, -count * source.zero_point, step, target.format)
+        values[~constant] = b.sums(op.name, reads, [1] * count, bias, step, target.format)
     b.give(target, Wires(values, constants).reshape(*target.shape))
 
 
@@ -39,11 +40,10 @@ def max_pool_2d(b: Builder, op: Operator) -> None:
     strides, _, padding = geometry(op, wires.shape[:2], kernel)
     for axis in (1, 0):
         wires = pooled(b, f"{op.name}.{'yx'[axis]}", wires, axis, (kernel[axis], strides[axis], padding[axis]), target)
-    lo, hi = b.clamp(op, target)
+    out = b.fused(op, target)
     result = wires[None]
-    if (lo, hi) != INT8:
-        step = b.runtime.activation(source.scale, target.scale, target.zero_point, lo, hi)
-        result = combined(b, f"{op.name}.clamp", [(result, 1)], -source.zero_point, step, target)
+    if (out.lo, out.hi) != INT8:
+        result = combined(b, f"{op.name}.clamp", [(result, 1)], 0, ShiftRequantizer(0, "floor", out.lo, out.hi), target)
     b.give(target, result)
 
 

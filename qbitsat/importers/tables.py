@@ -1,0 +1,105 @@
+"""Activation functions of int8 in TensorFlow Lite as tables of 256 integers, as its runtimes compute them.
+
+HARD_SWISH works in 16-bit fixed point (reference/hard_swish.h), LEAKY_RELU with a multiplier on each side of 0 (reference/leaky_relu.h), in
+XNNPACK with 8 bits after the binary point. LOGISTIC and TANH work in fixed point in TensorFlow Lite Micro (`fixed_point`), elsewhere in
+tables that are filled in float32 (internal/common.h, LUTPopulate). What is said here was measured: tests hold all four against the runtimes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..arithmetic import MultiplierRequantizer, divide_pow2
+from ..errors import UnsupportedError
+from . import fixed_point
+from .runtimes import Quantization, quantize_multiplier
+
+f32 = np.float32
+# What the runtimes ask of the output of a function with values in [0, 1] or [-1, 1].
+FIXED = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
+MICRO = ("tflm", "cmsis-single")
+INT16 = (-(1 << 15), (1 << 15) - 1)
+# Ratios that XNNPACK takes; what is outside it leaves to LiteRT's own kernels.
+XNNPACK_RATIOS = (2.0**-8, 2.0**7)
+# float32 steps of a value that the mathematical libraries of runtimes may differ by.
+DOUBT = 3
+
+
+def table(kind: str, runtime: str, x: Quantization, out: Quantization, alpha: float = 0.0) -> np.ndarray:
+    """The output for each input from lo to hi: int64[hi - lo + 1]; alpha is LEAKY_RELU's slope below 0."""
+    if kind in FIXED and (out.scale, out.zero_point) != FIXED[kind]:
+        raise UnsupportedError(f"{kind} with output scale {out.scale:g} and zero point {out.zero_point}, expected {FIXED[kind]}")
+    q = x.values - x.zero_point
+    if kind == "HARD_SWISH":
+        value = hard_swish(q, x.scale, out.scale)
+    elif kind == "LEAKY_RELU":
+        value = leaky_relu(q, runtime, x.scale, out.scale, alpha)
+    elif runtime in MICRO:
+        value = fixed_point.squashed(kind, q, x.scale)
+    else:
+        value = filled(kind, q, x.scale, round(1 / out.scale), runtime)
+    return np.clip(value + out.zero_point, out.lo, out.hi)
+
+
+def filled(kind: str, q: np.ndarray, scale: float, steps: int, runtime: str) -> np.ndarray:
+    """LOGISTIC or TANH of float32(scale * q) in so many steps for 1, rounded to the nearest: in XNNPACK ties go to even, else away from 0."""
+    exact = np.array(
+        [
+            steps * (1 / (1 + math.exp(min(-v, 700.0))) if kind == "LOGISTIC" else math.tanh(v))
+            for v in (f32(scale) * q.astype(f32)).tolist()
+        ]
+    )
+    doubtful = np.abs(np.abs(exact) % 1 - 0.5) < DOUBT * np.spacing(np.abs(exact).astype(f32))
+    if doubtful.any():
+        value = exact[doubtful][0]
+        raise UnsupportedError(
+            f"{kind} of {q[doubtful][0]} steps of {scale:g} is {value:.8f} steps of its output, too near a tie to say what {runtime} gives"
+        )
+    return np.rint(exact).astype(np.int64)
+
+
+def leaky_relu(q: np.ndarray, runtime: str, s_in: float, s_out: float, alpha: float) -> np.ndarray:
+    """q * s_in / s_out, below 0 times alpha."""
+    if alpha < 0:
+        raise UnsupportedError(f"LEAKY_RELU with alpha {alpha:g}, expected at least 0")
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = f32(s_in) / f32(s_out)
+        slope, below = ratio * f32(alpha), f32(s_in) * f32(alpha) / f32(s_out)
+    lo, hi = XNNPACK_RATIOS
+    if runtime == "xnnpack" and lo <= min(ratio, slope) and max(ratio, slope) <= hi:
+        weights = np.where(q >= 0, int(np.rint(256 * ratio)), int(np.rint(256 * slope)))
+        return divide_pow2(weights * q, 8, "half_up")
+    scales = float(s_in) / float(s_out), float(below)
+    above, under = (MultiplierRequantizer(*quantize_multiplier(scale), "double", -(1 << 30), 1 << 30).apply(q) for scale in scales)
+    return np.where(q >= 0, above, under)
+
+
+def hard_swish(q: np.ndarray, s_in: float, s_out: float) -> np.ndarray:
+    """x * min(6, max(0, x + 3)) / 6 in steps of s_out, in 16 bits: q with 7 bits more, times (1 + x / 3 in [-1, 1]) / 2."""
+    fine = f32(s_in) * f32(1 / 128)
+    output, output_shift = multiplier16(float(fine / f32(s_out)))
+    reluish, reluish_shift = multiplier16(float(fine / f32(f32(3) / f32(32768))))
+    hires = q << 7
+    value = high_product(hires, output)
+    part = saturated(hires << min(16, max(0, reluish_shift - 1)))
+    part = high_product(part, reluish)
+    part = saturated(part << 1) if reluish_shift > 0 else divide_pow2(part, -reluish_shift, "half_away")
+    part = (part + (1 << 15)) >> 1
+    return divide_pow2(saturated(divide_pow2(part * value, 15, "toward_zero")), -output_shift, "half_away")
+
+
+def multiplier16(scale: float) -> tuple[int, int]:
+    """QuantizeMultiplier with a multiplier of 16 bits."""
+    multiplier, shift = quantize_multiplier(scale)
+    return min(INT16[1], (multiplier + (1 << 15)) >> 16), shift
+
+
+def high_product(a: np.ndarray, b: int) -> np.ndarray:
+    """gemmlowp's SaturatingRoundingDoublingHighMul of 16 bits."""
+    return saturated((a * b + (1 << 14)) >> 15)
+
+
+def saturated(a: np.ndarray) -> np.ndarray:
+    return np.clip(a, *INT16)

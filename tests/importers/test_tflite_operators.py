@@ -1,0 +1,199 @@
+"""Small graphs of operators, bit for bit in every runtime that is here."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from oracles import TFLITE, run_tflite
+from tflite_graphs import Graph
+
+from qbitsat.importers import load
+from qbitsat.network import forward
+
+SAMPLES = 20
+
+
+def pads_around_a_convolution(g: Graph, x: int) -> int:
+    """PAD, then a convolution without padding: it becomes the convolution's own."""
+    y = g.operator("PAD", [x, g.constant([[0, 0], [1, 2], [0, 1], [0, 0]])], [g.like(x, (1, 11, 7, 4))], schema.PadOptionsT())[0]
+    return g.conv(y, 5, (1, 5, 3, 5), stride=2, same=False)
+
+
+def channels_padded(g: Graph, x: int) -> int:
+    y = g.operator("PAD", [x, g.constant([[0, 0], [0, 0], [0, 0], [1, 3]])], [g.like(x, (1, 8, 6, 8))], schema.PadOptionsT())[0]
+    return g.conv(y, 3, (1, 8, 6, 3))
+
+
+def dead_channels(g: Graph, x: int) -> int:
+    """Channels without weights, whose constant is, and is not, the zero point of what comes next."""
+    rng = np.random.default_rng(5)
+    weights = rng.integers(-127, 128, (6, 3, 3, 4))
+    weights[[1, 3, 4]] = 0
+    bias = np.array([100, -(1 << 24), 200, 9000, 1 << 24, -300])
+    y = g.conv(x, 6, (1, 8, 6, 6), weights=weights, bias=bias)
+    return g.conv(y, 4, (1, 4, 3, 4), stride=2)
+
+
+def dead_depthwise(g: Graph, x: int) -> int:
+    weights = np.zeros((6, 1, 1, 4), np.int64)
+    weights[[0, 2]] = 50
+    y = g.conv(x, 6, (1, 8, 6, 6), kernel=(1, 1), weights=weights, bias=np.array([1, 9999, 2, 1 << 28, -(1 << 28), 3]))
+    rng = np.random.default_rng(6)
+    inputs = [y, g.constant(rng.integers(-127, 128, (1, 3, 3, 12)), np.full(12, 0.01), axis=3, dtype=np.int8)]
+    inputs.append(g.constant(rng.integers(-999, 999, 12), np.full(12, 0.01) * g.scale(y)))
+    options = schema.DepthwiseConv2DOptionsT(
+        padding=0, strideW=1, strideH=1, depthMultiplier=2, dilationWFactor=1, dilationHFactor=1, fusedActivationFunction=1
+    )
+    z = g.operator("DEPTHWISE_CONV_2D", inputs, [g.tensor((1, 8, 6, 12), 0.08, -20)], options, 3)[0]
+    return g.conv(z, 3, (1, 8, 6, 3), kernel=(1, 1))
+
+
+def dilated(g: Graph, x: int) -> int:
+    y = g.conv(x, 3, (1, 8, 6, 3))
+    g.graph.operators[-1].builtinOptions.dilationWFactor = 2
+    g.graph.operators[-1].builtinOptions.dilationHFactor = 3
+    return y
+
+
+def pool(kind: str, same: bool, size: int, stride: int, shape, fused: int = 0):
+    def build(g: Graph, x: int) -> int:
+        options = schema.Pool2DOptionsT(
+            padding=0 if same else 1, strideW=stride, strideH=stride, filterWidth=size, filterHeight=size, fusedActivationFunction=fused
+        )
+        return g.operator(kind, [x], [g.like(x, shape)], options, 2)[0]
+
+    return build
+
+
+def reduction(kind: str, axes, shape, keep: bool = False, same: bool = False):
+    def build(g: Graph, x: int) -> int:
+        y = g.like(x, shape) if same else g.tensor(shape, 0.03, 7)
+        return g.operator(kind, [x, g.constant(axes)], [y], schema.ReducerOptionsT(keepDims=keep), 2)[0]
+
+    return build
+
+
+def binary(kind: str, constant_shape=None, fused: int = 0, swapped: bool = False):
+    """An operator of two tensors: of the input and a convolution of it, or of the input and a constant."""
+
+    def build(g: Graph, x: int) -> int:
+        if constant_shape is None:
+            y = g.conv(x, 4, (1, 8, 6, 4))
+        else:
+            y = g.constant(np.random.default_rng(7).integers(-128, 128, constant_shape), 0.021, 5, dtype=np.int8)
+        options = getattr(schema, f"{kind.title()}OptionsT")(fusedActivationFunction=fused)
+        return g.operator(kind, [y, x] if swapped else [x, y], [g.tensor((1, 8, 6, 4), 0.06, -11)], options, 2)[0]
+
+    return build
+
+
+def extremum(kind: str):
+    def build(g: Graph, x: int) -> int:
+        y = g.operator("TRANSPOSE", [x, g.constant([0, 2, 1, 3])], [g.like(x, (1, 6, 8, 4))], schema.TransposeOptionsT())[0]
+        y = g.operator("RESHAPE", [y, g.constant([1, 8, 6, 4])], [g.like(x, (1, 8, 6, 4))], schema.ReshapeOptionsT(newShape=[1, 8, 6, 4]))[
+            0
+        ]
+        return g.operator(kind, [x, y], [g.like(x, (1, 8, 6, 4))], schema.MaximumMinimumOptionsT())[0]
+
+    return build
+
+
+def unary(kind: str, scale: float = 0.05, zero_point: int = 0, options=None, version: int = 1):
+    def build(g: Graph, x: int) -> int:
+        return g.operator(kind, [x], [g.tensor((1, 8, 6, 4), scale, zero_point)], options, version)[0]
+
+    return build
+
+
+def wires(g: Graph, x: int) -> int:
+    """Slices, splits, transposes and joins of activations, then a layer that reads them."""
+    options = schema.StridedSliceOptionsT(beginMask=0b1000, endMask=0b0001)
+    part = g.operator(
+        "STRIDED_SLICE", [x, *map(g.constant, ([0, 1, 0, 0], [9, 7, 9, 3], [1, 2, 1, 1]))], [g.like(x, (1, 3, 6, 3))], options
+    )[0]
+    begin, size = g.constant([0, 2, 1, 0]), g.constant([1, 3, -1, 3])
+    other = g.operator("SLICE", [x, begin, size], [g.like(x, (1, 3, 5, 3))], schema.SliceOptionsT())[0]
+    joined = g.operator("CONCATENATION", [part, other], [g.like(x, (1, 3, 11, 3))], schema.ConcatenationOptionsT(axis=2))[0]
+    turned = g.operator("TRANSPOSE", [joined, g.constant([0, 3, 2, 1])], [g.like(x, (1, 3, 11, 3))], schema.TransposeOptionsT())[0]
+    halves = [g.like(x, (1, 1, 11, 3)) for _ in range(3)]
+    g.operator("SPLIT", [g.constant(1), turned], halves, schema.SplitOptionsT(numSplits=3))
+    squeezed = g.operator("SQUEEZE", [halves[1]], [g.like(x, (1, 11, 3))], schema.SqueezeOptionsT(squeezeDims=[1]))[0]
+    grown = g.operator("EXPAND_DIMS", [squeezed, g.constant(2)], [g.like(x, (1, 11, 1, 3))], schema.ExpandDimsOptionsT())[0]
+    return g.conv(grown, 2, (1, 11, 1, 2), kernel=(3, 1))
+
+
+def flatten_of_new_converters(g: Graph, x: int) -> int:
+    """SHAPE, STRIDED_SLICE and PACK give the constant that RESHAPE reads."""
+    size = g.operator("SHAPE", [x], [g.tensor((4,), dtype=np.int32)], schema.ShapeOptionsT(outType=schema.TensorType.INT32))[0]
+    options = schema.StridedSliceOptionsT(shrinkAxisMask=1)
+    batch = g.operator("STRIDED_SLICE", [size, *map(g.constant, ([0], [1], [1]))], [g.tensor((), dtype=np.int32)], options)[0]
+    shape = g.operator("PACK", [batch, g.constant(192)], [g.tensor((2,), dtype=np.int32)], schema.PackOptionsT(valuesCount=2, axis=0))[0]
+    flat = g.operator("RESHAPE", [x, shape], [g.like(x, (1, 192))], schema.ReshapeOptionsT())[0]
+    return g.dense(flat, 3)
+
+
+def rows_of_a_dense_layer(g: Graph, x: int) -> int:
+    rows = g.operator("RESHAPE", [x, g.constant([48, 4])], [g.like(x, (48, 4))], schema.ReshapeOptionsT(newShape=[48, 4]))[0]
+    rng = np.random.default_rng(8)
+    weights = g.constant(rng.integers(-127, 128, (3, 4)), rng.uniform(0.01, 0.1, 3), dtype=np.int8)
+    return g.operator("FULLY_CONNECTED", [rows, weights, -1], [g.tensor((48, 3), 0.3, 10)], schema.FullyConnectedOptionsT(), 4)[0]
+
+
+GRAPHS = {
+    "pads around a convolution": pads_around_a_convolution,
+    "channels padded": channels_padded,
+    "dead channels": dead_channels,
+    "dead depthwise channels": dead_depthwise,
+    "dilated": dilated,
+    "average pool, ragged": pool("AVERAGE_POOL_2D", True, 3, 2, (1, 4, 3, 4)),
+    "average pool": pool("AVERAGE_POOL_2D", False, 2, 2, (1, 4, 3, 4)),
+    "average pool, RELU6": pool("AVERAGE_POOL_2D", False, 3, 1, (1, 6, 4, 4), fused=3),
+    "max pool, ragged": pool("MAX_POOL_2D", True, 3, 2, (1, 4, 3, 4)),
+    "max pool, RELU": pool("MAX_POOL_2D", False, 2, 1, (1, 7, 5, 4), fused=1),
+    "mean": reduction("MEAN", [1, 2], (1, 4)),
+    "mean, kept axes": reduction("MEAN", [1, 2], (1, 1, 1, 4), keep=True),
+    "largest": reduction("REDUCE_MAX", [1, 2], (1, 4), same=True),
+    "largest of channels": reduction("REDUCE_MAX", [-1], (1, 8, 6, 1), keep=True, same=True),
+    "sum": binary("ADD"),
+    "sum, RELU": binary("ADD", fused=1),
+    "sum with a constant": binary("ADD", (4,)),
+    "difference": binary("SUB"),
+    "constant less input": binary("SUB", (1, 8, 6, 4), swapped=True),
+    "product": binary("MUL", (1, 1, 1, 4)),
+    "product of each element": binary("MUL", (1, 8, 6, 4), fused=3),
+    "maximum": extremum("MAXIMUM"),
+    "minimum": extremum("MINIMUM"),
+    "RELU": unary("RELU", 0.031, -128),
+    "RELU6": unary("RELU6", 0.0235, -128),
+    "rescaled": unary("QUANTIZE", 0.0713, 19, schema.QuantizeOptionsT(), 2),
+    "wires": wires,
+    "flatten": flatten_of_new_converters,
+    "rows": rows_of_a_dense_layer,
+}
+# Tables end in a layer, as at the end they would be left out.
+TABLES = {
+    "LOGISTIC": unary("LOGISTIC", 1 / 256, -128),
+    "TANH": unary("TANH", 1 / 128, 0),
+    "HARD_SWISH": unary("HARD_SWISH", 0.04, -119),
+    "LEAKY_RELU": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=0.2)),
+}
+
+
+def built(name: str) -> bytes:
+    g = Graph()
+    x = g.input((1, 8, 6, 4), 0.047, -9)
+    if name in GRAPHS:
+        return g.pack(GRAPHS[name](g, x))
+    return g.pack(g.conv(TABLES[name](g, x), 3, (1, 8, 6, 3)))
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("name", [*GRAPHS, *TABLES])
+def test_operator_is_exact(tmp_path, name, runtime):
+    path = tmp_path / "network.tflite"
+    path.write_bytes(built(name))
+    network = load(path, runtime=runtime)
+    x = np.random.default_rng(3).integers(-128, 128, (SAMPLES, 8, 6, 4)).astype(np.int8)
+    found = forward(network, x.reshape(SAMPLES, -1).astype(np.int64))
+    expected = np.stack([run_tflite(runtime, path.read_bytes(), sample[None]).ravel() for sample in x])
+    assert len(np.unique(expected)) > 5
+    assert (found != expected).sum() == 0
