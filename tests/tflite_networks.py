@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from oracles import RESOLVERS
 from tflite_micro.python.tflite_micro import runtime as micro
 
+from qbitsat.importers import load_inputs
 from qbitsat.network import Network
 
 AFTER = {getattr(schema.BuiltinOperator, name) for name in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE")}
@@ -41,7 +42,7 @@ def without_softmax(data: bytes) -> bytes:
     return pack(model)
 
 
-class Runtime:
+class RuntimeModel:
     """A file, without softmax, loaded into a runtime once for many inputs."""
 
     def __init__(self, name: str, data: bytes):
@@ -76,3 +77,22 @@ class Runtime:
 def runs(name: str, path: Path) -> bool:
     """Whether a runtime takes the file."""
     return name == "tflm" or path.stem not in MICRO_ONLY
+
+
+# Inputs that come with the benchmarks: arrays of integers, or the pixels of MNIST.
+INPUTS = {
+    "ad01_int8": "ad", "kws_ref_model": "kws", "pretrainedResnet_quant": "resnet", "str_ww_ref_model": "streaming_wakeword",
+    "vww_96_int8": "vww",
+}  # fmt: skip
+
+
+def inputs_of(path: Path, network: Network, real: int, drawn: int) -> np.ndarray:
+    """Up to so many real inputs of a benchmark file, and so many random ones: int64[n, size]."""
+    benchmarks, size = path.parent.parent, network.input.size
+    parts = [np.random.default_rng(1).integers(network.input.lo, network.input.hi + 1, (drawn, size))]
+    if path.stem in INPUTS:
+        given = np.load(benchmarks / "inputs" / f"{INPUTS[path.stem]}.npz")["inputs"]
+        parts.append(given.reshape(len(given), size)[:real].astype(np.int64))
+    elif "mnist" in path.stem:
+        parts.append(load_inputs(benchmarks / "mnist" / "t10k-images-idx3-ubyte.gz", network.input)[:real])
+    return np.concatenate(parts)

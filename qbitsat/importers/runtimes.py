@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..arithmetic import (
     Requantizer,
     ShiftRequantizer,
     TableRequantizer,
+    divide_pow2,
 )
 from ..errors import InputError, UnsupportedError, unknown
 
@@ -42,7 +44,7 @@ FORMS_OF = {
     "onnxruntime-novnni": ("float32", "float32", None, None, None, None),
 }
 # Vector kernels take so many values at a time; what is left over at the end is rounded as the reference kernels do.
-DEPTHWISE_BLOCK, QUANTIZE_BLOCK = 8, 16
+DEPTHWISE_BLOCK, QUANTIZE_BLOCK, ADD_BLOCK, SCALAR_BLOCK, MEAN_BLOCK = 8, 16, 16, 8, 16
 RUNTIMES = tuple(FORMS_OF)
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
@@ -140,6 +142,18 @@ def _blocks(steps: tuple[Requantizer, ...], rest: tuple[Requantizer, ...], block
     return tuple((steps if i < whole else rest)[i % len(steps)] for i in range(count))
 
 
+def _equal(pair: tuple[int, int]) -> bool:
+    return pair[0] == pair[1]
+
+
+def _first_is_one(pair: tuple[int, int]) -> bool:
+    return pair[0] == 1
+
+
+def _second_is_one(pair: tuple[int, int]) -> bool:
+    return pair[1] == 1
+
+
 def chain(s_a: float, s_b: float, s_out: float) -> float:
     """s_a * s_b / s_out in float32."""
     with np.errstate(over="ignore", under="ignore"):
@@ -234,8 +248,8 @@ class Runtime:
         step = MultiplierRequantizer((multiplier << left) // count, shift - left, "double", out.lo, out.hi, out.zero_point)
         return -count * x.zero_point, step
 
-    def add(self, a: Quantization, b: Quantization, out: Quantization, sign: int = 1) -> Sum:
-        """ADD (sign 1) or SUB (sign -1) of two tensors."""
+    def add(self, a: Quantization, b: Quantization, out: Quantization, sign: int = 1, operands: str = "") -> Sum:
+        """ADD (sign 1) or SUB (sign -1) of two tensors; operands says how they are rounded where that is not as elsewhere: `add_blocks`."""
         form = self.form("add")
         if form == "integers":
             ratios = [chain(t.scale, 1, out.scale) for t in (a, b)]
@@ -244,14 +258,45 @@ class Runtime:
             terms = (Term(weights[0], a.zero_point), Term(sign * weights[1], b.zero_point))
             return Sum(terms, ShiftRequantizer(shift, "half_up", out.lo, out.hi, offset=out.zero_point))
         twice = 2.0 * max(float(a.scale), float(b.scale))
-        terms = (self._term(form, a, twice, 1), self._term(form, b, twice, sign))
+        terms = (self._term(operands or form, a, twice, 1), self._term(operands or form, b, twice, sign))
         return Sum(terms, by_multiplier(twice / (2.0**20 * float(out.scale)), form, out))
 
     def _term(self, form: str, x: Quantization, twice: float, sign: int) -> Term:
         """What (q - z) * 2**20 becomes at scale `twice`: its least slope, and a table of what is beyond; the table never decreases."""
-        step = MultiplierRequantizer(*quantize_multiplier(float(x.scale) / twice), form, -(1 << 30), 1 << 30)
-        values = step.apply((x.values - x.zero_point) << 20)
+        multiplier, shift = quantize_multiplier(float(x.scale) / twice)
+        wide = (x.values - x.zero_point) << 20
+        if form == "floor":
+            values = divide_pow2((wide * multiplier + (1 << 30)) >> 31, -shift, "floor")
+        else:
+            values = MultiplierRequantizer(multiplier, shift, form, -(1 << 30), 1 << 30).apply(wide)
         slope = int(np.diff(values).min(initial=1 << 20)) if len(values) > 1 else 0
         rest = values - slope * (x.values - x.zero_point)
         table = TableRequantizer(x.lo, tuple(rest.tolist())) if rest.any() else None
         return Term(sign * slope, x.zero_point, table, sign)
+
+    def add_blocks(self, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, int, str]:
+        """Of ADD of tensors with these shapes (run, block, operands): of each run of so many elements, those in whole blocks have their
+        operands rounded in that way, as in the vectors of LiteRT's own kernels; operands "" where all are as elsewhere.
+
+        A run is what both have, or else what meets a single element of the other (ProcessBroadcastShapes).
+        """
+        rank = max(len(a), len(b))
+        pairs = [*zip((1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b, strict=True)][::-1]
+        once = next((n == 1 for n, m in pairs if n != m), False)
+        pairs = [pair if once else pair[::-1] for pair in pairs]
+        runs = []
+        for same in (_equal, _first_is_one, _equal, _second_is_one, _equal):
+            run = list(takewhile(same, pairs))
+            pairs = pairs[len(run) :]
+            runs.append(math.prod(max(pair) for pair in run))
+        if self.name != "tflite-opt" or pairs:
+            return 1, 1, ""
+        return (runs[0], ADD_BLOCK, "half_up") if runs[0] > 1 else (runs[1], SCALAR_BLOCK, "floor")
+
+    def mean_of_image(self, x: Quantization, count: int, channels: int, out: Quantization) -> tuple[Requantizer, ...]:
+        """MEAN over height and width of an image that keeps its axes, in LiteRT's optimized kernels: of the sum of q, for each channel."""
+        ratio = float(f32(f32(x.zero_point) * f32(x.scale)) / f32(out.scale))
+        bias = out.zero_point - int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))
+        scale = float(f32(x.scale) / (f32(count) * f32(out.scale)))
+        shifted = replace(out, zero_point=bias)
+        return _blocks((by_multiplier(scale, "half_up_twice", shifted),), (by_multiplier(scale, "double", shifted),), MEAN_BLOCK, channels)

@@ -1,8 +1,8 @@
 """Activation functions of int8 in TensorFlow Lite as tables of 256 integers, as its runtimes compute them.
 
-HARD_SWISH works in 16-bit fixed point (reference/hard_swish.h), LEAKY_RELU with a multiplier on each side of 0 (reference/leaky_relu.h), in
-XNNPACK with 8 bits after the binary point. LOGISTIC and TANH work in fixed point in TensorFlow Lite Micro (`fixed_point`), elsewhere in
-tables that are filled in float32 (internal/common.h, LUTPopulate). What is said here was measured: tests hold all four against the runtimes.
+HARD_SWISH works in 16-bit fixed point (reference/hard_swish.h), LEAKY_RELU with a multiplier on each side of 0 (reference/leaky_relu.h),
+in XNNPACK with 8 bits after the binary point. LOGISTIC and TANH work in fixed point in TensorFlow Lite Micro (`fixed_point`), elsewhere
+in tables that are filled in float32 (internal/common.h, LUTPopulate). All was measured: tests hold it against the runtimes.
 """
 
 from __future__ import annotations
@@ -44,19 +44,13 @@ def table(kind: str, runtime: str, x: Quantization, out: Quantization, alpha: fl
 
 
 def filled(kind: str, q: np.ndarray, scale: float, steps: int, runtime: str) -> np.ndarray:
-    """LOGISTIC or TANH of float32(scale * q) in so many steps for 1, rounded to the nearest: in XNNPACK ties go to even, else away from 0."""
-    exact = np.array(
-        [
-            steps * (1 / (1 + math.exp(min(-v, 700.0))) if kind == "LOGISTIC" else math.tanh(v))
-            for v in (f32(scale) * q.astype(f32)).tolist()
-        ]
-    )
+    """LOGISTIC or TANH of float32(scale * q) in so many steps for 1, rounded to the nearest; what depends on a library is refused."""
+    reals = (f32(scale) * q.astype(f32)).tolist()
+    exact = steps * np.array([1 / (1 + math.exp(min(-v, 700.0))) if kind == "LOGISTIC" else math.tanh(v) for v in reals])
     doubtful = np.abs(np.abs(exact) % 1 - 0.5) < DOUBT * np.spacing(np.abs(exact).astype(f32))
     if doubtful.any():
-        value = exact[doubtful][0]
-        raise UnsupportedError(
-            f"{kind} of {q[doubtful][0]} steps of {scale:g} is {value:.8f} steps of its output, too near a tie to say what {runtime} gives"
-        )
+        what = f"{kind} of {q[doubtful][0]} steps of {scale:g} is {exact[doubtful][0]:.8f} steps of its output"
+        raise UnsupportedError(f"{what}, too near a tie to say what {runtime} gives")
     return np.rint(exact).astype(np.int64)
 
 

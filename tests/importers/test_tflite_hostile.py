@@ -83,7 +83,7 @@ FAULTS = {
     "float": (setting(f"{TENSOR}.0.type", schema.TensorType.FLOAT32),
               r"weights INT8, activations FLOAT32: dynamic range quantization is no integer network \(operator 0\)"),
     "fused": (setting(f"{OPERATOR}.builtinOptions", schema.FullyConnectedOptionsT(fusedActivationFunction=4)),
-              r"fused activation function TANH, expected NONE, RELU, RELU_N1_TO_1, RELU6"),
+              r"fused activation function TANH, expected NONE, RELU, RELU6, RELU_N1_TO_1"),
     "bias": (setting(f"{TENSOR}.2.shape", [2, 1]), r"tensor 2 \('t2'\): shape \(2, 1\), expected \(2,\)"),
 }  # fmt: skip
 

@@ -178,6 +178,51 @@ TABLES = {
 }
 
 
+# Operators whose vectors round otherwise in LiteRT: shapes of both operands, beyond whole blocks.
+SUMS = [
+    ((1, 5, 3, 7), (1, 5, 3, 7)),
+    ((1, 3, 3, 37), (37,)),
+    ((1, 3, 3, 37), (1, 1, 3, 37)),
+    ((1, 3, 5, 7), (1,)),
+    ((1, 3, 2, 21), (1, 3, 2, 1)),
+    ((1, 2, 1, 21), (1, 1, 5, 1)),
+    ((1, 1, 4, 5), (1, 3, 4, 1)),
+]
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("shapes", SUMS)
+@pytest.mark.parametrize("kind", ["ADD", "SUB"])
+def test_sums_of_all_shapes_are_exact(tmp_path, kind, shapes, runtime):
+    path, rng = tmp_path / "network.tflite", np.random.default_rng(9)
+    data = rng.integers(-128, 128, shapes[1])
+    g = Graph()
+    x, y = g.input(shapes[0], 0.031, 17), g.constant(data, 0.0217, -70, dtype=np.int8)
+    out = np.broadcast_shapes(*shapes)
+    options = getattr(schema, f"{kind.title()}OptionsT")()
+    path.write_bytes(g.pack(g.operator(kind, [x, y], [g.tensor(out, 0.045, -20)], options, 2)[0]))
+    network = load(path, runtime=runtime)
+    samples = rng.integers(-128, 128, (300, *shapes[0])).astype(np.int8)
+    found = forward(network, samples.reshape(300, -1).astype(np.int64))
+    expected = np.stack([run_tflite(runtime, path.read_bytes(), sample).ravel() for sample in samples])
+    assert (found != expected).sum() == 0
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("keep", [True, False])
+def test_means_of_many_channels_are_exact(tmp_path, keep, runtime):
+    path, rng = tmp_path / "network.tflite", np.random.default_rng(10)
+    for scale, zero_point in ((0.021, 30), (0.05, -128), (0.05, 7)):
+        g = Graph()
+        x, y = g.input((1, 5, 3, 37), 0.05, 7), g.tensor((1, 1, 1, 37) if keep else (1, 37), scale, zero_point)
+        path.write_bytes(g.pack(g.operator("MEAN", [x, g.constant([1, 2])], [y], schema.ReducerOptionsT(keepDims=keep), 2)[0]))
+        network = load(path, runtime=runtime)
+        samples = rng.integers(-128, 128, (100, 1, 5, 3, 37)).astype(np.int8)
+        found = forward(network, samples.reshape(100, -1).astype(np.int64))
+        expected = np.stack([run_tflite(runtime, path.read_bytes(), sample).ravel() for sample in samples])
+        assert (found != expected).sum() == 0
+
+
 def built(name: str) -> bytes:
     g = Graph()
     x = g.input((1, 8, 6, 4), 0.047, -9)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
-from ...network import Layer, Linear, Patches, SparseRows, TensorFormat
+from ...network import AffineMap, Layer, Linear, Patches, SparseRows, TensorFormat
 from .. import runtimes
 from ..files import one_line, placed
 from ..runtimes import Quantization, Runtime
@@ -167,15 +167,24 @@ class Builder:
         values[wires.fixed] = [self._known[c] for c in wires.constants[wires.fixed].tolist()]
         return values
 
-    def sums(self, name: str, reads: np.ndarray, weights: list[int], bias: int, requantizer: Requantizer, form: TensorFormat) -> np.ndarray:
-        """A layer of reads.shape[0] weighted sums of as many values as there are weights, over raw integers; form is of what is given."""
+    def sums(
+        self, name: str, reads: np.ndarray, weights: list[int], bias: int, steps: tuple[Requantizer, ...], form: TensorFormat
+    ) -> np.ndarray:
+        """A layer of reads.shape[0] weighted sums of as many values as there are weights, over raw integers; see `linear`."""
         count, width = reads.shape
         self.charge(reads.size)
         start, offset = width * np.arange(count, dtype=np.int32), np.arange(width, dtype=np.int32)
         affine = Patches(count * width, start, offset, 0, np.array([[weights]], np.int32), np.array([[bias]], np.int64))
-        lo, hi = self.range_of(reads)
-        output = TensorFormat((count,), requantizer.lo, requantizer.hi, form.scale, form.zero_point)
-        return self.add(Linear(name, TensorFormat((count * width,), lo, hi), output, (requantizer,), affine), reads)
+        return self.linear(name, affine, self.range_of(reads), steps, form, reads)
+
+    def linear(
+        self, name: str, affine: AffineMap, ends: tuple[int, int], steps: tuple[Requantizer, ...], form: TensorFormat, reads: np.ndarray
+    ) -> np.ndarray:
+        """A layer that is this map, of values within these ends; form is of what it gives, steps are one or one for each output."""
+        shared = steps[:1] if len(set(steps)) == 1 else steps
+        lo, hi = min(step.lo for step in shared), max(step.hi for step in shared)
+        output = TensorFormat((affine.n_out,), lo, hi, form.scale, form.zero_point)
+        return self.add(Linear(name, TensorFormat((affine.n_in,), *ends), output, shared, affine), reads)
 
     def range_of(self, values: np.ndarray) -> tuple[int, int]:
         """The smallest and the largest integer that some values can be by their formats."""

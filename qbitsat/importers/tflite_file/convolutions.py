@@ -55,7 +55,7 @@ def conv_2d(b: Builder, op: Operator) -> None:
     channels = image(b, op).shape[2]
     if channels % filters.shape[3]:
         raise InputError(f"{filters.place}: {filters.shape[3]} channels, but the input has {channels}")
-    convolution(b, op, weights, filters.checked_scales(0), channels // filters.shape[3])
+    convolution(b, op, weights, 0, channels // filters.shape[3])
 
 
 def depthwise_conv_2d(b: Builder, op: Operator) -> None:
@@ -64,18 +64,22 @@ def depthwise_conv_2d(b: Builder, op: Operator) -> None:
     if len(filters.shape) != 4 or filters.shape[0] != 1 or filters.shape[3] % channels:
         raise InputError(f"{filters.place}: shape {filters.shape}, expected (1, height, width, multiple of {channels})")
     weights = integers(b, op, 1, "INT8").transpose(3, 1, 2, 0)
-    convolution(b, op, weights, filters.checked_scales(3), channels)
+    convolution(b, op, weights, 3, channels)
 
 
-def convolution(b: Builder, op: Operator, weights: np.ndarray, scales: np.ndarray, groups: int) -> None:
-    """weights int64[n_out, kh, kw, depth]; scales are one a channel, or one for all."""
+def convolution(b: Builder, op: Operator, weights: np.ndarray, axis: int, groups: int) -> None:
+    """weights int64[n_out, kh, kw, depth]; their scales are one, or one a channel, along an axis of the tensor in the file."""
     source, filters, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     if filters.quantization.zero_points.any():
         raise UnsupportedError(f"{filters.place}: zero points {filters.quantization.zero_points.tolist()[:3]}, expected 0")
     wires = image(b, op)
     strides, dilation, padding = geometry(op, wires.shape[:2], weights.shape[1:3])
     kernel = Kernel(weights, bias_of(b, op, len(weights)), strides, padding, dilation, groups)
-    requantizers = b.runtime.convolution(float(source.scale), scales.tolist(), b.fused(op, target))
+    scales, out = filters.checked_scales(axis).tolist(), b.fused(op, target)
+    if op.kind == "DEPTHWISE_CONV_2D":
+        requantizers = b.runtime.depthwise(float(source.scale), scales, len(weights), out)
+    else:
+        requantizers = b.runtime.convolution(float(source.scale), scales, out)
     b.give(target, convolve(b, op, wires, kernel, requantizers)[None])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...arithmetic import Requantizer, ShiftRequantizer, TableRequantizer
 from ...errors import InputError, UnsupportedError
-from ...network import Linear, SparseRows, TensorFormat
+from ...network import SparseRows, TensorFormat
 from .. import tables
 from .builder import CONSTANT, INT8, Builder, Wires
 from .convolutions import same_quantization
@@ -16,6 +16,7 @@ from .records import Operator, Tensor
 ABOVE, KEPT = ShiftRequantizer(0, "floor", 0, 255), ShiftRequantizer(0, "floor", *INT8)
 # A part of a sum: the elements, and what each counts, in their shape.
 Term = tuple[Wires, np.ndarray | int]
+Steps = Requantizer | tuple[Requantizer, ...]
 
 
 def add(b: Builder, op: Operator) -> None:
@@ -27,16 +28,24 @@ def sub(b: Builder, op: Operator) -> None:
 
 
 def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
-    """Of each operand a multiple and, where the runtime rounds it by itself, what that differs by."""
+    """Of each operand a multiple and, where the runtime rounds it by itself, what that differs by: in vectors otherwise than elsewhere."""
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
-    total = b.runtime.add(first.meaning, second.meaning, b.fused(op, target), sign)
+    operands, out = broadcast(b, first, second, target), b.fused(op, target)
+    run, block, special = b.runtime.add_blocks(first.shape, second.shape) if op.kind == "ADD" else (1, 1, "")
+    place = np.arange(target.size).reshape(target.shape) % run
+    inside = (place < run - run % block) & bool(special)
     terms: list[Term] = []
-    bias = 0
-    for name, wires, term in zip("ab", broadcast(b, first, second, target), total.terms, strict=True):
-        terms.append((wires, term.weight))
-        bias -= term.weight * term.zero_point
-        if term.table is not None:
-            terms.append((once(b, f"{op.name}.{name}", wires, 1, 0, term.table), term.sign))
+    bias = np.zeros(target.shape, np.int64)
+    for name, mask, rounding in (("", ~inside, ""), (".vector", inside, special)):
+        if not mask.any():
+            continue
+        total = b.runtime.add(first.meaning, second.meaning, out, sign, rounding)
+        for letter, wires, term in zip("ab", operands, total.terms, strict=True):
+            terms.append((wires, term.weight * mask))
+            bias -= term.weight * term.zero_point * mask
+            if term.table is not None:
+                some = Wires(np.where(mask, wires.values, CONSTANT), np.where(mask, wires.constants, 0))
+                terms.append((once(b, f"{op.name}.{letter}{name}", some, 1, 0, term.table), term.sign * mask))
     b.give(target, combined(b, op.name, terms, bias, total.requantizer, target))
 
 
@@ -79,8 +88,8 @@ def relu(b: Builder, op: Operator) -> None:
 def requantize(b: Builder, op: Operator) -> None:
     """QUANTIZE from INT8 to another scale of INT8."""
     source, target = b.tensor(op, 0), b.target(op)
-    weight, step = b.runtime.quantize(float(source.scale), target.meaning)
-    b.give(target, combined(b, op.name, [(b.of(source), weight)], -weight * source.zero_point, step, target))
+    weight, steps = b.runtime.quantize(float(source.scale), target.size, target.meaning)
+    b.give(target, combined(b, op.name, [(b.of(source), weight)], -weight * source.zero_point, steps, target))
 
 
 def table(b: Builder, op: Operator) -> None:
@@ -119,14 +128,17 @@ def once(b: Builder, name: str, wires: Wires, weight: int, bias: int, step: Requ
     values = np.full(wires.shape, CONSTANT, np.int32)
     if not fixed.all():
         distinct, places = np.unique(wires.values[~fixed], return_inverse=True)
-        made = b.sums(name, distinct[:, None], [weight], bias, step, TensorFormat((1,), 0, 0))
+        made = b.sums(name, distinct[:, None], [weight], bias, (step,), TensorFormat((1,), 0, 0))
         values[~fixed] = made[places]
     return Wires(values, constants)
 
 
-def combined(b: Builder, name: str, terms: list[Term], bias: np.ndarray | int, step: Requantizer, target: Tensor) -> Wires:
-    """step(bias + the sum of weight * element) for each element of the target's shape; without elements that are computed, a constant."""
-    shape = target.shape
+def combined(b: Builder, name: str, terms: list[Term], bias: np.ndarray | int, steps: Steps, target: Tensor) -> Wires:
+    """step(bias + the sum of weight * element) for each element of the target's shape; without elements that are computed, a constant.
+
+    steps are one for all, or one for each element.
+    """
+    shape, steps = target.shape, (steps,) if isinstance(steps, Requantizer) else steps
     biases = np.broadcast_to(np.asarray(bias, np.int64), shape).ravel().copy()
     columns, weights = [], []
     for wires, factor in terms:
@@ -137,24 +149,27 @@ def combined(b: Builder, name: str, terms: list[Term], bias: np.ndarray | int, s
         weights.append(np.where(fixed, 0, factors))
     reads, matrix = np.stack(columns, axis=1), np.stack(weights, axis=1)
     live = np.any(matrix, axis=1)
-    values, constants = np.full(len(biases), CONSTANT, np.int32), np.where(live, 0, step.apply(biases))
+    values, constants = np.full(len(biases), CONSTANT, np.int32), np.zeros(len(biases), np.int64)
+    for i in np.flatnonzero(~live).tolist():
+        constants[i] = steps[i % len(steps)].apply(int(biases[i]))
     if live.any():
-        values[live] = weighted(b, name, reads[live], matrix[live], biases[live], step, target)
+        kept = steps if len(steps) == 1 else tuple(steps[i] for i in np.flatnonzero(live).tolist())
+        values[live] = weighted(b, name, reads[live], matrix[live], biases[live], kept, target)
     return Wires(values, constants).reshape(*shape)
 
 
 def weighted(
-    b: Builder, name: str, reads: np.ndarray, weights: np.ndarray, bias: np.ndarray, step: Requantizer, target: Tensor
+    b: Builder, name: str, reads: np.ndarray, weights: np.ndarray, bias: np.ndarray, steps: tuple[Requantizer, ...], target: Tensor
 ) -> np.ndarray:
     """The layer of some sums, each a row of reads and weights: one set of weights where all have the same."""
     if (weights == weights[0]).all() and (bias == bias[0]).all():
-        return b.sums(name, reads, weights[0].tolist(), int(bias[0]), step, target.format)
+        part = weights[0] != 0
+        return b.sums(name, reads[:, part], weights[0, part].tolist(), int(bias[0]), steps, target.format)
     b.charge(reads.size)
     used = weights != 0
     rows = SparseRows(int(used.sum()), np.concatenate([[0], np.cumsum(used.sum(axis=1))]), np.arange(used.sum()), weights[used], bias)
-    output = TensorFormat((len(bias),), step.lo, step.hi, target.format.scale, target.format.zero_point)
-    source = TensorFormat((rows.n_in,), *b.range_of(reads[used]))
-    return b.add(Linear(name, source, output, (step,), rows), reads[used])
+    lo, hi = b.range_of(reads[used])
+    return b.linear(name, rows, (lo, hi), steps, target.format, reads[used])
 
 
 def larger(b: Builder, name: str, x: Wires, y: Wires, target: Tensor, sign: int = 1) -> Wires:
@@ -172,8 +187,8 @@ def larger(b: Builder, name: str, x: Wires, y: Wires, target: Tensor, sign: int 
     if needed.any():
         pairs = np.stack([b.values(Wires(w.values[needed], w.constants[needed])) for w in (x, y)], axis=1)
         distinct, places = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True)
-        above = b.sums(f"{name}.above", distinct, [1, -1], 0, ABOVE, TensorFormat((1,), 0, 0, target.format.scale))
+        above = b.sums(f"{name}.above", distinct, [1, -1], 0, (ABOVE,), TensorFormat((1,), 0, 0, target.format.scale))
         kept = distinct[:, 1] if sign > 0 else distinct[:, 0]
-        made = b.sums(name, np.stack([kept, above], axis=1), [1, sign], 0, KEPT, target.format)
+        made = b.sums(name, np.stack([kept, above], axis=1), [1, sign], 0, (KEPT,), target.format)
         values[needed], constants[needed] = made[places.ravel()], 0
     return Wires(values, constants).reshape(*shape)

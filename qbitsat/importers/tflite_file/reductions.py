@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...arithmetic import ShiftRequantizer
+from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
 from .builder import CONSTANT, INT8, Builder, Wires
 from .convolutions import Pair, geometry, image, out_size, same_quantization, window
@@ -13,17 +13,30 @@ from .records import Operator, Tensor
 
 
 def mean(b: Builder, op: Operator) -> None:
-    source, target = b.tensor(op, 0), b.target(op)
+    target = b.target(op)
     groups = reduced(b, op)
     count = groups.shape[1]
-    bias, step = b.runtime.mean(source.meaning, count, target.meaning)
+    bias, steps = mean_steps(b, op, count)
     constant = np.all(groups.fixed, axis=1)
     sums = np.where(constant, groups.constants.sum(axis=1), 0) + bias
-    values, constants = np.full(groups.shape[0], CONSTANT, np.int32), np.where(constant, step.apply(sums), 0)
+    values, constants = np.full(groups.shape[0], CONSTANT, np.int32), np.zeros(groups.shape[0], np.int64)
+    for i in np.flatnonzero(constant).tolist():
+        constants[i] = steps[i % len(steps)].apply(int(sums[i]))
     if not constant.all():
         reads = b.values(groups[~constant])
-        values[~constant] = b.sums(op.name, reads, [1] * count, bias, step, target.format)
+        kept = steps if len(steps) == 1 else tuple(steps[i] for i in np.flatnonzero(~constant).tolist())
+        values[~constant] = b.sums(op.name, reads, [1] * count, bias, kept, target.format)
     b.give(target, Wires(values, constants).reshape(*target.shape))
+
+
+def mean_steps(b: Builder, op: Operator, count: int) -> tuple[int, tuple[Requantizer, ...]]:
+    """The constant of the sums, and their steps, one or one for each output."""
+    source, target = b.tensor(op, 0), b.target(op)
+    axes = {axis % len(source.shape) for axis in b.constant(op, 1).ravel().tolist()}
+    if b.runtime.name == "tflite-opt" and len(source.shape) == 4 and axes == {1, 2} and op.options["KeepDims"]:
+        return 0, b.runtime.mean_of_image(source.meaning, count, target.shape[3], target.meaning)
+    bias, step = b.runtime.mean(source.meaning, count, target.meaning)
+    return bias, (step,)
 
 
 def reduce_max(b: Builder, op: Operator) -> None:
