@@ -31,6 +31,14 @@ GROUPS = {
     ],
     "and HOLDS by enumeration": ["certificate/enumeration.py"],
     "a network in an .h5": ["importers/benchmark_h5.py"],
+    "a network in a .tflite": [
+        *(f"importers/{name}.py" for name in ("runtimes", "tables", "fixed_point")),
+        *(
+            f"importers/tflite_file/{name}.py"
+            for name in ("__init__", "builder", "convolutions", "elementwise", "flatbuffer", "prune", "records", "reductions", "rims")
+        ),
+        *(f"importers/tflite_file/{name}.py" for name in ("schema", "shapes", "survey")),
+    ],
     "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
     "that samples are those of a data set": ["certificate/samples.py", "importers/inputs.py", "importers/csv_file.py"],
     "the command: its arguments, processes and words": [

@@ -16,6 +16,8 @@ PICTURES = {
     "PNG": rb"\x89PNG\r\n", "JPEG": rb"\xff\xd8\xff", "GIF": rb"GIF8[79]a", "BMP": rb"BM....\0\0\0\0", "WebP": rb"RIFF....WEBP",
     "TIFF": rb"II\*\0|MM\0\*",
 }  # fmt: skip
+# Read, but no samples.
+TFLITE = "a TensorFlow Lite model (.tflite)"
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), int8 .tflite, and .h5 of AAAI 2021 and QVIP"
@@ -41,7 +43,7 @@ def refuse_file(stream: BinaryIO, path: Path) -> None:
     stream.seek(0)
     what = name_of_zip(stream) if head.startswith(ZIP_MAGIC) else name_of(head, os.path.basename(os.fspath(path)))
     stream.seek(0)
-    if what:
+    if what not in ("", TFLITE):
         refuse(path, what)
 
 
@@ -50,6 +52,8 @@ def name_of(head: bytes, name: str) -> str:
     for picture, beginning in PICTURES.items():
         if re.match(beginning, head, re.DOTALL):
             return f"a {picture} picture"
+    if head[4:8] == b"TFL3":
+        return TFLITE
     if head.startswith(OLD_TORCH):
         return "an old PyTorch file (.pt, .pth)"
     if head.startswith(b"GGUF"):

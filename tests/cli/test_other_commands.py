@@ -39,7 +39,7 @@ def test_inspect_rows_are_layers(files, capsys):
     main(["inspect", str(files.network)])
     row = capsys.readouterr().out.splitlines()[-1].split("  ")
     cells = [cell.strip() for cell in row if cell.strip()]
-    assert cells == ["copy", "Dense", "2", "2", "[0, 15]", "0.5", "0", "floor", "0", "saturate", "0", "4", "2", "[0, 15]", "4"]
+    assert cells == ["copy", "Dense", "2", "2", "[0, 15]", "0.5", "0", "floor", "0", "saturate", "0", "4", "4", "[0, 15]", "4"]
 
 
 def test_inspect_bad_network(files, capsys):
