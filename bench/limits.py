@@ -93,6 +93,22 @@ def formula_of(kind: type, count: int, seed: int = 0, size: int = 32) -> Query:
     return Query((network,), (box,), kind(tuple(atoms)))
 
 
+def clauses(count: int) -> Query:
+    """Many disjunctions of two inequalities, each over an output and an input, which bounds leave open."""
+    rng = np.random.default_rng(0)
+    network = random_network((20, 8))
+    draws = zip(
+        rng.integers(0, 8, (count, 2)).tolist(),
+        rng.integers(0, 20, (count, 2)).tolist(),
+        rng.integers(20, 90, (count, 2)).tolist(),
+        strict=True,
+    )
+    parts = [
+        Or(tuple(AtMost(((1, Ref(0, "output", j)), (2, Ref(0, "input", i))), b) for j, i, b in zip(*draw, strict=True))) for draw in draws
+    ]
+    return Query((network,), (Box(np.zeros(20, np.int64), np.full(20, 255)),), And(tuple(parts)))
+
+
 def twins(size: int) -> Query:
     """Two networks that read inputs near each other's, and a class that differs."""
     one, two = random_network((784, size, size, 10)), random_network((784, size, size, 10), 5)
@@ -154,6 +170,10 @@ def cases() -> dict[str, Case]:
                 found[f"{name}-time-1"] = lambda k=kind, n=count: formula_of(k, n), {"engine": engine}, 1.0, None
                 found[f"{name}-memory-0.1"] = lambda k=kind, n=count: formula_of(k, n), {"engine": engine, "timeout": 20.0}, None, 0.1
     found["Or-20000-large-memory-0.1"] = lambda: formula_of(Or, 20_000, size=1000), {"timeout": 20.0}, None, 0.1
+    for engine in ("auto", "hybrid", "sat", "enumerate"):
+        for attack in (True, False):
+            name = f"clauses-131072-{engine}{'-attack' if attack else ''}-time-1"
+            found[name] = lambda: clauses(131_072), {"engine": engine, "attack": attack}, 1.0, None
     for option in ("steps", "polish", "tighten"):
         found[f"{option}-1000000-time-1"] = small, {option: 10**6, "attack": False}, 1.0, None
         found[f"wide-1000-{option}-1000000-time-1"] = lambda: wide(1000), {option: 10**6, "attack": False}, 1.0, None

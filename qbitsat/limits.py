@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +30,8 @@ BATCH_SHARE = 0.5
 Tick = Callable[..., None]
 # Seconds between two reports of progress.
 REPORT_SECONDS = 0.25
+# Objects that the cycle collector looks at in some milliseconds.
+MANY = 1 << 14
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -129,9 +133,14 @@ class Limits:
             if resident_bytes(pid) > self.memory:
                 raise LimitReached("memory")
 
-    def require(self, size: float) -> None:
-        """Raise `LimitReached` if time is up or so many bytes more would be too much memory."""
+    def require(self, size: float, seconds: float = 0.0) -> None:
+        """Raise `LimitReached` if so many bytes more would be too much memory, or time is up, or not so much of it is left.
+
+        seconds are for what is not worked on in slices: an estimate that is rather too low.
+        """
         self.check()
+        if seconds and self.seconds() + seconds >= self.timeout:
+            raise LimitReached("timeout")
         if self.memory < math.inf and resident_bytes() + size > self.memory:
             raise LimitReached("memory")
 
@@ -155,6 +164,39 @@ class Limits:
             stop = start + (self.fit(min(most, count - start), size) if size else min(most, count - start))
             yield slice(start, stop)
             start = stop
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """For work that makes many objects and no cycles of them: the cycle collector does not look for any until this is left."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        # Many count as old at once: the next look at what is young is at all that was made.
+        if gc.get_count()[0] > MANY and not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
+
+
+@contextmanager
+def set_aside(count: int) -> Iterator[None]:
+    """What there is already, `count` objects of interest among it, is passed over by the cycle collector until this is left.
+
+    A look at a million objects takes longer than a limit may be exceeded. Few are not worth it, and what others have set aside stays so.
+    """
+    ours = count > MANY and not gc.get_freeze_count()
+    if ours:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if ours:
+            gc.unfreeze()
 
 
 # For who asks for no limits.

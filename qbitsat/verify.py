@@ -16,7 +16,7 @@ from .attack import propose
 from .bounds import Bounds, propagate, simplify
 from .bounds.frame import has_steps
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
-from .limits import LimitReached, Limits, Progress, cpu_seconds
+from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
 from .options import make_options
 from .properties import Formula, Query, Witness, confirm
@@ -106,9 +106,10 @@ def verify(
     statistics: dict[str, float] = {}
     LOG.info("%s of %s", query.origin or "a formula", ", ".join(network.name for network in query.networks))
     try:
-        limits.begin("bounds")
-        settled = _settled(query, limits)
-        verdict = _decide(query, values, limits, statistics) if settled is None else settled
+        with set_aside(query.num_parts):
+            limits.begin("bounds")
+            settled = _settled(query, limits)
+            verdict = _decide(query, values, limits, statistics) if settled is None else settled
     except LimitReached as limit:
         verdict = Verdict(UNKNOWN, limit.reason)
     except MemoryError:

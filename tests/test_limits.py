@@ -1,12 +1,13 @@
 """Limits: what raises, and with which reason."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
-from qbitsat.limits import GIB, LimitReached, Limits, resident_bytes
+from qbitsat.limits import GIB, MANY, LimitReached, Limits, resident_bytes, set_aside, uncollected
 
 
 def test_limits_none_never_raise():
@@ -72,3 +73,62 @@ def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
         with pytest.raises(LimitReached, match="memory"):
             ask(GIB // 2 + 1)
     assert Limits().fit(100, 1 << 60) == 100
+
+
+def test_limits_require_the_time_that_something_takes():
+    Limits(timeout=60).require(0.0, seconds=1.0)
+    with pytest.raises(LimitReached, match="timeout"):
+        Limits(timeout=60).require(0.0, seconds=61.0)
+
+
+def test_what_is_set_aside_is_put_back():
+    frozen = gc.get_freeze_count()
+    with set_aside(MANY + 1):
+        assert gc.get_freeze_count() > frozen
+        with set_aside(MANY + 1):
+            assert gc.get_freeze_count() > frozen
+        assert gc.get_freeze_count() > frozen
+    with set_aside(MANY):
+        assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() == frozen == 0
+
+
+def test_what_others_have_set_aside_stays_so():
+    gc.freeze()
+    try:
+        with set_aside(MANY + 1), uncollected():
+            made = [[] for _ in range(MANY + 1)]
+        assert gc.get_freeze_count() > 0
+        assert len(made) > MANY
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("count", [1, 4 * MANY])
+def test_cycles_are_collected_again_afterwards(count):
+    class Cycle:
+        live = 0
+
+        def __init__(self):
+            self.me, Cycle.live = self, Cycle.live + 1
+
+        def __del__(self):
+            Cycle.live -= 1
+
+    with uncollected():
+        assert not gc.isenabled()
+        made = [Cycle() for _ in range(count)]
+    assert gc.isenabled()
+    del made
+    gc.collect()
+    assert Cycle.live == 0
+
+
+def test_a_collector_that_is_off_stays_off():
+    gc.disable()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -24,6 +24,8 @@ IN_TIME = (
     "And-131072-hybrid-time-1",
     "And-131072-sat-time-1",
     "Or-20000-hybrid-time-1",
+    "clauses-131072-hybrid-time-1",
+    "clauses-131072-enumerate-attack-time-1",
     "terms-400000-auto-time-1",
     "terms-400000-sat-time-1",
     "chain-6000-auto-time-1",

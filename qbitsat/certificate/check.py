@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from ..errors import InputError, unknown
 from ..importers.files import Path, check_path, placed
 from ..importers.json_header import shown
-from ..limits import LimitReached, Limits, Tick
+from ..limits import LimitReached, Limits, Tick, set_aside, uncollected
 from ..network import Network, reference
 from ..network.tensor import positive
 from ..properties import Query, Witness
@@ -110,7 +111,13 @@ def check(
             raise unknown("argument", name, ("networks", "bits", "input_bits", "runtime", *MEANS))
     for name in {"timeout", "memory"} & {*means}:
         means[name] = positive(means[name], name)
-    return check_file(path, Means(pinned(networks, bits, input_bits, runtime), **means))
+    chosen = Means(**means)
+    limits = Limits(chosen.timeout, chosen.memory)
+    try:
+        chosen = replace(chosen, networks=pinned(networks, bits, input_bits, runtime, limits))
+    except (LimitReached, MemoryError) as limit:
+        return Checked(os.fspath(path), UNCHECKED, out_of(chosen, limit), limits.seconds())
+    return check_file(path, chosen, limits)
 
 
 def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checked:
@@ -119,24 +126,28 @@ def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checke
     found: dict[str, Any] = {}
     outcome, reason = ACCEPTED, ""
     try:
-        with Certificate(path, limits) as certificate:
-            found.update((key, certificate.header[key]) for key in ("verdict", "engine"))
-            found["header"] = certificate.header
-            networks = networks_of(certificate, means.networks, limits)
-            found["networks"] = tuple(title(network) for network in networks)
-            with placed(certificate.place):
-                found["query"] = query = certificate.query(networks)
+        with ExitStack() as stack:
+            with uncollected():  # what a file may make of its header is bounded
+                certificate = stack.enter_context(Certificate(path, limits))
+                found.update((key, certificate.header[key]) for key in ("verdict", "engine"))
+                found["header"] = certificate.header
+                networks = networks_of(certificate, means.networks, limits)
+                found["networks"] = tuple(title(network) for network in networks)
+                with placed(certificate.place):
+                    found["query"] = query = certificate.query(networks)
+            with set_aside(query.num_parts), placed(certificate.place):
                 found["witness"] = witness = _check_proof(certificate, query, means, limits)
                 found["words"] = tuple(words(query, witness))
     except Refused as refused:
         outcome, reason = REFUSED, str(refused)
     except (LimitReached, MemoryError) as limit:
-        outcome, reason = UNCHECKED, out_of(means, isinstance(limit, LimitReached) and limit.reason == "timeout")
+        outcome, reason = UNCHECKED, out_of(means, limit)
     return Checked(os.fspath(path), outcome, reason, limits.seconds(), **found)
 
 
-def out_of(means: Means, time: bool) -> str:
+def out_of(means: Means, limit: LimitReached | MemoryError) -> str:
     """The reason of what ran out of time, or else of memory."""
+    time = isinstance(limit, LimitReached) and limit.reason == "timeout"
     return f"needs more than {means.timeout:g} s, the time limit" if time else f"needs more than {means.memory:g} GiB, the memory limit"
 
 
@@ -163,7 +174,7 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, limits:
         for i, (claimed, value) in enumerate(zip(outputs[k], y, strict=True)):
             if claimed != value:
                 raise Refused(f"output {i} of network {k} is {value}, the certificate says {claimed}")
-    if not is_true(query.violation, inputs, outputs):
+    if not is_true(query.violation, inputs, outputs, limits):
         raise Refused("the witness does not make the violation true")
     found = []
     for k, atom in enumerate(atoms(query.violation)):

@@ -194,7 +194,7 @@ def check_item(item: Item, means: Means) -> Checked:
     except QbitsatError as error:
         return Checked(item.place, UNREADABLE, str(error))
     except (LimitReached, MemoryError) as limit:
-        return Checked(item.place, UNCHECKED, out_of(means, isinstance(limit, LimitReached) and limit.reason == "timeout"))
+        return Checked(item.place, UNCHECKED, out_of(means, limit))
     query, networks = checked.header.get("query", {}), checked.header.get("networks", [])
     about = {key: value for key, value in query.items() if type(value) in (int, str)}
     return replace(checked, query=None, witness=None, header={"query": about, "networks": networks})

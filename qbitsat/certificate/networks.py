@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from ..errors import InputError, expect_kind
 from ..importers import load
 from ..importers.files import Path
-from ..limits import Limits
+from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from .reading import Certificate, Refused
 
@@ -22,10 +21,16 @@ from .reading import Certificate, Refused
 SHOWN = 3
 # Bytes that a byte of a file becomes at least: weights of 8 bits become 64.
 GROWTH = 8.0
+# Of its hash.
+SECONDS = 1e-8
 
 
 def pinned(
-    networks: Sequence[Network | Path] | Network | Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None
+    networks: Sequence[Network | Path] | Network | Path,
+    bits: int | None = None,
+    input_bits: int | None = None,
+    runtime: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[Network, ...]:
     """The networks, those that are files loaded; bits, input_bits and runtime are as of `qbitsat.load`, for all files."""
     if isinstance(networks, Network | str | os.PathLike):
@@ -35,7 +40,7 @@ def pinned(
         raise InputError("bits: they belong to a network that is given; expected none, or --network FILE with them")
     if not networks and runtime is not None:
         raise InputError("runtime: it belongs to a network that is given; expected none, or --network FILE with it")
-    return tuple(n if isinstance(n, Network) else _read(n, bits, input_bits, runtime) for n in networks)
+    return tuple(n if isinstance(n, Network) else _read(n, limits, bits, input_bits, runtime) for n in networks)
 
 
 def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limits) -> tuple[Network, ...]:
@@ -68,10 +73,7 @@ def _named(place: str, k: int, entry: dict[str, Any], limits: Limits) -> Network
     path = entry.get("path")
     if type(path) is not str:
         raise InputError(f"{place}: names no file of network {k}; expected --network FILE")
-    path = _beside(place, path)
-    stamped = stamp(path)
-    limits.require(GROWTH * stamped[1])
-    return _load(path, stamped, entry.get("bits"), entry.get("input_bits"), entry.get("runtime"))
+    return _load(_beside(place, path), limits, *(entry.get(name) for name in ("bits", "input_bits", "runtime")))
 
 
 def _beside(place: str, path: str) -> str:
@@ -91,13 +93,24 @@ def stamp(path: Path) -> tuple[int, int]:
 
 
 # Certificates of one campaign name the same network; more than this would keep memory that the next certificate may need.
-@lru_cache(maxsize=2)
-def _load(path: str, stamped: tuple[int, int], *means: Any) -> Network:
-    return _read(path, *means)
+_held: dict[tuple[Any, ...], Network] = {}
+MAX_HELD = 2
 
 
-def _read(path: Path, bits: int | None, input_bits: int | None, runtime: str | None) -> Network:
+def _load(path: str, limits: Limits, *means: Any) -> Network:
+    key = path, stamp(path), *means
+    network = _held.pop(key, None)
+    for oldest in list(_held)[: 1 - MAX_HELD]:
+        _held.pop(oldest, None)
+    _held[key] = network or _read(path, limits, *means)
+    return _held[key]
+
+
+def _read(path: Path, limits: Limits, bits: int | None, input_bits: int | None, runtime: str | None) -> Network:
     """The network, whose notes are not for warnings: who pins it is told."""
+    limits.require(GROWTH * stamp(path)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return load(path, bits, input_bits, runtime)
+        network = load(path, bits, input_bits, runtime, limits=limits)
+    limits.require(0.0, SECONDS * stamp(path)[1])
+    return network

@@ -91,7 +91,7 @@ class Certificate:
 
     def _read_header(self) -> dict[str, Any]:
         place = f"{self.place}: header"
-        header = read_header(self._npz, place, FORMAT, {VERSION: HEADER})
+        header = read_header(self._npz, place, FORMAT, {VERSION: HEADER}, self.limits)
         if not 1 <= len(header["networks"]) <= MAX_NETWORKS:
             raise InputError(f"{place}: {len(header['networks'])} networks, expected 1 to {MAX_NETWORKS}")
         for k, network in enumerate(header["networks"]):
@@ -131,12 +131,12 @@ class Certificate:
             if len(networks) != 1:
                 raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
             x, asked = self.array("x", (networks[0].input.size,)), (value.get(key) for key in ("eps", "label", "target"))
-            return robustness(networks[0], x, *asked, region=value.get("region"))
+            return robustness(networks[0], x, *asked, region=value.get("region"), limits=self.limits)
         if value.get("kind") != "general":
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
         record(value, GENERAL, place)
         boxes = tuple(Box(*(self.array(f"box.{k}.{end}", (n.input.size,)) for end in ("lo", "hi"))) for k, n in enumerate(networks))
-        return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation", self.limits))
+        return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation", self.limits), limits=self.limits)
 
     # --- the proof ---
 

@@ -17,6 +17,7 @@ from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
 from ..errors import InputError, QbitsatError
+from ..limits import LimitReached
 from ..network.names import printable
 from ..properties.region import region_of
 from .arguments import parse_epsilons, parse_samples
@@ -79,7 +80,7 @@ def questions(args: argparse.Namespace, means: Means) -> list[Question]:
 def lost(means: Means, item: Item, reason: str, seconds: float, _cpu: float) -> Checked:
     """What comes of an item whose process ended, or had to be ended."""
     if reason in ("timeout", "memory"):
-        reason = out_of(means, reason == "timeout")
+        reason = out_of(means, LimitReached(reason))
     return Checked(item.place, UNCHECKED, reason, seconds)
 
 

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from ..errors import InputError
+from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from . import benchmark_h5, foreign, qbitsat_file, tflite_file
 from .files import Path, check_path, open_input
@@ -16,7 +17,9 @@ from .qbitsat_file import save
 __all__ = ["load", "load_inputs", "load_labels", "save"]
 
 
-def load(path: Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None) -> Network:
+def load(
+    path: Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None, *, limits: Limits = NO_LIMITS
+) -> Network:
     """The network in a file: qbitsat's own .npz, an int8 .tflite (needs the extra `tflite`), or benchmark weights in a Keras .h5 (needs
     the extra `keras`).
 
@@ -24,7 +27,8 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None, run
     Microcontrollers.
 
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
-    from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too.
+    from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too. limits are looked at
+    before each layer of an .npz.
     """
     check_path(path)
     foreign.refuse_folder(path)
@@ -35,7 +39,7 @@ def load(path: Path, bits: int | None = None, input_bits: int | None = None, run
         raise InputError(f"{path}: is empty; expected a qbitsat network (.npz), a .tflite or Keras weights in HDF5 (.h5)")
     if magic.startswith(ZIP_MAGIC):
         refuse(path, "a qbitsat network and has its own formats and rounding", bits=bits, input_bits=input_bits, runtime=runtime)
-        network = qbitsat_file.read(path)
+        network = qbitsat_file.read(path, limits)
         for note in network.notes:
             warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
         return network

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import InputError
+from ..limits import NO_LIMITS, Limits
 from .files import one_line
 from .npy import Npz
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_HEADER_BYTES = 1 << 24
 # A formula of 200 levels takes twice as many here.
 MAX_NESTING = 500
+# Bytes in memory of an empty list, and of an entry of one.
+LIST_BYTES, ENTRY_BYTES = 72, 8
+# Characters of a header for each list, where there are many lists: more of them than that hold nothing.
+LIST_LENGTH, MANY_LISTS = 8, 1 << 16
 
 # Keys of an object, each with the type of its value.
 Keys = dict[str, type]
@@ -28,16 +37,31 @@ JSON_NAMES = {
 }
 
 
-def read_header(npz: Npz, place: str, form: str, versions: dict[int, Keys]) -> dict[str, Any]:
+def read_header(npz: Npz, place: str, form: str, versions: dict[int, Keys], limits: Limits = NO_LIMITS) -> dict[str, Any]:
     """The JSON object in the array `header`, its format, version and keys checked; numbers and nesting are bounded.
 
-    versions are those that can be read, each with the keys of its header.
+    versions are those that can be read, each with the keys of its header. limits are looked at for every number and object.
     """
     array = npz.read("header", "u")
     if array.dtype != np.uint8 or array.ndim != 1 or array.size > MAX_HEADER_BYTES:
         raise InputError(f"{place}: {array.dtype} of shape {array.shape}, expected at most {MAX_HEADER_BYTES} bytes of JSON as uint8")
+    text = array.tobytes()
+    # What lists and their entries take at least, before there are any: nothing is called for those.
+    num_lists = text.count(b"[")
+    if num_lists > MANY_LISTS and num_lists * LIST_LENGTH > len(text):
+        raise InputError(f"{place}: {num_lists} lists in {len(text)} bytes of JSON, expected at most one in {LIST_LENGTH}")
+    limits.require(LIST_BYTES * num_lists + ENTRY_BYTES * text.count(b","))
+
+    def looking(make: Callable[[T], R]) -> Callable[[T], R]:
+        def look(value: T) -> R:
+            limits.check()
+            return make(value)
+
+        return look
+
+    hooks = {"parse_int": looking(bounded_int), "parse_float": looking(float), "object_pairs_hook": looking(without_duplicates)}
     try:
-        header = json.loads(array.tobytes(), parse_int=bounded_int, parse_constant=refuse_constant, object_pairs_hook=without_duplicates)
+        header = json.loads(text, parse_constant=refuse_constant, **hooks)  # type: ignore[arg-type]
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
     if not isinstance(header, dict) or header.get("format") != form:
@@ -45,7 +69,7 @@ def read_header(npz: Npz, place: str, form: str, versions: dict[int, Keys]) -> d
     expect(header.get("version"), int, f"{place}: version")
     if header["version"] not in versions:
         raise InputError(f"{place}: version {header['version']}, expected {' or '.join(map(str, versions))}")
-    refuse_deep(header, place)
+    refuse_deep(header, place, limits)
     return record(header, versions[header["version"]], place)
 
 
@@ -57,10 +81,11 @@ def bounded_int(text: str) -> int:
     return number
 
 
-def refuse_deep(value: Any, place: str) -> None:
+def refuse_deep(value: Any, place: str, limits: Limits = NO_LIMITS) -> None:
     """Recursion into what is accepted is safe; here there is none."""
     stack = [(value, 1)]
     while stack:
+        limits.check()
         part, level = stack.pop()
         if level > MAX_NESTING:
             raise InputError(f"{place}: nests deeper than {MAX_NESTING} levels")

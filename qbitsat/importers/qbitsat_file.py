@@ -17,6 +17,7 @@ import numpy as np
 
 from ..arithmetic import ShiftRequantizer
 from ..errors import InputError, UnsupportedError, expect_kind
+from ..limits import NO_LIMITS, Limits
 from ..network import Dense, Network
 from .files import Path, check_path, open_input, placed, size_of, write_atomically
 from .json_header import MAX_HEADER_BYTES, Keys, read_header
@@ -77,8 +78,8 @@ def _is_plain_chain(network: Network) -> bool:
     )
 
 
-def read(path: Path) -> Network:
-    """The network in the file; `InputError` names the place of the first fault."""
+def read(path: Path, limits: Limits = NO_LIMITS) -> Network:
+    """The network in the file, with a look at the limits for each of its arrays; `InputError` names the place of the first fault."""
     with open_input(path) as stream:
         size = size_of(stream)
         npz = Npz(stream, str(path), (zipfile.ZIP_STORED,))
@@ -88,8 +89,8 @@ def read(path: Path) -> Network:
         if "header" not in npz.names:
             there = f"arrays {', '.join(npz.names[:5])}{', ...' if len(npz.names) > 5 else ''}" if npz.names else "nothing"
             raise InputError(f"{path}: has no array 'header', and is no network; it holds {there}")
-        header = read_header(npz, f"{path}: header", FORMAT, VERSIONS)
-        parts = _parts(header, Arrays(npz, size), f"{path}: header")
+        header = read_header(npz, f"{path}: header", FORMAT, VERSIONS, limits)
+        parts = _parts(header, Arrays(npz, size, limits), f"{path}: header")
     with placed(str(path)):
         return Network(name=header["name"], source=os.fsdecode(path), **parts)
 

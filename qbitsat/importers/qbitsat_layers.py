@@ -20,6 +20,7 @@ from ..arithmetic import (
 )
 from ..arithmetic.table import MAX_ENTRIES
 from ..errors import InputError, UnsupportedError
+from ..limits import Limits
 from ..network import AffineMap, Convolution, Dense, Layer, Linear, Patches, SparseRows, TensorFormat
 from .files import placed
 from .json_header import Keys, expect, integers, kind_of_record, record
@@ -51,11 +52,15 @@ REQUANTIZERS: dict[str, tuple[Callable[..., Requantizer], Keys]] = {
 FREE_VALUES, VALUES_A_BYTE = 1 << 22, 4
 
 
+# Of an element of an array on its way into a layer.
+SECONDS = 2e-8
+
+
 class Arrays:
     """The archive's arrays, each for one use: a header that names one a thousand times gets it once."""
 
-    def __init__(self, npz: Npz, size: int):
-        self._npz = npz
+    def __init__(self, npz: Npz, size: int, limits: Limits):
+        self._npz, self._limits = npz, limits
         self._unused = set(npz.names) - {"header"}
         self._most = self._left = FREE_VALUES + VALUES_A_BYTE * size
 
@@ -64,7 +69,10 @@ class Arrays:
         if name not in self._unused:
             raise InputError(f"{place}: {name!r}, expected an array of the file that nothing else uses")
         self._unused.remove(name)
-        return self._npz.read(name)
+        self._limits.check()
+        array = self._npz.read(name)
+        self._limits.require(8.0 * array.size, SECONDS * array.size)
+        return array
 
     def claim(self, count: int, place: str) -> None:
         """Count values that the file describes; too many for its size are refused."""

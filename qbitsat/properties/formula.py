@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..arithmetic import integer
 from ..errors import InputError, expect_kind, kind_of
@@ -31,8 +31,13 @@ class Ref(_Element):
             cls, integer(network, "query: the network of an element"), tensor, integer(element, "query: the index of an element")
         )
 
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Ref:  # type: ignore[override]
+        """As for any other: `_replace` rests on it."""
+        return cls(*iterable)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class AtMost:
     """sum of coefficient * element <= bound; terms are (coefficient, Ref). All numbers are kept as Python ints.
 
@@ -44,16 +49,16 @@ class AtMost:
 
     def __post_init__(self):
         try:
-            terms = [(integer(c, "coefficient"), (ref.network, ref.tensor, ref.element)) for c, ref in self.terms]
+            terms = [(integer(c, "coefficient"), ref, None if type(ref) is Ref else ref[:3]) for c, ref in self.terms]
             object.__setattr__(self, "bound", integer(self.bound, "bound"))
         except (TypeError, ValueError, AttributeError, InputError) as error:
             raise InputError(
                 f"query: inequality with terms {self.terms!r} and bound {self.bound!r}, expected an integer everywhere"
             ) from error
-        object.__setattr__(self, "terms", tuple((c, Ref(*parts)) for c, parts in terms))
+        object.__setattr__(self, "terms", tuple((c, ref if parts is None else Ref(*parts)) for c, ref, parts in terms))
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, slots=True)
 class _Parts:
     """Parts as a tuple of their own: a list could change, and an iterator would be empty the second time."""
 
@@ -71,17 +76,17 @@ class _Parts:
             expect_kind(part, KINDS, f"query: a part of {name}", FORMULA)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, slots=True)
 class And(_Parts):
     """All parts hold; true when there are none."""
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, slots=True)
 class Or(_Parts):
     """Some part holds; false when there are none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Not:
     part: Formula
 
@@ -122,30 +127,32 @@ def atoms(formula: Formula) -> Iterator[AtMost]:
             yield from atoms(part)
 
 
-def depth(formula: Formula) -> int:
-    """Nesting levels, counted without recursion, so that it is safe on anything.
+def measure(formula: Formula, limits: Limits = NO_LIMITS) -> tuple[int, int]:
+    """Nesting levels and parts, counted without recursion, so that it is safe on anything.
 
     Raises `InputError` for what is no formula and for one of more than MAX_PARTS parts; a shared part counts each time.
     """
     deepest, visited, stack = 0, 0, [(formula, 1)]
     while stack:
         node, level = stack.pop()
+        limits.check()
         deepest, visited = max(deepest, level), visited + 1
         if visited > MAX_PARTS:
             raise InputError(f"query: the formula has more than {MAX_PARTS} parts")
-        if not isinstance(node, Formula):
+        if not isinstance(node, KINDS):
             raise InputError(f"query: the formula has a part {kind_of(node)}, expected {FORMULA}")
         if not isinstance(node, AtMost):
             stack.extend((part, level + 1) for part in ((node.part,) if isinstance(node, Not) else node.parts))
-    return deepest
+    return deepest, visited
 
 
-def is_true(formula: Formula, inputs: Values, outputs: Values) -> bool:
+def is_true(formula: Formula, inputs: Values, outputs: Values, limits: Limits = NO_LIMITS) -> bool:
     """Evaluate on exact values: inputs[k][i] and outputs[k][i] of network k."""
+    limits.check()
     if isinstance(formula, AtMost):
         tensors = {INPUT: inputs, OUTPUT: outputs}
         return sum(c * int(tensors[ref.tensor][ref.network][ref.element]) for c, ref in formula.terms) <= formula.bound
     if isinstance(formula, Not):
-        return not is_true(formula.part, inputs, outputs)
-    results = (is_true(part, inputs, outputs) for part in formula.parts)
+        return not is_true(formula.part, inputs, outputs, limits)
+    results = (is_true(part, inputs, outputs, limits) for part in formula.parts)
     return all(results) if isinstance(formula, And) else any(results)

@@ -5,17 +5,19 @@ The dual form of Giacobbe, Henzinger and Lechner (TACAS 2020, Eq. 7), over any n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic import INT32
 from ..errors import InputError, UnsupportedError, kind_of
+from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.affine import Record, frozen
 from ..network.layers import ACC_LIMIT, integer_array
-from .formula import INPUT, OUTPUT, Formula, atoms, depth
+from .formula import INPUT, OUTPUT, AtMost, Formula, atoms, measure
 
 MAX_DEPTH = 200
 
@@ -69,17 +71,20 @@ class Origin(Record):
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """networks, one input box for each, and the violation to look for.
+    """networks, one input box for each, and the violation to look for; all is checked, within `limits`.
 
     origin is the question behind it, or None; who makes a changed copy asks another question, so `dataclasses.replace` drops it.
+    num_parts counts the parts of the formula, itself and inequalities among them.
     """
 
     networks: tuple[Network, ...]
     boxes: tuple[Box, ...]
     violation: Formula
     origin: Origin | None = field(default=None, init=False)
+    num_parts: int = field(default=0, init=False)
+    limits: InitVar[Limits] = NO_LIMITS
 
-    def __post_init__(self):
+    def __post_init__(self, limits: Limits):
         for name, kind in (("networks", Network), ("boxes", Box)):
             parts = getattr(self, name)
             if not isinstance(parts, tuple | list) or not all(isinstance(part, kind) for part in parts):
@@ -94,26 +99,35 @@ class Query:
                 raise InputError(f"query: box {k} has {len(box.lo)} elements, network {network.name!r} reads {network.input.size}")
             if int(box.lo.min()) < network.input.lo or int(box.hi.max()) > network.input.hi:
                 raise InputError(f"query: box {k} leaves the input range [{network.input.lo}, {network.input.hi}]")
-        if depth(self.violation) > MAX_DEPTH:
+        depth, parts = measure(self.violation, limits)
+        object.__setattr__(self, "num_parts", parts)
+        if depth > MAX_DEPTH:
             raise UnsupportedError(f"query: the formula nests deeper than {MAX_DEPTH} levels")
+        forms = {(k, kind): getattr(network, kind) for k, network in enumerate(self.networks) for kind in (INPUT, OUTPUT)}
+        ends = {key: (form.size, max(1, abs(form.lo), abs(form.hi))) for key, form in forms.items()}
         for atom in atoms(self.violation):
-            self._check_atom(atom)
+            limits.check()
+            _check_atom(atom, ends)
 
     @classmethod
-    def asked(cls, origin: Origin, networks: tuple[Network, ...], boxes: tuple[Box, ...], violation: Formula) -> Query:
+    def asked(
+        cls, origin: Origin, networks: tuple[Network, ...], boxes: tuple[Box, ...], violation: Formula, limits: Limits = NO_LIMITS
+    ) -> Query:
         """The query that means what `origin` asks."""
-        query = cls(networks, boxes, violation)
+        query = cls(networks, boxes, violation, limits=limits)
         object.__setattr__(query, "origin", origin)
         return query
 
-    def _check_atom(self, atom) -> None:
-        reach = abs(atom.bound)
-        for coefficient, ref in atom.terms:
-            if not 0 <= ref.network < len(self.networks) or ref.tensor not in (INPUT, OUTPUT):
-                raise InputError(f"query: the formula names {ref}, which does not exist")
-            tensor = getattr(self.networks[ref.network], ref.tensor)
-            if not 0 <= ref.element < tensor.size:
-                raise InputError(f"query: the formula names {ref}, expected an index below {tensor.size}")
-            reach += abs(coefficient) * max(1, abs(tensor.lo), abs(tensor.hi))
-        if reach >= ACC_LIMIT:
-            raise UnsupportedError(f"query: an inequality can reach {reach}, beyond the exact range of 2**60")
+
+def _check_atom(atom: AtMost, ends: Mapping[tuple[int, str], tuple[int, int]]) -> None:
+    """Refuse elements that are not there, and sums that could leave the exact range; ends are size and largest magnitude by tensor."""
+    reach = abs(atom.bound)
+    for coefficient, ref in atom.terms:
+        if ref[:2] not in ends:
+            raise InputError(f"query: the formula names {ref}, which does not exist")
+        size, largest = ends[ref[:2]]
+        if not 0 <= ref.element < size:
+            raise InputError(f"query: the formula names {ref}, expected an index below {size}")
+        reach += abs(coefficient) * largest
+    if reach >= ACC_LIMIT:
+        raise UnsupportedError(f"query: an inequality can reach {reach}, beyond the exact range of 2**60")

@@ -21,7 +21,7 @@ def replay(query: Query, inputs: Inputs, limits: Limits = NO_LIMITS) -> Witness 
         if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
             return None
     outputs = tuple(tuple(reference.run(n, x, limits)) for n, x in zip(query.networks, inputs, strict=True))
-    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs) else None
+    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs, limits) else None
 
 
 def confirm(query: Query, inputs: Inputs, stage: str, counts: dict, limits: Limits = NO_LIMITS) -> Witness | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic import INT32, integer
 from ..errors import InputError, expect_kind
+from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.layers import integer_array
 from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
@@ -55,6 +57,14 @@ def count_classes(network: Network) -> int:
     return network.output.size
 
 
+def others(c: int, classes: int, limits: Limits) -> Iterator[int]:
+    """Every class but c."""
+    for j in range(classes):
+        limits.check()
+        if j != c:
+            yield j
+
+
 def class_of(value: Any, what: str, classes: int) -> int:
     """The class as a Python int."""
     try:
@@ -64,7 +74,15 @@ def class_of(value: Any, what: str, classes: int) -> int:
 
 
 def robustness(
-    network: Network, x: Any, eps: Any, label: int, target: int | None = None, *, region: str | None = None, sample: int | None = None
+    network: Network,
+    x: Any,
+    eps: Any,
+    label: int,
+    target: int | None = None,
+    *,
+    region: str | None = None,
+    sample: int | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Query:
     """Is every input within eps (integer input steps, L-infinity) of x classified as `label`?
 
@@ -72,6 +90,7 @@ def robustness(
     and by how much if not by eps; or eps is an integer array of x's shape, the distance of each element. With `target` the question
     is the weaker one: is no such input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample`
     says which one of a data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
+    The query is built within `limits`.
     """
     expect_kind(network, Network, "robustness: network", "a Network, as of load(path)")
     classes, (eps, region) = count_classes(network), region_of(eps, network.input, region)
@@ -81,9 +100,9 @@ def robustness(
     x = centre(network, x)
     violation: Formula
     if target is None:
-        violation = Or(tuple(beats(j, label) for j in range(classes) if j != label))
+        violation = Or(tuple(beats(j, label) for j in others(label, classes, limits)))
     else:
-        violation = And(tuple(beats(target, j) for j in range(classes) if j != target))
+        violation = And(tuple(beats(target, j) for j in others(target, classes, limits)))
     given = (("eps", eps), ("region", region), ("label", label), ("target", target), ("sample", sample))
     origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), x)
-    return Query.asked(origin, (network,), (linf_box(network, x, eps, region),), violation)
+    return Query.asked(origin, (network,), (linf_box(network, x, eps, region),), violation, limits)

@@ -99,7 +99,7 @@ def test_network_named_many_times_is_loaded_once(goods, tmp_path, monkeypatch):
     parts.header["networks"] = [{**entry, "path": str(name)} for name in names]
     parts.arrays.update({f"box.{k}.{end}": array for k in range(12) for end, array in boxes.items()})
     loads = []
-    monkeypatch.setattr("qbitsat.certificate.networks.load", lambda *args: loads.append(args) or load(*args))
+    monkeypatch.setattr("qbitsat.certificate.networks.load", lambda *args, **limits: loads.append(args) or load(*args, **limits))
     said = outcome(parts.save(tmp_path / "many.cert"))
     assert isinstance(said, Checked)
     assert len(loads) == 1

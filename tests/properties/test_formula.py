@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny import random_formula
 
 from qbitsat.properties import And, AtMost, Formula, Not, Or, Ref, at_least
-from qbitsat.properties.formula import FALSE, TRUE, atoms, depth, is_true, without_not
+from qbitsat.properties.formula import FALSE, TRUE, atoms, is_true, measure, without_not
 
 EXAMPLES = settings(derandomize=True, deadline=None, max_examples=200)
 A, B, C = AtMost(((1, x(0)),), 0), AtMost(((1, y(0)),), 1), AtMost(((2, y(1)), (-1, x(1))), 3)
@@ -109,11 +109,11 @@ def test_atoms_left_to_right():
 
 @pytest.mark.parametrize(("formula", "levels"), [(A, 1), (TRUE, 1), (Not(A), 2), (And((A, Not(Or((B,))), C)), 4)])
 def test_depth_counts_levels(formula, levels):
-    assert depth(formula) == levels
+    assert measure(formula)[0] == levels
 
 
 def test_depth_of_what_recursion_could_not_reach():
     formula: Formula = A
     for _ in range(10**5):
         formula = Not(formula)
-    assert depth(formula) == 10**5 + 1
+    assert measure(formula) == (10**5 + 1, 10**5 + 1)

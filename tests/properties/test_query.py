@@ -7,10 +7,10 @@ from handmade import copying, query, whole_box, x, y
 from qbitsat.attack import propose
 from qbitsat.bounds import propagate, simplify
 from qbitsat.errors import InputError, UnsupportedError
-from qbitsat.limits import Limits
+from qbitsat.limits import LimitReached, Limits
 from qbitsat.network.layers import ACC_LIMIT
 from qbitsat.options import make_options
-from qbitsat.properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, at_least
+from qbitsat.properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, at_least, robustness
 from qbitsat.properties.formula import TRUE, is_true
 from qbitsat.properties.query import MAX_DEPTH
 
@@ -170,3 +170,16 @@ def test_query_of_two_networks():
     one, two = copying(1), copying(3, -8, 7)
     formula = AtMost(((1, Ref(0, "output", 0)), (-1, Ref(1, "output", 2))), 0)
     assert Query((one, two), (whole_box(one), whole_box(two)), formula).boxes[1].lo.tolist() == [-8] * 3
+
+
+ASKED = [
+    lambda limits: Query((NETWORK,), (whole_box(NETWORK),), And(()), limits=limits),
+    lambda limits: robustness(NETWORK, [1, 0], 1, 0, limits=limits),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_queries_are_built_within_limits(ask):
+    assert ask(Limits(timeout=60)).num_parts >= 1
+    with pytest.raises(LimitReached, match="timeout"):
+        ask(Limits(timeout=1e-9))
