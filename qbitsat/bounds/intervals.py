@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._kernels.exact import intervals as _intervals
+from .._kernels.exact import forward as _forward
+from .._kernels.exact.layers import Layers
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..properties import Box, Query, Ref
@@ -58,14 +59,16 @@ class Bounds:
 
 
 def propagate_layer(layer: Layer, x_lo: np.ndarray, x_hi: np.ndarray, limits: Limits = NO_LIMITS) -> LayerBounds:
-    """Ranges of a layer's outputs for inputs in [x_lo, x_hi], int64[n_in]."""
-    affine = layer.affine
-    weights = affine.unrolled.weights.astype(np.int64)
-    acc_lo, acc_hi, lo, hi = (np.empty(affine.n_out, np.int64) for _ in range(4))
-    for rows in limits.slices(affine.n_out, IMAGE_WORK + affine.n_in):
-        starts = affine.unrolled.indptr[rows.start : rows.stop + 1]
-        part, boxes = slice(starts[0], starts[-1]), (array[None] for array in (x_lo, x_hi, acc_lo[rows], acc_hi[rows]))
-        _intervals.affine(starts - starts[0], affine.unrolled.indices[part], weights[part], affine.biases[rows], *boxes)
+    """Ranges of a layer's outputs for inputs in [x_lo, x_hi], int64[layer.input.size]."""
+    n, cells = layer.affine.n_out, layer.cells
+    view = np.arange(layer.input.size, dtype=np.int32) if cells is None else cells
+    acc_lo, acc_hi, lo, hi = np.empty((4, n), np.int64)
+    limits.check()
+    kernel = Layers(layer.input.size, [(layer.affine, view, layer.input.zero_point, ())], limits.check)
+    values = np.zeros((2, kernel.num_values), np.int64)
+    values[0, : layer.input.size], values[1, : layer.input.size] = x_lo, x_hi
+    _forward.accumulate_ranges(kernel, 0, values[:1], values[1:], acc_lo[None], acc_hi[None])
+    for rows in limits.slices(n, IMAGE_WORK):
         for i in range(rows.start, rows.stop):
             lo[i], hi[i] = layer.requantizer(i).image(int(acc_lo[i]), int(acc_hi[i]))
     return LayerBounds(acc_lo, acc_hi, lo, hi)

@@ -7,7 +7,6 @@ import numpy as np
 from .._kernels.exact import forward as _forward
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
-from .layers import PADDING
 from .network import Network
 
 
@@ -20,15 +19,11 @@ def forward_all(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> 
     check_inputs(network, x)
     values = np.empty((len(x), network.num_values), np.int64)
     values[:, : network.num_inputs] = x
-    for k, (layer, view) in enumerate(zip(network.layers, network.views, strict=True)):
-        affine, first = layer.affine, network.first_value(k)
-        rows = affine.unrolled
-        acc = np.empty((len(values), affine.n_out), np.int64)
-        for part in limits.slices(len(values), affine.num_products):
-            cells = np.ascontiguousarray(values[part][:, view])
-            cells[:, view == PADDING] = layer.input.zero_point
-            _forward.affine(rows.indptr, rows.indices, rows.weights.astype(np.int64), rows.bias, cells, acc[part])
-        values[:, first : first + affine.n_out] = layer.requantize(acc)
+    for k, layer in enumerate(network.layers):
+        acc = np.empty((len(values), layer.affine.n_out), np.int64)
+        for part in limits.slices(len(values), layer.affine.num_products):
+            _forward.accumulate(network.kernel, k, values[part], acc[part])
+        values[:, network.target(k)] = layer.requantize(acc)
     return values
 
 

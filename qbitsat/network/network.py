@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._kernels.exact.layers import Layers
 from ..arithmetic import ShiftRequantizer
 from ..errors import InputError, UnsupportedError, kind_of
 from .affine import Record, frozen
@@ -159,6 +160,12 @@ class Network(Record):
             values if layer.cells is None else frozen(np.where(layer.cells == PADDING, np.int32(PADDING), values[layer.cells]))
             for layer, values in zip(self.layers, self.reads, strict=True)
         )
+
+    @cached_property
+    def kernel(self) -> Layers:
+        """The layers as kernels that run them see them."""
+        parts = zip(self.layers, self.views, strict=True)
+        return Layers(self.num_inputs, [(layer.affine, view, layer.input.zero_point, ()) for layer, view in parts])
 
     def row(self, k: int, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i of layer k as values int32, each once and ascending, their weights int64, none 0, and a bias, padding included."""

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import points_of, random_box, random_network
 
-from qbitsat._kernels.exact import intervals as _intervals
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.intervals import propagate_layer, propagate_network
-from qbitsat.network import Dense, Network, SparseRows, forward_all, reference
+from qbitsat.network import Dense, Network, forward_all, reference
 from qbitsat.properties import Box, Query, Ref
 from qbitsat.properties.formula import TRUE
 
@@ -109,43 +108,3 @@ def test_bounds_of_an_element_of_either_network():
 def test_bounds_are_python_ints_in_a_formula():
     bounds = propagate(query(copying(1), TRUE))
     assert [type(v) for v in bounds.of(Ref(0, "output", 0))] == [int, int]
-
-
-@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 5), (64, 33)])
-@pytest.mark.parametrize("limit", [1, 100, 1 << 30])
-def test_intervals_kernel_equals_numpy(n_in, n_out, limit):
-    rng = np.random.default_rng(limit)
-    matrix = rng.integers(-limit, limit + 1, (n_out, n_in)) * (rng.random((n_out, n_in)) < 0.6)
-    bias = rng.integers(-limit, limit + 1, n_out)
-    affine = SparseRows.of_matrix(matrix, bias)
-    lo = rng.integers(-1000, 1000, n_in)
-    hi = lo + rng.integers(0, 50, n_in)
-    acc_lo, acc_hi = np.full((2, n_out), 99, np.int64)
-    _intervals.affine(
-        affine.indptr, affine.indices, affine.weights.astype(np.int64), affine.bias, lo[None], hi[None], acc_lo[None], acc_hi[None]
-    )
-    positive, negative = np.maximum(matrix, 0), np.minimum(matrix, 0)
-    assert acc_lo.tolist() == (positive @ lo + negative @ hi + bias).tolist()
-    assert acc_hi.tolist() == (positive @ hi + negative @ lo + bias).tolist()
-
-
-FAULTS = {
-    "batch": {"x_hi": np.zeros((2, 2), np.int64)},
-    "x_hi": {"x_hi": np.zeros((1, 3), np.int64)},
-    "acc_lo": {"acc_lo": np.zeros((1, 1), np.int64)},
-    "acc_hi": {"acc_hi": np.zeros((1, 3), np.int64)},
-    "indptr": {"indptr": np.array([0, 3])},
-    "weights": {"weights": np.array([1, 2])},
-    "index_too_large": {"indices": np.array([0, 2, 0], np.int32)},
-    "index_negative": {"indices": np.array([0, -1, 0], np.int32)},
-}
-
-
-@pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
-def test_intervals_kernel_shapes_that_do_not_fit(change):
-    affine = dense([[1, 2], [3, 0]]).affine.unrolled
-    arrays = {name: getattr(affine, name) for name in ("indptr", "indices", "weights", "bias")}
-    arrays["weights"] = arrays["weights"].astype(np.int64)
-    vectors = {name: np.zeros((1, 2), np.int64) for name in ("x_lo", "x_hi", "acc_lo", "acc_hi")}
-    with pytest.raises(ValueError, match=r"must|outside"):
-        _intervals.affine(**{**arrays, **vectors, **change})

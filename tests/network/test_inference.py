@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import random_network
 
-from qbitsat._kernels.exact import forward as _forward
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import Layer, Network, classify, forward, forward_all, reference
@@ -118,44 +117,3 @@ def test_reference_unknown_kind_of_layer():
 
     with pytest.raises(UnsupportedError, match="layer 'odd': no reference for a layer of kind Other"):
         reference.run_layer(Other("odd", tensor(1), tensor(1), ()), [1])
-
-
-def random_rows(rng: np.random.Generator, n_out: int, n_in: int, limit: int):
-    matrix = rng.integers(-limit, limit + 1, (n_out, n_in)) * (rng.random((n_out, n_in)) < 0.6)
-    return matrix, dense(matrix, rng.integers(-limit, limit + 1, n_out), form=tensor(n_in)).affine.unrolled
-
-
-@pytest.mark.parametrize(("batch", "n_in", "n_out"), [(0, 3, 2), (1, 1, 1), (5, 7, 4), (3, 64, 33)])
-@pytest.mark.parametrize("limit", [1, 100, 1 << 30])
-def test_forward_kernel_equals_numpy(batch, n_in, n_out, limit):
-    rng = np.random.default_rng(limit)
-    matrix, affine = random_rows(rng, n_out, n_in, limit)
-    x = rng.integers(-1000, 1000, (batch, n_in))
-    acc = np.full((batch, n_out), 99, np.int64)
-    _forward.affine(affine.indptr, affine.indices, affine.weights.astype(np.int64), affine.bias, x, acc)
-    assert acc.tolist() == (x @ matrix.T + affine.bias).tolist()
-
-
-def kernel_arguments() -> dict[str, np.ndarray]:
-    affine = dense([[1, 2], [3, 0]]).affine.unrolled
-    arrays = {name: getattr(affine, name) for name in ("indptr", "indices", "weights", "bias")}
-    arrays["weights"] = arrays["weights"].astype(np.int64)
-    return {**arrays, "x": np.zeros((3, 2), np.int64), "acc": np.zeros((3, 2), np.int64)}
-
-
-FAULTS = {
-    "acc_batch": {"acc": np.zeros((2, 2), np.int64)},
-    "acc_outputs": {"acc": np.zeros((3, 1), np.int64)},
-    "indptr": {"indptr": np.array([0, 3])},
-    "weights": {"weights": np.array([1, 2])},
-    "indices": {"indices": np.array([0, 1], np.int32)},
-    "index_too_large": {"indices": np.array([0, 2, 0], np.int32)},
-    "index_negative": {"indices": np.array([0, -1, 0], np.int32)},
-    "x_narrow": {"x": np.zeros((3, 1), np.int64)},
-}
-
-
-@pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
-def test_forward_kernel_shapes_that_do_not_fit(change):
-    with pytest.raises(ValueError, match=r"must|outside"):
-        _forward.affine(**{**kernel_arguments(), **change})

@@ -10,6 +10,13 @@
 #define EVERY_TARGET
 #endif
 
+/* A function of a header that not every file calls. */
+#ifdef __GNUC__
+#define UNUSED __attribute__((unused))
+#else
+#define UNUSED
+#endif
+
 /* A short loop that is unrolled before the one around it is vectorised. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define UNROLLED _Pragma("GCC unroll 8")

@@ -1,11 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-def affine(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    weights: NDArray[np.int64],
-    bias: NDArray[np.int64],
-    x: NDArray[np.int64],
-    acc: NDArray[np.int64],
-) -> None: ...
+from .layers import Layers
+
+Integers = NDArray[np.int64]
+
+def accumulate(layers: Layers, k: int, values: Integers, acc: Integers) -> None: ...
+def accumulate_ranges(layers: Layers, k: int, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers) -> None: ...

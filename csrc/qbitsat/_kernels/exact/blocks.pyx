@@ -5,8 +5,27 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from qbitsat._kernels.exact.forward cimport check_flat, check_rows
+from qbitsat._kernels.exact.flat cimport check_flat
 from qbitsat._kernels.types cimport int32_t, int64_t
+
+
+cdef int check_rows(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] weights, Py_ssize_t n_out, Py_ssize_t n_in
+) except -1:
+    """Raise ValueError unless these are n_out compressed rows over n_in inputs, so that the loops stay inside them."""
+    cdef Py_ssize_t i, k
+    if indptr.shape[0] != n_out + 1 or indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
+        raise ValueError("indptr must have an entry more than bias, and indices and weights indptr[-1] entries")
+    with nogil:
+        for i in range(n_out):
+            if not 0 <= indptr[i] <= indptr[i + 1]:
+                with gil:
+                    raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
+        for k in range(indices.shape[0]):
+            if not 0 <= indices[k] < n_in:
+                with gil:
+                    raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
+    return 0
 
 
 # Entries of tables of steps between two ticks.

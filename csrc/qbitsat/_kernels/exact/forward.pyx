@@ -1,64 +1,47 @@
-"""Exact integer inference: accumulators of an affine map for a batch of inputs."""
+"""Exact integer inference and interval arithmetic, a layer at a time."""
 
-from qbitsat._kernels.types cimport int32_t, int64_t
+from qbitsat._kernels.exact.layers cimport Layers, Room, layer_t, room_t
+from qbitsat._kernels.types cimport int64_t
 
-
-cdef int check_rows(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] weights, Py_ssize_t n_out, Py_ssize_t n_in
-) except -1:
-    """Raise ValueError unless these are n_out compressed rows over n_in inputs, so that the loops stay inside them."""
-    cdef Py_ssize_t i, k
-    if indptr.shape[0] != n_out + 1 or indices.shape[0] != weights.shape[0] or indptr[n_out] != weights.shape[0]:
-        raise ValueError("indptr must have an entry more than bias, and indices and weights indptr[-1] entries")
-    with nogil:
-        for i in range(n_out):
-            if not 0 <= indptr[i] <= indptr[i + 1]:
-                with gil:
-                    raise ValueError(f"indptr falls from {indptr[i]} to {indptr[i + 1]} at row {i}")
-        for k in range(indices.shape[0]):
-            if not 0 <= indices[k] < n_in:
-                with gil:
-                    raise ValueError(f"index {indices[k]} is outside the {n_in} inputs")
-    return 0
+cdef extern from "forward.h":
+    void forward_point(const layer_t *layer, const int64_t *values, const room_t *room, int64_t *acc) noexcept nogil
+    void forward_box(const layer_t *layer, const int64_t *lo, const int64_t *hi, const room_t *room, int64_t *acc_lo,
+                     int64_t *acc_hi) noexcept nogil
 
 
-cdef int check_flat(const int64_t[::1] starts, Py_ssize_t values, Py_ssize_t coefficients, Py_ssize_t count) except -1:
-    """Raise ValueError unless starts cuts so many values, and as many coefficients, into `count` inequalities."""
-    cdef Py_ssize_t k
-    if values != coefficients:
-        raise ValueError(f"inequalities have {values} values and {coefficients} coefficients")
-    if starts.shape[0] != count + 1 or starts[0] != 0 or starts[count] != values:
-        raise ValueError(f"expected where {count} inequalities start among {values} values, and their end")
-    for k in range(count):
-        if starts[k] > starts[k + 1]:
-            raise ValueError(f"inequality {k} ends before it starts")
-    return 0
+def accumulate(Layers layers, Py_ssize_t k, const int64_t[:, ::1] values, int64_t[:, ::1] acc):
+    """Accumulators of layer k for a batch of points: acc[b] = W cells + bias, where the cells are among values[b].
 
-
-def affine(
-    const int64_t[::1] indptr,
-    const int32_t[::1] indices,
-    const int64_t[::1] weights,
-    const int64_t[::1] bias,
-    const int64_t[:, ::1] x,
-    int64_t[:, ::1] acc,
-):
-    """acc[b, i] = bias[i] + sum over the nonzeros k of row i of weights[k] * x[b, indices[k]].
-
-    indptr[n_out + 1], indices[nnz], weights[nnz], bias[n_out] are an `AffineMap`; x[batch, n_in], acc[batch, n_out].
-    The numpy equivalent is `acc[:] = x @ W.T + bias` in int64. The caller guarantees that no sum leaves int64.
-    Raises ValueError when shapes do not fit together.
+    values int64[batch, num_values], of which those that the layer reads fit into 32 bits; acc int64[batch, n_out]. The caller guarantees
+    that no sum leaves int64. Raises ValueError when shapes do not fit together.
     """
-    cdef Py_ssize_t b, i, k
-    cdef Py_ssize_t batch = x.shape[0], n_in = x.shape[1], n_out = bias.shape[0]
-    cdef int64_t total
-    if acc.shape[0] != batch or acc.shape[1] != n_out:
-        raise ValueError("acc must match x and bias")
-    check_rows(indptr, indices, weights, n_out, n_in)
+    cdef Py_ssize_t b
+    cdef Room room = Room(layers)
+    _check(layers, k, values.shape[0], values.shape[1], acc.shape[0], acc.shape[1])
     with nogil:
-        for b in range(batch):
-            for i in range(n_out):
-                total = bias[i]
-                for k in range(indptr[i], indptr[i + 1]):
-                    total += weights[k] * x[b, indices[k]]
-                acc[b, i] = total
+        for b in range(values.shape[0]):
+            forward_point(&layers.layers[k], &values[b, 0], &room.at, &acc[b, 0])
+
+
+def accumulate_ranges(Layers layers, Py_ssize_t k, const int64_t[:, ::1] lo, const int64_t[:, ::1] hi, int64_t[:, ::1] acc_lo,
+                      int64_t[:, ::1] acc_hi):
+    """The smallest and largest accumulators of layer k for a batch of boxes lo <= values <= hi, each cell by itself.
+
+    With P and N the positive and negative parts of W (W = P + N): acc_lo = P lo + N hi + bias, acc_hi = P hi + N lo + bias. Shapes are
+    those of `accumulate`; the caller guarantees that twice a sum stays inside int64. Raises ValueError when shapes do not fit together.
+    """
+    cdef Py_ssize_t b
+    cdef Room room = Room(layers)
+    _check(layers, k, lo.shape[0], lo.shape[1], acc_lo.shape[0], acc_lo.shape[1])
+    _check(layers, k, hi.shape[0], hi.shape[1], acc_hi.shape[0], acc_hi.shape[1])
+    if hi.shape[0] != lo.shape[0]:
+        raise ValueError("lo and hi must have a row for each box")
+    with nogil:
+        for b in range(lo.shape[0]):
+            forward_box(&layers.layers[k], &lo[b, 0], &hi[b, 0], &room.at, &acc_lo[b, 0], &acc_hi[b, 0])
+
+
+def _check(Layers layers, k, batch, values, rows, outputs):
+    expected = (batch, layers.num_values), (batch, layers.outputs(k))
+    if ((batch, values), (rows, outputs)) != expected:
+        raise ValueError(f"values and accumulators of shapes {(batch, values)} and {(rows, outputs)}, which must be {expected}")

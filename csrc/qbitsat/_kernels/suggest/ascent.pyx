@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from qbitsat._kernels.exact.forward cimport check_flat
+from qbitsat._kernels.exact.flat cimport check_flat
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
 

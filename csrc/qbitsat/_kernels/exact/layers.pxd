@@ -1,0 +1,61 @@
+from qbitsat._kernels.types cimport int32_t, int64_t
+
+cdef extern from "layer.h":
+    int STEP_NONE, STEP_TABLE, STEP_SHIFT, STEP_POINTS
+    int LAYER_PATCHES, LAYER_LANES, LAYER_ROWS
+
+    ctypedef struct step_t:
+        int kind, shift, rounding, count
+        int64_t lo, hi, offset, first
+        double inverse
+        const int64_t *table
+        const int32_t *bends
+
+    ctypedef struct layer_t:
+        int kind, n_in, n_out, neuron, run, reads_inputs
+        int64_t padding
+        const int32_t *view
+        int positions, groups, channels, taps, stride, adjacent
+        const int32_t *start
+        const int32_t *offset
+        const int64_t *indptr
+        const int32_t *indices
+        const int32_t *rows
+        int64_t num_rows
+        const int64_t *bias
+        double heaviest
+        int num_steps
+        const step_t *steps
+
+    ctypedef struct layers_t:
+        int num_layers, num_inputs, num_neurons, most_cells, most_outputs, most_taps
+        const layer_t *layers
+
+    ctypedef struct room_t:
+        int64_t *sum
+        int64_t *width
+        int64_t *taps
+        int64_t *low
+        int64_t *high
+        int32_t *narrow_sum
+        int32_t *narrow_width
+        int32_t *narrow_taps
+        int32_t *narrow_outputs
+
+
+cdef class Layers:
+    cdef layers_t plan
+    cdef layer_t *layers
+    cdef step_t *steps
+    cdef list kept
+    cdef object tick
+
+    cdef _set(self, layer_t *layer, affine, const int32_t[::1] view)
+    cdef _set_patches(self, layer_t *layer, affine)
+    cdef _set_rows(self, layer_t *layer, affine)
+    cdef _set_steps(self, layer_t *layer, step_t *step, steps)
+
+
+cdef class Room:
+    cdef room_t at
+    cdef list kept

@@ -1,0 +1,68 @@
+"""The steps of requantizers, as whoever needs the exact graph of one finds them: outputs over accumulators, never falling."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .floating import Float32Requantizer, Float64Requantizer
+from .requantizers import Requantizer, ShiftRequantizer
+from .rounding import ROUNDINGS
+from .scaled import DivisionRequantizer, MultiplierRequantizer
+from .table import TableRequantizer, ThresholdRequantizer
+
+# Beyond these accumulators there is nothing: "no smallest" and "no largest".
+NOWHERE = 1 << 61
+# Requantizers with more levels have no table of thresholds.
+MAX_LEVELS = 1 << 12
+KNOWN = (ShiftRequantizer, MultiplierRequantizer, Float32Requantizer, Float64Requantizer, DivisionRequantizer,
+         TableRequantizer, ThresholdRequantizer)  # fmt: skip
+# Kinds, as in layer.h.
+NONE, TABLE, SHIFT, POINTS = range(4)
+
+
+class Steps(NamedTuple):
+    """The steps of one requantizer with outputs from lo to hi.
+
+    NONE    outputs do not grow with accumulators, or have too many levels: the two count as unrelated
+    TABLE   table int64[hi - lo + 2]: [y - lo] is the smallest accumulator that reaches y, -NOWHERE for lo and NOWHERE beyond hi
+    SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi), with ROUNDINGS[rounding]
+    POINTS  y = table[acc - first], and as at the ends beyond them
+    """
+
+    kind: int
+    lo: int
+    hi: int
+    shift: int = 0
+    rounding: int = 0
+    offset: int = 0
+    first: int = 0
+    table: np.ndarray = np.empty(0, np.int64)
+
+    @property
+    def stepped(self) -> bool:
+        return self.kind != NONE
+
+
+@lru_cache(maxsize=1 << 12)
+def steps_of(requantizer: Requantizer) -> Steps:
+    """The steps of a requantizer. Equal ones share their tables."""
+    r, lo, hi = requantizer, requantizer.lo, requantizer.hi
+    # A subclass of ours may mean something else by `apply` and still inherit the rest.
+    strange = isinstance(r, KNOWN) and type(r) not in KNOWN
+    if strange or not r.monotone:
+        return Steps(NONE, lo, hi)
+    if isinstance(r, ShiftRequantizer):
+        return Steps(SHIFT, lo, hi, r.shift, ROUNDINGS.index(r.rounding), r.offset)
+    if isinstance(r, TableRequantizer) and len(r.values) <= hi - lo + 1:
+        return Steps(POINTS, lo, hi, first=r.first, table=_frozen(np.array(r.values, np.int64)))
+    if hi - lo >= MAX_LEVELS:
+        return Steps(NONE, lo, hi)
+    return Steps(TABLE, lo, hi, table=_frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]])))
+
+
+def _frozen(table: np.ndarray) -> np.ndarray:
+    table.flags.writeable = False
+    return table
