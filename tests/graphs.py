@@ -17,6 +17,7 @@ from qbitsat.arithmetic import (
     ROUNDINGS,
     DivisionRequantizer,
     Float32Requantizer,
+    Float64Requantizer,
     MultiplierRequantizer,
     Requantizer,
     ShiftRequantizer,
@@ -26,7 +27,7 @@ from qbitsat.network import Convolution, Dense, Layer, Linear, Network, Patches,
 from qbitsat.network.layers import PADDING
 from qbitsat.properties import Box, Query
 
-KINDS = ("shift", "wrap", *FORMS, "float32", "division", "table")
+KINDS = ("shift", "wrap", *FORMS, "float32", "float64", "division", "table")
 # Levels less one: most layers have few, some more than a table of steps may; or 13, 16 and 31 bits now and then.
 TOPS = (1, 3, 6, 15, 15, 15, 40, 255, 5000)
 WIDE = (*TOPS, (1 << 13) - 1, (1 << 16) - 1, (1 << 31) - 1)
@@ -49,7 +50,11 @@ def random_requantizer(rng: random.Random, kind: str, acc_lo: int, acc_hi: int, 
         multiplier = rng.choice([1, 3, 5, 7]) << 28 if exact else min((1 << 31) - 1, round(mantissa * (1 << 31)))
         return MultiplierRequantizer(multiplier, exponent, kind, lo, hi, offset)
     if kind == "float32":
-        return Float32Requantizer(float(np.float32(scale if rng.random() < 0.7 else 2.0 ** round(math.log2(scale)))), lo, hi, offset)
+        single = float(np.float32(scale if rng.random() < 0.7 else 2.0 ** round(math.log2(scale))))
+        bias = float(np.float32(offset + rng.choice([0, 0.25, 0.5])))
+        return Float32Requantizer(single, lo, hi, offset) if rng.random() < 0.7 else Float32Requantizer(single, lo, hi, 0, bias)
+    if kind == "float64":
+        return Float64Requantizer(scale if rng.random() < 0.7 else 2.0 ** round(math.log2(scale)), lo, hi, offset)
     if kind == "division":
         return DivisionRequantizer(min(INT32[1], max(1, round(1 / scale))), lo, hi)
     size, first = rng.randint(2, 40), max(acc_lo - rng.randint(0, 3), INT32[0])

@@ -11,6 +11,7 @@ from oracles import run_tflite
 
 from qbitsat.arithmetic import Requantizer
 from qbitsat.importers.runtimes import Quantization, Runtime
+from qbitsat.importers.tables import table
 
 f32 = np.float32
 FUSED = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
@@ -165,6 +166,17 @@ def mean(rng, runtime: Runtime, n: int):
     return model, [pixels], step.apply(constant + pixels.astype(np.int64).sum(axis=(0, 1, 2)))
 
 
+def lookup(rng, runtime: Runtime, operator: str):
+    """All 256 values of an activation function."""
+    x, alpha = form(rng, scale(rng, -9, -1)), float(f32(rng.choice([0.01, 0.1, 0.3, rng.uniform(0, 1.2)])))
+    fixed = {"LOGISTIC": Quantization(2.0**-8, -128), "TANH": Quantization(2.0**-7)}
+    out = fixed.get(operator) or form(rng, float(f32(x.scale * 2.0 ** rng.uniform(-2, 3))))
+    if operator == "LEAKY_RELU" and rng.random() < 0.5:
+        out = form(rng, tying(rng, x.scale, 255))
+    model = files.unary(operator, tensor((1, 256), x), tensor((1, 256), out), alpha)
+    return model, [x.values.astype(np.int8)[None]], table(operator, runtime.name, x, out, alpha)
+
+
 CASES = {
     "FULLY_CONNECTED": lambda *case: affine(*case, "dense"),
     "CONV_2D": lambda *case: affine(*case, "convolution"),
@@ -177,6 +189,10 @@ CASES = {
     "AVERAGE_POOL_2D": average_pool,
     "MAX_POOL_2D": max_pool,
     "MEAN": mean,
+    "LOGISTIC": lambda rng, runtime, _n: lookup(rng, runtime, "LOGISTIC"),
+    "TANH": lambda rng, runtime, _n: lookup(rng, runtime, "TANH"),
+    "HARD_SWISH": lambda rng, runtime, _n: lookup(rng, runtime, "HARD_SWISH"),
+    "LEAKY_RELU": lambda rng, runtime, _n: lookup(rng, runtime, "LEAKY_RELU"),
 }
 
 

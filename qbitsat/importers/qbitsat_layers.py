@@ -13,10 +13,12 @@ import numpy as np
 from ..arithmetic import (
     DivisionRequantizer,
     Float32Requantizer,
+    Float64Requantizer,
     MultiplierRequantizer,
     Requantizer,
     ShiftRequantizer,
     TableRequantizer,
+    ThresholdRequantizer,
 )
 from ..arithmetic.table import MAX_ENTRIES
 from ..errors import InputError, UnsupportedError
@@ -44,10 +46,14 @@ MAPS: dict[str, tuple[Callable[..., AffineMap], Keys]] = {
 REQUANTIZERS: dict[str, tuple[Callable[..., Requantizer], Keys]] = {
     "shift": (ShiftRequantizer, {"shift": int, "rounding": str, "lo": int, "hi": int, "overflow": str, "offset": int}),
     "multiplier": (MultiplierRequantizer, {"multiplier": int, "shift": int, "form": str, "lo": int, "hi": int, "offset": int}),
-    "float32": (Float32Requantizer, {"scale": float, "lo": int, "hi": int, "offset": int}),
+    "float32": (Float32Requantizer, {"scale": float, "lo": int, "hi": int, "offset": int, "bias": float}),
+    "float64": (Float64Requantizer, {"scale": float, "lo": int, "hi": int, "offset": int}),
     "division": (DivisionRequantizer, {"divisor": int, "lo": int, "hi": int}),
     "table": (TableRequantizer, {"first": int, "values": str}),
+    "threshold": (ThresholdRequantizer, {"lo": int, "firsts": str}),
 }
+# Fields that are arrays, an array a requantizer.
+LISTED = ("values", "firsts")
 # Values, and cells with padding, that a file may describe without naming each: so many, and so many a byte.
 FREE_VALUES, VALUES_A_BYTE = 1 << 22, 4
 
@@ -228,9 +234,9 @@ def _write_requantizers(kind: str, requantizers: list[Requantizer], prefix: str,
     """Columns: one value where all share it, else a list with one for each; of tables the names of their arrays."""
     columns: dict[str, list[Any]] = {name: [getattr(r, name) for r in requantizers] for name in REQUANTIZERS[kind][1]}
     shared = {name: values[0] if len(set(values)) == 1 else values for name, values in columns.items()}
-    if kind == "table":
-        shared["values"] = [f"{prefix}table.{n}" for n in range(len(requantizers))]
-        arrays.update(zip(shared["values"], (smallest(np.array(values)) for values in columns["values"]), strict=True))
+    for name in shared.keys() & LISTED:
+        shared[name] = [f"{prefix}{kind}.{n}" for n in range(len(requantizers))]
+        arrays.update(zip(shared[name], (smallest(np.array(values, np.int64)) for values in columns[name]), strict=True))
     return {"kind": kind, "count": len(requantizers), **shared}
 
 
@@ -252,16 +258,15 @@ def _read_requantizers(value: Any, counts: tuple[int, ...] | range, arrays: Arra
     """As many as the columns say; `counts` are the numbers that may be."""
     make, keys = REQUANTIZERS[kind_of_record(value, REQUANTIZERS, place)]
     types = {name: list if isinstance(value.get(name), list) else kind for name, kind in keys.items()}
-    if "values" in keys:
-        types["values"] = list
+    types.update(dict.fromkeys(keys.keys() & LISTED, list))
     record(value, {"kind": str, "count": int, **types}, place)
     count = value["count"]
     if count not in counts:
         expected = f"1 to {len(counts)}" if isinstance(counts, range) else " or ".join(map(str, counts))
         raise InputError(f"{place}: count {count}, expected {expected}")
     columns = {name: _column(value[name], kind, count, f"{place}: {name}") for name, kind in keys.items()}
-    if "values" in columns:
-        columns["values"] = [_table(name, arrays, f"{place}: values[{n}]") for n, name in enumerate(columns["values"])]
+    for key in columns.keys() & LISTED:
+        columns[key] = [_table(name, arrays, f"{place}: {key}[{n}]") for n, name in enumerate(columns[key])]
     known: dict[tuple[Any, ...], Requantizer] = {}
     with placed(place):
         for row in zip(*columns.values(), strict=True):

@@ -67,6 +67,8 @@ class Quantization:
     def quantize(self, value: float) -> int:
         """The integer of a real number, not clamped: division in float32, halves away from zero."""
         quotient = chain(value, 1, self.scale)
+        if not abs(quotient) < 2.0**31:
+            raise UnsupportedError(f"a scale of {self.scale!r}, in which {value} is no int32")
         return self.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
     def fused(self, activation: str) -> Quantization:
@@ -206,17 +208,31 @@ class Runtime:
 
     def multiply(self, s_a: float, s_b: float, out: Quantization) -> Requantizer:
         """MUL: of acc = (a - z_a) (b - z_b)."""
-        form = self.form("multiply")
+        form, single = self.form("multiply"), chain(s_a, s_b, out.scale)
         if form == "float32":
-            return by_float32(chain(s_a, s_b, out.scale), out)
+            self._refuse_large("MUL", single)
+            return by_float32(single, out) if single >= 2.0**-16 else by_multiplier(single, "double", out)
         exact = float(s_a) * float(s_b) / float(out.scale)
-        return by_multiplier(chain(s_a, s_b, out.scale) if self.name in ("tflite-ref", "tflite-opt") else exact, form, out)
+        self._refuse_wrapping("MUL", 255 * 255 * exact)
+        return by_multiplier(single if self.name in ("tflite-ref", "tflite-opt") else exact, form, out)
+
+    def _refuse_large(self, operator: str, ratio: float) -> None:
+        """XNNPACK leaves operators of extreme scales to LiteRT's own kernels, where results of large ones wrap around."""
+        if not ratio < 2.0**8:
+            raise UnsupportedError(f"{operator} in {self.name} with a scale of {ratio!r} from operands to outputs, expected less than 256")
+
+    def _refuse_wrapping(self, operator: str, largest: float) -> None:
+        """LiteRT's vector kernels add the zero point of elementwise results in 16 bits, where large ones wrap around."""
+        if self.name == "tflite-opt" and not largest < 2.0**15 - 256:
+            raise UnsupportedError(f"{operator} in {self.name} can reach {largest:g} steps of its output, expected less than 2**15 - 256")
 
     def quantize(self, s_in: float, size: int, out: Quantization) -> tuple[int, tuple[Requantizer, ...]]:
         """QUANTIZE from integers to integers: a weight, and what is to be done with acc = weight * (q - z); one, or one for each of the
         `size` elements.
         """
         form, scale = self.form("quantize"), float(s_in) / float(out.scale)
+        if form == "integers" and not 2.0**-8 <= chain(s_in, 1, out.scale) <= 2.0**7:
+            return replace(self, name="tflite-opt").quantize(s_in, size, out)
         if form == "integers":
             weight = int(np.rint(256 * chain(s_in, 1, out.scale)))
             return weight, (ShiftRequantizer(8, "half_up", out.lo, out.hi, offset=out.zero_point),)
@@ -253,11 +269,15 @@ class Runtime:
         form = self.form("add")
         if form == "integers":
             ratios = [chain(t.scale, 1, out.scale) for t in (a, b)]
+            self._refuse_large("ADD", max(ratios))
+            if min(ratios) < 2.0**-10:
+                return replace(self, name="tflite-opt").add(a, b, out, sign, operands)
             shift = 21 - math.frexp(max(ratios))[1]
             weights = [int(np.rint(ratio * 2.0**shift)) for ratio in ratios]
             terms = (Term(weights[0], a.zero_point), Term(sign * weights[1], b.zero_point))
             return Sum(terms, ShiftRequantizer(shift, "half_up", out.lo, out.hi, offset=out.zero_point))
         twice = 2.0 * max(float(a.scale), float(b.scale))
+        self._refuse_wrapping("ADD", 255 * twice / float(out.scale))
         terms = (self._term(operands or form, a, twice, 1), self._term(operands or form, b, twice, sign))
         return Sum(terms, by_multiplier(twice / (2.0**20 * float(out.scale)), form, out))
 

@@ -61,11 +61,12 @@ def leaky_relu(q: np.ndarray, runtime: str, s_in: float, s_out: float, alpha: fl
     with np.errstate(over="ignore", under="ignore"):
         ratio = f32(s_in) / f32(s_out)
         slope, below = ratio * f32(alpha), f32(s_in) * f32(alpha) / f32(s_out)
+        exact = float(s_in) / float(s_out), float(s_in) * float(f32(alpha)) / float(s_out)
     lo, hi = XNNPACK_RATIOS
     if runtime == "xnnpack" and lo <= min(ratio, slope) and max(ratio, slope) <= hi:
         weights = np.where(q >= 0, int(np.rint(256 * ratio)), int(np.rint(256 * slope)))
         return divide_pow2(weights * q, 8, "half_up")
-    scales = float(s_in) / float(s_out), float(below)
+    scales = exact if runtime in MICRO else (float(ratio), float(below))
     above, under = (MultiplierRequantizer(*quantize_multiplier(scale), "double", -(1 << 30), 1 << 30).apply(q) for scale in scales)
     return np.where(q >= 0, above, under)
 
@@ -74,6 +75,8 @@ def hard_swish(q: np.ndarray, s_in: float, s_out: float) -> np.ndarray:
     """x * min(6, max(0, x + 3)) / 6 in steps of s_out, in 16 bits: q with 7 bits more, times (1 + x / 3 in [-1, 1]) / 2."""
     fine = f32(s_in) * f32(1 / 128)
     output, output_shift = multiplier16(float(fine / f32(s_out)))
+    if output_shift > 0:
+        raise UnsupportedError(f"HARD_SWISH from scale {s_in:g} to {s_out:g}, which runtimes refuse: expected at least 1/128 of it")
     reluish, reluish_shift = multiplier16(float(fine / f32(f32(3) / f32(32768))))
     hires = q << 7
     value = high_product(hires, output)

@@ -10,7 +10,7 @@ import pytest
 from graphs import WIDE, random_graph
 from network_file import refused, write
 
-from qbitsat.arithmetic import Float32Requantizer, MultiplierRequantizer, ShiftRequantizer, TableRequantizer
+from qbitsat.arithmetic import Float32Requantizer, MultiplierRequantizer, ShiftRequantizer, TableRequantizer, ThresholdRequantizer
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.importers import load, save
 from qbitsat.network import Convolution, Dense, Linear, Network, Patches, SparseRows, TensorFormat
@@ -27,6 +27,16 @@ def read_parts(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
         return json.loads(archive["header"].tobytes()), arrays
 
 
+@pytest.mark.parametrize("firsts", [(), (-5, 3, 3, 1 << 40), (-(1 << 62), 1 << 62)])
+def test_round_trip_of_thresholds_is_exact(path, firsts):
+    step = ThresholdRequantizer(-2, firsts)
+    form = TensorFormat((1,), 0, 7)
+    layer = Dense("dense", form, TensorFormat((1,), step.lo, step.hi), (step,), np.array([[3]]), np.array([1]))
+    save(Network((layer,), "steps"), path)
+    assert load(path).layers[0].requantizers == (step,)
+
+
+@pytest.mark.filterwarnings("ignore:.*zero point:RuntimeWarning")
 @pytest.mark.parametrize("seed", range(0, 200, 10))
 def test_round_trip_of_graphs_is_exact(path, seed):
     for k in range(seed, seed + 10):

@@ -103,5 +103,13 @@ def test_faults():
         Runtime("tflm").dense(2.0**100, [1.0], INT8)
     with pytest.raises(UnsupportedError, match="a float32 scale of inf"):
         Runtime("xnnpack").dense(2.0**100, [2.0**100], INT8)
+    with pytest.raises(UnsupportedError, match=r"a scale of .*, in which 6\.0 is no int32"):
+        Quantization(2.0**-140).fused("RELU6")
+    with pytest.raises(UnsupportedError, match=r"MUL in xnnpack with a scale of 512\.0 from operands"):
+        Runtime("xnnpack").multiply(16.0, 16.0, INT8)
+    with pytest.raises(UnsupportedError, match="MUL in tflite-opt can reach 65025 steps"):
+        Runtime("tflite-opt").multiply(0.5, 0.5, Quantization(0.25))
+    with pytest.raises(UnsupportedError, match="ADD in tflite-opt can reach 65280 steps"):
+        Runtime("tflite-opt").add(Quantization(64.0), Quantization(1.0), INT8)
     with pytest.raises(UnsupportedError, match="multiply in onnxruntime"):
         Runtime("onnxruntime").multiply(0.5, 0.5, INT8)

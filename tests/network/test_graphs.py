@@ -31,5 +31,5 @@ def test_graphs_are_of_all_kinds():
         seen |= {type(layer).__name__ for layer in network.layers} | {type(r).__name__ for k in network.layers for r in k.requantizers}
         seen.add(f"{len(network.inputs)} inputs")
         seen |= {r.form for k in network.layers for r in k.requantizers if hasattr(r, "form")}
-    assert len(seen) == 3 + 5 + 2 + 4
-    assert len(KINDS) == 9
+    assert len(seen) == 3 + 6 + 2 + 4
+    assert len(KINDS) == 10
