@@ -61,6 +61,13 @@ class Requantizer(ABC):
         """The smallest interval known to hold apply(acc) for every acc in [acc_lo, acc_hi]."""
         return self.apply(acc_lo), self.apply(acc_hi)
 
+    @property
+    def slope(self) -> float:
+        """Outputs for one accumulator, on average between saturation at both ends; 1 where there are fewer than three levels."""
+        if self.hi - self.lo < 2:
+            return 1.0
+        return (self.hi - self.lo - 1) / max(1, self.first_reaching(self.hi) - self.first_reaching(self.lo + 1))
+
     def _require_level(self, y: int) -> None:
         if not self.monotone or not self.lo < y <= self.hi:
             raise ValueError(f"first_reaching({y}) of {self}: expected a monotone requantizer and {self.lo} < y <= {self.hi}")
@@ -105,6 +112,11 @@ class ShiftRequantizer(Requantizer):
     @property
     def acc_limit(self) -> int:
         return super().acc_limit >> max(0, -self.shift)
+
+    @property
+    def slope(self) -> float:
+        """2**-shift, wherever it saturates or wraps around."""
+        return 2.0**-self.shift
 
     def before_overflow(self, acc):
         """round(acc / 2**shift) + offset, before saturation or wrap-around."""

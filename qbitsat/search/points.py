@@ -4,51 +4,70 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._kernels.suggest.ascent import products
+from .._kernels.suggest.floats import Floats
 from ..attack.margin import margins
 from ..bounds.ascent import Suggestion
 from ..bounds.frame import Frame
 from ..bounds.ranges import PASS_WORK
-from ..network import forward
+from ..limits import Limits
+from ..network import Network, forward
 from ..properties import Box, Formula, Query
-from ..properties.formula import INPUT, atoms
 
 # Integers below this are exact in float32.
 EXACT = 1 << 24
 
 
-def propose(query: Query, frame: Frame, formula: Formula, suggestion: Suggestion) -> tuple[tuple[int, ...], ...] | None:
-    """Inputs in the boxes at which the networks make the formula true, or None.
+class Points:
+    """The points of one search."""
 
-    Tries every node's mean point, rounded, and the corner of the box that attains its dual value; those that look
-    right in float32, where long sums are off by a few units, are run again in integers.
-    """
-    n, limits = len(suggestion.x), frame.limits
-    candidates = np.empty((2 * n, frame.num_inputs), np.float32)
-    np.rint(suggestion.x, out=candidates[:n])
-    np.rint(suggestion.x_best, out=candidates[n:])
-    inputs, outputs = [], []
-    for k, box in enumerate(query.boxes):
-        inputs.append(_within(candidates[:, frame.inputs[k]], box))
-        x = inputs[-1].astype(np.float32, copy=False)
-        for block in frame.blocks:
-            if block.network == k:
-                affine = block.layer.affine
-                y = np.empty((len(x), affine.n_out), np.int64)
-                for rows in limits.slices(len(x), PASS_WORK * affine.n_out * affine.n_in, 24 * affine.n_out):
-                    y[rows] = block.layer.requantize(np.rint(products(x[rows], affine.matrix)).astype(np.int64) + affine.biases)
-                x = y.astype(np.float32)
-        outputs.append(y)
-    if any(ref.tensor == INPUT for atom in atoms(formula) for _, ref in atom.terms):
+    def __init__(self, query: Query, frame: Frame, formula: Formula):
+        self.query, self.frame, self.formula, self.limits = query, frame, formula, frame.limits
+        self.networks = [Approximate(network, self.limits) for network in query.networks]
+
+    def propose(self, suggestion: Suggestion) -> tuple[tuple[int, ...], ...] | None:
+        """Inputs in the boxes at which the networks make the formula true, or None.
+
+        Tries every node's mean point, rounded, and the corner of the box that attains its dual value; those that look
+        right in float32, where long sums are off by a few units, are run again in integers.
+        """
+        n, limits = len(suggestion.x), self.limits
+        candidates = np.empty((2 * n, self.frame.num_inputs), np.float32)
+        np.rint(suggestion.x, out=candidates[:n])
+        np.rint(suggestion.x_best, out=candidates[n:])
+        inputs = [_within(candidates[:, self.frame.inputs[k]], box) for k, box in enumerate(self.query.boxes)]
+        outputs = [network.outputs(x) for network, x in zip(self.networks, inputs, strict=True)]
         inputs = [x.astype(np.int64) for x in inputs]
-    promising = np.flatnonzero(margins(formula, inputs, outputs, [], limits)[0] >= 0)
-    if not len(promising):
-        return None
-    inputs = [x[promising].astype(np.int64) for x in inputs]
-    outputs = [forward(network, x, limits) for network, x in zip(query.networks, inputs, strict=True)]
-    margin, _ = margins(formula, inputs, outputs, [], limits)
-    best = int(margin.argmax())
-    return tuple(tuple(x[best].tolist()) for x in inputs) if margin[best] >= 0 else None
+        promising = np.flatnonzero(margins(self.formula, inputs, outputs, [], limits)[0] >= 0)
+        if not len(promising):
+            return None
+        inputs = [x[promising] for x in inputs]
+        outputs = [forward(network, x, limits) for network, x in zip(self.query.networks, inputs, strict=True)]
+        margin, _ = margins(self.formula, inputs, outputs, [], limits)
+        best = int(margin.argmax())
+        return tuple(tuple(x[best].tolist()) for x in inputs) if margin[best] >= 0 else None
+
+
+class Approximate:
+    """A network with products in float32 on one thread: numpy's many threads cost more than they give on layers of this size."""
+
+    def __init__(self, network: Network, limits: Limits):
+        self.network, self.limits = network, limits
+        self.maps = []
+        for k, (layer, view) in enumerate(zip(network.layers, network.views, strict=True)):
+            limits.require(8 * layer.affine.num_weights)
+            self.maps.append(Floats(layer.affine, view, network.first_value(k), layer.input.zero_point))
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """For whole floats [batch, num_inputs]: int64[batch, outputs]."""
+        network = self.network
+        values = np.empty((len(x), network.num_values), np.float32)
+        values[:, : network.num_inputs] = x
+        for k, (layer, floats) in enumerate(zip(network.layers, self.maps, strict=True)):
+            affine = layer.affine
+            for rows in self.limits.slices(len(x), PASS_WORK * affine.num_products, 24 * affine.n_out):
+                acc = np.rint(floats.apply(values[rows])).astype(np.int64) + affine.biases
+                values[rows, network.target(k)] = layer.requantize(acc)
+        return values[:, network.outputs].astype(np.int64)
 
 
 def _within(x: np.ndarray, box: Box) -> np.ndarray:

@@ -15,11 +15,12 @@ from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
 from ..limits import LimitReached, Limits
 from ..properties import Formula, Query, confirm
-from . import leaves, points, split
+from . import leaves, split
 from .cases import Cases
 from .leaves import Inputs
 from .linear_programs import Programs
 from .nodes import Nodes
+from .points import Points
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 from .walk import Walker
@@ -73,6 +74,7 @@ class Search:
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
+        self.points = Points(self.query, self.frame, self.formula)
         self.programs = Programs(self.frame, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
         self.counts["open"] = 1
@@ -116,7 +118,7 @@ class Search:
         if not len(nodes):
             return None
         if self.options.points:
-            found = points.propose(self.query, self.frame, self.formula, suggestion)
+            found = self.points.propose(suggestion)
             if found is not None and self._confirmed(found, "relaxed points"):
                 return found
         found = self._walk(nodes, suggestion)

@@ -12,13 +12,13 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds.frame import Frame
 from qbitsat.properties import And, AtMost, Box, replay
 from qbitsat.properties.formula import FALSE, TRUE, without_not
-from qbitsat.search import points
+from qbitsat.search.points import Points
 from qbitsat.verify import verify
 
 
 def propose(asked, rng, **change):
     frame = Frame(asked)
-    return points.propose(asked, frame, without_not(asked.violation), suggestion(frame, 5, rng, **change))
+    return Points(asked, frame, without_not(asked.violation)).propose(suggestion(frame, 5, rng, **change))
 
 
 def test_proposals_are_in_the_boxes_and_violate():
