@@ -17,6 +17,7 @@ from qbitsat.arithmetic import (
     Float64Requantizer,
     MultiplierRequantizer,
     Requantizer,
+    ShiftRequantizer,
     TableRequantizer,
     ThresholdRequantizer,
     saturate,
@@ -290,3 +291,13 @@ FAULTS = [
 def test_fault(kind, change, message):
     with pytest.raises(InputError, match=f"^requantizer: {message}"):
         kind[0](**{**kind[1], **change})
+
+
+def test_slopes_are_outputs_for_one_accumulator():
+    scaled = MultiplierRequantizer(3 << 29, -2, "double", -8, 7)
+    assert scaled.slope == pytest.approx(0.75 / 4, rel=0.05)
+    assert ShiftRequantizer(3, "floor", 0, 15, "wrap").slope == ShiftRequantizer(3, "floor", 0, 15).slope == 1 / 8
+    assert DivisionRequantizer(9, -8, 7).slope == pytest.approx(1 / 9)
+    assert DivisionRequantizer(9, 0, 1).slope == 1
+    for offset in (-9, 0, 9):
+        assert MultiplierRequantizer(0, 0, "double", -8, 7, offset).slope < 1e-9

@@ -66,7 +66,9 @@ class Requantizer(ABC):
         """Outputs for one accumulator, on average between saturation at both ends; 1 where there are fewer than three levels."""
         if self.hi - self.lo < 2:
             return 1.0
-        return (self.hi - self.lo - 1) / max(1, self.first_reaching(self.hi) - self.first_reaching(self.lo + 1))
+        first, last = self.first_reaching(self.lo + 1), self.first_reaching(self.hi)
+        # A multiplier of 0 has the same thresholds for all levels, beyond all accumulators.
+        return 0.0 if min(abs(first), abs(last)) > ACC_LIMIT else (self.hi - self.lo - 1) / max(1, last - first)
 
     def _require_level(self, y: int) -> None:
         if not self.monotone or not self.lo < y <= self.hi:

@@ -1,10 +1,12 @@
 """The attack: what it proposes is in the boxes and true, obvious violations are found, and seeds repeat."""
 
 import random
+from unittest import mock
 
 import numpy as np
 import pytest
-from handmade import copying, one_layer, query, tensor, x, y
+from graphs import graph_query
+from handmade import copying, dense, one_layer, query, tensor, x, y
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import random_query
@@ -12,7 +14,7 @@ from tiny import random_query
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.attack import gradient, propose
 from qbitsat.limits import LimitReached, Limits
-from qbitsat.network import Network, forward_all, reference
+from qbitsat.network import Convolution, Linear, Network, SparseRows, TensorFormat, forward_all, reference
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Formula, Or, Query, Ref, at_least, robustness
 from qbitsat.properties.formula import FALSE, TRUE, is_true, without_not
@@ -162,3 +164,53 @@ def test_attack_looks_at_the_time_between_small_batches(monkeypatch):
     attack(query(copying(2), at_least(((1, y(0)),), 16)), restarts=100)
     assert max(sizes) <= gradient.MAX_POINTS
     assert sum(sizes) >= 101 * gradient.STEPS
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_attack_on_graphs_is_never_wrong(seed):
+    with mock.patch.object(Network, "is_chain", True):
+        asked = graph_query(random.Random(seed))
+    inputs = attack(asked, seed=seed, restarts=seed % 4)
+    assert inputs is None or confirmed(asked, inputs)
+
+
+def test_attack_adds_what_several_readers_say():
+    """Output x0 - x1 + (2 x1): the second input counts once more where it is read again."""
+    form = tensor(2)
+    difference = Linear(
+        "difference",
+        form,
+        tensor(1, -15, 15),
+        (ShiftRequantizer(0, "floor", -15, 15),),
+        SparseRows.of_matrix(np.array([[1, -1]]), np.zeros(1)),
+    )
+    both = Linear(
+        "both",
+        tensor(2, -15, 15),
+        tensor(1, -45, 45),
+        (ShiftRequantizer(0, "floor", -45, 45),),
+        SparseRows.of_matrix(np.array([[1, 2]]), np.zeros(1)),
+    )
+    reads = np.array([0, 1]), np.array([2, 1])
+    with mock.patch.object(Network, "is_chain", True):
+        asked = query(Network((difference, both), inputs=(form,), reads=reads), at_least(((1, y(0)),), 30))
+    assert attack(asked, restarts=0) == ((15, 15),)
+
+
+def test_attack_through_a_padded_convolution():
+    form, ones = TensorFormat((2, 2, 1), 0, 15), np.ones((1, 3, 3, 1), int)
+    output = TensorFormat((2, 2, 1), -60, 60)
+    layer = Convolution("convolution", form, output, (ShiftRequantizer(0, "floor", -60, 60),), -ones, [0], padding=((1, 1), (1, 1)))
+    with mock.patch.object(Network, "is_chain", True):
+        asked = query(Network((layer,)), AtMost(((1, y(3)),), -60))
+    assert attack(asked, restarts=0) == ((15,) * 4,)
+
+
+def test_attack_weighs_outputs_by_their_own_requantizers():
+    """A quarter of 5 x and all of -2 x: a step of the input lowers the sum."""
+    requantizers = ShiftRequantizer(2, "floor", -99, 99), ShiftRequantizer(0, "floor", -99, 99)
+    first = dense([[5], [-2]], None, requantizers)
+    second = dense([[1, 1]], None, ShiftRequantizer(0, "floor", -198, 198), first.output)
+    with mock.patch.object(gradient, "STEPS", 2):
+        assert attack(query(Network((first, second)), AtMost(((1, y(0)),), -12)), restarts=0) == ((15,),)

@@ -8,7 +8,7 @@ from ascent_twin import Layer, Node, Twin
 from handmade import query, tensor
 from tiny import busy_network
 
-from qbitsat._kernels.suggest.ascent import Ascent, products, products_back
+from qbitsat._kernels.suggest.ascent import Ascent
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender
@@ -178,18 +178,6 @@ def test_ascent_value_is_what_integers_prove(rounding):
         assert said.values[0] / said.shares[0, 0] * found.shares[0, 0] == pytest.approx(found.value[0], abs=0.05)
 
 
-@pytest.mark.parametrize(("batch", "n_in", "n_out"), [(1, 1, 1), (3, 5, 7), (64, 33, 10), (0, 3, 2), (3, 2, 0)])
-def test_products_equal_numpy(batch, n_in, n_out):
-    rng = np.random.default_rng(0)
-    x, matrix = (rng.integers(-50, 50, (rows, n_in)).astype(np.float32) for rows in (batch, n_out))
-    assert products(x, matrix).tolist() == (x @ matrix.T).tolist()
-
-
-def test_products_shapes_that_do_not_fit():
-    with pytest.raises(ValueError, match="rows of 3 and 2 numbers"):
-        products(np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32))
-
-
 def floats(*shape):
     return np.zeros(shape, np.float32)
 
@@ -257,12 +245,3 @@ def test_ticks_come_while_one_node_ascends_and_can_end_it():
     with pytest.raises(LimitReached):
         kernel.run(*nodes, floats(1, 2), floats(1, 1), 2**31 - 1, RATE, DECAY)
     assert len(ticks) == 3 > before
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 4, 16), (2, 9, 33), (0, 3, 2), (2, 0, 3)])
-def test_products_with_rows_and_with_columns(shape):
-    batch, n_out, n_in = shape
-    rng = np.random.default_rng(0)
-    x, y, matrix = (rng.integers(-9, 9, s).astype(np.float32) for s in ((batch, n_in), (batch, n_out), (n_out, n_in)))
-    assert (products(x, matrix) == x @ matrix.T).all()
-    assert (products_back(y, matrix) == y @ matrix).all()

@@ -1,35 +1,26 @@
 cimport cython
 
+from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, floats_t, inequality_t
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
 cdef extern from "ascent.h":
-    ctypedef struct layer_t:
-        int n_out, n_in, source, neuron, reads_inputs
-        const float *matrix
-        const float *bias
-
     ctypedef struct column_t:
         int neuron, size
         const float *weights
 
-    ctypedef struct atom_t:
-        int size
-        const int *values
-        const float *coefficients
-        float bound
-
     ctypedef struct plan_t:
-        int num_layers, num_inputs, num_neurons
-        const layer_t *layers
+        const floats_t *floats
+        const unsigned char *by_columns
         const column_t *columns
         const unsigned char *is_last
-        long weights
+        int any_columns
+        long products
         int (*tick)(void *) noexcept nogil
         void *who
 
     ctypedef struct node_t:
         int num_atoms
-        const atom_t *const *atoms
+        const inequality_t *const *atoms
         const float *x_lo
         const float *x_hi
         const float *corner_acc
@@ -51,18 +42,17 @@ cdef extern from "ascent.h":
 @cython.final
 cdef class Ascent:
     cdef plan_t plan
-    cdef layer_t *layers
-    cdef atom_t *atoms
+    cdef Floats floats
+    cdef Inequalities atoms
     cdef column_t *columns
+    cdef unsigned char *by_columns
     cdef unsigned char *is_last
-    cdef int num_atoms
     cdef list kept
-    cdef object tick, stopped, kept_atoms
+    cdef object tick, stopped
 
-    cdef _set_atoms(self, Py_ssize_t num_values, const int64_t[::1] starts, const int32_t[::1] values, const float[::1] coefficients,
-                    const float[::1] bounds)
+    cdef _set_columns(self, Py_ssize_t k)
     cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
               const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] held,
               const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
               float rate, float decay, int polish, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
-              float[:, ::1] acc_mean, float[:, ::1] y_mean, const atom_t **mine, float *work, int *total)
+              float[:, ::1] acc_mean, float[:, ::1] y_mean, const inequality_t **mine, float *work, int *total)

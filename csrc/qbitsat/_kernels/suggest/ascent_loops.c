@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "vector.h"
+#include "float_loops.h"
 
 
 /* How much of the last point stays in the running means of points, gradients and squares. */
@@ -32,7 +32,8 @@
 
 typedef struct {
     float *lambda, *mean, *square, *gradient; /* num_neurons + num_atoms */
-    float *c, *x, *acc, *y, *reached;         /* num_values, num_inputs, then num_neurons each */
+    float *c, *x, *y, *acc, *reached;         /* num_values; num_inputs and, right behind, num_neurons; then num_neurons each */
+    float *rest, *cells, *taps;               /* num_inputs: what is put on them otherwise than by columns; room for one layer */
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
     int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
     float size;                               /* magnitudes of the terms of the last full value */
@@ -40,27 +41,30 @@ typedef struct {
 } work_t;
 
 long floats_needed(const plan_t *plan, int num_atoms) {
-    long n = plan->num_neurons, m = plan->num_inputs;
-    return 4 * (n + num_atoms) + LANES + (n + m) + m + 5 * n + LANES + m;
+    long n = plan->floats->num_neurons, m = plan->floats->num_inputs;
+    return 4 * (n + num_atoms) + LANES + 2 * (n + m) + 4 * n + LANES + 2 * m + plan->floats->most_cells + plan->floats->most_taps;
 }
 
 INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     work_t w;
-    long n = plan->num_neurons, m = plan->num_inputs, all = n + num_atoms;
+    long n = plan->floats->num_neurons, m = plan->floats->num_inputs, all = n + num_atoms;
     w.lambda = work, work += all + LANES;
     w.mean = work, work += all;
     w.square = work, work += all;
     w.gradient = work, work += all;
     w.c = work, work += n + m;
     w.x = work, work += m;
-    w.acc = work, work += n;
     w.y = work, work += n;
+    w.acc = work, work += n;
     w.reached = work, work += n + LANES;
     w.best = work, work += n;
     w.natural = work, work += n;
+    w.rest = work, work += m;
+    w.cells = work, work += plan->floats->most_cells;
+    w.taps = work, work += plan->floats->most_taps;
     w.active = (int *)work;
     w.size = 0, w.num_active = 0;
-    w.cost = plan->weights + n + m, w.spent = 0;
+    w.cost = plan->products + n + m, w.spent = 0;
     return w;
 }
 
@@ -69,33 +73,10 @@ INLINE void add_row(float *restrict sum, const float *restrict row, float factor
     for (int j = 0; j < n; j++) sum[j] += factor * row[j];
 }
 
-/* sum += four factors times four rows: a quarter of the traffic to `sum` */
-INLINE void add_rows(float *restrict sum, const float *const *rows, const float *f, int n) {
-    const float *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
-    for (int j = 0; j < n; j++) sum[j] += f[0] * a[j] + f[1] * b[j] + f[2] * c[j] + f[3] * d[j];
-}
-
 INLINE float dot(const float *restrict a, const float *restrict b, int n) {
     float sum = 0;
     for (int j = 0; j < n; j++) sum += a[j] * b[j];
     return sum;
-}
-
-/* c[source] += lambda W, skipping rows with a multiplier of 0 (neurons that are fixed) */
-INLINE void pass_back(const layer_t *layer, const float *lambda, float *c) {
-    const float *rows[4];
-    float factors[4];
-    int held = 0;
-    for (int i = 0; i < layer->n_out; i++) {
-        if (lambda[i] == 0) continue;
-        rows[held] = layer->matrix + (long)i * layer->n_in;
-        factors[held++] = lambda[i];
-        if (held == 4) {
-            add_rows(c + layer->source, rows, factors, layer->n_in);
-            held = 0;
-        }
-    }
-    while (held--) add_row(c + layer->source, rows[held], factors[held], layer->n_in);
 }
 
 /* The largest c * y - lambda * acc over the corners of each of n neurons, and the acc and y that attain it; returns their sum. */
@@ -171,12 +152,12 @@ INLINE void settle(const plan_t *plan, const node_t *node, work_t *w, const int 
 /* All inputs; those with small coefficients are active until the next time. */
 INLINE void settle_all(const plan_t *plan, const node_t *node, work_t *w) {
     float size = 0, sum = 0;
-    for (int j = 0; j < plan->num_inputs; j++) w->active[j] = j;
-    settle(plan, node, w, w->active, plan->num_inputs);
-    for (int j = 0; j < plan->num_inputs; j++) sum += fabsf(w->c[j]), size += fabsf(w->c[j] * w->x[j]);
-    float most = plan->num_inputs < FEW ? INFINITY : ACTIVE * sum / plan->num_inputs;
+    for (int j = 0; j < plan->floats->num_inputs; j++) w->active[j] = j;
+    settle(plan, node, w, w->active, plan->floats->num_inputs);
+    for (int j = 0; j < plan->floats->num_inputs; j++) sum += fabsf(w->c[j]), size += fabsf(w->c[j] * w->x[j]);
+    float most = plan->floats->num_inputs < FEW ? INFINITY : ACTIVE * sum / plan->floats->num_inputs;
     w->num_active = 0;
-    for (int j = 0; j < plan->num_inputs; j++) {
+    for (int j = 0; j < plan->floats->num_inputs; j++) {
         w->active[w->num_active] = j;
         w->num_active += fabsf(w->c[j]) <= most;
     }
@@ -186,9 +167,9 @@ INLINE void settle_all(const plan_t *plan, const node_t *node, work_t *w) {
 /* What the inequalities alone put on the values; returns their part of the dual value. */
 INLINE float combine_atoms(const plan_t *plan, const node_t *node, const float *mu, float *c) {
     float total = 0;
-    memset(c, 0, sizeof(float) * (plan->num_neurons + plan->num_inputs));
+    memset(c, 0, sizeof(float) * (plan->floats->num_neurons + plan->floats->num_inputs));
     for (int k = 0; k < node->num_atoms; k++) {
-        const atom_t *atom = node->atoms[k];
+        const inequality_t *atom = node->atoms[k];
         total += mu[k] * atom->bound;
         for (int t = 0; t < atom->size; t++) c[atom->values[t]] -= mu[k] * atom->coefficients[t];
     }
@@ -197,16 +178,16 @@ INLINE float combine_atoms(const plan_t *plan, const node_t *node, const float *
 
 /* Backward substitution: the multipliers of a straight line between the ends of each neuron's range, and the sizes of steps. */
 INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
-    int n = plan->num_neurons, alive = 0;
+    int n = plan->floats->num_neurons, alive = 0;
     float *slope_line = w->best, sum = 0;
     combine_atoms(plan, node, w->lambda + n, w->c);
-    for (int l = plan->num_layers - 1; l >= 0; l--) {
-        const layer_t *layer = &plan->layers[l];
-        for (int i = layer->neuron; i < layer->neuron + layer->n_out; i++)
+    for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
+        const float_layer_t *layer = &plan->floats->layers[l];
+        for (int i = layer->map->neuron; i < layer->map->neuron + layer->map->n_out; i++)
             slope_line[i] = i == node->held        ? w->lambda[i]
                             : node->slopes[i] < 0 ? 0
-                                                  : node->slopes[i] * w->c[plan->num_inputs + i];
-        if (!layer->reads_inputs) pass_back(layer, slope_line + layer->neuron, w->c);
+                                                  : node->slopes[i] * w->c[plan->floats->num_inputs + i];
+        if (layer->reads_neurons) put_back(layer, slope_line + layer->map->neuron, w->c, w->cells, w->taps);
     }
     if (node->fresh) memcpy(w->lambda, slope_line, sizeof(float) * n);
     for (int i = 0; i < n; i++) {
@@ -220,47 +201,38 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
 
 /* The dual value at w->lambda and its gradient; a little too small a value if only active inputs may change sides. */
 INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int full) {
-    int n = plan->num_neurons, m = plan->num_inputs;
+    int n = plan->floats->num_neurons, m = plan->floats->num_inputs;
     float total = combine_atoms(plan, node, w->lambda + n, w->c);
     w->size = fabsf(total);
-    for (int l = plan->num_layers - 1; l >= 0; l--) {
-        const layer_t *layer = &plan->layers[l];
-        float constant = dot(w->lambda + layer->neuron, layer->bias, layer->n_out);
+    for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
+        const float_layer_t *layer = &plan->floats->layers[l];
+        int at = layer->map->neuron, n_out = layer->map->n_out;
+        float constant = dot(w->lambda + at, layer->bias, n_out);
+        total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, n_out);
+        if (!plan->by_columns[l]) constant += put_back(layer, w->lambda + at, w->c, w->cells, w->taps);
         w->size += fabsf(constant);
         total += constant;
-        int at = layer->neuron;
-        total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, layer->n_out);
-        if (!layer->reads_inputs) pass_back(layer, w->lambda + layer->neuron, w->c);
     }
+    memcpy(w->rest, w->c, sizeof(float) * m);
     if (full)
         settle_all(plan, node, w);
     else
         settle(plan, node, w, w->active, w->num_active);
-    for (int k = 0; k < node->num_atoms; k++)
-        for (int t = 0; t < node->atoms[k]->size; t++) {
-            int v = node->atoms[k]->values[t];
-            if (v < m) total -= w->lambda[n + k] * node->atoms[k]->coefficients[t] * w->x[v];
-        }
-    for (int l = 0; l < plan->num_layers; l++) {
-        const layer_t *layer = &plan->layers[l];
-        if (layer->reads_inputs) total += dot(w->lambda + layer->neuron, w->reached + layer->neuron, layer->n_out);
-    }
-    for (int l = 0; l < plan->num_layers; l++) {
-        const layer_t *layer = &plan->layers[l];
-        float *gradient = w->gradient + layer->neuron;
-        const float *source = w->y + layer->source - m;
-        for (int i = 0; i < layer->n_out; i++) {
-            float reached = layer->reads_inputs ? w->reached[layer->neuron + i] : dot(layer->matrix + (long)i * layer->n_in, source, layer->n_in);
-            gradient[i] = reached + layer->bias[i] - w->acc[layer->neuron + i];
-        }
+    total += dot(w->rest, w->x, m);
+    for (int l = 0; l < plan->floats->num_layers; l++) {
+        const float_layer_t *layer = &plan->floats->layers[l];
+        int at = layer->map->neuron, n_out = layer->map->n_out;
+        float *gradient = w->gradient + at, *reached = w->reached + at;
+        if (plan->by_columns[l])
+            total += dot(w->lambda + at, reached, n_out);
+        else
+            take(layer, w->x, w->cells, w->taps, reached);
+        for (int i = 0; i < n_out; i++) gradient[i] = reached[i] + layer->bias[i] - w->acc[at + i];
     }
     for (int k = 0; k < node->num_atoms; k++) {
-        const atom_t *atom = node->atoms[k];
+        const inequality_t *atom = node->atoms[k];
         float slack = atom->bound;
-        for (int t = 0; t < atom->size; t++) {
-            int v = atom->values[t];
-            slack -= atom->coefficients[t] * (v < m ? w->x[v] : w->y[v - m]);
-        }
+        for (int t = 0; t < atom->size; t++) slack -= atom->coefficients[t] * w->x[atom->values[t]];
         w->gradient[n + k] = slack;
     }
     return total;
@@ -292,7 +264,7 @@ INLINE void rescale(float *lambda, int n) {
 /* The heaviest multiplier of a neuron that no other reads stays as it is: without an inequality the value falls to 0 with all of them. */
 INLINE void hold_heaviest(const plan_t *plan, work_t *w) {
     int heaviest = -1;
-    for (int i = 0; i < plan->num_neurons; i++)
+    for (int i = 0; i < plan->floats->num_neurons; i++)
         if (plan->is_last[i] && (heaviest < 0 || fabsf(w->lambda[i]) > fabsf(w->lambda[heaviest]))) heaviest = i;
     if (heaviest >= 0) w->natural[heaviest] = 0;
 }
@@ -307,11 +279,11 @@ INLINE int stopped(const plan_t *plan, work_t *w) {
 
 /* Up to `steps` steps from w->lambda; what is best goes to the node. Returns whether the value is below 0, or -1 if a tick says stop. */
 INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps, float rate, float decay, int means, float *best, int *taken) {
-    int n = plan->num_neurons, m = plan->num_inputs, atoms = node->num_atoms;
+    int n = plan->floats->num_neurons, m = plan->floats->num_inputs, atoms = node->num_atoms;
     float first = 1, second = 1;
     static const float unit = 1.0f;
     for (int step = 1; step <= steps; step++) {
-        int full = step % LOOK_AGAIN == 1;
+        int full = step % LOOK_AGAIN == 1 || !plan->any_columns;
         if (stopped(plan, w)) return -1;
         float value;
         for (;; full = 1) { /* one call, inlined once */
@@ -347,7 +319,7 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
 EVERY_TARGET
 float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) {
     work_t w = share_out(plan, node->num_atoms, work);
-    int n = plan->num_neurons, atoms = node->num_atoms;
+    int n = plan->floats->num_neurons, atoms = node->num_atoms;
     float best = INFINITY;
     *taken = 0;
     memset(work, 0, sizeof(float) * floats_needed(plan, atoms));
@@ -374,20 +346,7 @@ float ascend(const plan_t *plan, const node_t *node, int steps, float rate, floa
         memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
         best = evaluate(plan, node, &w, 1);
     }
-    memcpy(node->coefficients, w.c, sizeof(float) * (n + plan->num_inputs));
-    memcpy(node->x_best, w.x, sizeof(float) * plan->num_inputs);
+    memcpy(node->coefficients, w.c, sizeof(float) * (n + plan->floats->num_inputs));
+    memcpy(node->x_best, w.x, sizeof(float) * plan->floats->num_inputs);
     return best;
-}
-
-EVERY_TARGET
-void products(const float *x, const float *matrix, float *result, long batch, int n_out, int n_in) {
-    for (long b = 0; b < batch; b++)
-        for (int i = 0; i < n_out; i++) result[b * n_out + i] = dot(matrix + (long)i * n_in, x + b * n_in, n_in);
-}
-
-EVERY_TARGET
-void products_back(const float *y, const float *matrix, float *result, long batch, int n_out, int n_in) {
-    layer_t layer = {.n_out = n_out, .n_in = n_in, .matrix = matrix};
-    memset(result, 0, sizeof(float) * batch * n_in);
-    for (long b = 0; b < batch; b++) pass_back(&layer, y + b * n_out, result + b * n_in);
 }

@@ -1,25 +1,36 @@
+from qbitsat._kernels.exact.layers cimport Layers, layer_t
 from qbitsat._kernels.types cimport int32_t, int64_t
 
 cdef extern from "floats.h":
-    ctypedef struct floats_t:
-        int kind, n_in, n_out, run
-        float padding
-        int positions, groups, channels, taps, stride
-        const int32_t *view
-        const int32_t *start
-        const int32_t *offset
-        const int32_t *indices
-        const int64_t *indptr
+    ctypedef struct float_layer_t:
+        const layer_t *map
         const float *rows
+        const float *bias
+        int reads_neurons
 
-    int DENSE, PATCHES, CHANNELWISE, ROWS
+    ctypedef struct floats_t:
+        int num_layers, num_inputs, num_neurons, most_cells, most_taps
+        const float_layer_t *layers
+
+    ctypedef struct inequality_t:
+        int size
+        const int *values
+        const float *coefficients
+        float bound
 
 
 cdef class Floats:
-    cdef floats_t map
-    cdef readonly int num_values
+    cdef floats_t plan
+    cdef float_layer_t *layers
     cdef list kept
 
-    cdef _set_patches(self, affine)
-    cdef _set_rows(self, affine)
-    cdef float *_room(self, Py_ssize_t width) except NULL
+    cdef _set(self, float_layer_t *layer, const layer_t *map)
+    cdef float *_room(self, Py_ssize_t k, Py_ssize_t width) except NULL
+
+
+cdef class Inequalities:
+    cdef inequality_t *all
+    cdef int count
+    cdef tuple kept
+
+    cdef int fill(self, const int32_t[:, ::1] named, Py_ssize_t row, const inequality_t **mine) noexcept nogil

@@ -1,13 +1,11 @@
 #include "floats.h"
 
-#include "floats_loops.h"
+#include "float_loops.h"
 
-EVERY_TARGET
-void apply(const floats_t *map, const float *values, long width, float *acc, long batch, float *work) {
-    for (long b = 0; b < batch; b++) apply_floats(map, gather(map, values + b * width, work), acc + b * map->n_out, work + map->n_in);
+void floats_apply(const float_layer_t *layer, const float *values, long width, float *acc, long batch, float *work) {
+    for (long b = 0; b < batch; b++) take(layer, values + b * width, work, work + layer->map->n_in, acc + b * layer->map->n_out);
 }
 
-EVERY_TARGET
-void back(const floats_t *map, const float *m, float *values, long width, long batch, float *work) {
-    for (long b = 0; b < batch; b++) pass_back(map, m + b * map->n_out, values + b * width, work, work + map->n_in);
+void floats_back(const float_layer_t *layer, const float *m, float *values, long width, long batch, float *work) {
+    for (long b = 0; b < batch; b++) put_back(layer, m + b * layer->map->n_out, values + b * width, work, work + layer->map->n_in);
 }

@@ -15,15 +15,16 @@ typedef struct {
     int kind, index;
 } form_t;
 
-/* columns: what every value puts on the active neurons that read it: their slots from `neuron` on, unpadded. slot: a neuron's place among the `num_active` that may have a
-   multiplier, or -1. is_read: whether some active neuron reads a neuron. is_named: whether an inequality names a value. unit: what weights and biases of a neuron were multiplied by, about
-   one output step's share of an accumulator. reached: accumulators of layers that read inputs, less their biases, at x_lo of the root. */
+/* Of the layers only active neurons, which are those that may have a multiplier, say something; each has a slot. columns: what every value puts
+   on active neurons: their slots from `neuron` on, unpadded. slot: a neuron's, or -1. is_read: whether some active neuron reads a neuron.
+   is_named: whether an inequality names a value. unit: what accumulators are multiplied by, about one output step's share of one; columns,
+   constant and reached are in units. constant: accumulators where all values are 0. reached: what x_lo, the lower ends of the root, adds. */
 typedef struct {
-    int num_layers, num_inputs, num_neurons, num_active;
-    const layer_t *layers;
+    const floats_t *floats;
+    int num_inputs, num_neurons, num_active;
     const column_t *columns;
     const int *slot, *active, *is_read, *is_named;
-    const double *reached, *unit;
+    const double *constant, *reached, *unit;
     const float *x_lo;
 } program_t;
 
@@ -47,6 +48,8 @@ typedef struct {
     int *high;                                                    /* num_inputs: at the upper end */
     int *stalls;                                                  /* size */
     double *spare;                                                /* size x size */
+    float *factors, *cells, *taps;                                /* room for one layer: n_out, n_in, taps */
+    double *wide_factors, *wide_cells, *wide_taps;
 } simplex_t;
 
 /* At most `limit` steps to the smallest dual value; stops at a first one below 0. aim, of a node without inequalities: the sum of multipliers

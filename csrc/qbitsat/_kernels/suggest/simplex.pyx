@@ -7,7 +7,9 @@ from libc.string cimport memcpy
 
 import numpy as np
 
-from qbitsat._kernels.suggest.ascent cimport CORNERS, LANES, Ascent, atom_t, column_t, layer_t, node_t
+from qbitsat._kernels.exact.flat cimport check_flat
+from qbitsat._kernels.suggest.ascent cimport CORNERS, LANES, column_t, node_t
+from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, floats_t, inequality_t
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
 
@@ -17,13 +19,14 @@ cdef extern from "simplex.h":
         int kind, index
 
     ctypedef struct program_t:
-        int num_layers, num_inputs, num_neurons, num_active
-        const layer_t *layers
+        const floats_t *floats
+        int num_inputs, num_neurons, num_active
         const column_t *columns
         const int *slot
         const int *active
         const int *is_read
         const int *is_named
+        const double *constant
         const double *reached
         const double *unit
         const float *x_lo
@@ -63,6 +66,12 @@ cdef extern from "simplex.h":
         int *high
         int *stalls
         double *spare
+        float *factors
+        float *cells
+        float *taps
+        double *wide_factors
+        double *wide_cells
+        double *wide_taps
 
     double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) noexcept nogil
 
@@ -71,12 +80,16 @@ cdef extern from "simplex.h":
 cdef class Simplex:
     """The layers and the inequalities of a query, and the bases where the newest nodes ended.
 
-    layers and atoms as for `Ascent`. unit float64[neurons]: one output step's share of an accumulator. active bool[neurons]: those that may
-    have a multiplier. x_lo float32[inputs]: the lower ends of the root. most: inequalities of one node. pool: how many bases are kept.
+    atoms as for `Ascent`; x_lo float32[inputs]: the lower ends of the root; most: inequalities of one node; pool: how many bases are kept.
+    neurons: (active bool, unit, constant, reached float64) of each: whether it may have a multiplier, one output step's share of an
+    accumulator, the accumulator where all values are 0, and what x_lo adds to it. columns: (first, starts, weights), what value v puts on
+    active neurons: on those with numbers from first[v] on, among the active ones, weights float32 from starts[v] to starts[v + 1]
+    (int64[values + 1]).
     """
 
     cdef program_t program
-    cdef Ascent scaled
+    cdef Floats floats
+    cdef Inequalities atoms
     cdef column_t *columns
     cdef simplex_t work
     cdef basis_t basis
@@ -89,60 +102,41 @@ cdef class Simplex:
     cdef int64_t[::1] names
     cdef int32_t[:, ::1] heads
 
-    def __cinit__(self, int num_inputs, list layers, tuple atoms, unit, active, x_lo, int most, int pool):
-        cdef int neurons = len(unit), size
-        parts = []
-        for weights, offsets, source, neuron in layers:
-            mine = unit[neuron : neuron + len(offsets)].astype(np.float32)
-            parts.append((np.ascontiguousarray(weights * mine[:, None]), offsets * mine, source, neuron))
-        self.kept, self.most, self.pool, self.newest = [], most, pool, 0
+    def __cinit__(self, Floats floats, tuple atoms, x_lo, tuple neurons, tuple columns, int most, int pool):
+        cdef int inputs = floats.plan.num_inputs, count = floats.plan.num_neurons, size
+        active, unit, constant, reached = neurons
+        self.floats, self.kept, self.most, self.pool, self.newest = floats, [], most, pool, 0
         self.active = np.asarray(active, bool)
-        self.scaled = Ascent(num_inputs, parts, atoms)
-        if not self.scaled.plan.num_neurons == neurons == len(self.active) or len(x_lo) != num_inputs or pool < 1:
+        self.atoms = Inequalities(inputs + count, atoms)
+        if not len(self.active) == len(unit) == len(constant) == len(reached) == count or len(x_lo) != inputs or pool < 1:
             raise ValueError("units, active neurons or inputs are not those of the layers")
-        self.columns = <column_t *> malloc((num_inputs + neurons + 1) * sizeof(column_t))
-        if self.columns == NULL:
-            raise MemoryError("no memory for columns")
-        self._set_columns(num_inputs, neurons, parts)
-        self._set_program(num_inputs, neurons, parts, atoms, unit, x_lo)
-        self._set_work(num_inputs, neurons)
-        size = self.program.num_active + most
+        p = &self.program
+        p.floats, p.num_inputs, p.num_neurons, p.num_active = &floats.plan, inputs, count, int(self.active.sum())
+        self._set_columns(*columns)
+        is_named = np.zeros(inputs + count, np.int32)
+        is_named[atoms[1]] = 1
+        p.slot, p.active = self._ints(np.where(self.active, np.cumsum(self.active) - 1, -1)), self._ints(np.flatnonzero(self.active))
+        p.is_named, p.x_lo = self._ints(is_named), self._floats(x_lo)
+        p.constant, p.reached, p.unit = self._doubles(constant * unit), self._doubles(reached * unit), self._doubles(unit)
+        self._set_work(inputs, count)
+        size = p.num_active + most
         self.inverses, self.forms = np.zeros((pool, size * size)), np.zeros((pool, (size + 1) * sizeof(form_t)), np.uint8)
         self.names, self.heads = np.full(pool, -1, np.int64), np.zeros((pool, 3), np.int32)
 
-    def _set_columns(self, int num_inputs, int neurons, list layers):
-        """What each value puts on the active neurons from the first that reads it to the last."""
-        cdef const float[::1] column
-        slots = np.concatenate([[0], np.cumsum(self.active)])
-        for k in range(num_inputs + neurons):
-            readers = [
-                (slots[neuron], weights[self.active[neuron : neuron + len(weights)], k - source])
-                for weights, _, source, neuron in layers
-                if source <= k < source + weights.shape[1]
-            ]
-            first = min((slot for slot, _ in readers), default=0)
-            dense = np.zeros(max((slot + len(part) for slot, part in readers), default=first) - first + 1, np.float32)
-            for slot, part in readers:
-                dense[slot - first : slot - first + len(part)] += part
-            column = dense
-            self.columns[k].neuron, self.columns[k].size, self.columns[k].weights = first, <int> column.shape[0] - 1, &column[0]
-            self.kept.append(dense)
-
-    def _set_program(self, int num_inputs, int neurons, list layers, tuple atoms, unit, x_lo):
-        is_named, is_read, reached = np.zeros(num_inputs + neurons, np.int32), np.zeros(neurons, np.int32), np.zeros(neurons)
-        is_named[atoms[1]] = 1
-        for weights, _, source, neuron in layers:
-            rows = slice(neuron, neuron + len(weights))
-            if source < num_inputs:
-                reached[rows] = weights.astype(float) @ x_lo[source : source + weights.shape[1]].astype(float)
-            else:
-                is_read[source - num_inputs : source - num_inputs + weights.shape[1]] |= (weights[self.active[rows]] != 0).any(axis=0)
-        p = &self.program
-        p.num_layers, p.num_inputs, p.num_neurons, p.num_active = len(layers), num_inputs, neurons, int(self.active.sum())
-        p.layers, p.columns = self.scaled.plan.layers, self.columns
-        p.slot, p.active = self._ints(np.where(self.active, np.cumsum(self.active) - 1, -1)), self._ints(np.flatnonzero(self.active))
-        p.is_read, p.is_named = self._ints(is_read), self._ints(is_named)
-        p.reached, p.unit, p.x_lo = self._doubles(reached), self._doubles(unit), self._floats(x_lo)
+    cdef _set_columns(self, const int32_t[::1] first, const int64_t[::1] starts, weights):
+        cdef Py_ssize_t k, values = self.program.num_inputs + self.program.num_neurons
+        check_flat(starts, len(weights), len(weights), values)
+        cdef const float *all = self._floats(weights)
+        self.columns = <column_t *> malloc((values + 1) * sizeof(column_t))
+        if self.columns == NULL:
+            raise MemoryError("no memory for columns")
+        for k in range(values):
+            if not 0 <= first[k] <= self.program.num_active - (starts[k + 1] - starts[k]):
+                raise ValueError(f"value {k} puts something on active neurons that do not exist")
+            self.columns[k].neuron, self.columns[k].size = first[k], <int> (starts[k + 1] - starts[k])
+            self.columns[k].weights = all + starts[k]
+        sizes = np.diff(starts)[self.program.num_inputs :]
+        self.program.columns, self.program.is_read = self.columns, self._ints(sizes > 0)
 
     def _set_work(self, int inputs, int neurons):
         cdef int size = self.program.num_active + self.most, kinks = inputs + neurons + self.most
@@ -158,6 +152,10 @@ cdef class Simplex:
         w.input_slot, w.high, w.stalls = self._ints(m), self._ints(m), self._ints(s)
         w.slope_slot, w.center_slot, w.ray = self._ints(n), self._ints(n), self._ints(n)
         w.spare = self._doubles(np.zeros(size * size))
+        widest = max(self.floats.layers[k].map.n_out for k in range(self.floats.plan.num_layers))
+        cells, taps = self.floats.plan.most_cells, self.floats.plan.most_taps
+        w.factors, w.cells, w.taps = self._floats(np.zeros(widest)), self._floats(np.zeros(cells)), self._floats(np.zeros(taps))
+        w.wide_factors, w.wide_cells, w.wide_taps = self._doubles(np.zeros(widest)), self._doubles(np.zeros(cells)), self._doubles(np.zeros(taps))
         self.basis.forms, self.basis.inverse = <form_t *> self._doubles(np.zeros(2 * size)), self._doubles(np.zeros(size * size))
 
     cdef double *_doubles(self, values):
@@ -195,11 +193,11 @@ cdef class Simplex:
         for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
             if array.shape != (n, *shape):
                 raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
-        if most > self.most or atoms.size and not (-1 <= atoms.min() and atoms.max() < self.scaled.num_atoms):
+        if most > self.most or atoms.size and not (-1 <= atoms.min() and atoms.max() < self.atoms.count):
             raise ValueError("a node names an inequality that does not exist")
         if not (aims[(atoms < 0).all(axis=1)][:, self.active] != 0).any(axis=1).all():
             raise ValueError("a node without inequalities needs an aim that may have a multiplier")
-        cdef const atom_t **mine = <const atom_t **> malloc((most + 1) * sizeof(atom_t *))
+        cdef const inequality_t **mine = <const inequality_t **> malloc((most + 1) * sizeof(inequality_t *))
         if mine == NULL:
             raise MemoryError("no memory for inequalities")
         coefficients, x, acc, y = (np.zeros((n, width), np.float32) for width in (inputs + neurons, inputs, neurons, neurons))
@@ -211,22 +209,17 @@ cdef class Simplex:
             free(mine)
         return value, coefficients, x, acc, y, total
 
-    cdef _run(self, const atom_t **mine, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi,
+    cdef _run(self, const inequality_t **mine, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi,
               const float[:, :, ::1] corner_acc, const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const double[:, ::1] aims,
               int64_t[::1] bases, float[:, ::1] multipliers, float[:, ::1] shares, float[::1] value,
               float[:, ::1] coefficients, float[:, ::1] x, float[:, ::1] acc, float[:, ::1] y, int limit, int *total):
-        cdef Py_ssize_t i, k
+        cdef Py_ssize_t i
         cdef node_t node
         cdef int taken = 0
         with nogil:
             for i in range(atoms.shape[0]):
-                node.num_atoms = 0
-                for k in range(atoms.shape[1]):
-                    if atoms[i, k] < 0:
-                        break
-                    mine[k] = &self.scaled.atoms[atoms[i, k]]
-                    node.num_atoms += 1
-                node.atoms, node.x_lo, node.x_hi, node.slopes = mine, &x_lo[i, 0], &x_hi[i, 0], &slopes[i, 0]
+                node.num_atoms, node.atoms = self.atoms.fill(atoms, i, mine), mine
+                node.x_lo, node.x_hi, node.slopes = &x_lo[i, 0], &x_hi[i, 0], &slopes[i, 0]
                 node.corner_acc, node.corner_y = &corner_acc[i, 0, 0], &corner_y[i, 0, 0]
                 node.multipliers, node.shares = &multipliers[i, 0], &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best, node.x_mean, node.acc_mean, node.y_mean = &coefficients[i, 0], &x[i, 0], &x[i, 0], &acc[i, 0], &y[i, 0]

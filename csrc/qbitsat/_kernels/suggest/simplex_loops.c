@@ -1,7 +1,15 @@
 #include "simplex.h"
 
 #include "basis.h"
+#include "float_loops.h"
 #include "line.h"
+
+#define NAME(x) wide_##x
+#define WEIGHT float
+#define FACTOR double
+#define SUM double
+#define WEIGH(w) (w)
+#include "layer_loops.h"
 
 /* How far a basic variable may be out of its range, in input steps and output steps. */
 #define FEASIBLE 1e-5
@@ -14,13 +22,28 @@
 /* Exchanges in one slot that gain nothing until it rests, so that they can not go on in a circle. */
 #define STALLS 3
 
+/* What the multipliers of a layer put on the values that it reads; what falls on padding is in the constants already. */
+INLINE void put_back_wide(const run_t *r, const float_layer_t *layer, const double *m, float *v, double *c) {
+    const layer_t *map = layer->map;
+    int inputs = r->program->num_inputs;
+    for (int i = 0; i < map->n_out; i++) r->w->wide_factors[i] = m[map->neuron + i] * r->program->unit[map->neuron + i];
+    wide_back(map, layer->rows, r->w->wide_factors, r->w->wide_taps, r->w->wide_cells);
+    for (int j = 0; j < map->n_in; j++) {
+        int value = map->view[j];
+        if (value >= inputs)
+            c[value - inputs] += r->w->wide_cells[j];
+        else if (value >= 0)
+            v[value] += (float)r->w->wide_cells[j];
+    }
+}
+
 /* What multipliers (of all neurons) and shares put on all values. */
 INLINE void carry_back(const run_t *r, const double *m, const double *shares, float *v, double *c) {
     const program_t *p = r->program;
     memset(v, 0, sizeof(float) * p->num_inputs);
     memset(c, 0, sizeof(double) * p->num_neurons);
     for (int a = 0; a < r->node->num_atoms; a++) {
-        const atom_t *atom = r->node->atoms[a];
+        const inequality_t *atom = r->node->atoms[a];
         for (int t = 0; t < atom->size; t++) {
             int value = atom->values[t];
             if (value < p->num_inputs)
@@ -29,31 +52,14 @@ INLINE void carry_back(const run_t *r, const double *m, const double *shares, fl
                 c[value - p->num_inputs] -= shares[a] * atom->coefficients[t];
         }
     }
-    for (int l = 0; l < p->num_layers; l++) {
-        const layer_t *layer = &p->layers[l];
-        const float *rows[4];
-        float f[4];
-        int held = 0, n = layer->n_in;
-        for (int i = 0; i < layer->n_out; i++) {
-            double factor = m[layer->neuron + i];
-            const float *row = layer->matrix + (long)i * n;
-            if (factor == 0) continue;
-            if (!layer->reads_inputs) {
-                double *restrict sum = c + layer->source - p->num_inputs;
-                for (int j = 0; j < n; j++) sum[j] += factor * row[j];
-                continue;
-            }
-            rows[held] = row, f[held++] = (float)factor;
-            if (held == 4) {
-                float *restrict sum = v + layer->source;
-                const float *restrict r0 = rows[0], *restrict r1 = rows[1], *restrict r2 = rows[2], *restrict r3 = rows[3];
-                for (int j = 0; j < n; j++) sum[j] += f[0] * r0[j] + f[1] * r1[j] + f[2] * r2[j] + f[3] * r3[j];
-                held = 0;
-            }
-        }
-        while (held--) {
-            float *restrict sum = v + layer->source;
-            for (int j = 0; j < n; j++) sum[j] += f[held] * rows[held][j];
+    for (int l = 0; l < p->floats->num_layers; l++) {
+        const float_layer_t *layer = &p->floats->layers[l];
+        const layer_t *map = layer->map;
+        if (layer->reads_neurons)
+            put_back_wide(r, layer, m, v, c);
+        else {
+            for (int i = 0; i < map->n_out; i++) r->w->factors[i] = (float)(m[map->neuron + i] * p->unit[map->neuron + i]);
+            put_back(layer, r->w->factors, v, r->w->cells, r->w->taps);
         }
     }
 }
@@ -120,9 +126,7 @@ INLINE void settle(run_t *r) {
         if (x != 0)
             for (int t = 0; t < column->size; t++) mine[t] += x * weights[t];
     }
-    for (int l = 0; l < p->num_layers; l++)
-        for (int i = p->layers[l].neuron; i < p->layers[l].neuron + p->layers[l].n_out; i++)
-            if (p->slot[i] >= 0) w->q[p->slot[i]] += p->layers[l].bias[i - p->layers[l].neuron] + (p->layers[l].reads_inputs ? p->reached[i] + sums[p->slot[i]] : 0);
+    for (int k = 0; k < p->num_active; k++) w->q[k] += p->constant[p->active[k]] + p->reached[p->active[k]] + sums[k];
     for (int a = 0; a < node->num_atoms; a++) {
         w->q[p->num_active + a] += node->atoms[a]->bound;
         for (int t = 0; t < node->atoms[a]->size; t++) {
@@ -138,13 +142,11 @@ INLINE double evaluate(const run_t *r, double *size) {
     const node_t *node = r->node;
     const simplex_t *w = r->w;
     double total = 0, magnitude = 0;
-    for (int l = 0; l < p->num_layers; l++)
-        for (int t = 0; t < p->layers[l].n_out; t++) {
-            int i = p->layers[l].neuron + t;
-            double term = w->m[i] * p->layers[l].bias[t], best = -DBL_MAX;
-            for (int k = 0; k < CORNERS; k++) best = larger(best, w->c[i] * CORNER_Y(r, k, i) - w->m[i] * CORNER_ACC(r, k, i));
-            total += term + best, magnitude += fabs(term) + fabs(best);
-        }
+    for (int i = 0; i < p->num_neurons; i++) {
+        double term = w->m[i] * p->constant[i], best = -DBL_MAX;
+        for (int k = 0; k < CORNERS; k++) best = larger(best, w->c[i] * CORNER_Y(r, k, i) - w->m[i] * CORNER_ACC(r, k, i));
+        total += term + best, magnitude += fabs(term) + fabs(best);
+    }
     for (int k = 0; k < p->num_inputs; k++) {
         double low = (double)w->v[k] * node->x_lo[k], high = (double)w->v[k] * node->x_hi[k];
         total += low > high ? low : high, magnitude += fabs(high);

@@ -1,0 +1,28 @@
+/* What a layer in float32 does with values. All inlined into the kernels. */
+#ifndef QBITSAT_FLOAT_LOOPS_H
+#define QBITSAT_FLOAT_LOOPS_H
+
+#include "floats.h"
+#include "vector.h"
+
+#define NAME(x) float_##x
+#define WEIGHT float
+#define FACTOR float
+#define SUM float
+#define WEIGH(w) (w)
+#include "layer_loops.h"
+
+/* acc = W values, without bias. cells, taps: room for those of the layer. */
+INLINE void take(const float_layer_t *layer, const float *values, float *cells, float *taps, float *acc) {
+    const layer_t *map = layer->map;
+    if (map->run < 0) float_gather(map, values, cells);
+    float_apply(map, layer->rows, map->run < 0 ? cells : values + map->run, taps, acc);
+}
+
+/* values += m W; returns what m puts on padding: a constant. */
+INLINE float put_back(const float_layer_t *layer, const float *m, float *values, float *cells, float *taps) {
+    float_back(layer->map, layer->rows, m, taps, cells);
+    return float_scatter(layer->map, cells, values) * (float)layer->map->padding;
+}
+
+#endif
