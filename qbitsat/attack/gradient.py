@@ -84,7 +84,7 @@ class Backward:
         """
         network, gradient = self.network, np.zeros(values.shape, np.float32)
         gradient[:, : network.num_inputs] = by_input
-        np.add.at(gradient, (slice(None), network.outputs), by_output)
+        np.add.at(gradient.T, network.outputs, by_output.T)
         for k in reversed(range(len(self.layers))):
             floats, slope, lo, hi = self.layers[k]
             y = values[:, network.target(k)]
