@@ -12,16 +12,16 @@ ACTIVE, LOOK_AGAIN, FEW = 0.2, 10, 32
 
 
 class Layer(NamedTuple):
-    """matrix float[n_out, n_in], bias float[n_out], the first value read and the first neuron."""
+    """matrix float[n_out, n_in] over the values that it reads, each once; bias float[n_out] with what padding gives; the first neuron.
+
+    by_columns: one dense layer over neighbouring inputs, which inputs follow a step at a time.
+    """
 
     matrix: np.ndarray
     bias: np.ndarray
-    source: int
+    reads: np.ndarray
     neuron: int
-
-    @property
-    def reads(self) -> slice:
-        return slice(self.source, self.source + self.matrix.shape[1])
+    by_columns: bool
 
     @property
     def neurons(self) -> slice:
@@ -58,6 +58,7 @@ class Twin:
         self.held = np.arange(len(node.slopes)) == held
         self.m, self.n = len(node.x_lo), len(node.slopes)
         self.x, self.active = np.zeros(self.m), np.ones(self.m, bool)
+        self.any_columns = any(layer.by_columns for layer in layers)
 
     def combine(self, shares: np.ndarray) -> tuple[float, np.ndarray]:
         c, total = np.zeros(self.m + self.n), 0.0
@@ -134,7 +135,7 @@ class Twin:
         mean, square = np.zeros(len(lam)), np.zeros(len(lam))
         means = [np.zeros(self.m), np.zeros(self.n), np.zeros(self.n)]
         for step in range(1, steps + 1):
-            full = step % LOOK_AGAIN == 1
+            full = step % LOOK_AGAIN == 1 or not self.any_columns
             total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :], full)
             if total < 0 and not full:
                 total, c, slope, slack, point = self.evaluate(lam[: self.n], lam[self.n :], True)

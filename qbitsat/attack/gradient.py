@@ -66,16 +66,17 @@ class Backward:
         self.network, self.limits = network, limits
         results = np.zeros(network.num_values, bool)
         results[network.outputs] = True
-        # For every layer its map, and the slope and the ends of each output's requantizer; results have none.
-        self.layers: list[tuple[Floats, np.ndarray, np.ndarray, np.ndarray]] = []
-        for k, (layer, view) in enumerate(zip(network.layers, network.views, strict=True)):
-            limits.require(8 * layer.affine.num_weights + 20 * layer.affine.n_out)
+        limits.require(sum(8 * layer.affine.num_weights + 40 * layer.affine.n_out for layer in network.layers))
+        self.floats = Floats(network.kernel)
+        # For every layer the slope and the ends of each output's requantizer; results have no ends.
+        self.layers: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for k, layer in enumerate(network.layers):
             slope, lo, hi = (
                 np.resize(np.array([getattr(r, name) for r in layer.requantizers], dtype), layer.affine.n_out)
                 for name, dtype in (("slope", np.float32), ("lo", np.int64), ("hi", np.int64))
             )
             lo[results[network.target(k)]], hi[results[network.target(k)]] = NEVER
-            self.layers.append((Floats(layer.affine, view, network.first_value(k)), slope, lo, hi))
+            self.layers.append((slope, lo, hi))
 
     def gradient(self, values: np.ndarray, by_input: np.ndarray, by_output: np.ndarray) -> np.ndarray:
         """Gradient with respect to the inputs, float32[batch, num_inputs], from what the formula says of inputs and results.
@@ -86,7 +87,7 @@ class Backward:
         gradient[:, : network.num_inputs] = by_input
         np.add.at(gradient.T, network.outputs, by_output.T)
         for k in reversed(range(len(self.layers))):
-            floats, slope, lo, hi = self.layers[k]
+            slope, lo, hi = self.layers[k]
             y = values[:, network.target(k)]
             outputs = gradient[:, network.target(k)] * np.where((y > lo) & (y < hi), slope, LEAK * slope)
             largest = np.abs(outputs).max(axis=1)
@@ -94,7 +95,7 @@ class Backward:
             gradient[far] /= largest[far, None]
             outputs[far] /= largest[far, None]
             for rows in self.limits.slices(len(outputs), network.layers[k].affine.num_products / 8):
-                floats.back(outputs[rows], gradient[rows])
+                self.floats.back(k, outputs[rows], gradient[rows])
         return gradient[:, : network.num_inputs]
 
 

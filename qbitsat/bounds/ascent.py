@@ -8,12 +8,14 @@ lines over the steps), or from where a node's parent ended. Running means of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._kernels.exact import ranges as _ranges
+from .._kernels.exact.layers import Layers
 from .._kernels.suggest.ascent import Ascent
+from .._kernels.suggest.floats import Floats
 from .frame import Block, Frame, Inequalities, Inequality
 from .ranges import PASS_WORK, Ranges
 
@@ -38,29 +40,35 @@ class Suggestion(NamedTuple):
 
 
 class Ascender:
-    """Ascends on some blocks of a frame (each after what it reads) and some inequalities over their values."""
+    """Ascends on some blocks of a frame (each after what it reads) and some inequalities over their values.
+
+    layers and floats are these blocks, numbered among themselves: value v is place[v] there.
+    """
 
     def __init__(self, frame: Frame, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
         self.frame, self.blocks = frame, blocks
-        self.weights = sum(block.layer.affine.n_out * block.layer.affine.n_in for block in blocks)
+        self.products = sum(block.layer.affine.num_products for block in blocks)
         self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
         self.whole = len(self.neurons) == frame.num_neurons
         # Values in the kernel's order: inputs, then the neurons of these blocks.
         self.place = np.full(frame.num_values, -1, np.int32)
         self.place[: frame.num_inputs] = np.arange(frame.num_inputs)
         self.place[frame.num_inputs + self.neurons] = frame.num_inputs + np.arange(len(self.neurons))
-        layers, neuron = [], 0
-        for block in blocks:
-            affine = block.layer.affine
-            layers.append(
-                (affine.build("matrix", frame.limits), affine.biases.astype(np.float32), int(self.place[block.source.start]), neuron)
-            )
-            neuron += affine.n_out
-        # The kernel keeps the columns of what inputs put on neurons.
-        frame.limits.require(sum(4 * b.layer.affine.n_out * b.layer.affine.n_in for b in blocks if b.source.start < frame.num_inputs))
-        self.kernel = Ascent(frame.num_inputs, layers, Inequalities.of(inequalities).floats(self.place), frame.limits.check)
+        # Weights of the kernels and of the floats, and once more as columns.
+        frame.limits.require(sum(12 * b.layer.affine.num_weights + 12 * b.layer.affine.n_out for b in blocks))
+        parts: Any = [(b.layer.affine, self._placed(b), b.layer.input.zero_point, ()) for b in blocks]
+        self.layers = Layers(frame.num_inputs, parts, frame.limits.check)
+        self.floats = Floats(self.layers)
+        self.kernel = Ascent(self.floats, Inequalities.of(inequalities).floats(self.place), frame.limits.check)
         fixed = root.lo[0, frame.num_inputs :] == root.hi[0, frame.num_inputs :]
         self.useless = np.concatenate([fixed[b.neurons] for b in blocks])
+
+    def _placed(self, block: Block) -> np.ndarray:
+        """What a block reads, as the kernel numbers it."""
+        placed = np.append(self.place, np.int32(-1))[block.view]
+        if (placed[block.view >= 0] < 0).any():
+            raise ValueError(f"layer {block.layer.name!r} reads a layer that is not before it")
+        return placed
 
     def pose(self, inequalities: Sequence[Inequality]) -> None:
         """Other inequalities instead of those there were."""
@@ -85,7 +93,7 @@ class Ascender:
         """
         held, fresh = np.full(len(ranges), -1, np.int32) if held is None else held, fresh.astype(np.uint8)
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
-        work = PASS_WORK * ((self.weights + len(self.neurons)) * (steps + polish) + self.frame.num_values)
+        work = PASS_WORK * ((self.products + len(self.neurons)) * (steps + polish) + self.frame.num_values)
         nodes, parts = (atoms, held, fresh, multipliers, shares), list[tuple[np.ndarray, ...]]()
         for rows in self.frame.limits.slices(len(ranges), work, self.bytes):
             parts.append(self._run(ranges.take(rows), [array[rows] for array in nodes], steps, polish))

@@ -65,6 +65,8 @@ MAX_LEVELS = 1 << 12
 class Block(NamedTuple):
     """One layer of one network: slices of the values that it reads and gives, and of its neurons.
 
+    view int32[cells] is the value that each cell of its map is, or -1 for padding.
+
     steps[k, v - y_min] is the smallest accumulator that reaches v, for v from y_min to one above the largest, of outputs i
     with i % len(steps) == k. No rows at all where outputs do not grow with accumulators (wrap-around), or levels are too many.
     channel is i % len(steps), y_first and y_last are the ends of the requantizer's own range: int64[n_out] each.
@@ -79,6 +81,7 @@ class Block(NamedTuple):
     channel: np.ndarray
     y_first: np.ndarray
     y_last: np.ndarray
+    view: np.ndarray
 
     @property
     def y_min(self) -> int:
@@ -99,9 +102,11 @@ class Frame:
             source = slice(start, start + network.input.size)
             self.inputs.append(source)
             start = source.stop
-            for layer in network.layers:
+            # The network's values in the query's numbering; padding is the last.
+            place = np.concatenate([np.arange(source.start, start), np.arange(end, end + network.num_values - network.num_inputs), [-1]])
+            for layer, view in zip(network.layers, network.views, strict=True):
                 target = slice(end, end + layer.affine.n_out)
-                self.blocks.append(_block(k, layer, source, target, self.num_inputs, limits))
+                self.blocks.append(_block(k, layer, source, target, self.num_inputs, limits, place[view].astype(np.int32)))
                 source, end = target, target.stop
             self.outputs.append(source)
         self.num_values = end
@@ -134,13 +139,13 @@ class Frame:
         return (self.inputs if ref.tensor == INPUT else self.outputs)[ref.network].start + ref.element
 
 
-def _block(network: int, layer: Layer, source: slice, target: slice, num_inputs: int, limits: Limits) -> Block:
+def _block(network: int, layer: Layer, source: slice, target: slice, num_inputs: int, limits: Limits, view: np.ndarray) -> Block:
     n = layer.affine.n_out
     requantizers = [layer.requantizer(i) for i in range(n)]
     steps = _steps(layer, limits)
-    ends = (np.array([getattr(r, end) for r in requantizers], np.int64) for end in ("lo", "hi"))
+    first, last = (np.array([getattr(r, end) for r in requantizers], np.int64) for end in ("lo", "hi"))
     neurons = slice(target.start - num_inputs, target.stop - num_inputs)
-    return Block(network, layer, source, target, neurons, steps, np.arange(n) % max(1, len(steps)), *ends)
+    return Block(network, layer, source, target, neurons, steps, np.arange(n) % max(1, len(steps)), first, last, view)
 
 
 def has_steps(layer: Layer) -> bool:

@@ -57,7 +57,7 @@ def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block,
     if not len(ends):
         return []
     ascender, facts = Ascender(frame, before, [], ranges), []
-    work = PASS_WORK * (ascender.weights * steps + frame.weights)
+    work = PASS_WORK * (ascender.products * steps + frame.weights)
     # Ranges, multipliers, and the row as an inequality of both kernels; what is kept is taken into account as it comes.
     size = frame.node_bytes + ascender.bytes + 32 * frame.num_neurons + 40 * affine.n_in
     for part in frame.limits.slices(len(ends), work, size):

@@ -93,7 +93,7 @@ class _Prober:
         # The relaxed point stays possible, most likely; probes lie between it and the ends.
         point = np.nan_to_num(best.y[0])
         inner = np.stack([np.floor(point), np.ceil(point)]).astype(np.int64)
-        work = self.ascender.weights * PROBE_STEPS * 2 * self.frame.num_neurons
+        work = self.ascender.products * PROBE_STEPS * 2 * self.frame.num_neurons
         for _ in range(min(ROUNDS, WORK // max(1, work))):
             probed = self._probe(inner, best)
             if probed is None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from .._kernels.exact import forward as _forward
 from .._kernels.exact import ranges as _ranges
 from .._kernels.suggest.simplex import Simplex
 from ..bounds.ascent import Ascender
-from ..bounds.frame import Frame
+from ..bounds.frame import Frame, Inequalities
 from ..bounds.ranges import PASS_WORK, Ranges
 from ..limits import Limits
 from .cases import Cases
@@ -30,6 +31,10 @@ EXCHANGES = 60
 FULL = 0.9
 # Bytes for the bases of the newest nodes, and how many there are at least and at most; more are seldom needed.
 POOL, FEWEST, MOST = 1 << 25, 64, 1 << 14
+# Numbers of all columns, and weights of all active neurons, beyond which there are no programs: some 40 MB.
+MAX_ENTRIES = 1 << 22
+# What an exchange takes for a neuron, active or not, in products.
+NEURON_WORK = 20
 # Products of numbers in one node beyond which exchanges take too long: some tenths of a second.
 WORK = 1 << 30
 
@@ -46,7 +51,7 @@ class Programs:
         named[cases.inequalities.values] = True
         self.active = ~ascender.useless & (self.hidden | named[frame.num_inputs :])
         self.size = int(self.active.sum()) + cases.most
-        self.work = EXCHANGES * (frame.num_inputs * self.size + 4 * self.size**2)
+        self.work = EXCHANGES * (frame.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * frame.num_neurons)
         self.able = options.programs and self.size <= MAX_SIZE and self.work <= WORK
         self.able &= all(len(block.steps) for block in frame.blocks)
         self.kernel: Simplex | None = None
@@ -64,6 +69,9 @@ class Programs:
             return rows
         if self.kernel is None:
             self.kernel = self._build()
+            self.able = self.kernel is not None
+        if not self.able:
+            return rows[:0]
         parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.ascender.bytes + self.frame.node_bytes)
         return np.concatenate([self._solve(nodes, rows[part]) for part in parts])
 
@@ -105,11 +113,59 @@ class Programs:
             self.aims[case] = aim * self.active
         return self.aims[case]
 
-    def _build(self) -> Simplex:
-        """The kernel's view of the query, in float32."""
+    def _build(self) -> Simplex | None:
+        """The kernel's view of the query, in float32; None if that is too large."""
         m = self.frame.num_inputs
-        layers = [
-            (b.layer.affine.matrix, b.layer.affine.biases.astype(np.float32), b.source.start, b.neurons.start) for b in self.frame.blocks
-        ]
-        x_lo, pool = self.root.lo[0, :m].astype(np.float32), min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
-        return Simplex(m, layers, self.cases.inequalities.floats(), self.unit, self.active, x_lo, self.cases.most, pool)
+        pool = min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
+        return build(self.ascender, self.cases.inequalities, self.unit, self.active, self.root.lo[0, :m], self.cases.most, pool)
+
+
+def build(
+    ascender: Ascender, inequalities: Inequalities, unit: np.ndarray, active: np.ndarray, x_lo: np.ndarray, most: int, pool: int
+) -> Simplex | None:
+    """The kernel for all blocks of a frame, of which an ascender knows the layers; None if its columns would be too large.
+
+    unit float64[num_neurons]; active bool[num_neurons]; x_lo int64[num_inputs]: the root's lower ends.
+    """
+    frame = ascender.frame
+    columns = _columns(frame, unit, np.flatnonzero(active))
+    if columns is None:
+        return None
+    values = np.zeros((2, frame.num_values), np.int64)
+    values[1, : frame.num_inputs] = x_lo
+    accs = np.empty((2, frame.num_neurons), np.int64)
+    for k, block in enumerate(frame.blocks):
+        part = np.empty((2, len(block.channel)), np.int64)
+        _forward.accumulate(ascender.layers, k, values, part)
+        accs[:, block.neurons] = part
+    neurons = active, unit, accs[0].astype(float), (accs[1] - accs[0]).astype(float)
+    return Simplex(ascender.floats, inequalities.floats(), x_lo.astype(np.float32), neurons, columns, most, pool)
+
+
+def _columns(frame: Frame, unit: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """(first, starts, weights): what every value puts on the active neurons, in units; see `Simplex`. None if they are too many."""
+    rows = list[tuple[np.ndarray, np.ndarray]]()
+    entries, last = 0, np.array([block.neurons.stop for block in frame.blocks])
+    for neuron in active.tolist():
+        frame.limits.check()
+        block = frame.blocks[int(np.searchsorted(last, neuron, side="right"))]
+        cells, weights = block.layer.affine.row(neuron - block.neurons.start)
+        rows.append((block.view[cells], weights * unit[neuron]))
+        entries += len(cells)
+        if entries > MAX_ENTRIES:
+            return None
+    values = np.concatenate([np.empty(0, np.int64), *(part for part, _ in rows)])
+    slots = np.repeat(np.arange(len(rows)), [len(part) for part, _ in rows])
+    weights = np.concatenate([np.empty(0), *(part for _, part in rows)])[values >= 0]
+    values, slots = values[values >= 0], slots[values >= 0]
+    first, beyond = np.full(frame.num_values, len(rows), np.int32), np.zeros(frame.num_values, np.int32)
+    np.minimum.at(first, values, slots)
+    np.maximum.at(beyond, values, slots + 1)
+    first[beyond == 0] = 0
+    starts = np.zeros(frame.num_values + 1, np.int64)
+    np.cumsum(beyond - first, out=starts[1:])
+    if starts[-1] > MAX_ENTRIES:
+        return None
+    numbers = np.zeros(starts[-1])
+    np.add.at(numbers, starts[values] + slots - first[values], weights)
+    return first, starts, numbers.astype(np.float32)

@@ -52,20 +52,18 @@ class Approximate:
 
     def __init__(self, network: Network, limits: Limits):
         self.network, self.limits = network, limits
-        self.maps = []
-        for k, (layer, view) in enumerate(zip(network.layers, network.views, strict=True)):
-            limits.require(8 * layer.affine.num_weights)
-            self.maps.append(Floats(layer.affine, view, network.first_value(k), layer.input.zero_point))
+        limits.require(sum(8 * layer.affine.num_weights + 4 * layer.affine.n_out for layer in network.layers))
+        self.floats = Floats(network.kernel)
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """For whole floats [batch, num_inputs]: int64[batch, outputs]."""
         network = self.network
         values = np.empty((len(x), network.num_values), np.float32)
         values[:, : network.num_inputs] = x
-        for k, (layer, floats) in enumerate(zip(network.layers, self.maps, strict=True)):
+        for k, layer in enumerate(network.layers):
             affine = layer.affine
             for rows in self.limits.slices(len(x), PASS_WORK * affine.num_products, 24 * affine.n_out):
-                acc = np.rint(floats.apply(values[rows])).astype(np.int64) + affine.biases
+                acc = np.rint(self.floats.apply(k, values[rows])).astype(np.int64) + affine.biases
                 values[rows, network.target(k)] = layer.requantize(acc)
         return values[:, network.outputs].astype(np.int64)
 

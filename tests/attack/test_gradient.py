@@ -183,14 +183,14 @@ def test_attack_adds_what_several_readers_say():
         form,
         tensor(1, -15, 15),
         (ShiftRequantizer(0, "floor", -15, 15),),
-        SparseRows.of_matrix(np.array([[1, -1]]), np.zeros(1)),
+        SparseRows.of_matrix(np.array([[1, -1]]), np.zeros(1, int)),
     )
     both = Linear(
         "both",
         tensor(2, -15, 15),
         tensor(1, -45, 45),
         (ShiftRequantizer(0, "floor", -45, 45),),
-        SparseRows.of_matrix(np.array([[1, 2]]), np.zeros(1)),
+        SparseRows.of_matrix(np.array([[1, 2]]), np.zeros(1, int)),
     )
     reads = np.array([0, 1]), np.array([2, 1])
     with mock.patch.object(Network, "is_chain", True):

@@ -8,7 +8,9 @@ from ascent_twin import Layer, Node, Twin
 from handmade import query, tensor
 from tiny import busy_network
 
+from qbitsat._kernels.exact.layers import Layers
 from qbitsat._kernels.suggest.ascent import Ascent
+from qbitsat._kernels.suggest.floats import Floats
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender
@@ -16,24 +18,74 @@ from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.limits import LimitReached
-from qbitsat.network import Dense, Network
+from qbitsat.network import Convolution, Dense, Network, Patches, SparseRows, TensorFormat
 from qbitsat.properties.formula import TRUE
 
+INPUTS = 47
 
-def random_node(seed: int):
-    """Layers (two that read inputs, one behind each), inequalities and one node, all floats drawn freely, so that nothing ties."""
+
+def weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """None is 0, so that no input's coefficient is."""
+    return rng.integers(1, 9, shape) * rng.choice([-1, 1], shape)
+
+
+def random_layers(rng: np.random.Generator, inputs: int) -> tuple[Layers, list]:
+    """Two dense layers over inputs and one behind each, with rows of few and of many weights."""
+    layers = []
+    for n_out, n_in, first in (4, 25, 0), (3, 4, 47), (5, 22, 25), (2, 5, 54):
+        matrix, bias = weights(rng, n_out, n_in), rng.integers(-2, 3, n_out)
+        layers.append((Patches.dense(matrix, bias), np.arange(first, first + n_in, dtype=np.int32), 0, ()))
+    return Layers(inputs, layers), layers
+
+
+def graph_layers(rng: np.random.Generator, inputs: int) -> tuple[Layers, list]:
+    """A dense layer, a padded convolution over inputs and outputs, a sum and sparse rows, and another dense layer over the same inputs."""
+    image = TensorFormat((4, 5, 2), -9, 9, 1.0, 2)
+    kernel, same = weights(rng, 2, 3, 3, 2), ((1, 1), (1, 0))
+    convolution = Convolution(
+        "convolution", image, TensorFormat((2, 2, 2), -9, 9), (ShiftRequantizer(0, "floor", -9, 9),), kernel, [1, -1], (2, 2), same
+    )
+    cells = rng.permutation(inputs + 6)[:40]
+    read = np.where(convolution.cells < 0, -1, cells[convolution.cells]).astype(np.int32)
+    total = Patches(24, np.zeros(1, int), np.array([0, 12]), 1, rng.integers(1, 4, (12, 1, 2)), np.zeros((12, 1), int))
+    sparse = SparseRows.of_matrix(rng.integers(0, 2, (3, 26)) * weights(rng, 3, 26), rng.integers(-2, 3, 3))
+    twice = rng.integers(0, inputs + 30, 24).astype(np.int32)
+    dense = [Patches.dense(weights(rng, n_out, 25), rng.integers(-2, 3, n_out)) for n_out in (6, 2)]
+    early = np.arange(25, dtype=np.int32)
+    layers = [(dense[0], early, 0, ()), (convolution.affine, read, 2, ()), (total, twice % (inputs + 14), 0, ())]
+    layers += [(sparse, np.arange(inputs, inputs + 26, dtype=np.int32), 0, ()), (dense[1], early, 0, ())]
+    return Layers(inputs, layers), layers
+
+
+def in_order(layers: list) -> list[Layer]:
+    """The layers of a kernel as its twin takes them."""
+    found, neuron, taken = [], 0, set()
+    for affine, view, padding, _ in layers:
+        matrix, bias = np.zeros((affine.n_out, 200)), affine.biases.astype(float)
+        for i in range(affine.n_out):
+            cells, weights = affine.row(i)
+            np.add.at(matrix[i], np.maximum(view[cells], 0), np.where(view[cells] < 0, 0, weights))
+            bias[i] += padding * weights[view[cells] < 0].sum()
+        reads = np.unique(view[view >= 0])
+        by_columns = isinstance(affine, Patches) and affine.is_dense and reads.max() < INPUTS and not taken & set(reads.tolist())
+        taken |= set(reads.tolist()) if by_columns else set()
+        found.append(Layer(matrix[:, reads], bias, reads, neuron, by_columns))
+        neuron += affine.n_out
+    return found
+
+
+def random_node(seed: int, make=random_layers):
+    """Layers, inequalities and one node, its floats drawn freely, so that nothing ties."""
     rng = np.random.default_rng(seed)
-    inputs, sizes = 47, [(4, 25, 0), (3, 4, 47), (5, 22, 25), (2, 5, 54)]
-    layers, neuron = [], 0
-    for n_out, n_in, source in sizes:
-        layers.append(Layer(rng.normal(0, 1, (n_out, n_in)).astype(np.float32), rng.normal(0, 1, n_out).astype(np.float32), source, neuron))
-        neuron += n_out
-    picks = [rng.choice(inputs + neuron, 4, replace=False).astype(np.int32) for _ in range(3)]
+    kernel, parts = make(rng, INPUTS)
+    layers = in_order(parts)
+    neuron = sum(len(layer.bias) for layer in layers)
+    picks = [rng.choice(INPUTS + neuron, 4, replace=False).astype(np.int32) for _ in range(3)]
     inequalities = [(p, rng.normal(0, 1, 4).astype(np.float32), float(rng.normal(0, 1))) for p in picks]
-    low, acc, y = (rng.normal(0, 1, shape).astype(np.float32) for shape in (inputs, (6, neuron), (6, neuron)))
+    low, acc, y = (rng.normal(0, 1, shape).astype(np.float32) for shape in (INPUTS, (6, neuron), (6, neuron)))
     slopes = np.where(rng.random(neuron) < 0.2, -1, rng.random(neuron)).astype(np.float32)
-    node = Node(low, low + rng.random(inputs).astype(np.float32), acc, y, slopes)
-    return layers, inequalities, node, rng.normal(0, 1, neuron).astype(np.float32), rng.random(3).astype(np.float32)
+    node = Node(low, low + rng.random(INPUTS).astype(np.float32), acc, y, slopes)
+    return (kernel, layers), inequalities, node, rng.normal(0, 1, neuron).astype(np.float32), rng.random(3).astype(np.float32)
 
 
 def flat(inequalities):
@@ -46,7 +98,7 @@ def flat(inequalities):
 
 def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), held=-1, polish=0):
     """The kernel's answer for one node, without the axis of nodes, in the order of `ascent_twin.Result`."""
-    kernel = Ascent(len(node.x_lo), [tuple(layer) for layer in layers], flat(inequalities))
+    kernel = Ascent(Floats(layers[0]), flat(inequalities))
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
     numbers = np.array([held], np.int32), np.array([fresh], np.uint8)
@@ -58,11 +110,14 @@ def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, at
 @pytest.mark.parametrize("held", [-1, 6])
 @pytest.mark.parametrize("fresh", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 5, 20])
-def test_ascent_kernel_equals_its_twin(fresh, steps, held):
+@pytest.mark.parametrize("make", [random_layers, graph_layers])
+def test_ascent_kernel_equals_its_twin(make, fresh, steps, held):
     for seed in range(20):
-        layers, inequalities, node, multipliers, shares = random_node(seed)
+        layers, inequalities, node, multipliers, shares = random_node(seed, make)
         got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, held=held)
-        expected = Twin(layers, inequalities, node, held).ascend(multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY)
+        expected = Twin(layers[1], inequalities, node, held).ascend(
+            multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY
+        )
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
 
@@ -75,7 +130,7 @@ def test_ascent_polish_equals_its_twin(bare, held):
         fresh, atoms = not bare, (-1, -1, -1) if bare else (0, 1, 2)
         got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 3, atoms, held, polish=5)
         mine = [] if bare else inequalities
-        twin = Twin(layers, mine, node, held)
+        twin = Twin(layers[1], mine, node, held)
         expected = twin.ascend(multipliers.astype(float), shares[: len(mine)].astype(float), fresh, 3, RATE, DECAY, 5)
         for k, (a, b) in enumerate(zip(got, expected, strict=True)):
             np.testing.assert_allclose(a[: len(mine)] if k == 2 else a, b, rtol=2e-3, atol=2e-3)
@@ -90,7 +145,7 @@ def test_ascent_polish_only_lowers_the_value():
 
 def test_ascent_rounding_is_not_below_zero():
     """Terms of 1e6 that cancel but for their float32 rounding prove nothing, and the ascent goes on."""
-    layers = [Layer(np.ones((1, 1), np.float32), np.zeros(1, np.float32), 0, 0)]
+    layers = (one_layer(np.ones((1, 1), int)),)
     acc = np.full((6, 1), 1e6, np.float32)
     node = Node(np.full(1, 1e6, np.float32), np.full(1, 1e6, np.float32), acc, np.zeros((6, 1), np.float32), np.ones(1, np.float32))
     multipliers, none = np.ones(1, np.float32), np.zeros(1, np.float32)
@@ -103,7 +158,7 @@ def test_ascent_value_is_that_of_its_multipliers():
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
         value, multipliers, shares, coefficients, x_best, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 50)
-        total, c, _, _, (x, _, _) = Twin(layers, inequalities, node).evaluate(multipliers.astype(float), shares.astype(float), True)
+        total, c, _, _, (x, _, _) = Twin(layers[1], inequalities, node).evaluate(multipliers.astype(float), shares.astype(float), True)
         for a, b in ((value, total), (coefficients, c), (x_best, x)):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -141,7 +196,7 @@ def test_ascent_nodes_do_not_mix():
     """A batch gives what its nodes give one by one."""
     layers, inequalities, *_ = random_node(0)
     nodes = [random_node(seed)[2:] for seed in range(5)]
-    kernel = Ascent(47, [tuple(layer) for layer in layers], flat(inequalities))
+    kernel = Ascent(Floats(layers[0]), flat(inequalities))
     atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)
 
     def run(rows):
@@ -182,25 +237,18 @@ def floats(*shape):
     return np.zeros(shape, np.float32)
 
 
-PLANS = {
-    "bias": ([(floats(2, 3), floats(3), 0, 0)], []),
-    "first_neuron": ([(floats(2, 3), floats(2), 0, 1)], []),
-    "source": ([(floats(2, 3), floats(2), 1, 0)], []),
-    "source_negative": ([(floats(2, 3), floats(2), -1, 0)], []),
-    "own_output": ([(floats(3, 3), floats(3), 0, 0), (floats(2, 3), floats(2), 4, 3)], []),
-    "inputs_and_neurons": ([(floats(3, 3), floats(3), 0, 0), (floats(2, 3), floats(2), 2, 3)], []),
-    "double": ([(np.zeros((2, 3)), floats(2), 0, 0)], []),
-    "by_columns": ([(np.asfortranarray(floats(2, 3)), floats(2), 0, 0)], []),
-    "value_too_large": ([(floats(2, 3), floats(2), 0, 0)], [(np.array([5], np.int32), floats(1), 0.0)]),
-    "value_negative": ([(floats(2, 3), floats(2), 0, 0)], [(np.array([-1], np.int32), floats(1), 0.0)]),
-    "coefficients": ([(floats(2, 3), floats(2), 0, 0)], [(np.array([1], np.int32), floats(2), 0.0)]),
-}
+def one_layer(matrix: np.ndarray) -> Layers:
+    n_out, n_in = matrix.shape
+    return Layers(n_in, [(Patches.dense(matrix, np.zeros(n_out, int)), np.arange(n_in, dtype=np.int32), 0, ())])
 
 
-@pytest.mark.parametrize(("layers", "inequalities"), PLANS.values(), ids=PLANS)
-def test_ascent_plans_that_do_not_fit(layers, inequalities):
-    with pytest.raises(ValueError, match=r"follow|reads inputs|names|mismatch|contiguous|coefficients"):
-        Ascent(3, layers, flat(inequalities))
+SMALL = Floats(one_layer(np.zeros((2, 3), int)))
+
+
+@pytest.mark.parametrize(("value", "coefficients"), [(5, 1), (-1, 1), (1, 2)])
+def test_ascent_inequalities_that_do_not_fit(value, coefficients):
+    with pytest.raises(ValueError, match=r"names|coefficients"):
+        Ascent(SMALL, flat([(np.array([value], np.int32), floats(coefficients), 0.0)]))
 
 
 NODES = {
@@ -221,7 +269,7 @@ TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares"
     ],
 )
 def test_ascent_nodes_that_do_not_fit(name, array):
-    kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], flat([(np.array([1], np.int32), floats(1), 0.0)]))
+    kernel = Ascent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]))
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
     arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
     arguments |= {"held": np.full(2, -1, np.int32), "fresh": np.zeros(2, np.uint8)}
@@ -239,7 +287,7 @@ def test_ticks_come_while_one_node_ascends_and_can_end_it():
         if len(ticks) == 3:
             raise LimitReached("timeout")
 
-    kernel = Ascent(3, [(floats(2, 3), floats(2), 0, 0)], flat([(np.array([1], np.int32), floats(1), 0.0)]), tick)
+    kernel = Ascent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]), tick)
     before, one = len(ticks), np.zeros(1, np.int32)
     nodes = one[:, None], floats(1, 3), floats(1, 3), floats(1, 6, 2), floats(1, 6, 2), floats(1, 2), one - 1, np.zeros(1, np.uint8)
     with pytest.raises(LimitReached):

@@ -10,29 +10,26 @@ from test_shared import digits_query
 from tiny import busy_query, check_search
 
 from qbitsat._kernels.exact import ranges as _ranges
-from qbitsat._kernels.suggest.simplex import Simplex
 from qbitsat.bounds import propagate
+from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame, Inequalities
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties.formula import without_not
-from qbitsat.search import Search, points
+from qbitsat.search import Search
 from qbitsat.search import linear_programs as programs
 from qbitsat.search.linear_programs import Programs
+from qbitsat.search.points import Points
 
 
 class Solved:
     """One node at a time by the kernel, every neuron with a multiplier; all inequalities of a query are known to it."""
 
     def __init__(self, frame: Frame, inequalities, root, most: int = 2, pool: int = 8):
-        layers = [(b.layer.affine.matrix, b.layer.affine.biases.astype(np.float32), b.source.start, b.neurons.start) for b in frame.blocks]
-        atoms = Inequalities.of(inequalities).floats()
-        self.frame, self.most = frame, most
-        x_lo = root.lo[0, : frame.num_inputs].astype(np.float32)
-        self.kernel = Simplex(
-            frame.num_inputs, layers, atoms, np.ones(frame.num_neurons), np.ones(frame.num_neurons, bool), x_lo, most, pool
-        )
+        self.frame, self.most, inequalities = frame, most, Inequalities.of(inequalities)
+        ones, x_lo = np.ones(frame.num_neurons), root.lo[0, : frame.num_inputs]
+        self.kernel = programs.build(Ascender(frame, frame.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool)
 
     def run(self, ranges, atoms, aim=None, basis=-1, limit=3000):
         """(value, multipliers, shares, basis, x, acc, y, exchanges) of one row."""
@@ -172,7 +169,7 @@ def make_lie(monkeypatch, lie) -> list:
         return lie(rng, nodes, tell(self, nodes, value))
 
     monkeypatch.setattr(Programs, "solve", lying)
-    monkeypatch.setattr(points, "propose", lambda *args: None)
+    monkeypatch.setattr(Points, "propose", lambda *args: None)
     return calls
 
 

@@ -15,7 +15,8 @@ from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, replay
 from qbitsat.properties.formula import without_not
-from qbitsat.search import Search, points, tree, walk
+from qbitsat.search import Search, tree, walk
+from qbitsat.search.points import Points
 from qbitsat.verify import verify
 
 
@@ -169,7 +170,7 @@ def test_walks_keep_two_networks_on_equal_inputs():
 
 def always(monkeypatch) -> None:
     """Walks from the first node on, and no other witnesses."""
-    monkeypatch.setattr(points, "propose", lambda *args: None)
+    monkeypatch.setattr(Points, "propose", lambda *args: None)
     monkeypatch.setattr(tree, "WALK_AFTER", 0)
     monkeypatch.setattr(tree, "WALK_SHARE", 0.5)
 

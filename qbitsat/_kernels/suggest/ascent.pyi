@@ -3,31 +3,30 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from .floats import Array, Floats
 
 class Ascent:
     def __init__(
         self,
-        num_inputs: int,
-        layers: list[tuple[Floats, Floats, int, int]],
-        atoms: tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats],
+        floats: Floats,
+        atoms: tuple[NDArray[np.int64], NDArray[np.int32], Array, Array],
         tick: Callable[[], None] | None = None,
     ) -> None: ...
-    def pose(self, atoms: tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats]) -> None: ...
+    def pose(self, atoms: tuple[NDArray[np.int64], NDArray[np.int32], Array, Array]) -> None: ...
     def run(
         self,
         atoms: NDArray[np.int32],
-        x_lo: Floats,
-        x_hi: Floats,
-        corner_acc: Floats,
-        corner_y: Floats,
-        slopes: Floats,
+        x_lo: Array,
+        x_hi: Array,
+        corner_acc: Array,
+        corner_y: Array,
+        slopes: Array,
         held: NDArray[np.int32],
         fresh: NDArray[np.uint8],
-        multipliers: Floats,
-        shares: Floats,
+        multipliers: Array,
+        shares: Array,
         steps: int,
         rate: float,
         decay: float,
         polish: int = 0,
-    ) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats, int]: ...
+    ) -> tuple[Array, Array, Array, Array, Array, Array, int]: ...

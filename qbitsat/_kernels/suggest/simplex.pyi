@@ -1,31 +1,30 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .ascent import Floats
+from .floats import Array, Floats
 
 class Simplex:
     def __init__(
         self,
-        num_inputs: int,
-        layers: list[tuple[Floats, Floats, int, int]],
-        atoms: tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats],
-        unit: NDArray[np.float64],
-        active: NDArray[np.bool_],
-        x_lo: Floats,
+        floats: Floats,
+        atoms: tuple[NDArray[np.int64], NDArray[np.int32], Array, Array],
+        x_lo: Array,
+        neurons: tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+        columns: tuple[NDArray[np.int32], NDArray[np.int64], Array],
         most: int,
         pool: int,
     ) -> None: ...
     def run(
         self,
         atoms: NDArray[np.int32],
-        x_lo: Floats,
-        x_hi: Floats,
-        corner_acc: Floats,
-        corner_y: Floats,
-        slopes: Floats,
+        x_lo: Array,
+        x_hi: Array,
+        corner_acc: Array,
+        corner_y: Array,
+        slopes: Array,
         aims: NDArray[np.float64],
         bases: NDArray[np.int64],
-        multipliers: Floats,
-        shares: Floats,
+        multipliers: Array,
+        shares: Array,
         limit: int,
-    ) -> tuple[Floats, Floats, Floats, Floats, Floats, int]: ...
+    ) -> tuple[Array, Array, Array, Array, Array, int]: ...

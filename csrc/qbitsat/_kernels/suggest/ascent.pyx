@@ -62,7 +62,7 @@ cdef class Ascent:
     cdef _set_columns(self, Py_ssize_t k):
         """What each input puts on a layer of one matrix over inputs that no such layer before it reads, and zeros up to a multiple of LANES."""
         cdef const layer_t *map = self.floats.layers[k].map
-        cdef Py_ssize_t i, j, size = -(-map.n_out // LANES) * LANES
+        cdef Py_ssize_t i, j, size = (map.n_out + LANES - 1) // LANES * LANES
         cdef float[:, ::1] turned
         dense = map.kind == LAYER_PATCHES and map.positions == map.groups == 1 and map.adjacent and map.taps == map.n_in
         if not dense or not 0 <= map.run <= self.plan.floats.num_inputs - map.n_in:

@@ -112,7 +112,7 @@ cdef class Simplex:
             raise ValueError("units, active neurons or inputs are not those of the layers")
         p = &self.program
         p.floats, p.num_inputs, p.num_neurons, p.num_active = &floats.plan, inputs, count, int(self.active.sum())
-        self._set_columns(*columns)
+        self._set_columns(columns[0], columns[1], columns[2])
         is_named = np.zeros(inputs + count, np.int32)
         is_named[atoms[1]] = 1
         p.slot, p.active = self._ints(np.where(self.active, np.cumsum(self.active) - 1, -1)), self._ints(np.flatnonzero(self.active))
