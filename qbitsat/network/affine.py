@@ -91,6 +91,10 @@ class AffineMap(Record, ABC):
     def magnitudes(self) -> np.ndarray:
         """The sum of |w| of every row: int64[n_out]."""
 
+    @abstractmethod
+    def totals(self) -> np.ndarray:
+        """The sum of w of every row: int64[n_out]."""
+
     @cached_property
     @abstractmethod
     def heaviest(self) -> int:
@@ -233,6 +237,9 @@ class Patches(AffineMap):
     def magnitudes(self) -> np.ndarray:
         return np.tile(np.abs(self.rows.astype(np.int64)).sum(axis=2).ravel(), self.positions)
 
+    def totals(self) -> np.ndarray:
+        return np.tile(self.rows.sum(axis=2, dtype=np.int64).ravel(), self.positions)
+
     @cached_property
     def heaviest(self) -> int:
         return max(-int(self.rows.min(initial=0)), int(self.rows.max(initial=0)))
@@ -320,6 +327,11 @@ class SparseRows(AffineMap):
     def magnitudes(self) -> np.ndarray:
         sums = np.zeros(self.n_out, np.int64)
         np.add.at(sums, np.repeat(np.arange(self.n_out), np.diff(self.indptr)), np.abs(self.weights.astype(np.int64)))
+        return sums
+
+    def totals(self) -> np.ndarray:
+        sums = np.zeros(self.n_out, np.int64)
+        np.add.at(sums, np.repeat(np.arange(self.n_out), np.diff(self.indptr)), self.weights)
         return sums
 
     @cached_property

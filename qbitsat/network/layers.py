@@ -126,6 +126,25 @@ class Layer(Record, ABC):
             reach = (int(sums[i]) * largest + abs(int(biases[i]))) << shifts[i % len(shifts)]
             if reach >= ACC_LIMIT:
                 raise UnsupportedError(f"layer {self.name!r}: accumulator of output {i} can reach {reach}, beyond the exact range of 2**60")
+        self._check_limits(sums, biases)
+
+    def _check_limits(self, sums: np.ndarray, biases: np.ndarray) -> None:
+        """Refuse accumulators beyond which a requantizer is not what its runtime computes; sums are those of |w|, of each row.
+
+        Twice an accumulator lies within (sum of |w|) (hi - lo) of (sum of w) (lo + hi) + 2 bias.
+        """
+        limits = np.resize([min(r.acc_limit, ACC_LIMIT) for r in self.requantizers], len(sums))
+        ends = [self.input.lo, self.input.hi, *([self.input.zero_point] if self.cells is not None else [])]
+        lo, hi = min(ends), max(ends)
+        middles = self.affine.totals().astype(float) * (lo + hi) + 2 * biases.astype(float)
+        reaches = np.abs(middles) + sums.astype(float) * (hi - lo)
+        for i in np.flatnonzero(reaches >= 1.99 * limits).tolist():
+            _, weights = self.affine.row(i)
+            middle = sum(weights.tolist()) * (lo + hi) + 2 * int(biases[i])
+            reach = (abs(middle) + sum(map(abs, weights.tolist())) * (hi - lo)) // 2
+            if reach > int(limits[i]):
+                limit = f"{int(limits[i])}, as far as {self.requantizer(i)} is what its runtime computes"
+                raise UnsupportedError(f"layer {self.name!r}: accumulator of output {i} can reach {reach}, expected at most {limit}")
 
 
 @dataclass(frozen=True, eq=False)

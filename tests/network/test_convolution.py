@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.arithmetic import MultiplierRequantizer, ShiftRequantizer
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import Convolution, Dense, Linear, Network, Patches, SparseRows, TensorFormat, forward_all, reference
 from qbitsat.network.layers import PADDING
@@ -149,3 +149,13 @@ def test_padding_is_the_zero_point():
 
 def identity(n: int) -> Patches:
     return Patches(n, np.arange(n), np.zeros(1, int), 0, np.ones((1, 1, 1), int), np.zeros((1, 1), int))
+
+
+def test_accumulators_beyond_what_a_runtime_computes_are_refused():
+    form, top = TensorFormat((2,), -128, 127), (1 << 31) - 1
+    requantizer = MultiplierRequantizer(1 << 30, -10, "double", -128, 127)
+    bias = requantizer.acc_limit - 255 * 3
+    inside = Dense("d", form, TensorFormat((1,), -128, 127), (requantizer,), [[3, 3]], [bias - 127 * 3 + 128 * 3 - 3])
+    assert max(reference.accumulators(inside, [127, 127])) <= requantizer.acc_limit
+    with pytest.raises(UnsupportedError, match=r"accumulator of output 0 can reach \d+, expected at most \d+, as far as MultiplierReq"):
+        Dense("d", form, TensorFormat((1,), -128, 127), (requantizer,), [[3, 3]], [top])
