@@ -10,6 +10,8 @@ import logging as _logging
 import sys as _sys
 from importlib.machinery import PathFinder as _PathFinder
 
+from . import starting as _starting  # noqa: F401 (first of all, see there)
+
 if _PathFinder.find_spec(f"{__name__}._kernels.exact.forward", [f"{part}/_kernels/exact" for part in __path__]) is None:
     raise ImportError(
         f"the kernels of {__path__[0]} are not built for this Python, {_sys.implementation.cache_tag}; in its clone run: "

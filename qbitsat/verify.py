@@ -51,7 +51,8 @@ class Verdict:
     statistics counts of the encoding and the solver, for reports
     proof      of HOLDS, with the option `certificates`, for certificate/write.py: the search's tree, what SAT gave, or that all points
                were run; else None
-    options    those that it was found with, checked; a certificate names them. None where `verify` was not asked
+    options    those that it was found with, checked, with the encoding that was really used; a certificate names them. None where
+               `verify` was not asked
     certificate where a campaign has written that proof or witness: a name in its folder of results, or ""
     """
 
@@ -118,7 +119,8 @@ def verify(
         verdict = Verdict(UNKNOWN, str(unsupported))
     except OSError as error:  # no process, no open file or no room on a disk to be had
         verdict = Verdict(UNKNOWN, error.strerror or str(error))
-    verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics, options=values)
+    verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
+    verdict = replace(verdict, options=verdict.options or values)
     LOG.info("%s%s by %s in %.3f s", verdict.verdict, verdict.reason and f" ({verdict.reason})", verdict.engine or "none", verdict.seconds)
     return verdict
 
@@ -164,12 +166,13 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
         if Search(query, bounds, formula, options, limits, proof).refutes_cases():
             return Verdict(HOLDS, engine="sat", proof=proof)
     limits.begin("sat", lambda: statistics)
-    result, witness, cnf_sha256 = decide(query, bounds, formula, options, limits, statistics)
+    result, witness, cnf_sha256, encoding = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)
     if witness is not None:
         return Verdict(VIOLATED, engine="sat", witness=witness)
-    return Verdict(HOLDS, engine="sat", proof=None if result.lrat is None else Sat(cnf_sha256, result.lrat))
+    refutation = None if result.lrat is None else Sat(cnf_sha256, result.lrat)
+    return Verdict(HOLDS, engine="sat", proof=refutation, options=replace(options, encoding=encoding))
 
 
 def _decide_by_search(

@@ -24,3 +24,7 @@ def rewrite(results: Path, change: Callable[[dict], object]) -> None:
 def change_line(results: Path, number: int, /, **values) -> None:
     """Change the line of one sample."""
     rewrite(results, lambda entry: entry.update(values if entry["sample"] == number else {}))
+
+
+def certificate(results: Path, sample: int) -> Path:
+    return results / "certificates" / f"sample{sample}_eps1.cert"

@@ -9,6 +9,7 @@ from tiny import random_query
 
 import qbitsat
 from qbitsat.campaign import plan
+from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
 from qbitsat.properties import And, Box, Or, Query, replay
 from qbitsat.solvers import sat
@@ -73,6 +74,18 @@ def test_assignment_that_does_not_replay_is_dropped_and_the_query_goes_on(digits
     assert verdict.statistics["unconfirmed"] == min(times, 3)
     expected = (qbitsat.UNKNOWN, "no assignment of the solver replays") if times > 2 else (qbitsat.HOLDS, "")
     assert (verdict.verdict, verdict.reason) == expected
+
+
+@pytest.mark.parametrize(("encoding", "used"), [("linear", "balanced"), ("substituted", "balanced"), ("balanced", "linear")])
+def test_certificate_names_the_encoding_that_was_really_used(digits, monkeypatch, tmp_path, encoding, used):
+    network, images, labels = digits
+    query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
+    monkeypatch.setattr(sat, "solve", lying(sat.solve, 1))
+    with pytest.warns(RuntimeWarning, match="does not confirm"):
+        verdict = verify(query, engine="sat", encoding=encoding, certificates=True)
+    assert (verdict.verdict, verdict.options.encoding) == (qbitsat.HOLDS, used)
+    write(tmp_path / "c.cert", query, verdict)
+    assert qbitsat.check(tmp_path / "c.cert", network).accepted
 
 
 def test_way_that_does_not_replay_is_dropped_and_the_query_goes_on(digits, monkeypatch):

@@ -139,7 +139,7 @@ Outcome = tuple[str, str, float]
 def _by_sat(
     query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
-    result, witness, _ = decide(query, bounds, formula, options, limits, statistics)
+    result, witness, *_ = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
         return (ERROR if "died" in result.reason else UNKNOWN), result.reason, 0.0
     return (VIOLATED if witness else HOLDS), "", 0.0

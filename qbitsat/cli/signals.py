@@ -7,6 +7,8 @@ import signal
 import time
 from types import FrameType
 
+from ..starting import leave
+
 # As Ctrl-C: what a scheduler or a closed terminal sends. Windows has no SIGHUP.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -38,7 +40,7 @@ def listen() -> None:
             os._exit(128 + number)
 
     for number in (signal.SIGINT, *ENDING):
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, leave):
             signal.signal(number, end)
 
 

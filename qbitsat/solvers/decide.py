@@ -14,11 +14,12 @@ from . import sat
 
 
 class Decision(NamedTuple):
-    """The solver's answer, the replayed witness where it is satisfiable, and the hash of the whole formula's CNF."""
+    """The solver's answer, the replayed witness where it is satisfiable, the hash of the whole formula's CNF, and its encoding."""
 
     result: sat.SatResult
     witness: Witness | None
     cnf_sha256: str
+    encoding: str
 
 
 def decide(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Decision:
@@ -33,5 +34,5 @@ def decide(query: Query, bounds: Bounds, formula: Formula, options: Any, limits:
         statistics.update(result.statistics)
         witness = None if inputs is None else confirm(query, inputs, f"sat, encoding {encoding}", statistics, limits)
         if inputs is None or witness is not None:
-            return Decision(result, witness, encoded.whole.sha256)
-    return Decision(sat.SatResult(None, "no assignment of the solver replays"), None, "")
+            return Decision(result, witness, encoded.whole.sha256, encoding)
+    return Decision(sat.SatResult(None, "no assignment of the solver replays"), None, "", options.encoding)

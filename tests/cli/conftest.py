@@ -19,3 +19,15 @@ def results(files, tmp_path, capsys) -> Path:
     assert main(files.arguments("--out", str(tmp_path / "results"), "--certificates")) == 10
     capsys.readouterr()
     return tmp_path / "results"
+
+
+@pytest.fixture
+def audit(results, files, capsys):
+    """Check the folder, with the network and the data set if that is asked for: exit code and output."""
+
+    def run(*more: str, data: bool = True) -> tuple[int, str]:
+        code = main(["check", str(results), *(files.data(network=True) if data else ()), *more])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run

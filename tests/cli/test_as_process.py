@@ -182,3 +182,27 @@ def test_names_beyond_the_encoding_are_escaped(files, tmp_path):
     )
     assert result.returncode == 0
     assert "n\\xe9t.npz" in result.stdout
+
+
+# A file that Python imports as it starts: Ctrl-C comes when the package imports that module.
+INTERRUPTING = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "qbitsat.errors":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [(["-m", "qbitsat", "--version"], 130), (["{}/qbitsat"], 130), (["-c", "import qbitsat"], -2)]
+)
+def test_interrupt_during_the_imports(tmp_path, program, code):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING)
+    (tmp_path / "qbitsat").write_text("from qbitsat.cli.main import entry; entry()")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(qbitsat.__file__).parent.parent}"}
+    words = [sys.executable, *(word.format(tmp_path) for word in program)]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == code
+    assert (done.stderr == "") == (code == 130)
