@@ -187,9 +187,10 @@ class Runtime:
             return (by_multiplier(product / float(out.scale), form, out),)
         return self._affine(form, s_in, s_weights, out)
 
-    def convolution(self, s_in: float, s_weights: Sequence[float], out: Quantization) -> tuple[Requantizer, ...]:
-        """CONV_2D, Conv: of acc = sum w (x - z) + b; one for each scale of the weights."""
-        return self._affine(self.form("convolution"), s_in, s_weights, out)
+    def convolution(self, s_in: float, s_weights: Sequence[float], out: Quantization, groups: int = 1) -> tuple[Requantizer, ...]:
+        """CONV_2D, Conv: of acc = sum w (x - z) + b; one for each scale of the weights. LiteRT leaves groups to its reference kernel."""
+        form = "double" if groups > 1 and self.name == "tflite-opt" else self.form("convolution")
+        return self._affine(form, s_in, s_weights, out)
 
     def depthwise(self, s_in: float, s_weights: Sequence[float], channels: int, out: Quantization) -> tuple[Requantizer, ...]:
         """DEPTHWISE_CONV_2D, and Conv of one group a channel: of acc = sum w (x - z) + b; one, or one for each of the output channels."""

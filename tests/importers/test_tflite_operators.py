@@ -54,6 +54,32 @@ def dilated(g: Graph, x: int) -> int:
     return y
 
 
+def grouped(g: Graph, x: int) -> int:
+    """Two groups of two channels each."""
+    rng = np.random.default_rng(11)
+    return g.conv(x, 6, (1, 8, 6, 6), weights=rng.integers(-127, 128, (6, 3, 3, 2)))
+
+
+def depthwise(multiplier: int, channels: int = 4, kernel=(3, 5), stride: int = 2, shape=(1, 4, 3)):
+    def build(g: Graph, x: int) -> int:
+        rng, n_out = np.random.default_rng(12), channels * multiplier
+        scales = rng.uniform(0.002, 0.01, n_out).astype(np.float32)
+        weights = g.constant(rng.integers(-127, 128, (1, *kernel, n_out)), scales, axis=3, dtype=np.int8)
+        inputs = [x, weights, g.constant(rng.integers(-2000, 2000, n_out), g.scale(x) * scales)]
+        options = schema.DepthwiseConv2DOptionsT(
+            padding=0, strideW=stride, strideH=stride, depthMultiplier=multiplier, dilationWFactor=1, dilationHFactor=1
+        )
+        return g.operator("DEPTHWISE_CONV_2D", inputs, [g.tensor((*shape, n_out), 0.05, 12)], options, 3)[0]
+
+    return build
+
+
+def pads_with_a_constant(g: Graph, x: int) -> int:
+    inputs = [x, g.constant([[0, 0], [1, 0], [0, 2], [0, 0]]), g.constant(33, 0.047, -9, dtype=np.int8)]
+    y = g.operator("PADV2", inputs, [g.like(x, (1, 9, 8, 4))], schema.PadV2OptionsT())[0]
+    return g.conv(y, 3, (1, 7, 6, 3), same=False)
+
+
 def pool(kind: str, same: bool, size: int, stride: int, shape, fused: int = 0):
     def build(g: Graph, x: int) -> int:
         options = schema.Pool2DOptionsT(
@@ -144,6 +170,12 @@ GRAPHS = {
     "dead channels": dead_channels,
     "dead depthwise channels": dead_depthwise,
     "dilated": dilated,
+    "grouped": grouped,
+    "depthwise": depthwise(1),
+    "depthwise, 2 outputs a channel": depthwise(2),
+    "depthwise, 8 outputs a channel": depthwise(8),
+    "depthwise, 5 outputs a channel": depthwise(5, kernel=(2, 2), stride=1, shape=(1, 8, 6)),
+    "pads with a constant": pads_with_a_constant,
     "average pool, ragged": pool("AVERAGE_POOL_2D", True, 3, 2, (1, 4, 3, 4)),
     "average pool": pool("AVERAGE_POOL_2D", False, 2, 2, (1, 4, 3, 4)),
     "average pool, RELU6": pool("AVERAGE_POOL_2D", False, 3, 1, (1, 6, 4, 4), fused=3),
@@ -192,7 +224,7 @@ SUMS = [
 
 @pytest.mark.parametrize("runtime", TFLITE)
 @pytest.mark.parametrize("shapes", SUMS)
-@pytest.mark.parametrize("kind", ["ADD", "SUB"])
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
 def test_sums_of_all_shapes_are_exact(tmp_path, kind, shapes, runtime):
     path, rng = tmp_path / "network.tflite", np.random.default_rng(9)
     data = rng.integers(-128, 128, shapes[1])
@@ -221,6 +253,37 @@ def test_means_of_many_channels_are_exact(tmp_path, keep, runtime):
         found = forward(network, samples.reshape(100, -1).astype(np.int64))
         expected = np.stack([run_tflite(runtime, path.read_bytes(), sample).ravel() for sample in samples])
         assert (found != expected).sum() == 0
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+def test_two_inputs_of_different_scales(tmp_path, runtime):
+    path, rng, g = tmp_path / "network.tflite", np.random.default_rng(13), Graph()
+    x, y = g.input((1, 4, 5), 0.05, 3), g.input((1, 4, 5), 0.02, -100)
+    path.write_bytes(g.pack(g.operator("SUB", [y, x], [g.tensor((1, 4, 5), 0.06, 1)], schema.SubOptionsT(), 2)[0]))
+    network = load(path, runtime=runtime)
+    assert [(form.shape, form.zero_point) for form in network.inputs] == [((4, 5), 3), ((4, 5), -100)]
+    samples = rng.integers(-128, 128, (50, 2, 1, 4, 5)).astype(np.int8)
+    expected = np.stack([run_tflite(runtime, path.read_bytes(), *pair).ravel() for pair in samples])
+    assert (forward(network, samples.reshape(50, -1).astype(np.int64)) == expected).all()
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_rims_of_other_types(tmp_path, dtype, runtime):
+    """Floats or unsigned bytes at both ends: the network has the integers between them."""
+    path, rng, g = tmp_path / "network.tflite", np.random.default_rng(14), Graph()
+    unsigned = dtype == np.uint8
+    x = g.input((1, 3, 3, 2), 0.03 if unsigned else None, 20 + 128, dtype)
+    q = g.operator("QUANTIZE", [x], [g.tensor((1, 3, 3, 2), 0.03, 20)], schema.QuantizeOptionsT(), 2)[0]
+    y = g.dense(q, 4)
+    last = g.tensor((1, 4), 0.05 if unsigned else None, -3 + 128, dtype)
+    path.write_bytes(g.pack(g.operator("QUANTIZE" if unsigned else "DEQUANTIZE", [y], [last], None, 2)[0]))
+    network = load(path, runtime=runtime)
+    samples = rng.integers(-128, 128, (50, 18))
+    given = samples + 128 if unsigned else (samples - 20) * np.float32(0.03)
+    expected = np.stack([run_tflite(runtime, path.read_bytes(), sample.reshape(1, 3, 3, 2).astype(dtype)).ravel() for sample in given])
+    found = forward(network, samples)
+    assert (found + 128 if unsigned else np.float32(0.05) * (found + 3)).astype(dtype).tolist() == expected.tolist()
 
 
 def built(name: str) -> bytes:

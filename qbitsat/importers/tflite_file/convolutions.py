@@ -79,7 +79,7 @@ def convolution(b: Builder, op: Operator, weights: np.ndarray, axis: int, groups
     if op.kind == "DEPTHWISE_CONV_2D":
         requantizers = b.runtime.depthwise(float(source.scale), scales, len(weights), out)
     else:
-        requantizers = b.runtime.convolution(float(source.scale), scales, out)
+        requantizers = b.runtime.convolution(float(source.scale), scales, out, groups)
     b.give(target, convolve(b, op, wires, kernel, requantizers)[None])
 
 
