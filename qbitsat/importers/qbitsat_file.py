@@ -27,7 +27,7 @@ from .qbitsat_layers import Arrays, read_chained, read_layer, read_tensor, small
 FORMAT = "qbitsat network"
 CHAIN, GRAPH = 1, 2
 HEADER: Keys = {"format": str, "version": int, "name": str, "layers": list}
-VERSIONS: dict[int, Keys] = {CHAIN: HEADER, GRAPH: {**HEADER, "inputs": list, "outputs": str}}
+VERSIONS: dict[int, Keys] = {CHAIN: HEADER, GRAPH: {**HEADER, "inputs": list, "outputs": str, "runtime": str}}
 
 
 def save(network: Network, path: Path) -> None:
@@ -62,7 +62,8 @@ def _header(network: Network, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         return {**header, "layers": [write_chained(k, layer, arrays) for k, layer in enumerate(network.layers)]}
     arrays["outputs"] = smallest(network.outputs)
     layers = [write_layer(k, layer, reads, arrays) for k, (layer, reads) in enumerate(zip(network.layers, network.reads, strict=True))]
-    return {**header, "inputs": [write_tensor(form) for form in network.inputs], "layers": layers, "outputs": "outputs"}
+    inputs = [write_tensor(form) for form in network.inputs]
+    return {**header, "inputs": inputs, "layers": layers, "outputs": "outputs", "runtime": network.runtime}
 
 
 def _is_plain_chain(network: Network) -> bool:
@@ -75,6 +76,7 @@ def _is_plain_chain(network: Network) -> bool:
         and all((a.lo, a.hi, a.zero_point) == (b.lo, b.hi, b.zero_point) for a, b in formats)
         and network.inputs == (layers[0].input,)
         and network.is_chain
+        and not network.runtime
     )
 
 
@@ -108,6 +110,6 @@ def _parts(header: dict[str, Any], arrays: Arrays, place: str) -> dict[str, Any]
         outputs = arrays.take(header["outputs"], f"{place}: outputs")
         read = [read_layer(value, arrays, where) for value, where in layers]
         parts = {"layers": tuple([layer for layer, _ in read]), "reads": tuple([reads for _, reads in read])}
-        parts |= {"inputs": inputs, "outputs": outputs}
+        parts |= {"inputs": inputs, "outputs": outputs, "runtime": header["runtime"]}
     arrays.check_all_used()
     return parts

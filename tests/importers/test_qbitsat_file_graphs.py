@@ -3,6 +3,7 @@
 import json
 import random
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,18 @@ import pytest
 from graphs import WIDE, random_graph
 from network_file import refused, write
 
-from qbitsat.arithmetic import Float32Requantizer, MultiplierRequantizer, ShiftRequantizer, TableRequantizer, ThresholdRequantizer
+from qbitsat.arithmetic import (
+    Float32Requantizer,
+    Float64Requantizer,
+    MultiplierRequantizer,
+    Requantizer,
+    ShiftRequantizer,
+    TableRequantizer,
+    ThresholdRequantizer,
+)
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.importers import load, save
+from qbitsat.importers.qbitsat_layers import REQUANTIZERS
 from qbitsat.network import Convolution, Dense, Linear, Network, Patches, SparseRows, TensorFormat
 
 
@@ -236,3 +246,20 @@ def _change(rng: random.Random, value) -> None:
             continue
         value[key] = rng.choice([-1, 0, 1, 2, 1 << 20, 1 << 31, -(1 << 63), 0.5, 1e300, None, "0.bias", [], {}, [1, 1], True])
         return
+
+
+def test_every_field_of_every_requantizer_is_written():
+    ours = {kind for kind in Requantizer.__subclasses__() if kind.__module__.startswith("qbitsat.")}
+    assert {make for make, _ in REQUANTIZERS.values()} == ours
+    for make, keys in REQUANTIZERS.values():
+        assert set(keys) == {field.name for field in fields(make)}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Float32Requantizer(0.25, -8, 7, 1, 0.5), Float64Requantizer(0.1, -8, 7, -2), ThresholdRequantizer(-2, (-(1 << 62), 0, 5, 5, 1 << 62))],
+)
+def test_requantizers_of_floats_and_thresholds(tmp_path, step):
+    layer = Dense("d", TensorFormat((2,), 0, 3), TensorFormat((2,), step.lo, step.hi), (step,), np.eye(2, dtype=int), np.zeros(2, int))
+    save(Network((layer,)), tmp_path / "network.npz")
+    assert load(tmp_path / "network.npz").layers[0].requantizers == (step,)

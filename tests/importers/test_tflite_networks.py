@@ -6,7 +6,7 @@ from oracles import TFLITE
 from tflite_networks import RuntimeModel, inputs_of, runs
 
 from qbitsat.cli.main import main
-from qbitsat.importers import load
+from qbitsat.importers import load, save
 from qbitsat.network import forward, reference
 
 # Inputs of each: of those that come with the benchmarks, and as many random ones.
@@ -60,3 +60,12 @@ def test_accuracy_on_the_command_line(bench_data, capsys):
     captured = capsys.readouterr()
     assert captured.out.startswith("500 samples: accuracy 0.97")
     assert "LOG_SOFTMAX on the output (operator 6) is left out" in captured.err
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("name", ["mnist_valid_q", "mnist_resnet_q", "hello_world_int8"])
+def test_saved_and_loaded(bench_data, tmp_path, name, runtime):
+    network = load(bench_data / "tflite" / f"{name}.tflite", runtime=runtime)
+    save(network, tmp_path / "network.npz")
+    again = load(tmp_path / "network.npz")
+    assert (again.sha256, again.runtime) == (network.sha256, runtime)
