@@ -271,8 +271,8 @@ class Runtime:
         if form == "integers":
             ratios = [chain(t.scale, 1, out.scale) for t in (a, b)]
             self._refuse_large("ADD", max(ratios))
-            if min(ratios) < 2.0**-10:
-                return replace(self, name="tflite-opt").add(a, b, out, sign, operands)
+            if self.adding(a, b, out) != self:
+                return self.adding(a, b, out).add(a, b, out, sign, operands)
             shift = 21 - math.frexp(max(ratios))[1]
             weights = [int(np.rint(ratio * 2.0**shift)) for ratio in ratios]
             terms = (Term(weights[0], a.zero_point), Term(sign * weights[1], b.zero_point))
@@ -294,6 +294,11 @@ class Runtime:
         rest = values - slope * (x.values - x.zero_point)
         table = TableRequantizer(x.lo, tuple(rest.tolist())) if rest.any() else None
         return Term(sign * slope, x.zero_point, table, sign)
+
+    def adding(self, a: Quantization, b: Quantization, out: Quantization) -> Runtime:
+        """Whose ADD and SUB it is: XNNPACK leaves small ratios of scales to LiteRT."""
+        small = min(chain(t.scale, 1, out.scale) for t in (a, b)) < 2.0**-10
+        return replace(self, name="tflite-opt") if self.name == "xnnpack" and small else self
 
     def add_blocks(self, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, int, str]:
         """Of ADD of tensors with these shapes (run, block, operands): of each run of so many elements, those in whole blocks have their

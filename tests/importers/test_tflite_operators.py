@@ -305,3 +305,14 @@ def test_operator_is_exact(tmp_path, name, runtime):
     expected = np.stack([run_tflite(runtime, path.read_bytes(), sample[None]).ravel() for sample in x])
     assert len(np.unique(expected)) > 5
     assert (found != expected).sum() == 0
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+def test_a_sum_that_xnnpack_leaves_to_others(tmp_path, runtime):
+    path, rng, g = tmp_path / "network.tflite", np.random.default_rng(15), Graph()
+    x, y = g.input((1, 4, 5), 0.05, 3), g.input((1, 4, 5), 0.000031, -100)
+    path.write_bytes(g.pack(g.operator("ADD", [y, x], [g.tensor((1, 4, 5), 0.037, 1)], schema.AddOptionsT(), 2)[0]))
+    network = load(path, runtime=runtime)
+    samples = rng.integers(-128, 128, (300, 2, 1, 4, 5)).astype(np.int8)
+    expected = np.stack([run_tflite(runtime, path.read_bytes(), *pair).ravel() for pair in samples])
+    assert (forward(network, samples.reshape(300, -1).astype(np.int64)) == expected).all()

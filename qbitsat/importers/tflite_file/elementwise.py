@@ -31,7 +31,8 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
     """Of each operand a multiple and, where the runtime rounds it by itself, what that differs by: in vectors otherwise than elsewhere."""
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     operands, out = broadcast(b, first, second, target), b.fused(op, target)
-    run, block, special = b.runtime.add_blocks(first.shape, second.shape) if op.kind == "ADD" else (1, 1, "")
+    runtime = b.runtime.adding(first.meaning, second.meaning, out)
+    run, block, special = runtime.add_blocks(first.shape, second.shape) if op.kind == "ADD" else (1, 1, "")
     place = np.arange(target.size).reshape(target.shape) % run
     inside = (place < run - run % block) & bool(special)
     terms: list[Term] = []
@@ -39,7 +40,7 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
     for name, mask, rounding in (("", ~inside, ""), (".vector", inside, special)):
         if not mask.any():
             continue
-        total = b.runtime.add(first.meaning, second.meaning, out, sign, rounding)
+        total = runtime.add(first.meaning, second.meaning, out, sign, rounding)
         for letter, wires, term in zip("ab", operands, total.terms, strict=True):
             terms.append((wires, term.weight * mask))
             bias -= term.weight * term.zero_point * mask
