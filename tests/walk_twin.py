@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from qbitsat.bounds.dual import Inequality
 from qbitsat.bounds.frame import NOWHERE, Block, Frame
 
 
+def table(block: Block, i: int) -> list[int]:
+    """The first accumulator of every level of one output, from its requantizer's lowest on, and NOWHERE."""
+    return [-NOWHERE, *block.layer.requantizer(i).thresholds(NOWHERE).tolist(), NOWHERE]
+
+
 def length(block: Block, i: int) -> float:
     """The mean length of the steps of one output, at least 1."""
-    inner = [int(start) for start in block.steps[block.channel[i]] if abs(int(start)) < NOWHERE]
+    inner = [start for start in table(block, i) if abs(start) < NOWHERE]
     return max(1.0, (inner[-1] - inner[0]) / (len(inner) - 1)) if len(inner) > 1 else 1.0
+
+
+def row_of(block: Block, i: int) -> tuple[list[int], int]:
+    """Weights of all values before the block, and the constant, of one accumulator."""
+    weights, constant = [0] * block.target.start, int(block.layer.affine.biases[i])
+    for cell, weight in zip(*(part.tolist() for part in block.layer.affine.row(i)), strict=True):
+        value = int(block.view[cell])
+        if value < 0:
+            constant += weight * block.layer.input.zero_point
+        else:
+            weights[value] += weight
+    return weights, constant
 
 
 def outputs_of(frame: Frame, first: dict[int, int]) -> tuple[dict[int, int], dict[int, float]]:
@@ -22,13 +37,13 @@ def outputs_of(frame: Frame, first: dict[int, int]) -> tuple[dict[int, int], dic
     for block in frame.blocks:
         for i in range(block.layer.affine.n_out):
             neuron = block.neurons.start + i
-            if block.source.start < m:
-                row, level = block.steps[block.channel[i]], y[neuron] - block.y_min
+            if neuron in first:
+                row, level = table(block, i), y[neuron] - block.layer.requantizer(i).lo
                 half = (length(block, i) + (-1 if level else 1)) / 2
                 acc[neuron] = float(row[level]) + half if level else float(row[1]) - half
             else:
-                x = [y[v - m] for v in range(block.source.start, block.source.stop)]
-                total = int(block.layer.affine.matrix[i].astype(int) @ np.array(x)) + int(block.layer.affine.biases[i])
+                weights, total = row_of(block, i)
+                total += sum(w * y[v - m] for v, w in enumerate(weights) if w)
                 acc[neuron], y[neuron] = float(total), int(block.layer.requantizer(i).apply(total))
     return y, acc
 
@@ -42,8 +57,9 @@ def deficit(frame: Frame, inequality: Inequality, y: dict[int, int], acc: dict[i
         prices = []
         for k, (neuron, c) in enumerate(terms):
             block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
-            i, level = neuron - block.neurons.start, y[neuron] - block.y_min
-            row, last = block.steps[block.channel[i]], block.steps.shape[1] - 2
+            i = neuron - block.neurons.start
+            level, row = y[neuron] - block.layer.requantizer(i).lo, table(block, i)
+            last = len(row) - 2
             if taken[k] < (level if c > 0 else last - level):
                 way = acc[neuron] - float(row[level]) + 1 if c > 0 else float(row[level + 1]) - acc[neuron]
                 prices.append(((1.0 if taken[k] else way / length(block, i)) / abs(c), k))

@@ -76,7 +76,7 @@ class Search:
         self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
         self.points = Points(self.query, self.frame, self.formula)
         self.programs = Programs(self.frame, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
-        self.walker = Walker(self.query, self.frame, self.formula, self.cases, self.root, self.options, self.limits)
+        self.walker = Walker(self.query, self.formula, self.cases, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.frame.num_neurons, self.cases.most))
 

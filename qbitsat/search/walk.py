@@ -2,7 +2,8 @@
 
 Relaxed points claim every rounding for themselves, and moves of single inputs seldom change one. A walk moves where roundings are: its
 state is a level for each output of a first layer together with real inputs that give these levels, so what lies behind is exact, roundings
-and saturation included. A move changes some levels by one and counts only if the inputs can follow. `walk` has the moves.
+and saturation included. A move changes some levels by one and counts only if the inputs can follow. `walk` has the moves. First layers
+are matrices over inputs: a move follows all inputs of an output, and of a convolution the outputs are too many to be moved one by one.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from .._kernels.suggest.walk import Walk
+from ..arithmetic import Requantizer
 from ..attack.margin import margins
-from ..bounds.frame import NOWHERE, Frame
+from ..bounds.ascent import Ascender
+from ..bounds.frame import MAX_LEVELS, NOWHERE, Block, Frame
 from ..bounds.ranges import Ranges
 from ..limits import Limits
-from ..network import forward
+from ..network import Patches, SparseRows, forward
 from ..properties import Formula, Query
 from .cases import Cases
 from .leaves import Inputs
@@ -56,20 +59,22 @@ class Series:
 class Walker:
     """Walks of one search, one after the other. `seconds` is the time of all."""
 
-    def __init__(self, query: Query, frame: Frame, formula: Formula, cases: Cases, root: Ranges, options: Any, limits: Limits):
+    def __init__(self, query: Query, formula: Formula, cases: Cases, ascender: Ascender, root: Ranges, options: Any, limits: Limits):
+        frame = ascender.frame
         self.query, self.frame, self.formula, self.cases, self.root, self.limits = query, frame, formula, cases, root, limits
-        self.rng = np.random.default_rng(options.seed)
-        self.first = [block for block in frame.blocks if block.source.start < frame.num_inputs]
+        self.floats, self.rng = ascender.floats, np.random.default_rng(options.seed)
+        self.first = [block for block in frame.blocks if _reads_inputs(block, frame)]
         # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
         inequalities = cases.inequalities
         sizes = np.diff(inequalities.starts)
         inputs = np.bincount(np.repeat(np.arange(len(sizes)), sizes), inequalities.values < frame.num_inputs, len(sizes))
         self.fences = np.flatnonzero(inputs == sizes).tolist()
         self.aims = np.flatnonzero((inputs == 0) & (sizes > 0) & (sizes <= MAX_TERMS)).tolist()
-        rows = len(self.fences) + sum(len(block.channel) for block in self.first)
-        later = (b.layer.affine for b in frame.blocks if b.source.start >= frame.num_inputs)
-        self.weights = rows * frame.num_inputs + sum(affine.n_out * affine.n_in for affine in later)
-        self.able = self.weights <= MAX_WEIGHTS and len(self.aims) <= MAX_AIMS and all(len(block.steps) for block in frame.blocks)
+        rows = len(self.fences) + sum(block.layer.affine.n_out for block in self.first)
+        later = sum(block.layer.affine.num_products for block in frame.blocks if not _reads_inputs(block, frame))
+        self.weights = rows * frame.num_inputs + later
+        self.able = self.weights <= MAX_WEIGHTS and len(self.aims) <= MAX_AIMS and all(_is_matrix(b, frame) for b in self.first)
+        self.able &= all(r.monotone and r.hi - r.lo < MAX_LEVELS for block in frame.blocks for r in block.layer.requantizers)
         self.able &= len(self.aims) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
         self.kernel: Walk | None = None
@@ -155,25 +160,28 @@ class Walker:
         """The kernel's view of the query, in float32."""
         m, root, inequalities = self.frame.num_inputs, self.root, self.cases.inequalities
         # Two matrices, and tables of steps in float32.
-        self.limits.require(8 * self.weights + 4 * sum(block.steps.size for block in self.frame.blocks))
+        tables: dict[Requantizer, Steps] = {}
         steps = []
+        self.limits.require(8 * self.weights + 48 * self.frame.num_neurons)
         for block in self.frame.blocks:
-            shared = [_steps(row, block.y_min) for row in block.steps]
-            steps += [shared[k] for k in block.channel.tolist()]
-        later = [
-            (block.layer.affine.matrix, block.layer.affine.biases.astype(np.float32), block.source.start - m, block.neurons.start)
-            for block in self.frame.blocks
-            if block.source.start >= m
-        ]
+            for r in block.layer.requantizers:
+                if r not in tables:
+                    self.limits.require(4 * (r.hi - r.lo + 2))
+                    tables[r] = _steps(r)
+            steps += [tables[block.layer.requantizer(i)] for i in range(block.layer.affine.n_out)]
         neurons = np.concatenate([np.arange(block.neurons.start, block.neurons.stop) for block in self.first])
         rows = len(neurons) + len(self.fences)
         matrix, bias, shy = np.zeros((rows, m), np.float32), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         at = 0
         for block in self.first:
-            affine, mine = block.layer.affine, slice(at, at + len(block.channel))
-            matrix[mine, block.source], bias[mine], at = affine.matrix, affine.biases, mine.stop
+            affine, mine = block.layer.affine, slice(at, at + block.layer.affine.n_out)
+            for i in range(affine.n_out):
+                self.limits.check()
+                cells, weights = affine.row(i)
+                np.add.at(matrix[at + i], block.view[cells], weights)
+            bias[mine], at = affine.biases, mine.stop
             room = SHY_SHARE * np.array([max(0.0, steps[i][3] - 1) for i in range(block.neurons.start, block.neurons.stop)])
-            shy[mine] = np.minimum(SHY_WEIGHTS * np.abs(affine.matrix).mean(axis=1), room)
+            shy[mine] = np.minimum(SHY_WEIGHTS * affine.magnitudes() / affine.n_in, room)
         for row, atom in enumerate(self.fences, start=at):
             np.add.at(matrix[row], inequalities[atom][0], inequalities[atom][1])
         lowest, highest = (end[0, neurons + m] - [steps[i][4] for i in neurons] for end in (root.lo, root.hi))
@@ -183,15 +191,32 @@ class Walker:
             aims.append(((values - m).astype(np.int32)[counts], coefficients[counts].astype(np.float32), float(bound)))
         levels = neurons.astype(np.int32), lowest.astype(np.int32), highest.astype(np.int32)
         box = root.lo[0, :m].astype(np.float32), root.hi[0, :m].astype(np.float32)
-        return Walk(box, (matrix, bias, shy, *levels), steps, later, aims, min(1.0, (0.1 * min(row[3] for row in steps)) ** 2))
+        later = np.array([k for k, block in enumerate(self.frame.blocks) if not _reads_inputs(block, self.frame)], np.int32)
+        tolerance = min(1.0, (0.1 * min(row[3] for row in steps)) ** 2)
+        return Walk(box, (matrix, bias, shy, *levels), steps, self.floats, later, aims, tolerance)
 
 
-def _steps(row: np.ndarray, y_min: int) -> tuple[np.ndarray, int, float, float, float]:
-    """A requantizer's steps, and the line that they are near: (steps, base, begin, length, y_min) of `Walk`."""
+def _reads_inputs(block: Block, frame: Frame) -> bool:
+    return bool(((block.view >= 0) & (block.view < frame.num_inputs)).any())
+
+
+def _is_matrix(block: Block, frame: Frame) -> bool:
+    """Whether a layer is one matrix, and over inputs alone."""
+    affine = block.layer.affine
+    one = isinstance(affine, SparseRows) or (isinstance(affine, Patches) and affine.is_dense)
+    return one and bool(((block.view >= 0) & (block.view < frame.num_inputs)).all())
+
+
+# A requantizer's steps, and the line that they are near: (steps, base, begin, length, y_min) of `Walk`.
+Steps = tuple[np.ndarray, int, float, float, float]
+
+
+def _steps(r: Requantizer) -> Steps:
+    row = np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]])
     inner = np.flatnonzero(np.abs(row) < NOWHERE)
     base, begin, length = 0, 0.0, 1.0
     if len(inner):
         base, begin = int(inner[0]), float(row[inner[0]])
     if len(inner) > 1:
         length = max(1.0, float(row[inner[-1]] - row[inner[0]]) / float(inner[-1] - inner[0]))
-    return row.astype(np.float32), base, begin, length, float(y_min)
+    return row.astype(np.float32), base, begin, length, float(r.lo)

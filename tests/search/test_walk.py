@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 import walk_twin
-from handmade import copying, query, x, y
+from handmade import copying, one_layer, query, tensor, x, y
 from tiny import all_values, busy_query, check_search, deep_query, truths
 
+from qbitsat._kernels.suggest.floats import Floats
 from qbitsat._kernels.suggest.walk import Walk
 from qbitsat.bounds import propagate
 from qbitsat.limits import LimitReached, Limits
@@ -78,7 +79,7 @@ def test_scores_are_those_of_the_twin():
             values = {
                 n: rng.randint(int(search.root.lo[0, frame.num_inputs + n]), int(search.root.hi[0, frame.num_inputs + n])) for n in neurons
             }
-            y_min = {n: b.y_min for b in search.walker.first for n in range(b.neurons.start, b.neurons.stop)}
+            y_min = {b.neurons.start + i: b.layer.requantizer(i).lo for b in search.walker.first for i in range(b.layer.affine.n_out)}
             score = kernel.score_of(np.array([values[n] - y_min[n] for n in neurons], np.int32))
             assert score == pytest.approx(walk_twin.score(frame, atoms, ranges, values), rel=1e-4, abs=1e-4)
             compared, positive = compared + 1, positive + (score > 0)
@@ -101,9 +102,9 @@ def test_states_are_inputs_with_these_outputs():
         assert kernel.score_of(levels) == pytest.approx(score, abs=1e-5)
         if (levels == before).all():
             continue
-        for row, (block, i) in enumerate((b, i) for b in search.walker.first for i in range(len(b.channel))):
-            steps = block.steps[block.channel[i]].astype(float)
-            acc = float(here[block.source] @ block.layer.affine.matrix[i]) + float(block.layer.affine.biases[i])
+        for row, (block, i) in enumerate((b, i) for b in search.walker.first for i in range(b.layer.affine.n_out)):
+            steps, (weights, constant) = walk_twin.table(block, i), walk_twin.row_of(block, i)
+            acc = constant + sum(w * v for w, v in zip(weights, here.tolist(), strict=False))
             assert steps[levels[row]] - 1.01 <= acc <= steps[levels[row] + 1] + 0.01
         for atom in set(search.walker.fences) & set(search.cases.table[case].atoms):
             values, coefficients, bound = search.cases.inequalities[atom]
@@ -269,26 +270,29 @@ def test_no_walks_when_told_so(monkeypatch):
 ROWS = np.ones((1, 2), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32), *(np.array([k], np.int32) for k in (0, 0, 3))
 STEPS = [(np.array([-1e9, 1, 2, 3, 1e9], np.float32), 1, 1.0, 1.0, 0.0)]
 BOX = np.zeros(2, np.float32), np.full(2, 3, np.float32)
+LATER = Floats(one_layer(np.ones((1, 2), int), form=tensor(2)).kernel), np.zeros(0, np.int32)
 AIMS = [(np.zeros(1, np.int32), np.full(1, -1, np.float32), -2.0)]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ((BOX[0],) * 2, (ROWS[0], ROWS[1][:0], *ROWS[2:]), STEPS, [], AIMS),
-        ((BOX[0][:1],) * 2, ROWS, STEPS, [], AIMS),
-        (BOX, (*ROWS[:3], np.array([1], np.int32), *ROWS[4:]), STEPS, [], AIMS),
-        (BOX, (*ROWS[:5], np.array([4], np.int32)), STEPS, [], AIMS),
-        (BOX, ROWS, [(np.zeros(1, np.float32), 0, 0.0, 1.0, 0.0)], [], AIMS),
-        (BOX, ROWS, [(*STEPS[0][:3], 0.0, 0.0)], [], AIMS),
-        (BOX, ROWS, STEPS, [(np.ones((1, 1), np.float32), np.zeros(1, np.float32), 0, 1)], AIMS),
-        (BOX, ROWS, STEPS, [], [(np.ones(1, np.int32), np.ones(1, np.float32), 0.0)]),
-        (BOX, ROWS, STEPS, [], [(np.zeros(1, np.int32), np.zeros(1, np.float32), 0.0)]),
-        ((BOX[0][:0],) * 2, (np.zeros((1, 0), np.float32), *ROWS[1:]), STEPS, [], AIMS),
+        ((BOX[0],) * 2, (ROWS[0], ROWS[1][:0], *ROWS[2:]), STEPS, *LATER, AIMS),
+        ((BOX[0][:1],) * 2, ROWS, STEPS, *LATER, AIMS),
+        (BOX, (*ROWS[:3], np.array([1], np.int32), *ROWS[4:]), STEPS, *LATER, AIMS),
+        (BOX, (*ROWS[:5], np.array([4], np.int32)), STEPS, *LATER, AIMS),
+        (BOX, ROWS, [(np.zeros(1, np.float32), 0, 0.0, 1.0, 0.0)], *LATER, AIMS),
+        (BOX, ROWS, [(*STEPS[0][:3], 0.0, 0.0)], *LATER, AIMS),
+        (BOX, ROWS, STEPS, LATER[0], np.array([0], np.int32), AIMS),
+        (BOX, ROWS, STEPS, LATER[0], np.array([1], np.int32), AIMS),
+        (BOX, ROWS, STEPS * 2, *LATER, AIMS),
+        (BOX, ROWS, STEPS, *LATER, [(np.ones(1, np.int32), np.ones(1, np.float32), 0.0)]),
+        (BOX, ROWS, STEPS, *LATER, [(np.zeros(1, np.int32), np.zeros(1, np.float32), 0.0)]),
+        ((BOX[0][:0],) * 2, (np.zeros((1, 0), np.float32), *ROWS[1:]), STEPS, *LATER, AIMS),
     ],
 )
 def test_kernel_refuses_what_does_not_fit(arguments):
-    Walk(BOX, ROWS, STEPS, [], AIMS, 1.0)
+    Walk(BOX, ROWS, STEPS, *LATER, AIMS, 1.0)
     with pytest.raises(ValueError, match=r"rows|box|neuron|layer|inequality"):
         Walk(*arguments, 1.0)
 
@@ -304,12 +308,12 @@ def test_kernel_refuses_what_does_not_fit(arguments):
 )
 def test_kernel_refuses_a_walk_that_does_not_fit(arguments):
     with pytest.raises(ValueError, match=r"walk|ranges|bound|broadcast"):
-        Walk(BOX, ROWS, STEPS, [], AIMS, 1.0).begin(*arguments, 1)
+        Walk(BOX, ROWS, STEPS, *LATER, AIMS, 1.0).begin(*arguments, 1)
 
 
 def test_kernel_keeps_its_goal_when_another_is_refused():
     none = np.zeros(0, np.int32), *(np.zeros(0, np.float32),) * 2
-    kernel = Walk(BOX, ROWS, STEPS, [], AIMS, 0.01)
+    kernel = Walk(BOX, ROWS, STEPS, *LATER, AIMS, 0.01)
     kernel.begin(np.zeros(2), [0], none, np.zeros(0, np.float32), 1)
     with pytest.raises(ValueError, match="dtype"):
         kernel.begin(np.zeros(2), [0], none, np.zeros(0), 1)
@@ -318,7 +322,7 @@ def test_kernel_keeps_its_goal_when_another_is_refused():
 
 def test_kernel_walks_to_inputs_that_are_not_numbers():
     """A start that is no number begins in the box."""
-    kernel = Walk(BOX, ROWS, STEPS, [], AIMS, 0.01)
+    kernel = Walk(BOX, ROWS, STEPS, *LATER, AIMS, 0.01)
     kernel.begin(np.array([np.nan, 1e30]), [0], (np.zeros(0, np.int32), *(np.zeros(0, np.float32),) * 2), np.zeros(0, np.float32), 1)
     assert kernel.on(1000, 1.0) or kernel.score == 0
     assert kernel.x.min() >= 0

@@ -1,20 +1,22 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from .floats import Array, Floats
+
 Ints = NDArray[np.int32]
 
 class Walk:
     def __init__(
         self,
-        inputs: tuple[Floats, Floats],
-        rows: tuple[Floats, Floats, Floats, Ints, Ints, Ints],
-        steps: list[tuple[Floats, int, float, float, float]],
-        later: list[tuple[Floats, Floats, int, int]],
-        aims: list[tuple[Ints, Floats, float]],
+        inputs: tuple[Array, Array],
+        rows: tuple[Array, Array, Array, Ints, Ints, Ints],
+        steps: list[tuple[Array, int, float, float, float]],
+        floats: Floats,
+        later: Ints,
+        aims: list[tuple[Ints, Array, float]],
         tolerance: float,
     ) -> None: ...
-    def begin(self, x: Floats, aims: list[int], ranges: tuple[Ints, Floats, Floats], fences: Floats, seed: int) -> None: ...
+    def begin(self, x: Array, aims: list[int], ranges: tuple[Ints, Array, Array], fences: Array, seed: int) -> None: ...
     def on(self, moves: int, temperature: float) -> bool: ...
     def score_of(self, levels: Ints) -> float: ...
     @property
@@ -24,8 +26,8 @@ class Walk:
     @property
     def scale(self) -> float: ...
     @property
-    def whole(self) -> Floats: ...
+    def whole(self) -> Array: ...
     @property
-    def x(self) -> Floats: ...
+    def x(self) -> Array: ...
     @property
     def levels(self) -> Ints: ...

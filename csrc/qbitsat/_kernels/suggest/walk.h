@@ -2,7 +2,7 @@
 #ifndef QBITSAT_WALK_H
 #define QBITSAT_WALK_H
 
-#include <stdint.h>
+#include "floats.h"
 
 /* The requantizer of one neuron: steps[k] is the smallest accumulator that gives output y_min + k, for k from 1 to last;
    about begin + (k - base) * length. */
@@ -11,12 +11,6 @@ typedef struct {
     int last, base;
     float begin, length, y_min;
 } steps_t;
-
-/* A layer that reads outputs of neurons from `source` on; its matrix is n_out x n_in by rows. */
-typedef struct {
-    int n_out, n_in, source, neuron;
-    const float *matrix, *bias;
-} later_t;
 
 /* An inequality sum coefficient * output <= bound over neurons. */
 typedef struct {
@@ -37,7 +31,8 @@ typedef struct {
     const int *open;        /* num_open rows with more than one level */
     const float *x_lo, *x_hi;
     const steps_t *steps;   /* num_neurons */
-    const later_t *later;
+    const floats_t *floats;
+    const int *later;       /* num_later layers that read no inputs, in order: all but those of the levels */
     float tolerance;        /* a sum of squares that counts as none */
 } walk_plan_t;
 
@@ -56,7 +51,8 @@ typedef struct {
     int *listed;                                          /* num_inputs */
     float *acc, *least, *most, *beyond, *saved_acc, *old; /* stride */
     int *level;                                           /* stride */
-    float *y, *sum;                                       /* num_neurons */
+    float *y, *sum;                                       /* num_neurons; y stands right behind x: values as layers read them */
+    float *cells, *taps;                                  /* room for one layer */
     int *reached, *taken;                                 /* num_neurons; longest */
     float score, best, scale;
     uint64_t random[2];

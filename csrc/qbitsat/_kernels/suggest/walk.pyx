@@ -11,6 +11,8 @@ from libc.string cimport memcpy
 
 import numpy as np
 
+from qbitsat._kernels.exact.layers cimport layer_t
+from qbitsat._kernels.suggest.floats cimport Floats, floats_t
 from qbitsat._kernels.types cimport int32_t, uint64_t
 
 
@@ -19,11 +21,6 @@ cdef extern from "walk.h":
         const float *steps
         int last, base
         float begin, length, y_min
-
-    ctypedef struct later_t:
-        int n_out, n_in, source, neuron
-        const float *matrix
-        const float *bias
 
     ctypedef struct aim_t:
         int size
@@ -45,7 +42,8 @@ cdef extern from "walk.h":
         const float *x_lo
         const float *x_hi
         const steps_t *steps
-        const later_t *later
+        const floats_t *floats
+        const int *later
         float tolerance
 
     ctypedef struct goal_t:
@@ -72,6 +70,8 @@ cdef extern from "walk.h":
         int *level
         float *y
         float *sum
+        float *cells
+        float *taps
         int *reached
         int *taken
         float score, best, scale
@@ -82,7 +82,7 @@ cdef extern from "walk.h":
     float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels) noexcept nogil
 
 
-cdef const float *floats(const float[::1] array) noexcept:
+cdef const float *numbers(const float[::1] array) noexcept:
     return &array[0] if array.shape[0] else NULL
 
 
@@ -99,7 +99,7 @@ cdef class Walk:
                 inputs, how far accumulators keep from the ends of their steps, and the levels that each may have; the rest of the rows
                 are sums of inputs that must not exceed a bound
     steps       for every neuron (float32[last + 2], base, begin, length, y_min): see walk.h
-    later       (matrix float32[n_out, n_in], bias float32[n_out], first neuron read, first neuron) of every other layer
+    floats      all layers; later: int32, those that read no inputs, in order: whatever is no row
     aims        (neurons int32[k], coefficients float32[k], bound) of every inequality
     tolerance   what accumulators may be outside their ranges, as a sum of squares
     """
@@ -108,7 +108,7 @@ cdef class Walk:
     cdef goal_t goal
     cdef walk_t state
     cdef steps_t *steps
-    cdef later_t *later
+    cdef Floats floats
     cdef aim_t *aims
     cdef const aim_t **wanted
     cdef char *work
@@ -116,7 +116,7 @@ cdef class Walk:
     cdef list kept
     cdef tuple ranges
 
-    def __cinit__(self, tuple inputs, tuple rows, list steps, list later, list aims, float tolerance):
+    def __cinit__(self, tuple inputs, tuple rows, list steps, Floats floats, later, list aims, float tolerance):
         matrix, bias, shy, neuron, lowest, highest = rows
         cdef int num_rows = <int> matrix.shape[0], m = <int> matrix.shape[1], n = <int> len(steps)
         if m < 1:
@@ -133,18 +133,18 @@ cdef class Walk:
         flat, table = np.ascontiguousarray(matrix).ravel(), columns.ravel()
         self.kept = [flat, table, square, opened, inputs, rows, steps, later, aims]
         self.steps = <steps_t *> calloc(n + 1, sizeof(steps_t))
-        self.later = <later_t *> calloc(len(later) + 1, sizeof(later_t))
         self.aims = <aim_t *> calloc(len(aims) + 1, sizeof(aim_t))
         self.wanted = <const aim_t **> calloc(len(aims) + 1, sizeof(aim_t *))
-        if self.steps == NULL or self.later == NULL or self.aims == NULL or self.wanted == NULL:
+        if self.steps == NULL or self.aims == NULL or self.wanted == NULL:
             raise MemoryError("no memory for layers and inequalities")
         p = &self.plan
         p.num_inputs, p.num_levels, p.num_rows, p.stride = m, <int> len(neuron), num_rows, <int> stride
         p.num_neurons, p.num_open = n, <int> len(opened)
-        p.columns, p.matrix, p.bias, p.square, p.shy = floats(table), floats(flat), floats(bias), floats(square), floats(shy)
+        p.columns, p.matrix, p.bias, p.square, p.shy = numbers(table), numbers(flat), numbers(bias), numbers(square), numbers(shy)
         p.neuron, p.lowest, p.highest, p.open = ints(neuron), ints(lowest), ints(highest), ints(opened)
-        p.x_lo, p.x_hi, p.tolerance = floats(inputs[0]), floats(inputs[1]), tolerance
+        p.x_lo, p.x_hi, p.tolerance = numbers(inputs[0]), numbers(inputs[1]), tolerance
         self._set_steps(steps, neuron, lowest, highest)
+        self.floats = floats
         self._set_later(later)
         self._set_aims(aims)
         self._set_state()
@@ -154,22 +154,25 @@ cdef class Walk:
             s = &self.steps[k]
             if len(table) < 2 or not length > 0:
                 raise ValueError(f"neuron {k} has no steps")
-            s.steps, s.last, s.base, s.begin, s.length, s.y_min = floats(table), <int> len(table) - 2, base, begin, length, y_min
+            s.steps, s.last, s.base, s.begin, s.length, s.y_min = numbers(table), <int> len(table) - 2, base, begin, length, y_min
         for i, lo, hi in zip(neuron, lowest, highest, strict=True):
             if not (0 <= i < len(steps) and 0 <= lo <= hi <= self.steps[<int> i].last):
                 raise ValueError(f"a row stands for neuron {i} with levels {lo} to {hi}")
         self.plan.steps = self.steps
 
-    def _set_later(self, list later):
-        for k, (matrix, bias, source, neuron) in enumerate(later):
-            layer = &self.later[k]
-            if not (0 <= source <= neuron - matrix.shape[1] and neuron + matrix.shape[0] <= self.plan.num_neurons and len(bias) == len(matrix)):
-                raise ValueError(f"layer {k} does not follow from those before")
-            flat = np.ascontiguousarray(matrix).ravel()
-            self.kept.append(flat)
-            layer.n_out, layer.n_in, layer.source, layer.neuron = <int> matrix.shape[0], <int> matrix.shape[1], source, neuron
-            layer.matrix, layer.bias = floats(flat), floats(bias)
-        self.plan.later, self.plan.num_later = self.later, <int> len(later)
+    def _set_later(self, const int32_t[::1] later):
+        cdef Py_ssize_t j, k
+        cdef const layer_t *map
+        if self.floats.plan.num_inputs != self.plan.num_inputs or self.floats.plan.num_neurons != self.plan.num_neurons:
+            raise ValueError("layers and rows, or steps, of different sizes")
+        for k in range(later.shape[0]):
+            if not (later[k - 1] if k else -1) < later[k] < self.floats.plan.num_layers:
+                raise ValueError(f"layer {later[k]} does not exist, or does not follow those before")
+            map = self.floats.layers[later[k]].map
+            for j in range(map.n_in):
+                if 0 <= map.view[j] < self.plan.num_inputs:
+                    raise ValueError(f"layer {later[k]} reads inputs")
+        self.plan.floats, self.plan.later, self.plan.num_later = &self.floats.plan, ints(later), <int> later.shape[0]
 
     def _set_aims(self, list aims):
         self.plan.longest = 1
@@ -177,7 +180,7 @@ cdef class Walk:
             aim = &self.aims[k]
             if len(neurons) != len(coefficients) or any(not 0 <= i < self.plan.num_neurons for i in neurons) or not np.all(coefficients):
                 raise ValueError(f"inequality {k} names neurons that do not exist, or has a coefficient of 0")
-            aim.size, aim.neurons, aim.coefficients, aim.bound = <int> len(neurons), ints(neurons), floats(coefficients), bound
+            aim.size, aim.neurons, aim.coefficients, aim.bound = <int> len(neurons), ints(neurons), numbers(coefficients), bound
             self.plan.longest = max(self.plan.longest, aim.size)
         self.num_aims = <int> len(aims)
 
@@ -185,19 +188,20 @@ cdef class Walk:
         """Arrays of 4-byte numbers out of one piece of memory."""
         cdef walk_t *w = &self.state
         cdef long m = self.plan.num_inputs, s = self.plan.stride, n = self.plan.num_neurons
-        self.work = <char *> calloc(6 * m + 7 * s + 3 * n + self.plan.longest + 16, 4)
+        cdef long cells = self.floats.plan.most_cells, taps = self.floats.plan.most_taps
+        self.work = <char *> calloc(6 * m + 7 * s + 3 * n + cells + taps + self.plan.longest + 16, 4)
         if self.work == NULL:
             raise MemoryError("no memory for a walk")
         cdef float *at = <float *> self.work
         w.acc, w.least, w.most, w.beyond, w.saved_acc, w.old = at, at + s, at + 2 * s, at + 3 * s, at + 4 * s, at + 5 * s
         w.level, at = <int *> (at + 6 * s), at + 7 * s
-        w.x, w.whole, w.saved_x, w.slope, w.gain, w.listed = at, at + m, at + 2 * m, at + 3 * m, at + 4 * m, <int *> (at + 5 * m)
-        at += 6 * m
-        w.y, w.sum, w.reached, w.taken = at, at + n, <int *> (at + 2 * n), <int *> (at + 3 * n)
+        w.x, w.y, at = at, at + m, at + m + n
+        w.whole, w.saved_x, w.slope, w.gain, w.listed, at = at, at + m, at + 2 * m, at + 3 * m, <int *> (at + 4 * m), at + 5 * m
+        w.sum, w.reached, w.cells, at = at, <int *> (at + n), at + 2 * n, at + 2 * n + cells
+        w.taps, w.taken = at, <int *> (at + taps)
 
     def __dealloc__(self):
         free(self.steps)
-        free(self.later)
         free(self.aims)
         free(self.wanted)
         free(self.work)
@@ -221,9 +225,9 @@ cdef class Walk:
             raise ValueError("a bound for every row without levels")
         # All pointers first: an array of another type must not leave us with one that is freed.
         cdef const int *named = ints(neurons)
-        cdef const float *ends_lo = floats(lo)
-        cdef const float *ends_hi = floats(hi)
-        cdef const float *bounds = floats(fences)
+        cdef const float *ends_lo = numbers(lo)
+        cdef const float *ends_hi = numbers(hi)
+        cdef const float *bounds = numbers(fences)
         self.ranges = (*ranges, fences)
         self.goal.num_aims, self.goal.aims = <int> len(aims), self.wanted
         self.goal.num_ranges, self.goal.neurons, self.goal.lo, self.goal.hi, self.goal.fences = <int> len(neurons), named, ends_lo, ends_hi, bounds

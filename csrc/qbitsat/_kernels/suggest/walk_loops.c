@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "vector.h"
+#include "float_loops.h"
 
 /* Sweeps of one attempt to follow a move; after every STAGE of them what is missing must have fallen to this share. */
 #define SWEEPS 60
@@ -57,15 +57,11 @@ INLINE int level_of(const steps_t *s, float acc) {
 /* Outputs of all later layers from those of the rows; accumulators and levels too. */
 INLINE void run_later(const walk_plan_t *plan, walk_t *w) {
     for (int l = 0; l < plan->num_later; l++) {
-        const later_t *layer = &plan->later[l];
-        const float *restrict y = w->y + layer->source;
-        for (int i = 0; i < layer->n_out; i++) {
-            const float *restrict row = layer->matrix + (long)i * layer->n_in;
-            float sum = 0;
-            for (int j = 0; j < layer->n_in; j++) sum += row[j] * y[j];
-            w->sum[layer->neuron + i] = sum + layer->bias[i];
-        }
-        for (int i = layer->neuron; i < layer->neuron + layer->n_out; i++) {
+        const float_layer_t *layer = &plan->floats->layers[plan->later[l]];
+        int n = layer->map->n_out, neuron = layer->map->neuron;
+        take(layer, w->x, w->cells, w->taps, w->sum + neuron);
+        for (int i = neuron; i < neuron + n; i++) {
+            w->sum[i] += layer->bias[i - neuron];
             w->reached[i] = level_of(&plan->steps[i], w->sum[i]);
             w->y[i] = plan->steps[i].y_min + (float)w->reached[i];
         }
