@@ -26,7 +26,7 @@ GROUPS = {
     ],
     "and HOLDS by bounds or search": ["certificate/tree.py", "certificate/space.py", "certificate/formula.py"],
     "and HOLDS by SAT": [
-        *("certificate/cnf.py", "certificate/twin.py", "certificate/lrat.py"),
+        *(f"certificate/{name}.py" for name in ("cnf", "staircases", "twin", "gates", "lrat")),
         *("certificate/space.py", "certificate/formula.py"),
     ],
     "and HOLDS by enumeration": ["certificate/enumeration.py"],

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qbitsat.bounds import Bounds, LayerBounds, collect
-from qbitsat.encode.cnf import clamps, cone
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import Bounds, collect
+from qbitsat.encode.cnf import cone
+from qbitsat.encode.view import View, views
 from qbitsat.errors import UnsupportedError
-from qbitsat.network import Layer
-from qbitsat.properties import And, AtMost, Formula, Query
-from qbitsat.properties.formula import INPUT, OUTPUT, atoms
+from qbitsat.properties import And, AtMost, Formula, Query, Ref
+from qbitsat.properties.formula import atoms
 
 
 class Row(NamedTuple):
@@ -75,41 +76,42 @@ def formulate(query: Query, bounds: Bounds, formula: Formula) -> Program:
     """
     program = Program()
     refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
-    tensors: dict[tuple[int, str], Tensor] = {}
-    for k, network in enumerate(query.networks):
-        named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
-        masks = cone(network, bounds.networks[k], named)
-        box = bounds.networks[k].input
-        numbers = np.full(len(box.lo), -1)
-        for i in np.flatnonzero(masks[0]).tolist():
-            numbers[i] = program.variable(int(box.lo[i]), int(box.hi[i]))
-        program.inputs.append([None if n < 0 else n for n in numbers.tolist()])
-        tensor = tensors[k, INPUT] = numbers, box.lo
-        for layer, layer_bounds, mask in zip(network.layers, bounds.networks[k].layers, masks[1:], strict=True):
-            tensor = _layer(program, layer, layer_bounds, mask, tensor)
-        tensors[k, OUTPUT] = tensor
-    _require(program, formula, tensors, None)
+    tensors, places = list[Tensor](), dict[Ref, int]()
+    for k, view in enumerate(views(query, bounds)):
+        places |= {ref: view.value(ref) for ref in refs if ref.network == k}
+        mask = cone(view, [view.value(ref) for ref in refs if ref.network == k])
+        numbers = np.full(len(mask), -1)
+        first = view.network.num_inputs
+        for i in np.flatnonzero(mask[:first]).tolist():
+            numbers[i] = program.variable(int(view.lo[i]), int(view.hi[i]))
+        program.inputs.append([None if n < 0 else n for n in numbers[:first].tolist()])
+        for n in range(len(view.network.layers)):
+            for i in np.flatnonzero(mask[view.network.target(n)]).tolist():
+                numbers[view.network.first_value(n) + i] = _neuron(program, view, n, i, (numbers, view.lo))
+        tensors.append((numbers, view.lo))
+    _require(program, formula, tensors, places, None)
     return program
 
 
-def _layer(program: Program, layer: Layer, bounds: LayerBounds, mask: np.ndarray, source: Tensor) -> Tensor:
-    """An accumulator, its row and its step for every output in the mask: factor * (W x + bias) - acc = 0."""
-    numbers = np.full(len(mask), -1)
-    for i in np.flatnonzero(mask).tolist():
-        requantizer = clamps(layer, bounds, i)[0]
-        shift, rounding = requantizer.shift, requantizer.rounding
-        if not requantizer.monotone or (shift > 0 and rounding not in HALVES):
-            raise UnsupportedError(f"layer {layer.name!r}: no program of rounding {rounding} and overflow {requantizer.overflow}")
-        columns, weights, constant = _dot(*layer.affine.row(i), source)
-        # A negative shift multiplies, and that is one more factor of the row.
-        factor = 1 << max(0, -shift)
-        constant = factor * (constant + int(layer.affine.biases[i]))
-        acc = program.variable(factor * int(bounds.acc_lo[i]), factor * int(bounds.acc_hi[i]))
-        program.rows.append(Row([*columns, acc], [*(factor * w for w in weights), -1], -constant, -constant))
-        numbers[i] = y = program.variable(int(bounds.lo[i]), int(bounds.hi[i]))
-        divisor = 1 << max(0, shift)
-        program.steps.append(Step(acc, y, divisor, divisor // 2 * HALVES.get(rounding, 0), requantizer.offset))
-    return numbers, bounds.lo
+def _neuron(program: Program, view: View, n: int, i: int, source: Tensor) -> int:
+    """Accumulator i of layer n, its row and its step: factor * (W x + bias) - acc = 0; the variable of its output."""
+    layer, row = view.network.layers[n], view.row(n, i)
+    requantizer, *_, y_lo, y_hi = view.neuron(n, i, row)
+    if (
+        type(requantizer) is not ShiftRequantizer
+        or not requantizer.monotone
+        or (requantizer.shift > 0 and requantizer.rounding not in HALVES)
+    ):
+        raise UnsupportedError(f"layer {layer.name!r}: no program of {requantizer}")
+    columns, weights, constant = _dot(row.values, row.weights, source)
+    # A negative shift multiplies, and that is one more factor of the row.
+    factor = 1 << max(0, -requantizer.shift)
+    constant = factor * (constant + row.bias)
+    acc = program.variable(factor * row.base, factor * row.top)
+    program.rows.append(Row([*columns, acc], [*(factor * w for w in weights), -1], -constant, -constant))
+    y, divisor = program.variable(y_lo, y_hi), 1 << max(0, requantizer.shift)
+    program.steps.append(Step(acc, y, divisor, divisor // 2 * HALVES.get(requantizer.rounding, 0), requantizer.offset))
+    return y
 
 
 def _dot(indices: np.ndarray, weights: np.ndarray, source: Tensor) -> tuple[list[int], list[int], int]:
@@ -119,21 +121,21 @@ def _dot(indices: np.ndarray, weights: np.ndarray, source: Tensor) -> tuple[list
     return numbers[~known].tolist(), weights[~known].tolist(), int(weights[known] @ lo[known])
 
 
-def _require(program: Program, formula: Formula, tensors: dict[tuple[int, str], Tensor], guard: int | None) -> None:
+def _require(program: Program, formula: Formula, tensors: list[Tensor], places: dict[Ref, int], guard: int | None) -> None:
     """The rows that make the formula true where the binary `guard` is 1; there is no `Not`, so one direction is enough.
 
     or    guard <= sum of one new binary a part, each the guard of its part
     """
     if isinstance(formula, AtMost):
         terms = collect(formula)
-        parts = [_dot(np.array([ref.element]), np.array([c]), tensors[ref.network, ref.tensor]) for ref, c in terms.items()]
+        parts = [_dot(np.array([places[ref]]), np.array([c]), tensors[ref.network]) for ref, c in terms.items()]
         columns, weights = [c for part in parts for c in part[0]], [w for part in parts for w in part[1]]
         program.rows.append(Row(columns, weights, None, formula.bound - sum(part[2] for part in parts), guard))
     elif isinstance(formula, And):
         for part in formula.parts:
-            _require(program, part, tensors, guard)
+            _require(program, part, tensors, places, guard)
     else:
         guards = [program.variable(0, 1) for _ in formula.parts]  # type: ignore[union-attr]
         program.rows.append(Row(guards, [1] * len(guards), 1, None, guard))
         for part, part_guard in zip(formula.parts, guards, strict=True):  # type: ignore[union-attr]
-            _require(program, part, tensors, part_guard)
+            _require(program, part, tensors, places, part_guard)

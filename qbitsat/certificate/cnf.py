@@ -15,6 +15,7 @@ from ..limits import Tick
 from .formula import Atom, Joint, Plain
 from .reading import Refused
 from .space import Block, Ranges, Space
+from .staircases import FEW, STAIRCASES, Output, line, steps
 from .twin import TwinEncoder
 
 # Variables between questions whether limits hold, and literals that are hashed at a time.
@@ -86,13 +87,27 @@ class Walk:
             if within.acc_hi[n] < ranges.acc_hi[n]:
                 twin.require_any([-twin.at_least(acc[0], int(within.acc_hi[n] - ranges.acc_lo[n]) + 1)])
             if ranges.lo[value] < ranges.hi[value]:
-                self.words[value] = twin.requantize(acc, *self._requantizer(block, i))
+                self.words[value] = self._requantized(block, i, acc)
 
-    def _requantizer(self, block: Block, i: int) -> tuple:
+    def _requantized(self, block: Block, i: int, acc: tuple[list[int], int]) -> tuple[list[int], int]:
+        """The word of output i for the sum that it is made from."""
+        requantizer, ranges = block.layer.requantizer(i), self.ranges
+        if type(requantizer) is ShiftRequantizer:
+            return self.twin.requantize(acc, *self._shift(block, i, requantizer))
+        where = f"layer {block.layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}"
+        if type(requantizer) not in STAIRCASES:
+            raise Refused(where)
+        base, most = (int(ends[block.neurons.start + i]) for ends in (ranges.acc_lo, ranges.acc_hi))
+        lo, hi = (int(ends[block.target.start + i]) for ends in (ranges.lo, ranges.hi))
+        output = Output(requantizer, base, base, most, lo, hi)
+        found = steps(output)
+        if found is None:
+            raise Refused(f"{where} with so many steps")
+        straight = line(output, *found) if len(found[0]) > FEW else None
+        return self.twin.line(acc, *straight[:3], hi - lo, *straight[3:]) if straight else self.twin.steps(acc, *found, hi - lo)
+
+    def _shift(self, block: Block, i: int, requantizer: ShiftRequantizer) -> tuple:
         """Smallest acc, shift, rounding, offset and levels of output i, and the sums from which y > lo and y = hi, 0 where it always is."""
-        requantizer = block.layer.requantizer(i)
-        if type(requantizer) is not ShiftRequantizer:
-            raise Refused(f"layer {block.layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}")
         neuron, value, ranges = block.neurons.start + i, block.target.start + i, self.ranges
         acc_lo, acc_hi, lo, hi = (int(a) for a in (ranges.acc_lo[neuron], ranges.acc_hi[neuron], ranges.lo[value], ranges.hi[value]))
         reach_low = reach_high = 0

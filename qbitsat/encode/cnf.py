@@ -16,21 +16,22 @@ import numpy as np
 from .._kernels.cnf.clauses import ClauseBuffer
 from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
-from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
-from ..errors import UnsupportedError
+from ..bounds import Bounds, collect
 from ..limits import NO_LIMITS, Limits
-from ..network import AffineMap, Layer, Network
 from ..properties import And, AtMost, Formula, Or, Query, Ref
-from ..properties.formula import INPUT, OUTPUT, atoms, without_not
+from ..properties.formula import OUTPUT, atoms, without_not
 from .narrowing import narrow
+from .requantizers import Line, Neuron, circuit, reaches
 from .substitution import Fact, Substitution
+from .view import View, views
 
 TRUE_LIT = 0x7FFFFFFF
 
 # Shares of the inputs that are held where they help a way most, while an assignment is looked for.
 DIVES = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
-Within = Sequence[Sequence[LayerBounds | None]]
+# For each network the ends of its accumulators, int64[neurons] each.
+Within = Sequence[tuple[np.ndarray, ...]]
 
 
 class WordMap(NamedTuple):
@@ -137,41 +138,41 @@ def encode_query(
 ) -> Cnf:
     """The CNF that is satisfiable iff some input of the boxes makes the violation true.
 
-    `formula` is the violation or what bounds left of it. `within`
-    has bounds for each network and layer that accumulators must keep although they don't follow from `bounds`, or None; `snug`
-    says that these follow from the formula: then they are asked for only where something rests on them (see `cone`), and clamps
-    need not reach beyond.
+    `formula` is the violation or what bounds left of it. `within` has bounds that accumulators must keep although they don't follow from
+    `bounds`; `snug` says that these follow from the formula: then they are asked for only where something rests on them (see `cone`),
+    and clamps need not reach beyond.
     """
     formula = without_not(query.violation if formula is None else formula, limits=limits)
     encoder, balanced = Encoder(limits), options.encoding != "linear"
     # The checker of certificates does not know the facts, and who gives `within` splits ranges and has multipliers of its own.
     tied = options.encoding == "substituted" and within is None and not options.certificates
-    substitution = Substitution(query, bounds, limits) if tied else None
+    seen = views(query, bounds)
+    substitution = Substitution(query, seen, limits) if tied else None
     if substitution:
         formula = substitution.simplify(formula)
-    refs = list(dict.fromkeys(_named(formula, limits)))
-    tensors: dict[tuple[int, str], Words] = {}
-    layers: list[list[tuple[Words, Words]]] = []
-    for k, network in enumerate(query.networks):
-        named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
-        cuts = within[k] if within else [None] * len(network.layers)
-        tensors[k, INPUT], own = _encode_network(encoder, network, bounds.networks[k], named, balanced, cuts, snug)
-        tensors[k, OUTPUT] = own[-1][1]
-        layers.append(own)
-    top = _FormulaEncoder(encoder, tensors, bounds, balanced)
+    named: list[dict[int, None]] = [{} for _ in seen]
+    for ref in _named(formula, limits):
+        named[ref.network][seen[ref.network].value(ref)] = None
+    words, accs = list[Words](), list[Words | None]()
+    for k, view in enumerate(seen):
+        accs.append(Words(len(view.acc_lo)) if tied else None)
+        cut = within[k] if within else (view.acc_lo, view.acc_hi)
+        words.append(_encode_network(encoder, view, list(named[k]), balanced, cut, snug, accs[k]))
+    top = _FormulaEncoder(encoder, seen, words, balanced)
     top.require(formula)
     core = len(encoder.clauses)
     open_lits = {atom: lit for atom, lit in top.lits.items() if abs(lit) != TRUE_LIT}
     for atom, fact in substitution.near_facts(list(open_lits)) if substitution else ():
         limits.check()
-        _require_fact(encoder, fact, open_lits[atom], tensors, layers)
+        _require_fact(encoder, fact, open_lits[atom], seen, words, accs)  # type: ignore[arg-type]
     encoder.gates.forget()
-    inputs = tuple(_word_maps(tensors[k, INPUT], b.input.lo, None) for k, b in enumerate(bounds.networks))
+    inputs = tuple(tuple(_word_map(words[k], view, v) for v in range(view.network.num_inputs)) for k, view in enumerate(seen))
+    wanted = {(ref.network, ref.element) for ref in _named(formula, limits) if ref.tensor == OUTPUT}
     outputs = tuple(
-        _word_maps(tensors[k, OUTPUT], b.layers[-1].lo, {r.element for r in refs if r.network == k and r.tensor == OUTPUT})
-        for k, b in enumerate(bounds.networks)
+        tuple(_word_map(words[k], view, v) if (k, e) in wanted else None for e, v in enumerate(view.network.outputs.tolist()))
+        for k, view in enumerate(seen)
     )
-    return Cnf(encoder.clauses, core, inputs, outputs)  # type: ignore[arg-type]
+    return Cnf(encoder.clauses, core, inputs, outputs)
 
 
 def _named(formula: Formula, limits: Limits) -> Iterator[Ref]:
@@ -181,18 +182,16 @@ def _named(formula: Formula, limits: Limits) -> Iterator[Ref]:
         yield from collect(atom)
 
 
-def _word_maps(words: Words, lo: np.ndarray, wanted: set[int] | None) -> tuple[WordMap | None, ...]:
-    return tuple(WordMap(int(lo[i]), tuple(words.bits(i))) if wanted is None or i in wanted else None for i in range(words.n))
+def _word_map(words: Words, view: View, value: int) -> WordMap:
+    return WordMap(int(view.lo[value]), tuple(words.bits(value)))
 
 
-def cone(
-    network: Network, bounds: NetworkBounds, named: dict[str, list[int]], cuts: Sequence[LayerBounds | None] = (), snug: bool = False
-) -> list[np.ndarray]:
-    """For the input and every layer: bool masks of the elements that must be encoded.
+def cone(view: View, named: list[int], cut: tuple[np.ndarray, ...] | None = None, snug: bool = False) -> np.ndarray:
+    """bool[num_values]: the values that must be encoded for those that are named.
 
-    Those of narrower `cuts` are among them. If `snug`, cuts and the bounds that follow from them hold wherever the formula does, but
-    a way's bounds may decide the formula itself, or make constant what it reads. So what they say is used only where the clauses say
-    it too. Two things are asked of elements:
+    Those of accumulators that `cut` narrows are among them. If `snug`, cuts and the bounds that follow from them hold wherever the
+    formula does, but a way's bounds may decide the formula itself, or make constant what it reads. So what they say is used only where
+    the clauses say it too. Two things are asked of elements:
 
         read    its word is its value at the inputs: the formula names it, or an element that is encoded reads it;
         held    its value at the inputs is in its bounds: it is read, or an element that is held reads it.
@@ -201,97 +200,77 @@ def cone(
     are held, and from what is true of all inputs; others are said by clauses. So every element that is held keeps its bounds, words
     that are read are values, constants included, and an assignment's inputs make the formula true. Other cuts need not be said.
     """
-    read = np.zeros(network.output.size, bool)
-    read[named[OUTPUT]] = True
-    held, masks = read, list[np.ndarray]()
+    network, free = view.network, view.lo < view.hi
+    narrower = np.zeros(len(view.acc_lo), bool) if cut is None else (cut[0] > view.acc_lo) | (cut[1] < view.acc_hi)
+    read = np.zeros(network.num_values, bool)
+    read[named] = True
+    held, encoded = read.copy(), read & free
     for k in reversed(range(len(network.layers))):
-        affine, layer = network.layers[k].affine, bounds.layers[k]
-        encoded = read & (layer.lo < layer.hi)
-        cut = cuts[k] if cuts else None
-        if cut is not None:
-            narrower = (cut.acc_lo > layer.acc_lo) | (cut.acc_hi < layer.acc_hi)
-            encoded |= (narrower & held) if snug else narrower
-        masks.insert(0, encoded)
-        read, held = _sources(affine, encoded), _sources(affine, held | encoded)
-    read[named[INPUT]] = True
-    masks.insert(0, read & (bounds.input.lo < bounds.input.hi))
-    return masks
-
-
-def _sources(affine: AffineMap, outputs: np.ndarray) -> np.ndarray:
-    """Mask of the inputs that some outputs of a mask read."""
-    return affine.sources(outputs)
+        target, cuts = network.target(k), narrower[view.neurons(k)]
+        encoded[target] = (read[target] & free[target]) | (cuts & held[target] if snug else cuts)
+        held[target] |= encoded[target]
+        for i in np.flatnonzero(held[target] if snug else encoded[target]).tolist():
+            values = network.row(k, i)[0]
+            held[values] = True
+            if encoded[target.start + i]:
+                read[values] = True
+    first = slice(0, network.num_inputs)
+    encoded[first] = read[first] & free[first]
+    return encoded
 
 
 def _encode_network(
     encoder: Encoder,
-    network: Network,
-    bounds: NetworkBounds,
-    named: dict[str, list[int]],
+    view: View,
+    named: list[int],
     balanced: bool,
-    cuts: Sequence[LayerBounds | None],
+    cut: tuple[np.ndarray, ...],
     snug: bool,
-) -> tuple[Words, list[tuple[Words, Words]]]:
-    """Words of the network's input, and of every layer's accumulators and outputs."""
-    masks = cone(network, bounds, named, cuts, snug)
-    layers: list[tuple[Words, Words]] = []
-    source = first = encoder.variables(np.where(masks[0], bounds.input.hi - bounds.input.lo, 0))
-    for layer, layer_bounds, mask, cut in zip(network.layers, bounds.layers, masks[1:], cuts, strict=True):
-        accs, target = Words(layer.output.size), Words(layer.output.size)
-        for i in np.flatnonzero(mask).tolist():
-            encoder.dot(source, *layer.affine.row(i), balanced)
-            encoder.keep(accs, i)
-            if cut is not None:
-                _keep_within(encoder, layer_bounds, cut, i)
-            if layer_bounds.lo[i] < layer_bounds.hi[i]:
-                _requantize(encoder, layer, layer_bounds, i, target, cut if snug else None)
-        layers.append((accs, target))
-        source = target
-    return first, layers
+    accs: Words | None,
+) -> Words:
+    """Words of the network's values; `accs` is given those of its accumulators."""
+    network, mask = view.network, cone(view, named, cut, snug)
+    spans = np.where(mask, view.hi - view.lo, 0)
+    spans[network.num_inputs :] = 0
+    words = encoder.variables(spans)
+    for k in range(len(network.layers)):
+        first, neuron = network.first_value(k), view.neurons(k).start
+        for i in np.flatnonzero(mask[network.target(k)]).tolist():
+            row, n = view.row(k, i), neuron + i
+            encoder.dot(words, row.values, row.weights, balanced)
+            if accs is not None:
+                encoder.keep(accs, n)
+            if cut[0][n] > view.acc_lo[n]:
+                encoder.gates.require_any([encoder.at_least(int(cut[0][n]) - row.base)])
+            if cut[1][n] < view.acc_hi[n]:
+                encoder.gates.require_any([-encoder.at_least(int(cut[1][n]) - row.base + 1)])
+            if view.lo[first + i] < view.hi[first + i]:
+                ends = (max(row.base, int(cut[0][n])), min(row.top, int(cut[1][n]))) if snug else None
+                _requantize(encoder, words, first + i, view.neuron(k, i, row, ends), f"layer {network.layers[k].name!r}")
+    return words
 
 
-def _keep_within(encoder: Encoder, bounds: LayerBounds, cut: LayerBounds, i: int) -> None:
-    """Clauses that hold accumulator i, just built, inside `cut` where that is narrower than its bounds."""
-    if cut.acc_lo[i] > bounds.acc_lo[i]:
-        encoder.gates.require_any([encoder.at_least(int(cut.acc_lo[i] - bounds.acc_lo[i]))])
-    if cut.acc_hi[i] < bounds.acc_hi[i]:
-        encoder.gates.require_any([-encoder.at_least(int(cut.acc_hi[i] - bounds.acc_lo[i]) + 1)])
-
-
-def _requantize(encoder: Encoder, layer: Layer, bounds: LayerBounds, i: int, target: Words, cut: LayerBounds | None) -> None:
-    """Word i of `target` from the dot product just built; no clamp that cannot act within `cut`."""
-    requantizer, reach_low, reach_high = clamps(layer, bounds, i, cut)
-    acc_lo, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.lo, bounds.hi))
-    rounding = ROUNDINGS.index(requantizer.rounding)
-    encoder.requantize(target, i, acc_lo, requantizer.shift, rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high)
-
-
-def clamps(layer: Layer, bounds: LayerBounds, i: int, cut: LayerBounds | None = None) -> tuple[ShiftRequantizer, int, int]:
-    """The requantizer of output i and the sums, less their smallest, from which y > lo and from which y = hi.
-
-    Either is 0 where the clamp at that end can't act: bounds, or those of `cut`, say so. Raises `UnsupportedError` for other requantizers.
-    """
-    requantizer = layer.requantizer(i)
-    if type(requantizer) is not ShiftRequantizer:  # a subclass may mean something else
-        raise UnsupportedError(f"layer {layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}")
-    acc_lo, acc_hi, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
-    least, most = (acc_lo, acc_hi) if cut is None else (int(cut.acc_lo[i]), int(cut.acc_hi[i]))
-    reach_low = reach_high = 0
-    if requantizer.monotone:
-        if requantizer.before_overflow(least) < lo:
-            reach_low = requantizer.first_reaching(lo + 1) - acc_lo
-        if requantizer.before_overflow(most) > hi or hi - lo == 1:
-            reach_high = requantizer.first_reaching(hi) - acc_lo
-    return requantizer, reach_low, reach_high
+def _requantize(encoder: Encoder, words: Words, value: int, neuron: Neuron, where: str) -> None:
+    """The word of a value from the dot product just built; no clamp that cannot act."""
+    requantizer, levels = neuron.requantizer, neuron.hi - neuron.lo
+    if type(requantizer) is ShiftRequantizer:
+        rounding, delta = ROUNDINGS.index(requantizer.rounding), requantizer.offset - neuron.lo
+        encoder.requantize(words, value, neuron.base, requantizer.shift, rounding, delta, levels, *reaches(neuron))
+        return
+    found = circuit(neuron, where)
+    if isinstance(found, Line):
+        encoder.line(words, value, found.factor, found.constant, found.shift, levels, found.reach_low, found.reach_high)
+    else:
+        encoder.steps(words, value, found.starts, found.levels, levels)
 
 
 class _FormulaEncoder:
     """And, or and inequalities over the words of all networks; `lits` has the literal of every inequality."""
 
-    def __init__(self, encoder: Encoder, tensors: dict[tuple[int, str], Words], bounds: Bounds, balanced: bool):
+    def __init__(self, encoder: Encoder, seen: list[View], words: list[Words], balanced: bool):
         self.encoder = encoder
-        self.tensors = tensors
-        self.bounds = bounds
+        self.seen = seen
+        self.words = words
         self.balanced = balanced
         self.lits: dict[AtMost, int] = {}
 
@@ -317,26 +296,26 @@ class _FormulaEncoder:
         terms: dict[Ref, int] = collect(atom)
         words, smallest = Words(len(terms)), 0
         for n, (ref, coefficient) in enumerate(terms.items()):
-            words.copy_from(n, self.tensors[ref.network, ref.tensor], ref.element)
-            smallest += coefficient * self.bounds.of(ref)[0 if coefficient > 0 else 1]
+            view = self.seen[ref.network]
+            words.copy_from(n, self.words[ref.network], view.value(ref))
+            smallest += coefficient * view.of(ref)[0 if coefficient > 0 else 1]
         row = np.array(list(terms.values()), np.int64)
         self.encoder.dot(words, np.arange(len(row), dtype=np.int32), row, self.balanced)
         self.lits[atom] = -self.encoder.at_least(atom.bound - smallest + 1)
         return self.lits[atom]
 
 
-def _require_fact(
-    encoder: Encoder, fact: Fact, lit: int, tensors: dict[tuple[int, str], Words], layers: list[list[tuple[Words, Words]]]
-) -> None:
-    """lit -> fact; layers[k] has the words of every layer's accumulators and outputs in network k."""
-    words = Words(len(fact.terms))
+def _require_fact(encoder: Encoder, fact: Fact, lit: int, seen: list[View], words: list[Words], accs: list[Words]) -> None:
+    """lit -> fact; words[k] and accs[k] are those of the values and accumulators of network k."""
+    terms = Words(len(fact.terms))
     for n, (_, what) in enumerate(fact.terms):
         if isinstance(what, Ref):
-            words.copy_from(n, tensors[what.network, INPUT], what.element)
+            terms.copy_from(n, words[what.network], what.element)
             continue
-        accs, outputs = layers[what.network][what.layer]
-        first, second = (accs, what.slope), (outputs, 1 << what.scale)
+        view = seen[what.network]
+        first = accs[what.network], view.neurons(what.layer).start + what.neuron, what.slope
+        second = words[what.network], view.network.first_value(what.layer) + what.neuron, 1 << what.scale
         if what.sign < 0:
             first, second = second, first
-        encoder.difference(words, n, *first, *second, what.neuron, what.constant, what.span)
-    encoder.at_most(words, np.array([weight for weight, _ in fact.terms], np.int64), fact.budget, lit)
+        encoder.difference(terms, n, *first, *second, what.constant, what.span)
+    encoder.at_most(terms, np.array([weight for weight, _ in fact.terms], np.int64), fact.budget, lit)

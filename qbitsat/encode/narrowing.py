@@ -29,7 +29,8 @@ ROUNDS = 6
 # Products of a weight and a float that probes of one way may take: about a second.
 WORK = 1 << 31
 
-Within = list[list[LayerBounds | None]]
+# For each network the ends of its accumulators.
+Within = list[tuple[np.ndarray, ...]]
 
 
 class Narrowed(NamedTuple):
@@ -159,24 +160,24 @@ class _Prober:
 
 
 def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, Within]:
-    """Bounds whose accumulators are those that the narrowed values give, and, where splits say more, what they must stay within.
-
-    `within` has an entry for each network and layer, None where splits add nothing.
+    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay within where splits
+    say more: int64[neurons] each.
     """
     networks, within = [], []
-    for k in range(len(query.networks)):
-        box = Box(ranges.lo[row, frame.inputs[k]], ranges.hi[row, frame.inputs[k]])
-        lo, hi, layers, cuts = box.lo, box.hi, [], []
-        for block in (b for b in frame.blocks if b.network == k):
-            free = propagate_layer(block.layer, lo, hi, frame.limits)
-            lo, hi = (np.ascontiguousarray(a[row, block.target]) for a in (ranges.lo, ranges.hi))
-            layers.append(LayerBounds(free.acc_lo, free.acc_hi, lo, hi))
+    for k, network in enumerate(query.networks):
+        blocks = [block for block in frame.blocks if block.network == k]
+        parts = [frame.inputs[k], *(block.target for block in blocks)]
+        lo, hi = (np.concatenate([ends[row, part] for part in parts]) for ends in (ranges.lo, ranges.hi))
+        layers, cuts = [], []
+        for block, reads, target in zip(blocks, network.reads, map(network.target, range(len(blocks))), strict=True):
+            free = propagate_layer(block.layer, lo[reads], hi[reads], frame.limits)
+            layers.append(LayerBounds(free.acc_lo, free.acc_hi, lo[target], hi[target]))
             acc_lo, acc_hi = (a[row, block.neurons] for a in (ranges.acc_lo, ranges.acc_hi))
             # What the facts about the root say holds anyway.
             least = np.where(acc_lo > np.maximum(free.acc_lo, root.acc_lo[0, block.neurons]), acc_lo, free.acc_lo)
             most = np.where(acc_hi < np.minimum(free.acc_hi, root.acc_hi[0, block.neurons]), acc_hi, free.acc_hi)
-            narrower = bool(((least > free.acc_lo) | (most < free.acc_hi)).any())
-            cuts.append(LayerBounds(least, most, lo, hi) if narrower else None)
-        networks.append(NetworkBounds(box, tuple(layers)))
-        within.append(cuts)
+            cuts.append((least, most))
+        first = slice(0, network.num_inputs)
+        networks.append(NetworkBounds(Box(lo[first], hi[first]), tuple(layers)))
+        within.append(tuple(np.concatenate(ends) for ends in zip(*cuts, strict=True)))
     return Bounds(tuple(networks)), within

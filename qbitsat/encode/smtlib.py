@@ -13,13 +13,14 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer
-from ..bounds import Bounds, LayerBounds, NetworkBounds, collect, propagate, simplify
+from ..bounds import Bounds, collect, propagate, simplify
 from ..limits import NO_LIMITS, Limits
-from ..network import Layer, Network
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
 from .about import about
-from .cnf import clamps, cone
+from .cnf import cone
+from .requantizers import Neuron, Steps, circuit, reaches
+from .view import View, views
 
 HEAD = """\
 ; satisfiable iff the property is violated
@@ -96,23 +97,20 @@ def encode_smtlib(
     formula = without_not(query.violation if formula is None else formula, limits=limits)
     writer = _Writer(options.encoding != "linear", limits)
     refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
-    tensors: dict[tuple[int, str], list[Word]] = {}
-    for k, network in enumerate(query.networks):
-        named = {kind: [r.element for r in refs if (r.network, r.tensor) == (k, kind)] for kind in (INPUT, OUTPUT)}
-        tensors[k, INPUT], tensors[k, OUTPUT] = _write_network(writer, k, network, bounds.networks[k], named)
-    _require(writer, formula, tensors, bounds)
-    inputs = tuple(
-        tuple(zip(b.input.lo.tolist(), (word.term for word in tensors[k, INPUT]), strict=True)) for k, b in enumerate(bounds.networks)
-    )
-    mapped = [Ref(k, INPUT, i) for k, words in enumerate(inputs) for i in range(len(words))]
+    seen = views(query, bounds)
+    words = [_write_network(writer, k, view, [view.value(ref) for ref in refs if ref.network == k]) for k, view in enumerate(seen)]
+    _require(writer, formula, seen, words)
+    inputs = tuple(tuple((int(view.lo[v]), words[k][v].term) for v in range(view.network.num_inputs)) for k, view in enumerate(seen))
+    mapped = [Ref(k, INPUT, i) for k, own in enumerate(inputs) for i in range(len(own))]
     mapped += sorted(ref for ref in refs if ref.tensor == OUTPUT)
-    comments = [_comment(ref, bounds.of(ref)[0], tensors[ref.network, ref.tensor][ref.element]) for ref in mapped]
+    comments = [_comment(ref, seen[ref.network], words[ref.network]) for ref in mapped]
     lines = [*comments, "(set-option :produce-models true)", "(set-logic QF_BV)", *writer.lines]
     return SmtLib(HEAD + "\n".join(lines) + "\n", inputs)
 
 
-def _comment(ref: Ref, lo: int, word: Word) -> str:
-    return f"; {ref.tensor} {ref.network} {ref.element} = {lo}{' + ' if word.term else ''}{word.term}"
+def _comment(ref: Ref, view: View, words: list[Word]) -> str:
+    term = words[view.value(ref)].term
+    return f"; {ref.tensor} {ref.network} {ref.element} = {view.of(ref)[0]}{' + ' if term else ''}{term}"
 
 
 class _Writer:
@@ -192,37 +190,56 @@ def _at_least(word: Word, bound: int) -> str:
     return "false" if bound > word.span else f"(bvuge {word.term} {_constant(bound, word.width)})"
 
 
-def _write_network(
-    writer: _Writer, k: int, network: Network, bounds: NetworkBounds, named: dict[str, list[int]]
-) -> tuple[list[Word], list[Word]]:
-    """Words of the input and output of network k; elements outside the cone are 0."""
-    masks = cone(network, bounds, named)
-    spans = np.where(masks[0], bounds.input.hi - bounds.input.lo, 0).tolist()
-    source = first = [writer.declare(f"x_{k}_{i}", span) if span else ZERO for i, span in enumerate(spans)]
+def _write_network(writer: _Writer, k: int, view: View, named: list[int]) -> list[Word]:
+    """Words of the values of network k; those outside the cone are 0."""
+    network, mask = view.network, cone(view, named)
+    spans = np.where(mask, view.hi - view.lo, 0).tolist()
+    words = [writer.declare(f"x_{k}_{i}", span) if span else ZERO for i, span in enumerate(spans[: network.num_inputs])]
+    words += [ZERO] * (network.num_values - network.num_inputs)
     last = len(network.layers) - 1
-    for n, (layer, layer_bounds, mask) in enumerate(zip(network.layers, bounds.layers, masks[1:], strict=True)):
-        target = [ZERO] * layer.output.size
-        for i in np.flatnonzero(mask).tolist():
+    for n, layer in enumerate(network.layers):
+        first = network.first_value(n)
+        for i in np.flatnonzero(mask[network.target(n)]).tolist():
             writer.limits.check()
-            indices, weights = layer.affine.row(i)
-            acc = writer.dot([(w, source[j]) for j, w in zip(indices.tolist(), weights.tolist(), strict=True)])
+            row = view.row(n, i)
+            acc = writer.dot([(w, words[v]) for v, w in zip(row.values.tolist(), row.weights.tolist(), strict=True)])
             name = f"y_{k}_{i}" if n == last else f"h_{k}_{n}_{i}"
-            target[i] = writer.define(name, _requantized(acc, layer, layer_bounds, i), int(layer_bounds.hi[i] - layer_bounds.lo[i]))
-        source = target
-    return first, source
+            term = _requantized(acc, view.neuron(n, i, row), f"layer {layer.name!r}")
+            words[first + i] = writer.define(name, term, spans[first + i])
+    return words
 
 
-def _requantized(acc: Word, layer: Layer, bounds: LayerBounds, i: int) -> str:
+def _requantized(acc: Word, neuron: Neuron, where: str) -> str:
     """y - y_lo for the sum `acc` less its smallest value. A clamp is built only where the bounds say it can act."""
-    requantizer, reach_low, reach_high = clamps(layer, bounds, i)
-    acc_lo, lo, hi = (int(a[i]) for a in (bounds.acc_lo, bounds.lo, bounds.hi))
-    width = (hi - lo).bit_length()
-    term = _rounded(acc, acc_lo, requantizer, requantizer.offset - lo, width)
+    requantizer, levels = neuron.requantizer, neuron.hi - neuron.lo
+    width = levels.bit_length()
+    if type(requantizer) is ShiftRequantizer:
+        term = _rounded(acc, neuron.base, requantizer, requantizer.offset - neuron.lo, width)
+        reach_low, reach_high = reaches(neuron)
+    else:
+        found = circuit(neuron, where)
+        if isinstance(found, Steps):
+            return _level(acc, found.starts.tolist(), [_constant(level, width) for level in found.levels.tolist()])
+        # A word is no wider than what it is multiplied in: as many bits as the line has.
+        n = max(found.shift + width, (acc.span * found.factor).bit_length())
+        product = f"(bvmul {_resized(acc, n)} {_constant(found.factor, n)})"
+        total = f"(bvadd {product} {_constant(found.constant, n)})"
+        term = f"((_ extract {found.shift + width - 1} {found.shift}) {total})"
+        reach_low, reach_high = found.reach_low, found.reach_high
     if reach_high > 0:
-        term = f"(ite {_at_least(acc, reach_high)} {_constant(hi - lo, width)} {term})"
+        term = f"(ite {_at_least(acc, reach_high)} {_constant(levels, width)} {term})"
     if reach_low > 0:
         term = f"(ite {_at_least(acc, reach_low)} {term} {_constant(0, width)})"
     return term
+
+
+def _level(acc: Word, starts: list[int], levels: list[str]) -> str:
+    """levels[j] from starts[j - 1] on: a balanced tree of comparisons."""
+    if not starts:
+        return levels[0]
+    middle = len(starts) // 2
+    above = _level(acc, starts[middle + 1 :], levels[middle + 1 :])
+    return f"(ite {_at_least(acc, starts[middle])} {above} {_level(acc, starts[:middle], levels[: middle + 1])})"
 
 
 def _rounded(acc: Word, base: int, requantizer: ShiftRequantizer, delta: int, k: int) -> str:
@@ -254,12 +271,12 @@ def _rounded(acc: Word, base: int, requantizer: ShiftRequantizer, delta: int, k:
     return f"((_ extract {n - 1} {shift}) (bvadd {_resized(acc, n)} {added}))"
 
 
-def _require(writer: _Writer, formula: Formula, tensors: dict[tuple[int, str], list[Word]], bounds: Bounds) -> None:
+def _require(writer: _Writer, formula: Formula, seen: list[View], words: list[list[Word]]) -> None:
     """Assert the formula, one assertion for each part of a conjunction."""
 
     def condition(part: Formula) -> str:
         if isinstance(part, AtMost):
-            return _atom(writer, part, tensors, bounds)
+            return _atom(writer, part, seen, words)
         connective, neutral = ("and", "true") if isinstance(part, And) else ("or", "false")
         conditions = [condition(sub) for sub in part.parts]  # type: ignore[union-attr]
         return f"({connective} {' '.join(conditions)})" if len(conditions) > 1 else (conditions or [neutral])[0]
@@ -268,9 +285,9 @@ def _require(writer: _Writer, formula: Formula, tensors: dict[tuple[int, str], l
         writer.lines.append(f"(assert {condition(part)})")
 
 
-def _atom(writer: _Writer, atom: AtMost, tensors: dict[tuple[int, str], list[Word]], bounds: Bounds) -> str:
+def _atom(writer: _Writer, atom: AtMost, seen: list[View], words: list[list[Word]]) -> str:
     """sum <= bound  <=>  not (sum - smallest >= bound - smallest + 1)."""
-    terms = collect(atom)
-    smallest = sum(c * bounds.of(ref)[c < 0] for ref, c in terms.items())
-    total = writer.dot([(c, tensors[ref.network, ref.tensor][ref.element]) for ref, c in terms.items()])
+    terms = [(seen[ref.network], ref, c) for ref, c in collect(atom).items()]
+    smallest = sum(c * view.of(ref)[c < 0] for view, ref, c in terms)
+    total = writer.dot([(c, words[ref.network][view.value(ref)]) for view, ref, c in terms])
     return f"(not {_at_least(total, atom.bound - smallest + 1)})"

@@ -24,11 +24,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer
-from ..bounds import Bounds, collect
+from ..bounds import collect
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer
 from ..properties import And, AtMost, Formula, Or, Query, Ref
-from ..properties.formula import FALSE, INPUT, OUTPUT
+from ..properties.formula import FALSE, INPUT
+from .requantizers import Neuron
+from .view import Row, View
 
 # Slopes are multiples of 2**-SLOPE_BITS of the requantizer's own.
 SLOPE_BITS = 3
@@ -87,8 +89,8 @@ class _Form:
 class Substitution:
     """The facts behind a query's inequalities; what it finds out it finds out once."""
 
-    def __init__(self, query: Query, bounds: Bounds, limits: Limits = NO_LIMITS):
-        self.query, self.bounds, self.limits = query, bounds, limits
+    def __init__(self, query: Query, seen: list[View], limits: Limits = NO_LIMITS):
+        self.query, self.views, self.limits = query, seen, limits
         self.facts: dict[AtMost, Fact | None] = {}
         self.known: dict[tuple[int, ...], tuple[Slack, int]] = {}
 
@@ -125,9 +127,6 @@ class Substitution:
         terms: list[tuple[int, Slack | Ref, int]] = []
         for k, form in enumerate(forms):
             form.scale_up(scale - form.scale)
-            for ref, coefficient in wanted.items():
-                if (ref.network, ref.tensor) == (k, INPUT):
-                    form.inputs[ref.element] = form.inputs.get(ref.element, 0) + (coefficient << scale)
             budget += form.reach
             terms += [(weight, slack, slack.span) for weight, slack in form.slacks]
             box = self.query.boxes[k]
@@ -140,37 +139,44 @@ class Substitution:
 
     def _form(self, k: int, wanted: dict[Ref, int]) -> _Form:
         """The part of the sum that reads outputs of network k, in terms of its inputs and slacks."""
-        form, layers = _Form(), self.query.networks[k].layers
-        coefficients = {ref.element: c for ref, c in wanted.items() if (ref.network, ref.tensor) == (k, OUTPUT)}
-        for number in reversed(range(len(layers))):
-            layer, bounds = layers[number], self.bounds.networks[k].layers[number]
-            scale = max((max(0, _shift(layer, i)) for i in coefficients), default=0) + SLOPE_BITS
+        form, view = _Form(), self.views[k]
+        network = view.network
+        # Coefficients of values, those of inputs among them, all times 2**form.scale.
+        coefficients: dict[int, int] = {}
+        for ref, coefficient in wanted.items():
+            if ref.network == k:
+                coefficients[view.value(ref)] = coefficients.get(view.value(ref), 0) + coefficient
+        for number in reversed(range(len(network.layers))):
+            layer, target = network.layers[number], network.target(number)
+            here = {v - target.start: c for v, c in coefficients.items() if v >= target.start and c}
+            coefficients = {v: c for v, c in coefficients.items() if v < target.start}
+            if not here:
+                continue
+            scale = max(max(0, _shift(layer, i)) for i in here) + SLOPE_BITS
             form.scale_up(scale)
-            below: dict[int, int] = {}
-            for i, coefficient in coefficients.items():
+            coefficients = {v: c << scale for v, c in coefficients.items()}
+            for i, coefficient in here.items():
                 self.limits.check()
-                if bounds.lo[i] == bounds.hi[i]:
-                    form.reach += coefficient * int(bounds.lo[i]) << scale
+                if view.lo[target.start + i] == view.hi[target.start + i]:
+                    form.reach += coefficient * int(view.lo[target.start + i]) << scale
                     continue
-                slack, end = self._slack(k, number, i, scale, 1 if coefficient > 0 else -1)
+                row = view.row(number, i)
+                slack, end = self._slack(k, number, i, row, scale, 1 if coefficient > 0 else -1)
                 form.slacks.append((abs(coefficient), slack))
-                form.reach += coefficient * (end + slack.slope * int(layer.affine.biases[i]))
-                indices, weights = layer.affine.row(i)
-                for j, weight in zip(indices.tolist(), weights.tolist(), strict=True):
-                    below[j] = below.get(j, 0) + coefficient * slack.slope * weight
-            coefficients = {j: c for j, c in below.items() if c}
-        form.inputs = coefficients
+                form.reach += coefficient * (end + slack.slope * row.bias)
+                for v, weight in zip(row.values.tolist(), row.weights.tolist(), strict=True):
+                    coefficients[v] = coefficients.get(v, 0) + coefficient * slack.slope * weight
+        form.inputs = {v: c for v, c in coefficients.items() if c}
         return form
 
-    def _slack(self, k: int, number: int, i: int, scale: int, sign: int) -> tuple[Slack, int]:
+    def _slack(self, k: int, number: int, i: int, row: Row, scale: int, sign: int) -> tuple[Slack, int]:
         """The slack of a neuron with the slope that keeps its mean distance smallest, and the end it is measured from."""
         key = k, number, i, scale, sign
         if key not in self.known:
-            layer, bounds = self.query.networks[k].layers[number], self.bounds.networks[k].layers[number]
-            acc_lo, acc_hi, y_lo, y_hi = (int(a[i]) for a in (bounds.acc_lo, bounds.acc_hi, bounds.lo, bounds.hi))
-            slope, e_lo, e_hi = _best_slope(layer, i, scale, sign, acc_lo, acc_hi, y_lo, y_hi)
+            neuron = self.views[k].neuron(number, i, row)
+            slope, e_lo, e_hi = _best_slope(neuron, scale, sign)
             end = e_hi if sign > 0 else e_lo
-            constant = sign * (slope * acc_lo - (y_lo << scale) + end)
+            constant = sign * (slope * neuron.base - (neuron.lo << scale) + end)
             self.known[key] = Slack(k, number, i, sign, slope, scale, constant, e_hi - e_lo), end
         return self.known[key]
 
@@ -191,12 +197,14 @@ def _shift(layer: Layer, i: int) -> int:
     return requantizer.shift if type(requantizer) is ShiftRequantizer and requantizer.monotone else 0
 
 
-def _best_slope(layer: Layer, i: int, scale: int, sign: int, acc_lo: int, acc_hi: int, y_lo: int, y_hi: int) -> tuple[int, int, int]:
-    """(slope, e_lo, e_hi) for 2**scale * y = slope * acc + e."""
-    requantizer = layer.requantizer(i)
-    steepest = 1 << (scale - _shift(layer, i))
+def _best_slope(neuron: Neuron, scale: int, sign: int) -> tuple[int, int, int]:
+    """(slope, e_lo, e_hi) for 2**scale * y = slope * acc + e; slope 0 where the requantizer is no saturating shift."""
+    requantizer, _, acc_lo, acc_hi, y_lo, y_hi = neuron
+    if type(requantizer) is not ShiftRequantizer or not requantizer.monotone or y_hi - y_lo > MAX_LEVELS:
+        return 0, y_lo << scale, y_hi << scale
+    steepest = 1 << (scale - requantizer.shift)
     largest = max(abs(acc_lo), abs(acc_hi)) * steepest + (max(abs(y_lo), abs(y_hi)) << scale)
-    if type(requantizer) is not ShiftRequantizer or not requantizer.monotone or y_hi - y_lo > MAX_LEVELS or largest >= LIMIT:
+    if largest >= LIMIT:
         return 0, y_lo << scale, y_hi << scale
     starts = [acc_lo, *(max(acc_lo, requantizer.first_reaching(y)) for y in range(y_lo + 1, y_hi + 1)), acc_hi + 1]
     first, counts = np.array(starts[:-1], np.int64), np.array([b - a for a, b in pairwise(starts)], np.int64)

@@ -131,8 +131,8 @@ def test_width_of_a_word_in_the_encoder(tmp_path, monkeypatch):
 
 def test_requantizer_of_the_encoder(tmp_path, monkeypatch):
     """Thresholds off by one."""
-    right = cnf.clamps
-    monkeypatch.setattr(cnf, "clamps", lambda *a: (right(*a)[0], right(*a)[1], right(*a)[2] + (right(*a)[2] > 0)))
+    right = cnf.reaches
+    monkeypatch.setattr(cnf, "reaches", lambda neuron: (right(neuron)[0], right(neuron)[1] + (right(neuron)[1] > 0)))
     refused, _ = refusals(tmp_path, engine="sat", encoding="balanced")
     assert refused > 5
 

@@ -20,64 +20,81 @@ from qbitsat.certificate.twin import TRUE as TRUE_LIT
 from qbitsat.certificate.twin import TwinEncoder
 from qbitsat.encode import dimacs, encode_query, encode_ways, substitution
 from qbitsat.encode.narrowing import narrow
+from qbitsat.encode.requantizers import Line, Neuron, circuit
 from qbitsat.encode.substitution import Substitution
+from qbitsat.encode.view import views
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, replay
-from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, is_true, without_not
+from qbitsat.properties.formula import FALSE, OUTPUT, TRUE, atoms, is_true, without_not
 from qbitsat.verify import HOLDS, UNKNOWN, verify
 
 
 def needed(query, bounds, formula, within=None):
-    """For each network, a set of needed elements for the input and every layer, by plain reachability."""
+    """For each network the set of needed values, by plain reachability."""
     refs = [ref for atom in atoms(formula) for ref in collect(atom)]
-    masks = []
-    for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
-        wanted = {r.element for r in refs if (r.network, r.tensor) == (k, OUTPUT)}
-        chain = []
-        cuts = within[k] if within else [None] * len(network.layers)
-        for layer, b, cut in zip(reversed(network.layers), reversed(network_bounds.layers), reversed(cuts), strict=True):
-            wanted = {i for i in wanted if b.lo[i] < b.hi[i] or (cut and (b.acc_lo[i] < cut.acc_lo[i] or cut.acc_hi[i] < b.acc_hi[i]))}
-            chain.insert(0, wanted)
-            wanted = {int(j) for i in wanted for j in layer.affine.row(i)[0]}
-        masks.append([wanted | {r.element for r in refs if (r.network, r.tensor) == (k, INPUT)}, *chain])
-    return masks
+    sets = []
+    for k, view in enumerate(views(query, bounds)):
+        network, wanted = view.network, {view.value(ref) for ref in refs if ref.network == k}
+        wanted = {v for v in wanted if view.lo[v] < view.hi[v]}
+        for number in reversed(range(len(network.layers))):
+            for i in range(network.layers[number].affine.n_out):
+                n, v = view.neurons(number).start + i, network.first_value(number) + i
+                if within and (within[k][0][n] > view.acc_lo[n] or within[k][1][n] < view.acc_hi[n]):
+                    wanted.add(v)
+                if v in wanted:
+                    wanted |= {j for j in network.row(number, i)[0].tolist() if view.lo[j] < view.hi[j]}
+        sets.append(wanted)
+    return sets
 
 
-def twin_encode(query, bounds, formula, encoding, within=None):
+def twin_requantize(twin, acc, neuron, image):
+    """As the encoder chooses; `neuron` has the ends of accumulators that are looked at."""
+    if isinstance(neuron.requantizer, ShiftRequantizer):
+        top = neuron.base + acc[1]
+        return twin.requantize(acc, *requantize_arguments(neuron.requantizer, neuron.base, top, image, (neuron.least, neuron.most)))
+    found = circuit(neuron, "here")
+    if isinstance(found, Line):
+        return twin.line(acc, *found[:3], image[1] - image[0], *found[3:])
+    return twin.steps(acc, found.starts.tolist(), found.levels.tolist(), image[1] - image[0])
+
+
+def twin_encode(query, bounds, formula, encoding, within=None, snug=True):
     """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `within` as for a narrowed way."""
-    twin, words, layers, atom_lits = TwinEncoder(), {}, {}, {}
-    balanced, tied = encoding != "linear", Substitution(query, bounds)
+    twin, words, layers, atom_lits = TwinEncoder(), [], {}, {}
+    seen = views(query, bounds)
+    balanced, tied = encoding != "linear", Substitution(query, seen)
     if encoding == "substituted":
         formula = tied.simplify(formula)
-    for k, (network, network_bounds) in enumerate(zip(query.networks, bounds.networks, strict=True)):
-        masks = needed(query, bounds, formula, within)[k]
-        spans = (network_bounds.input.hi - network_bounds.input.lo).tolist()
-        source = [twin.variable_word(span if j in masks[0] else 0) for j, span in enumerate(spans)]
-        words[k, INPUT] = source
-        for number, (layer, b, mask) in enumerate(zip(network.layers, network_bounds.layers, masks[1:], strict=True)):
-            cut = (within and within[k][number]) or b
-            target = [([], 0) for _ in b.lo]
-            for i in sorted(mask):
-                acc = twin.dot(source, *(a.tolist() for a in layer.affine.row(i)), balanced)
-                acc_lo, acc_hi, least, most = (int(a[i]) for a in (b.acc_lo, b.acc_hi, cut.acc_lo, cut.acc_hi))
-                if least > acc_lo:
-                    twin.require_any([twin.at_least(acc[0], least - acc_lo)])
-                if most < acc_hi:
-                    twin.require_any([-twin.at_least(acc[0], most - acc_lo + 1)])
-                image = int(b.lo[i]), int(b.hi[i])
-                arguments = requantize_arguments(layer.requantizer(i), acc_lo, acc_hi, image, (least, most))
-                target[i] = twin.requantize(acc, *arguments)
-                layers[k, number, i] = acc, target[i]
-            source = target
-        words[k, OUTPUT] = source
+    for k, (view, wanted) in enumerate(zip(seen, needed(query, bounds, formula, within), strict=True)):
+        network, inputs = view.network, range(view.network.num_inputs)
+        own = [twin.variable_word(int(view.hi[v] - view.lo[v]) if v in wanted else 0) for v in inputs]
+        own += [([], 0)] * (network.num_values - network.num_inputs)
+        words.append(own)
+        for number in range(len(network.layers)):
+            for v in sorted(wanted & set(range(network.num_values)[network.target(number)])):
+                i, n = v - network.first_value(number), v - network.num_inputs
+                values, weights, bias = network.row(number, i)
+                acc = twin.dot(own, values.tolist(), weights.tolist(), balanced)
+                base = bias + sum(int(w * (view.lo if w > 0 else view.hi)[j]) for j, w in zip(values, weights, strict=True))
+                least, most = (base, base + acc[1]) if within is None else (int(end[n]) for end in within[k])
+                if least > view.acc_lo[n]:
+                    twin.require_any([twin.at_least(acc[0], least - base)])
+                if most < view.acc_hi[n]:
+                    twin.require_any([-twin.at_least(acc[0], most - base + 1)])
+                lo, hi = int(view.lo[v]), int(view.hi[v])
+                ends = (max(base, least), min(base + acc[1], most)) if snug else (base, base + acc[1])
+                neuron = Neuron(network.layers[number].requantizer(i), base, *ends, lo, hi)
+                if lo < hi:
+                    own[v] = twin_requantize(twin, acc, neuron, (lo, hi))
+                layers[k, number, i] = acc, own[v]
 
     def literal(node):
         if isinstance(node, AtMost):
             terms = collect(node)
-            smallest = sum(c * bounds.of(ref)[c < 0] for ref, c in terms.items())
-            row = [words[ref.network, ref.tensor][ref.element] for ref in terms]
+            smallest = sum(c * seen[ref.network].of(ref)[c < 0] for ref, c in terms.items())
+            row = [words[ref.network][seen[ref.network].value(ref)] for ref in terms]
             total, _ = twin.dot(row, range(len(row)), list(terms.values()), balanced)
             atom_lits[node] = -twin.at_least(total, node.bound - smallest + 1)
             return atom_lits[node]
@@ -103,7 +120,7 @@ def twin_encode(query, bounds, formula, encoding, within=None):
 def twin_term(twin, what, words, layers):
     """The word of an input or a slack."""
     if isinstance(what, Ref):
-        return words[what.network, INPUT][what.element]
+        return words[what.network][what.element]
     acc, y = layers[what.network, what.layer, what.neuron]
     pair = ((acc, what.slope), (y, 1 << what.scale))[:: what.sign]
     return twin.difference(*pair[0], *pair[1], what.constant, what.span)
@@ -137,7 +154,10 @@ def test_ways_equal_the_twin_byte_for_byte():
         for way, cnf in zip(narrowed or (), encoding.ways or (), strict=True):
             twin, _ = twin_encode(query, way.bounds, way.formula, "narrowed", way.within)
             assert np.asarray(cnf.clauses).tolist() == twin.data
-            ways, cut = ways + 1, cut + any(own is not None for cuts in way.within for own in cuts)
+            ways += 1
+            cut += any(
+                (a[0] > v.acc_lo).any() or (a[1] < v.acc_hi).any() for a, v in zip(way.within, views(query, way.bounds), strict=True)
+            )
     assert ways > 30
     assert cut > 10
 
@@ -148,7 +168,7 @@ def test_number_of_solutions_is_the_number_of_violating_inputs(monkeypatch):
     for seed in range(80):
         query = random_query(random.Random(seed))
         bounds = propagate(query)
-        formula = Substitution(query, bounds).simplify(without_not(query.violation))
+        formula = Substitution(query, views(query, bounds)).simplify(without_not(query.violation))
         cnf = encode_query(query, bounds, make_options(encoding=ENCODINGS[seed % 3]), formula)
         clauses = clauses_of(cnf.clauses)
         assert count_solutions(clauses, cnf.num_vars) == count_violating(query, bounds, formula), seed
@@ -168,8 +188,8 @@ def count_solutions(clauses, num_vars):
 def count_violating(query, bounds, formula):
     """Violating inputs, with elements outside the formula's cone held at their lower bound."""
     tables = []
-    for network, box, masks in zip(query.networks, query.boxes, needed(query, bounds, formula), strict=True):
-        held = np.array([j not in masks[0] for j in range(len(box.lo))])
+    for network, box, wanted in zip(query.networks, query.boxes, needed(query, bounds, formula), strict=True):
+        held = np.array([j not in wanted for j in range(len(box.lo))])
         points = points_of(Box(box.lo, np.where(held, box.lo, box.hi)))
         tables.append(list(zip(points.tolist(), forward(network, points).tolist(), strict=True)))
     return sum(is_true(formula, *zip(*combination, strict=True)) for combination in itertools.product(*tables))

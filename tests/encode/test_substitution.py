@@ -11,6 +11,7 @@ import qbitsat
 from qbitsat.bounds import propagate
 from qbitsat.encode import encode_query
 from qbitsat.encode.substitution import Slack, Substitution
+from qbitsat.encode.view import views
 from qbitsat.network import reference
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Or, Ref
@@ -53,7 +54,7 @@ def test_facts_follow_from_their_inequalities(block):
     for seed in range(30 * block, 30 * block + 30):
         query = (random_query, gentle_query)[seed % 2](random.Random(seed))
         bounds = propagate(query)
-        facts = {atom: Substitution(query, bounds).fact(atom) for atom in atoms(without_not(query.violation))}
+        facts = {atom: Substitution(query, views(query, bounds)).fact(atom) for atom in atoms(without_not(query.violation))}
         for traces in traces_of(query):
             for atom, fact in facts.items():
                 if fact is None:
@@ -70,7 +71,7 @@ def test_facts_exist_and_refute():
     facts = []
     for seed in range(120):
         query = (random_query, gentle_query)[seed % 2](random.Random(seed))
-        substitution = Substitution(query, propagate(query))
+        substitution = Substitution(query, views(query, propagate(query)))
         facts += [substitution.fact(atom) for atom in atoms(without_not(query.violation))]
     kept = [fact for fact in facts if fact is not None]
     assert sum(fact.budget < 0 for fact in kept) > 20
@@ -85,7 +86,7 @@ def shipped(digits, sample):
 
 def test_simplify_drops_refuted_inequalities(digits):
     query = shipped(digits, 40)
-    substitution = Substitution(query, propagate(query))
+    substitution = Substitution(query, views(query, propagate(query)))
     refuted = next(atoms(without_not(query.violation)))
     possible = AtMost(((1, Ref(0, INPUT, 0)),), 16)
     assert substitution.simplify(Or((refuted, possible))) == Or((possible,))
@@ -102,7 +103,7 @@ def test_query_that_facts_refute_has_an_empty_clause(digits):
 def test_facts_follow_the_core(digits):
     query = shipped(digits, 4)
     bounds = propagate(query)
-    formula = Substitution(query, bounds).simplify(without_not(query.violation))
+    formula = Substitution(query, views(query, bounds)).simplify(without_not(query.violation))
     cnf = encode_query(query, bounds, make_options(encoding="substituted"))
     plain = encode_query(query, bounds, make_options(encoding="balanced"), formula)
     clauses = np.asarray(cnf.clauses)

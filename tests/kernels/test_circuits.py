@@ -114,7 +114,7 @@ def test_difference_random():
         constant, span = rng.randint(-20, 20), rng.randint(1, 60)
         encoder, target = Encoder(), Words(1)
         first, second = (encoder.variables(np.array([s], np.int64)) for s in spans)
-        encoder.difference(target, 0, first, factors[0], second, factors[1], 0, constant, span)
+        encoder.difference(target, 0, first, 0, factors[0], second, 0, factors[1], constant, span)
         with Solver(name="glucose4", bootstrap_with=clauses_of(encoder.clauses)) as solver:
             for x, y in itertools.product(range(spans[0] + 1), range(spans[1] + 1)):
                 expected = factors[0] * x - factors[1] * y + constant
@@ -139,7 +139,7 @@ def test_difference_refuses_what_does_not_fit():
     words = encoder.variables(np.array([(1 << 40) - 1], np.int64))
     for factor, span in ((-1, 1), (1 << 30, 1), (1, -1), (1, 1 << 61)):
         with pytest.raises(ValueError, match=r"factor|span"):
-            encoder.difference(Words(1), 0, words, factor, words, 1, 0, 0, span)
+            encoder.difference(Words(1), 0, words, 0, factor, words, 0, 1, 0, span)
 
 
 def test_dot_refuses_what_does_not_fit():

@@ -167,7 +167,7 @@ def difference(_: Search) -> Callable[[], object]:
 
     def many() -> None:
         for factor in range(1, 2000, 2):
-            encoder.difference(target, 0, words, factor, words, factor, 0, 0, 1)
+            encoder.difference(target, 0, words, 0, factor, words, 0, factor, 0, 1)
 
     return many
 

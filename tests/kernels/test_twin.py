@@ -103,7 +103,7 @@ def test_differences_and_budgets_random():
         target, differences = Words(len(spans)), []
         for i in range(len(spans)):
             factors, constant, span = (rng.randint(0, 70), 1 << rng.randint(0, 5)), rng.randint(-99, 99), rng.randint(0, 500)
-            kernel.difference(target, i, source, factors[0], source, factors[1], i, constant, span)
+            kernel.difference(target, i, source, i, factors[0], source, i, factors[1], constant, span)
             differences.append(twin.difference(words[i], factors[0], words[i], factors[1], constant, span))
             assert (target.bits(i), target.span(i)) == differences[i]
         weights = [rng.choice([-1, 1]) * rng.randint(1, 1 << rng.randint(1, 10)) for _ in spans]

@@ -126,7 +126,7 @@ def test_scaled_difference(width):
     for i in range(2):
         second.copy_from(i, bench.source, 1 - i)
     constant, span = -37, 2**width
-    bench.encoder.difference(target, 0, bench.source, 5, second, 8, 0, constant, span)
+    bench.encoder.difference(target, 0, bench.source, 0, 5, second, 0, 8, constant, span)
     exact = bench.term(Kind.BV_ADD, bench.total([5, -8]), bench.number(constant))
     inside = bench.term(Kind.AND, bench.term(Kind.BV_SGE, exact, bench.number(0)), bench.term(Kind.BV_SLE, exact, bench.number(span)))
     equal = bench.term(Kind.EQUAL, bench.word(target.bits(0)), exact)

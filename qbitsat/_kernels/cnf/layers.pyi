@@ -24,10 +24,11 @@ class Encoder:
         target: Words,
         i: int,
         first: Words,
+        j: int,
         first_factor: int,
         second: Words,
+        k: int,
         second_factor: int,
-        j: int,
         constant: int,
         span: int,
     ) -> None: ...
@@ -45,3 +46,15 @@ class Encoder:
         reach_low: int,
         reach_high: int,
     ) -> None: ...
+    def line(
+        self,
+        target: Words,
+        i: int,
+        factor: int,
+        constant: int,
+        shift: int,
+        levels: int,
+        reach_low: int,
+        reach_high: int,
+    ) -> None: ...
+    def steps(self, target: Words, i: int, starts: NDArray[np.int64], levels: NDArray[np.int64], span: int) -> None: ...

@@ -1,7 +1,7 @@
 cimport cython
 from qbitsat._kernels.cnf.clauses cimport ClauseBuffer
 from qbitsat._kernels.cnf.gates cimport Gates
-from qbitsat._kernels.types cimport int64_t
+from qbitsat._kernels.types cimport int64_t, lit_t
 from qbitsat._kernels.cnf.words cimport word_t
 
 
@@ -20,6 +20,7 @@ cdef class Encoder:
     cdef Py_ssize_t capacity
     cdef word_t total
     cdef object limits
+    cdef dict known
 
     cdef int tick(self) except -1 nogil
     cdef int _reserve(self, Py_ssize_t n) except -1
@@ -27,3 +28,4 @@ cdef class Encoder:
     cdef int _sum_chain(self, Py_ssize_t m) except -1 nogil
     cdef int _product(self, const word_t *word, int64_t factor, word_t *out) except -1 nogil
     cdef int _keep(self, Py_ssize_t m) except -1 nogil
+    cdef int _clamp(self, word_t *word, const lit_t *bits, int64_t reach_low, int64_t reach_high) except -1 nogil

@@ -7,7 +7,8 @@ from qbitsat._kernels.cnf.clauses cimport ClauseBuffer
 from qbitsat._kernels.cnf.gates cimport Gates
 from qbitsat._kernels.types cimport FALSE_LIT, MAX_BITS, TRUE_LIT, int32_t, int64_t, lit_t, uint64_t
 from qbitsat._kernels.cnf.words cimport (
-    add, add_capped, at_least, complement, multiply, multiply_capped, rounded, subtract_modulo, variable_word, width, word_t,
+    add, add_capped, add_constant, at_least, bit_of_level, chain, complement, multiply, multiply_capped, rounded, subtract_modulo,
+    variable_word, width, word_t,
 )
 
 # Products and sums between two looks at the limits: some megabytes of clauses.
@@ -67,6 +68,7 @@ cdef class Encoder:
     def __cinit__(self, limits=None):
         self.clauses, self.limits = ClauseBuffer(), limits
         self.gates = Gates(self.clauses, limits)
+        self.known = {}
 
     def __dealloc__(self):
         free(self.terms)
@@ -181,26 +183,27 @@ cdef class Encoder:
         Words target not None,
         Py_ssize_t i,
         Words first not None,
+        Py_ssize_t j,
         int64_t first_factor,
         Words second not None,
+        Py_ssize_t k,
         int64_t second_factor,
-        Py_ssize_t j,
         int64_t constant,
         int64_t span,
     ):
-        """Word i of `target` becomes first_factor * first[j] - second_factor * second[j] + constant, known to be in [0, span].
+        """Word i of `target` becomes first_factor * first[j] - second_factor * second[k] + constant, known to be in [0, span].
 
         Raises ValueError for negative factors and products of 2**61 or more.
         """
         cdef word_t x, y
         target._check(i)
         first._check(j)
-        second._check(j)
+        second._check(k)
         if not 0 <= span < (<int64_t> 1) << 61:
             raise ValueError(f"span {span} is outside [0, 2**61)")
         with nogil:
             self._product(&first.items[j], first_factor, &x)
-            self._product(&second.items[j], second_factor, &y)
+            self._product(&second.items[k], second_factor, &y)
             target.items[i].span = span
             target.items[i].n = width(span)
             subtract_modulo(self.gates, &x, &y, <uint64_t> constant, width(span), target.items[i].bits)
@@ -283,9 +286,8 @@ cdef class Encoder:
         from which y = y_lo + levels; each is 0 where no clamp at that end is needed.
         """
         cdef lit_t bits[MAX_BITS]
-        cdef lit_t low = TRUE_LIT, high = FALSE_LIT
         cdef word_t *word
-        cdef int k, j
+        cdef int k
         target._check(i)
         k = width(levels) if levels > 0 else 0
         if levels < 0 or not (-61 <= shift <= 61 and k <= 32 and k + shift <= 62 and 0 <= rounding <= 4):
@@ -301,11 +303,91 @@ cdef class Encoder:
             return
         with nogil:
             rounded(self.gates, &self.total, base, shift, rounding, delta, k, bits)
-            if reach_low > 0:
-                low = at_least(self.gates, self.total.bits, self.total.n, reach_low)
-            if reach_high > 0:
-                high = at_least(self.gates, self.total.bits, self.total.n, reach_high)
-            if low != TRUE_LIT and low != FALSE_LIT and high != TRUE_LIT and high != FALSE_LIT:
-                self.gates.implies(high, low)
-            for j in range(k):
-                word.bits[j] = self.gates.clamp(bits[j], low, high, (levels >> j) & 1)
+            self._clamp(word, bits, reach_low, reach_high)
+
+    cdef int _clamp(self, word_t *word, const lit_t *bits, int64_t reach_low, int64_t reach_high) except -1 nogil:
+        """Bits that are right where no clamp acts -> word: 0 below the kept sum reach_low, word.span from reach_high on; 0: no clamp."""
+        cdef lit_t low = TRUE_LIT, high = FALSE_LIT
+        cdef int j
+        if reach_low > 0:
+            low = at_least(self.gates, self.total.bits, self.total.n, reach_low)
+        if reach_high > 0:
+            high = at_least(self.gates, self.total.bits, self.total.n, reach_high)
+        if low != TRUE_LIT and low != FALSE_LIT and high != TRUE_LIT and high != FALSE_LIT:
+            self.gates.implies(high, low)
+        for j in range(word.n):
+            word.bits[j] = self.gates.clamp(bits[j], low, high, (word.span >> j) & 1)
+        return 0
+
+    def line(
+        self,
+        Words target not None,
+        Py_ssize_t i,
+        int64_t factor,
+        int64_t constant,
+        int shift,
+        int64_t levels,
+        int64_t reach_low,
+        int64_t reach_high,
+    ):
+        """Word i of `target` becomes (factor * kept sum + constant) >> shift, in [0, levels] where no clamp acts.
+
+        reach_low is the kept sum below which the word is 0, reach_high that from which it is `levels`; 0: no clamp at that end.
+        Raises ValueError for products of 2**61 or more and for shifts that leave 62 bits.
+        """
+        cdef lit_t bits[MAX_BITS]
+        cdef word_t product
+        cdef word_t *word
+        cdef int k = width(levels) if levels > 0 else 0
+        target._check(i)
+        if k == 0 or k > 32 or shift < 0 or k + shift > 62:
+            raise ValueError(f"line: shift {shift} or levels {levels} is out of range")
+        word = &target.items[i]
+        word.span = levels
+        word.n = k
+        target.flipped[i].n = -1
+        with nogil:
+            self._product(&self.total, factor, &product)
+            add_constant(self.gates, product.bits, product.n, <uint64_t> constant, FALSE_LIT, shift, shift + k, bits)
+            self._clamp(word, bits, reach_low, reach_high)
+
+    def steps(self, Words target not None, Py_ssize_t i, const int64_t[::1] starts, const int64_t[::1] levels, int64_t span):
+        """Word i of `target` becomes levels[j] where starts[j - 1] <= kept sum < starts[j], of as many bits as span has.
+
+        starts ascend, levels are in [0, span] and one more than starts. The same steps over the same bits are built once.
+        """
+        cdef Py_ssize_t n = starts.shape[0], j
+        cdef int k = width(span) if span > 0 else 0, b
+        cdef word_t *word
+        target._check(i)
+        if levels.shape[0] != n + 1 or k > 32:
+            raise ValueError(f"steps: {levels.shape[0]} levels for {n} starts, or span {span} is out of range")
+        for j in range(n + 1):
+            if not 0 <= levels[j] <= span:
+                raise ValueError(f"steps: level {levels[j]} is outside [0, {span}]")
+        word = &target.items[i]
+        word.span = span
+        word.n = k
+        target.flipped[i].n = -1
+        key = (*[self.total.bits[b] for b in range(self.total.n)], bytes(starts), bytes(levels), span)
+        if key in self.known:
+            for b, lit in enumerate(self.known[key]):
+                word.bits[b] = lit
+            return
+        cdef lit_t *order = <lit_t *> malloc((n + 2) * sizeof(lit_t))
+        if order == NULL:
+            raise MemoryError(f"no memory for {n} steps")
+        try:
+            with nogil:
+                order[0] = TRUE_LIT
+                for j in range(n):
+                    if j % TOGETHER == 0:
+                        self.tick()
+                    order[j + 1] = at_least(self.gates, self.total.bits, self.total.n, starts[j])
+                order[n + 1] = FALSE_LIT
+                chain(self.gates, order, n + 1)
+                for b in range(k):
+                    word.bits[b] = bit_of_level(self.gates, order, &levels[0], n + 1, b)
+        finally:
+            free(order)
+        self.known[key] = [word.bits[b] for b in range(k)]

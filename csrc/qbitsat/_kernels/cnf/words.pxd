@@ -29,6 +29,11 @@ cdef int subtract_modulo(
 cdef int complement(Gates g, const word_t *x, word_t *out) except -1 nogil
 cdef int multiply(Gates g, const word_t *x, int64_t factor, word_t *out) except -1 nogil
 cdef lit_t at_least(Gates g, const lit_t *bits, int n, int64_t bound) except 0 nogil
+cdef int add_constant(
+    Gates g, const lit_t *bits, int n_bits, uint64_t constant, lit_t carry, int skip, int n, lit_t *out
+) except -1 nogil
 cdef int rounded(
     Gates g, const word_t *acc, int64_t base, int shift, int rounding, int64_t delta, int k, lit_t *out
 ) except -1 nogil
+cdef int chain(Gates g, const lit_t *order, Py_ssize_t n) except -1 nogil
+cdef lit_t bit_of_level(Gates g, const lit_t *order, const int64_t *levels, Py_ssize_t n, int b) except 0 nogil

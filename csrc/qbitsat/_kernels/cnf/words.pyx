@@ -264,3 +264,48 @@ cdef int rounded(
             add_constant(g, acc.bits, acc.n, constant, FALSE_LIT, shift, shift + k, bits)
             return add_constant(g, bits, k, 0, g.and2(negative, carry), 0, k, out)
     return add_constant(g, acc.bits, acc.n, constant, carry, shift, shift + k, out)
+
+
+cdef int chain(Gates g, const lit_t *order, Py_ssize_t n) except -1 nogil:
+    """order[j] -> order[j - 1], for comparators with ascending bounds: order[0] is TRUE, order[n] FALSE."""
+    cdef Py_ssize_t j
+    for j in range(2, n):
+        if order[j] != FALSE_LIT and order[j - 1] != TRUE_LIT and order[j] != order[j - 1]:
+            g.implies(order[j], order[j - 1])
+    return 0
+
+
+cdef lit_t bit_of_level(Gates g, const lit_t *order, const int64_t *levels, Py_ssize_t n, int b) except 0 nogil:
+    """Bit b of levels[j], where order[j] holds and order[j + 1] does not; order[0] is TRUE, order[n] FALSE.
+
+    A constant, one literal of the order, or a variable that every run of equal bits determines.
+    """
+    cdef Py_ssize_t changes = 0, begin = 0, last = 0, j
+    cdef lit_t y
+    cdef lit_t lits[3]
+    cdef int m
+    for j in range(1, n):
+        if (levels[j] ^ levels[j - 1]) >> b & 1:
+            changes += 1
+            last = j
+    if changes == 0:
+        return TRUE_LIT if levels[0] >> b & 1 else FALSE_LIT
+    if changes == 1:
+        return order[last] if levels[last] >> b & 1 else -order[last]
+    y = fresh(g.out)
+    for j in range(1, n + 1):
+        if j < n and not (levels[j] ^ levels[begin]) >> b & 1:
+            continue
+        if order[begin] != FALSE_LIT and order[j] != TRUE_LIT and order[begin] != order[j]:
+            # order[begin] and not order[j] -> y is the run's bit
+            m = 0
+            if order[begin] != TRUE_LIT:
+                lits[m] = -order[begin]
+                m += 1
+            if order[j] != FALSE_LIT:
+                lits[m] = order[j]
+                m += 1
+            lits[m] = y if levels[begin] >> b & 1 else -y
+            clause_of(g.out, lits, m + 1)
+        begin = j
+    return y
