@@ -7,6 +7,7 @@ shapes       operators that move elements
 quantizing   QuantizeLinear, DequantizeLinear, and what the runtime computes in integers between them
 affine, elementwise, pools    operators of QDQ and QLinear files, in the runtime's arithmetic
 floats, tables                arithmetic in float32 as step functions of integers
+exact, pending                operators of files whose numbers are exact, in rational arithmetic
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from ...network import Network
 from ...network.names import printable
 from ..assembly import Builder
 from ..files import MAX_BYTES, Path, open_input, size_of
-from . import affine, elementwise, pools, quantizing, shapes
+from . import affine, elementwise, exact, pools, quantizing, shapes
 from .protobuf import read_graph
 from .session import Handler, Session
-from .survey import refuse_unsupported
+from .survey import EXACT, refuse_unsupported
 
 __all__ = ["RUNTIMES", "read"]
 
@@ -75,7 +76,11 @@ def read(path: Path, runtime: str | None = None) -> Network:
         data = stream.read()
     place = os.fsdecode(path)
     graph = read_graph(data, place)
-    refuse_unsupported(graph, QUANTIZED, place)
+    is_exact = any(node.op in EXACT for node in graph.nodes)
+    if is_exact and runtime is not None:
+        raise InputError(f"runtime: {runtime}, but {place} is exact by its operators and needs none; expected none")
+    operators, result = (exact.OPERATORS, exact.result) if is_exact else (QUANTIZED, elementwise.result)
+    refuse_unsupported(graph, operators, place)
     session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])
-    session.follow(QUANTIZED)
-    return session.finish(printable(os.path.splitext(os.path.basename(place))[0]))
+    session.follow(operators)
+    return session.finish(printable(os.path.splitext(os.path.basename(place))[0]), result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...arithmetic import Float32Requantizer
@@ -13,37 +15,38 @@ from .quantizing import Target, dequantized, group, target_of
 from .records import Node
 from .session import Session
 from .shapes import numbers
-from .values import Dequantized, Integers, f32
+from .values import Dequantized, Integers, Value, f32
 from .windows import Windows, as_before, image
 
 
 def max_pool(s: Session, node: Node) -> None:
-    """Of integers, or of floats that grow with them. Along rows and then along columns, so that windows that overlap share."""
+    """Of integers, or of floats that grow with them."""
     x = s.computed(node, 0, Dequantized, Integers)
+    form = x.form if isinstance(x, Dequantized) else TensorFormat((1,), x.lo, x.hi)
+    largest_of_windows(s, node, x.wires, form, x)
+
+
+def largest_of_windows(s: Session, node: Node, wires: Wires, form: TensorFormat, x: Value) -> None:
+    """Along rows and then along columns, so that windows that overlap share; the result is as x, of which wires are."""
     if node.attributes.get("storage_order") or len(node.outputs) > 1:
         raise UnsupportedError("gives indices, expected values only")
-    pixels, axes = image(x.wires), len(x.shape) - 2
+    pixels, axes = image(wires), len(wires.shape) - 2
     where = Windows(node, axes, pixels.shape[:2])
     if where.dilation != (1, 1) and where.kernel != (1, 1):
         raise UnsupportedError(f"dilations {where.dilation}, expected 1")
-    form = x.form if isinstance(x, Dequantized) else TensorFormat((1,), x.lo, x.hi)
     for axis in (1, 0):
         if max(where.padding[axis]) >= where.kernel[axis]:
             raise InputError(f"pads {where.padding[axis]}, expected less than the kernel's {where.kernel[axis]}")
         shape = where.kernel[axis], where.strides[axis], where.padding[axis]
         pixels = pooled(s.b, f"{node.name}.{'yx'[axis]}", pixels, axis, shape, form)
-    made = as_before(pixels, axes)
-    moved = iter([made.values, made.constants])
-    s.give(node, x.map(lambda _: next(moved)))
+    s.give(node, replace(x, wires=as_before(pixels, axes)))
 
 
 def reduce_max(s: Session, node: Node) -> None:
     x = s.computed(node, 0, Dequantized, Integers)
     groups, shape = reduced(s, node, x.wires)
     form = x.form if isinstance(x, Dequantized) else TensorFormat((1,), x.lo, x.hi)
-    made = largest(s.b, node.name, groups, form).reshape(*shape)
-    moved = iter([made.values, made.constants])
-    s.give(node, x.map(lambda _: next(moved)))
+    s.give(node, replace(x, wires=largest(s.b, node.name, groups, form).reshape(*shape)))
 
 
 def reduced(s: Session, node: Node, wires: Wires) -> tuple[Wires, tuple[int, ...]]:

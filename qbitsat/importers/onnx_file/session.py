@@ -11,7 +11,7 @@ from ...errors import InputError, UnsupportedError
 from ...network import Network, TensorFormat
 from ..assembly import Builder, Wires
 from .records import Graph, Node
-from .values import Dequantized, Integers, Outside, Rim, Sums, Tabulated, Value
+from .values import Integers, Outside, Value
 
 # What stands for an input until its integers are known.
 UNKNOWN = (-(1 << 31), (1 << 31) - 1)
@@ -32,28 +32,24 @@ class Session:
                 self.readers.setdefault(name, []).append(node)
 
     def follow(self, operators: dict[str, Handler]) -> None:
+        """operators by their kind; those that start with a domain that is not here are known by their name alone."""
         for value in self.graph.inputs:
             with self.b.named(value.place):
                 self.enter(value.name)
         for node in self.graph.nodes:
             if node.index not in self.done:
                 with self.b.named(node.place):
-                    operators[node.kind](self, node)
+                    operators[node.kind if node.kind in operators else node.op](self, node)
 
-    def finish(self, name: str) -> Network:
-        """The network whose result is the graph's output."""
+    def finish(self, name: str, result: Callable[[Session, Any], Wires]) -> Network:
+        """The network whose result is the graph's output; `result` says which integers that are."""
         with self.b.named("output"):
             if len(self.graph.outputs) != 1:
                 raise UnsupportedError(f"{len(self.graph.outputs)} outputs, expected 1")
-            x = self.values[self.graph.outputs[0]]
-            if isinstance(x, Tabulated) and (np.diff(x.tables, axis=1) > 0).all() and (x.which == x.which.flat[0]).all():
-                self.b.remarks.append("what follows the last integers grows with them, and is left out: outputs are these integers")
-            elif not isinstance(x, Integers | Dequantized | Sums | Rim):
-                raise UnsupportedError("floats that are computed and not quantized again, expected integers")
-            unknown = [form for form in self.b.inputs if (form.lo, form.hi) == UNKNOWN]
-            if unknown:
-                raise UnsupportedError(f"{len(unknown)} inputs that nothing quantizes, expected none")
-            outputs = self.b.values(x.wires).ravel()
+            wires = result(self, self.values[self.graph.outputs[0]])
+            if any((form.lo, form.hi) == UNKNOWN for form in self.b.inputs):
+                raise UnsupportedError("inputs that nothing quantizes, expected none")
+            outputs = self.b.values(wires).ravel()
         return self.b.finish(name, outputs)
 
     # --- tensors ---

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from .records import Node
-from .values import Dequantized, Integers, Outside, Tabulated, Value
+from .values import Dequantized, Outside, Tabulated, Value
 
 ENDLESS = (1 << 31) - 1
 
@@ -53,7 +53,7 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 def moved(x: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
     """A constant or a value, its elements moved."""
-    return function(x) if isinstance(x, np.ndarray) else x.map(function)
+    return np.asarray(function(x)) if isinstance(x, np.ndarray) else x.map(function)
 
 
 def move(f: Followed, node: Node, function: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -133,7 +133,7 @@ def joined(parts: list[Any], axis: int) -> Any:
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.concatenate(parts, axis)
     first = parts[0]
-    if not all(type(part) is type(first) and isinstance(part, Integers | Dequantized | Outside) for part in parts) or any(
+    if not all(type(part) is type(first) and isinstance(part, Value) and not isinstance(part, Tabulated) for part in parts) or any(
         meaning(part) != meaning(first) for part in parts
     ):
         raise UnsupportedError("joins tensors of different kinds or scales, expected one of all")
@@ -204,4 +204,5 @@ OPERATORS: dict[str, Callable[[Any, Node], None]] = {
     "Shape": shape,
     "Split": split,
     "Cast": cast,
+    "Concat": concat,
 }

@@ -9,6 +9,9 @@ from .records import Graph
 
 # Operators that say that a network is quantized.
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "Quant", "BipolarQuant", "Trunc", "RequantShift", "MatMulInteger", "ConvInteger")
+# Domains of Quant, BipolarQuant and RequantShift, of which there are several.
+EXACT = ("Quant", "BipolarQuant", "RequantShift")
+EXACT_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general", "qonnx", "PACTOps")
 DYNAMIC = "DynamicQuantizeLinear"
 
 
@@ -22,7 +25,7 @@ def refuse_unsupported(graph: Graph, known: Container[str], path: str) -> None:
         raise UnsupportedError(f"{path}: a float network; quantize it first")
     unknown: dict[str, list[str]] = {}
     for node in graph.nodes:
-        if node.kind not in known:
+        if node.kind not in known and not (node.op in known and node.domain in EXACT_DOMAINS):
             unknown.setdefault(node.kind, []).append(f"{node.index} {node.title!r}" if node.title else str(node.index))
     if unknown:
         found = "; ".join(f"operator {kind} (node {', '.join(where)})" for kind, where in unknown.items())

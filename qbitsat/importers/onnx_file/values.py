@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ class Value:
 class Outside(Value):
     """Floats from outside; constants of the wires are the numbers of the elements of all inputs. They stand for factor * x + term."""
 
-    factor: float = 1.0
-    term: float = 0.0
+    factor: Fraction = Fraction(1)
+    term: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
