@@ -39,6 +39,13 @@ GROUPS = {
         ),
         *(f"importers/tflite_file/{name}.py" for name in ("schema", "shapes", "survey")),
     ],
+    "a network in an .onnx": [
+        "importers/runtimes.py",
+        *(f"importers/assembly/{name}.py" for name in ("__init__", "builder", "convolving", "pruning", "summing", "wires")),
+        *(f"importers/onnx_file/{name}.py" for name in ("__init__", "affine", "elementwise", "exact", "exact_quantizers", "floats")),
+        *(f"importers/onnx_file/{name}.py" for name in ("meaning", "pending", "pools", "protobuf", "quantizing", "records", "session")),
+        *(f"importers/onnx_file/{name}.py" for name in ("shapes", "survey", "tables", "values", "windows")),
+    ],
     "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
     "that samples are those of a data set": ["certificate/samples.py", "importers/inputs.py", "importers/csv_file.py"],
     "the command: its arguments, processes and words": [

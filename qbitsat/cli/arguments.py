@@ -121,13 +121,15 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
 
 
 def add_network(parser: Parser) -> None:
-    parser.add_argument("network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, an int8 .tflite, or benchmark weights in .h5")
+    parser.add_argument(
+        "network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, an int8 .tflite, a quantized .onnx, or benchmark weights in .h5"
+    )
     add_file_options(parser)
 
 
 def add_file_options(parser: Parser) -> None:
     """What a file does not say of its network."""
-    text = f"whose rounding a .tflite is computed with: {', '.join(RUNTIMES)}; {RUNTIMES[0]} by default"
+    text = f"whose rounding a .tflite or .onnx is computed with: {', '.join(RUNTIMES)}; {RUNTIMES[0]} and onnxruntime by default"
     parser.add_argument("--runtime", metavar="NAME", choices=RUNTIMES, help=text)
     parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say, 2 to 16")
     parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 1 to 16; 8 by default")

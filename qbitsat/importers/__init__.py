@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
-from . import benchmark_h5, foreign, qbitsat_file, tflite_file
+from . import benchmark_h5, foreign, onnx_file, qbitsat_file, tflite_file
 from .files import Path, check_path, open_input
 from .inputs import load_inputs, load_labels
 from .npy import ZIP_MAGIC
@@ -20,11 +20,11 @@ __all__ = ["load", "load_inputs", "load_labels", "save"]
 def load(
     path: Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None, *, limits: Limits = NO_LIMITS
 ) -> Network:
-    """The network in a file: qbitsat's own .npz, an int8 .tflite (needs the extra `tflite`), or benchmark weights in a Keras .h5 (needs
-    the extra `keras`).
+    """The network in a file: qbitsat's own .npz, an int8 .tflite (needs the extra `tflite`), a quantized .onnx (needs the extra `onnx`),
+    or benchmark weights in a Keras .h5 (needs the extra `keras`).
 
-    runtime is whose rounding a .tflite is computed with, one of RUNTIMES: "tflm" by default, the reference kernels of TensorFlow Lite for
-    Microcontrollers.
+    runtime is whose rounding a .tflite or .onnx is computed with, one of RUNTIMES: by default "tflm", the reference kernels of TensorFlow
+    Lite for Microcontrollers, and "onnxruntime". QONNX and other .onnx files whose operators are exact take none.
 
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
     from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too. limits are looked at
@@ -34,23 +34,26 @@ def load(
     foreign.refuse_folder(path)
     with open_input(path) as stream:
         foreign.refuse_file(stream, path)
-        magic = stream.read(8)
+        magic = stream.read(foreign.HEAD)
     if not magic:
-        raise InputError(f"{path}: is empty; expected a qbitsat network (.npz), a .tflite or Keras weights in HDF5 (.h5)")
+        raise InputError(f"{path}: is empty; expected a qbitsat network (.npz), a .tflite, an .onnx or Keras weights in HDF5 (.h5)")
     if magic.startswith(ZIP_MAGIC):
         refuse(path, "a qbitsat network and has its own formats and rounding", bits=bits, input_bits=input_bits, runtime=runtime)
         network = qbitsat_file.read(path, limits)
         for note in network.notes:
             warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
         return network
-    if magic == benchmark_h5.HDF5_MAGIC:
+    if magic.startswith(benchmark_h5.HDF5_MAGIC):
         refuse(path, "a Keras .h5 and has its own rounding", runtime=runtime)
         return benchmark_h5.read(path, bits, input_bits)
-    if magic[4:] == tflite_file.IDENTIFIER:
+    if magic[4:8] == tflite_file.IDENTIFIER:
         refuse(path, "a .tflite and has its own formats", bits=bits, input_bits=input_bits)
         return tflite_file.read(path, runtime or tflite_file.RUNTIMES[0])
+    if onnx_file.is_onnx(magic, path):
+        refuse(path, "an .onnx and has its own formats", bits=bits, input_bits=input_bits)
+        return onnx_file.read(path, runtime)
     raise InputError(
-        f"{path}: unknown content; expected a qbitsat network (.npz), a .tflite or Keras weights in HDF5 (.h5); {foreign.READ}"
+        f"{path}: unknown content; expected a qbitsat network (.npz), a .tflite, an .onnx or Keras weights in HDF5 (.h5); {foreign.READ}"
     )
 
 

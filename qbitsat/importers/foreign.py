@@ -20,10 +20,7 @@ PICTURES = {
 TFLITE = "a TensorFlow Lite model (.tflite)"
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
-READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), int8 .tflite, and .h5 of AAAI 2021 and QVIP"
-
-# Tags of the fields that follow ir_version in an ONNX ModelProto: strings, messages and numbers of fields 2 to 8, 14 and 20.
-ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
+READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), int8 .tflite, .onnx, and .h5 of AAAI 2021 and QVIP"
 
 
 def refuse(path: Path, what: str) -> None:
@@ -66,8 +63,6 @@ def name_of(head: bytes, name: str) -> str:
         return "gzip data"
     if head[:1] == b"\x08" and name == "saved_model.pb":
         return "a TensorFlow SavedModel"
-    if len(head) > 2 and head[0] == 8 and 1 <= head[1] <= 32 and head[2] in ONNX_TAGS:
-        return "an ONNX model (.onnx)"
     return ""
 
 

@@ -43,8 +43,6 @@ def npy() -> bytes:
 
 TENSORS = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
 FILES = {
-    "ONNX of PyTorch": (b"\x08\x06\x12\x07pytorch\x1a\x051.8.1", r"an ONNX model \(.onnx\)"),
-    "ONNX without a producer": (b"\x08\x03:\x80\x01" + bytes(99), r"an ONNX model \(.onnx\)"),
     "Keras 3": (
         zipped(metadata_dot_json="{}", config_dot_json="{}", model_dot_weights_dot_h5=b"\x89HDF"),
         r"a Keras 3 model \(.keras\)",
@@ -57,7 +55,7 @@ FILES = {
     "an array": (npy(), r"a single array \(.npy\), no network"),
     "gzip": (b"\x1f\x8b" + bytes(30), "gzip data"),
 }
-READ = ", which is not read; qbitsat reads its own .npz, which numpy can write .*, int8 .tflite, and .h5 of AAAI 2021 and QVIP"
+READ = ", which is not read; qbitsat reads its own .npz, which numpy can write .*, int8 .tflite, .onnx, and .h5 of AAAI 2021 and QVIP"
 
 
 def refused(path, message: str, capsys) -> None:
@@ -111,10 +109,9 @@ def test_other_hdf5_files_of_keras_are_named(tmp_path, capsys, attributes, group
 
 def test_published_networks_are_named(bench_data, capsys):
     kinds = {
-        "onnx": r"an ONNX model \(.onnx\)",
         "h5": r"a whole Keras model in HDF5 \(model.save\)",
     }
-    folders = {"onnx": ["onnx", "vnncomp"], "h5": ["keras"]}
+    folders = {"h5": ["keras"]}
     for suffix, message in kinds.items():
         paths = [path for folder in folders[suffix] for path in sorted((bench_data / folder).glob(f"*.{suffix}"))]
         assert len(paths) >= 5
@@ -138,7 +135,7 @@ def test_arrays_that_are_no_network_are_listed(tmp_path, arrays, holds):
 def test_other_beginnings_are_unknown_or_damaged(tmp_path, content):
     path = tmp_path / "network"
     path.write_bytes(content)
-    with pytest.raises(QbitsatError, match=r"unknown content; expected a qbitsat network \(.npz\), a .tflite or|damaged .npz archive"):
+    with pytest.raises(QbitsatError, match=r"unknown content; expected a qbitsat network \(.npz\), a .tflite|damaged .npz archive"):
         load(path)
 
 

@@ -103,11 +103,11 @@ class Builder:
         owners = [forms[k] for k in np.unique(np.searchsorted(ends, values, side="right")).tolist()]
         return min(form.lo for form in owners), max(form.hi for form in owners)
 
-    def finish(self, name: str, outputs: np.ndarray) -> Network:
+    def finish(self, name: str, outputs: np.ndarray, runtime: str = "") -> Network:
         """The network whose result are some values, without the layers that nobody reads."""
         plan, outputs = pruned(list(zip(self.layers, self.reads, strict=True)), sum(form.size for form in self.inputs), outputs)
         if not plan:
             raise UnsupportedError(f"{self.path}: no operator computes anything, expected one")
         layers, reads = zip(*plan, strict=True)
         with placed(self.path):
-            return Network(layers, name, self.path, tuple(self.remarks), tuple(self.inputs), reads, outputs)
+            return Network(layers, name, self.path, tuple(self.remarks), tuple(self.inputs), reads, outputs, runtime)

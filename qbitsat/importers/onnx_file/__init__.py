@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from ...errors import InputError
+from ...errors import InputError, unknown
 from ...network import Network
 from ...network.names import printable
 from ..assembly import Builder
@@ -24,7 +24,12 @@ from .protobuf import read_graph
 from .session import Handler, Session
 from .survey import EXACT, refuse_unsupported
 
-__all__ = ["RUNTIMES", "read"]
+__all__ = ["RUNTIMES", "is_onnx", "read"]
+
+# Tags of the fields that follow ir_version in an ONNX ModelProto: strings, messages and numbers of fields 2 to 8, 14 and 20.
+ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
+# The first bytes of any field of a ModelProto.
+FIRST_TAGS = tuple(bytes([tag]) for tag in (0x08, *ONNX_TAGS))
 
 RUNTIMES = ("onnxruntime", "onnxruntime-novnni")
 
@@ -67,6 +72,12 @@ QUANTIZED: dict[str, Handler] = {
 }
 
 
+def is_onnx(head: bytes, path: Path) -> bool:
+    """Whether a file is an ONNX model by its first bytes; those of other protocol buffers are told by their names."""
+    begins = len(head) > 2 and head[0] == 8 and 1 <= head[1] <= 32 and head[2] in ONNX_TAGS
+    return begins or (os.fsdecode(path).endswith(".onnx") and head[:1] in FIRST_TAGS)
+
+
 def read(path: Path, runtime: str | None = None) -> Network:
     """The network in the file; runtime is one of RUNTIMES, whose first is the default."""
     with open_input(path) as stream:
@@ -79,8 +90,10 @@ def read(path: Path, runtime: str | None = None) -> Network:
     is_exact = any(node.op in EXACT for node in graph.nodes)
     if is_exact and runtime is not None:
         raise InputError(f"runtime: {runtime}, but {place} is exact by its operators and needs none; expected none")
+    if runtime is not None and runtime not in RUNTIMES:
+        raise unknown("runtime:", runtime, RUNTIMES)
     operators, result = (exact.OPERATORS, exact.result) if is_exact else (QUANTIZED, elementwise.result)
     refuse_unsupported(graph, operators, place)
     session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])
     session.follow(operators)
-    return session.finish(printable(os.path.splitext(os.path.basename(place))[0]), result)
+    return session.finish(printable(os.path.splitext(os.path.basename(place))[0]), "" if is_exact else session.runtime, result)

@@ -166,8 +166,7 @@ def bipolar_quant(s: Session, node: Node) -> None:
     if scale.size != 1 or not scale.item() > 0:
         raise UnsupportedError("scales of a tensor that is computed, expected one, positive")
     sums, sign = pending(s, node, 0), Quantizer(Fraction(1), 0, -1, 0, "FLOOR")
-    count = max([1, *(len(f.factors) for f in sums.after if isinstance(f, Line))])
-    found = [thresholds(sums, sign, channel) for channel in range(count)]
+    found = [thresholds(sums, sign, channel) for channel in range(sums.differing)]
     if any(direction < 0 for direction, _ in found):
         raise UnsupportedError("functions that fall before BipolarQuant, expected such that grow")
     steps = tuple(ThresholdRequantizer(-1, firsts * 2) for _, firsts in found)

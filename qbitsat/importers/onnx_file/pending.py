@@ -87,6 +87,11 @@ class Pending:
     def channels(self) -> int:
         return self.shape[self.axis]
 
+    @property
+    def differing(self) -> int:
+        """How many functions there are: 1, or as many as channels."""
+        return max([1, *(len(part) for f in self.after if isinstance(f, Line) for part in (f.factors, f.terms))])
+
     def then(self, function: Line | Limits) -> Pending:
         return replace(self, after=(*self.after, function))
 
@@ -122,8 +127,7 @@ def quantize(b: Builder, name: str, x: Pending, q: Quantizer) -> Wires:
         return x.layered(b, name, *shifted[:1], form, shifted[1])
     if q.hi - q.lo > MAX_LEVELS:
         raise UnsupportedError(f"{q.hi - q.lo + 1} levels of a scale that is no power of two, expected at most {MAX_LEVELS}")
-    count = max([1, *(len(f.factors) for f in x.after if isinstance(f, Line)), *(len(f.terms) for f in x.after if isinstance(f, Line))])
-    found = [thresholds(x, q, channel) for channel in range(count)]
+    found = [thresholds(x, q, channel) for channel in range(x.differing)]
     signs = [sign for sign, _ in found]
     steps = tuple(ThresholdRequantizer(q.lo, firsts) for _, firsts in found)
     if all(sign > 0 for sign in signs):

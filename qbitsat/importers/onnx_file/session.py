@@ -41,7 +41,7 @@ class Session:
                 with self.b.named(node.place):
                     operators[node.kind if node.kind in operators else node.op](self, node)
 
-    def finish(self, name: str, result: Callable[[Session, Any], Wires]) -> Network:
+    def finish(self, name: str, runtime: str, result: Callable[[Session, Any], Wires]) -> Network:
         """The network whose result is the graph's output; `result` says which integers that are."""
         with self.b.named("output"):
             if len(self.graph.outputs) != 1:
@@ -50,7 +50,7 @@ class Session:
             if any((form.lo, form.hi) == UNKNOWN for form in self.b.inputs):
                 raise UnsupportedError("inputs that nothing quantizes, expected none")
             outputs = self.b.values(wires).ravel()
-        return self.b.finish(name, outputs)
+        return self.b.finish(name, outputs, runtime)
 
     # --- tensors ---
 
