@@ -47,6 +47,10 @@ class Walk:
         self.within = within or ranges
         self.twin = Encoder(tick)
         self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
+        # Of each network the first of its inputs and the first of its outputs; of each block the number of its layer.
+        self.firsts = [(part.start, min(b.target.start for b in space.blocks if b.network == k)) for k, part in enumerate(space.inputs)]
+        own = [[block for block in space.blocks if block.network == k] for k in range(len(space.inputs))]
+        self.numbers = {id(block): number for blocks in own for number, block in enumerate(blocks)}
         seen = self._cone(formula)
         for k in range(len(space.inputs)):
             for value in range(space.inputs[k].start, space.inputs[k].stop):
@@ -70,53 +74,50 @@ class Walk:
         held = (self.within.acc_lo > self.ranges.acc_lo) | (self.within.acc_hi < self.ranges.acc_hi)
         seen[self.space.num_inputs :] |= held
         for block in reversed(self.space.blocks):
-            for rows in self.space.limits.slices(len(block.bias), len(block.matrix[0])):
-                reads = block.magnitude[rows][seen[block.target][rows]].any(axis=0)
-                seen[block.source] |= reads & free[block.source]
+            for i in np.flatnonzero(seen[block.target]).tolist():
+                self.tick()
+                reads = self._row(block, i)[0]
+                seen[reads] |= free[reads]
         return seen
+
+    def _row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Accumulator i of a block: the values of the space that it reads, each once, their weights, and its smallest sum."""
+        network = self.space.query.networks[block.network]
+        numbers, weights, bias = network.row(self.numbers[id(block)], i)
+        inside, outside = self.firsts[block.network]
+        values = np.where(numbers < network.num_inputs, numbers + inside, numbers - network.num_inputs + outside)
+        ends = np.where(weights > 0, self.ranges.lo[values], self.ranges.hi[values])
+        return values, weights, bias + int(weights @ ends)
 
     def _encode_block(self, block: Block, seen: np.ndarray) -> None:
         twin, ranges, within = self.twin, self.ranges, self.within
         for i in np.flatnonzero(seen[block.target]).tolist():
             self.tick()
-            indices = np.flatnonzero(block.matrix[i]).tolist()
-            acc = twin.dot(self.words[block.source], indices, block.matrix[i][indices].tolist(), self.balanced)
+            values, weights, base = self._row(block, i)
+            acc = twin.dot(self.words, values.tolist(), weights.tolist(), self.balanced)
             n, value = block.neurons.start + i, block.target.start + i
             if within.acc_lo[n] > ranges.acc_lo[n]:
-                twin.require_any([twin.at_least(acc[0], int(within.acc_lo[n] - ranges.acc_lo[n]))])
+                twin.require_any([twin.at_least(acc[0], int(within.acc_lo[n]) - base)])
             if within.acc_hi[n] < ranges.acc_hi[n]:
-                twin.require_any([-twin.at_least(acc[0], int(within.acc_hi[n] - ranges.acc_lo[n]) + 1)])
-            if ranges.lo[value] < ranges.hi[value]:
-                self.words[value] = self._requantized(block, i, acc)
+                twin.require_any([-twin.at_least(acc[0], int(within.acc_hi[n]) - base + 1)])
+            lo, hi = int(ranges.lo[value]), int(ranges.hi[value])
+            if lo < hi:
+                output = Output(block.layer.requantizer(i), base, base, base + acc[1], lo, hi)
+                self.words[value] = self._requantized(output, acc, f"layer {block.layer.name!r}")
 
-    def _requantized(self, block: Block, i: int, acc: tuple[list[int], int]) -> tuple[list[int], int]:
-        """The word of output i for the sum that it is made from."""
-        requantizer, ranges = block.layer.requantizer(i), self.ranges
+    def _requantized(self, output: Output, acc: tuple[list[int], int], where: str) -> tuple[list[int], int]:
+        """The word of an output for the sum that it is made from."""
+        requantizer, levels = output.requantizer, output.hi - output.lo
         if type(requantizer) is ShiftRequantizer:
-            return self.twin.requantize(acc, *self._shift(block, i, requantizer))
-        where = f"layer {block.layer.name!r}: no encoding of a requantizer of kind {type(requantizer).__name__}"
+            delta = requantizer.offset - output.lo
+            return self.twin.requantize(acc, output.base, requantizer.shift, requantizer.rounding, delta, levels, *_reaches(output))
         if type(requantizer) not in STAIRCASES:
-            raise Refused(where)
-        base, most = (int(ends[block.neurons.start + i]) for ends in (ranges.acc_lo, ranges.acc_hi))
-        lo, hi = (int(ends[block.target.start + i]) for ends in (ranges.lo, ranges.hi))
-        output = Output(requantizer, base, base, most, lo, hi)
+            raise Refused(f"{where}: no encoding of a requantizer of kind {type(requantizer).__name__}")
         found = steps(output)
         if found is None:
-            raise Refused(f"{where} with so many steps")
+            raise Refused(f"{where}: no encoding of so many steps of a {type(requantizer).__name__}")
         straight = line(output, *found) if len(found[0]) > FEW else None
-        return self.twin.line(acc, *straight[:3], hi - lo, *straight[3:]) if straight else self.twin.steps(acc, *found, hi - lo)
-
-    def _shift(self, block: Block, i: int, requantizer: ShiftRequantizer) -> tuple:
-        """Smallest acc, shift, rounding, offset and levels of output i, and the sums from which y > lo and y = hi, 0 where it always is."""
-        neuron, value, ranges = block.neurons.start + i, block.target.start + i, self.ranges
-        acc_lo, acc_hi, lo, hi = (int(a) for a in (ranges.acc_lo[neuron], ranges.acc_hi[neuron], ranges.lo[value], ranges.hi[value]))
-        reach_low = reach_high = 0
-        if requantizer.monotone:
-            if requantizer.before_overflow(acc_lo) < lo:
-                reach_low = requantizer.first_reaching(lo + 1) - acc_lo
-            if requantizer.before_overflow(acc_hi) > hi or hi - lo == 1:
-                reach_high = requantizer.first_reaching(hi) - acc_lo
-        return acc_lo, requantizer.shift, requantizer.rounding, requantizer.offset - lo, hi - lo, reach_low, reach_high
+        return self.twin.line(acc, *straight[:3], levels, *straight[3:]) if straight else self.twin.steps(acc, *found, levels)
 
     # --- the formula ---
 
@@ -137,6 +138,18 @@ class Walk:
         words = [self.words[value] for value in formula.terms]
         total, _ = self.twin.dot(words, range(len(words)), list(formula.terms.values()), self.balanced)
         return -self.twin.at_least(total, formula.bound - self.space.smallest(formula.terms, self.ranges) + 1)
+
+
+def _reaches(output: Output) -> tuple[int, int]:
+    """The sums from which y > lo and from which y = hi, 0 where it always is or no clamp is needed."""
+    requantizer, base, least, most, lo, hi = output
+    reach_low = reach_high = 0
+    if requantizer.monotone:
+        if requantizer.before_overflow(least) < lo:  # type: ignore[attr-defined]
+            reach_low = requantizer.first_reaching(lo + 1) - base
+        if requantizer.before_overflow(most) > hi or hi - lo == 1:  # type: ignore[attr-defined]
+            reach_high = requantizer.first_reaching(hi) - base
+    return reach_low, reach_high
 
 
 def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Tick) -> Walk:
