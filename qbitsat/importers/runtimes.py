@@ -64,20 +64,22 @@ class Quantization:
         if not 0 < self.scale <= float(np.finfo(f32).max) or float(f32(self.scale)) != float(self.scale):
             raise InputError(f"quantization: scale is {self.scale!r}, expected a positive float32")
 
-    def quantize(self, value: float) -> int:
-        """The integer of a real number, not clamped: division in float32, halves away from zero."""
+    def quantize(self, value: float, to_even: bool = False) -> int:
+        """The integer of a real number, not clamped: division in float32, halves away from zero, or to even with the zero point added."""
         quotient = chain(value, 1, self.scale)
         if not abs(quotient) < 2.0**31:
             raise UnsupportedError(f"a scale of {self.scale!r}, in which {value} is no int32")
+        if to_even:
+            return int(np.rint(f32(quotient) + f32(self.zero_point)))
         return self.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
-    def fused(self, activation: str) -> Quantization:
-        """With the range that an activation leaves, as TFLite computes it."""
+    def fused(self, activation: str, to_even: bool = False) -> Quantization:
+        """With the range that an activation leaves, as TFLite computes it; see `quantize` for to_even."""
         if activation not in ACTIVATIONS:
             raise unknown("activation:", activation, ACTIVATIONS)
         lo, hi = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[activation]
-        low = self.lo if lo is None else max(self.lo, self.quantize(lo))
-        high = self.hi if hi is None else min(self.hi, self.quantize(hi))
+        low = self.lo if lo is None else max(self.lo, self.quantize(lo, to_even))
+        high = self.hi if hi is None else min(self.hi, self.quantize(hi, to_even))
         return replace(self, lo=min(low, self.hi), hi=max(high, min(low, self.hi)))
 
     @property
@@ -178,6 +180,10 @@ class Runtime:
         if form is None:
             raise UnsupportedError(f"{operator} in {self.name}")
         return form
+
+    def fused(self, out: Quantization, activation: str, operator: str) -> Quantization:
+        """The output of an operator with a fused activation. XNNPACK rounds ends to even, but leaves AVERAGE_POOL_2D to LiteRT."""
+        return out.fused(activation, to_even=self.name == "xnnpack" and operator != "AVERAGE_POOL_2D")
 
     def dense(self, s_in: float, s_weights: Sequence[float], out: Quantization) -> tuple[Requantizer, ...]:
         """FULLY_CONNECTED, Gemm, MatMul: of acc = sum w (x - z) + b; one for each scale of the weights."""

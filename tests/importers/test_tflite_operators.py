@@ -210,6 +210,16 @@ TABLES = {
 }
 
 
+def differing(tmp_path, data: bytes, runtime: str, samples: np.ndarray, least: int = 6) -> int:
+    """How many outputs differ, of samples (n, inputs, *shape of each), which give at least so many integers."""
+    path = tmp_path / "network.tflite"
+    path.write_bytes(data)
+    found = forward(load(path, runtime=runtime), samples.reshape(len(samples), -1))
+    expected = np.stack([run_tflite(runtime, data, *inputs).ravel() for inputs in samples.astype(np.int8)])
+    assert len(np.unique(expected)) >= least
+    return int((found != expected).sum())
+
+
 # Operators whose vectors round otherwise in LiteRT: shapes of both operands, beyond whole blocks.
 SUMS = [
     ((1, 5, 3, 7), (1, 5, 3, 7)),
@@ -226,33 +236,23 @@ SUMS = [
 @pytest.mark.parametrize("shapes", SUMS)
 @pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
 def test_sums_of_all_shapes_are_exact(tmp_path, kind, shapes, runtime):
-    path, rng = tmp_path / "network.tflite", np.random.default_rng(9)
-    data = rng.integers(-128, 128, shapes[1])
-    g = Graph()
-    x, y = g.input(shapes[0], 0.031, 17), g.constant(data, 0.0217, -70, dtype=np.int8)
+    rng, g = np.random.default_rng(9), Graph()
+    x, y = g.input(shapes[0], 0.031, 17), g.constant(rng.integers(-128, 128, shapes[1]), 0.0217, -70, dtype=np.int8)
     out = np.broadcast_shapes(*shapes)
     options = getattr(schema, f"{kind.title()}OptionsT")()
-    path.write_bytes(g.pack(g.operator(kind, [x, y], [g.tensor(out, 0.045, -20)], options, 2)[0]))
-    network = load(path, runtime=runtime)
-    samples = rng.integers(-128, 128, (300, *shapes[0])).astype(np.int8)
-    found = forward(network, samples.reshape(300, -1).astype(np.int64))
-    expected = np.stack([run_tflite(runtime, path.read_bytes(), sample).ravel() for sample in samples])
-    assert (found != expected).sum() == 0
+    data = g.pack(g.operator(kind, [x, y], [g.tensor(out, 0.045, -20)], options, 2)[0])
+    assert differing(tmp_path, data, runtime, rng.integers(-128, 128, (300, 1, *shapes[0]))) == 0
 
 
 @pytest.mark.parametrize("runtime", TFLITE)
 @pytest.mark.parametrize("keep", [True, False])
 def test_means_of_many_channels_are_exact(tmp_path, keep, runtime):
-    path, rng = tmp_path / "network.tflite", np.random.default_rng(10)
+    rng = np.random.default_rng(10)
     for scale, zero_point in ((0.021, 30), (0.05, -128), (0.05, 7)):
         g = Graph()
         x, y = g.input((1, 5, 3, 37), 0.05, 7), g.tensor((1, 1, 1, 37) if keep else (1, 37), scale, zero_point)
-        path.write_bytes(g.pack(g.operator("MEAN", [x, g.constant([1, 2])], [y], schema.ReducerOptionsT(keepDims=keep), 2)[0]))
-        network = load(path, runtime=runtime)
-        samples = rng.integers(-128, 128, (100, 1, 5, 3, 37)).astype(np.int8)
-        found = forward(network, samples.reshape(100, -1).astype(np.int64))
-        expected = np.stack([run_tflite(runtime, path.read_bytes(), sample).ravel() for sample in samples])
-        assert (found != expected).sum() == 0
+        data = g.pack(g.operator("MEAN", [x, g.constant([1, 2])], [y], schema.ReducerOptionsT(keepDims=keep), 2)[0])
+        assert differing(tmp_path, data, runtime, rng.integers(-128, 128, (100, 1, 1, 5, 3, 37))) == 0
 
 
 @pytest.mark.parametrize("runtime", TFLITE)
@@ -262,9 +262,7 @@ def test_two_inputs_of_different_scales(tmp_path, runtime):
     path.write_bytes(g.pack(g.operator("SUB", [y, x], [g.tensor((1, 4, 5), 0.06, 1)], schema.SubOptionsT(), 2)[0]))
     network = load(path, runtime=runtime)
     assert [(form.shape, form.zero_point) for form in network.inputs] == [((4, 5), 3), ((4, 5), -100)]
-    samples = rng.integers(-128, 128, (50, 2, 1, 4, 5)).astype(np.int8)
-    expected = np.stack([run_tflite(runtime, path.read_bytes(), *pair).ravel() for pair in samples])
-    assert (forward(network, samples.reshape(50, -1).astype(np.int64)) == expected).all()
+    assert differing(tmp_path, path.read_bytes(), runtime, rng.integers(-128, 128, (50, 2, 1, 4, 5))) == 0
 
 
 @pytest.mark.parametrize("runtime", TFLITE)
@@ -297,22 +295,45 @@ def built(name: str) -> bytes:
 @pytest.mark.parametrize("runtime", TFLITE)
 @pytest.mark.parametrize("name", [*GRAPHS, *TABLES])
 def test_operator_is_exact(tmp_path, name, runtime):
-    path = tmp_path / "network.tflite"
-    path.write_bytes(built(name))
-    network = load(path, runtime=runtime)
-    x = np.random.default_rng(3).integers(-128, 128, (SAMPLES, 8, 6, 4)).astype(np.int8)
-    found = forward(network, x.reshape(SAMPLES, -1).astype(np.int64))
-    expected = np.stack([run_tflite(runtime, path.read_bytes(), sample[None]).ravel() for sample in x])
-    assert len(np.unique(expected)) > 5
-    assert (found != expected).sum() == 0
+    assert differing(tmp_path, built(name), runtime, np.random.default_rng(3).integers(-128, 128, (SAMPLES, 1, 1, 8, 6, 4))) == 0
 
 
 @pytest.mark.parametrize("runtime", TFLITE)
 def test_a_sum_that_xnnpack_leaves_to_others(tmp_path, runtime):
-    path, rng, g = tmp_path / "network.tflite", np.random.default_rng(15), Graph()
+    rng, g = np.random.default_rng(15), Graph()
     x, y = g.input((1, 4, 5), 0.05, 3), g.input((1, 4, 5), 0.000031, -100)
-    path.write_bytes(g.pack(g.operator("ADD", [y, x], [g.tensor((1, 4, 5), 0.037, 1)], schema.AddOptionsT(), 2)[0]))
-    network = load(path, runtime=runtime)
-    samples = rng.integers(-128, 128, (300, 2, 1, 4, 5)).astype(np.int8)
-    expected = np.stack([run_tflite(runtime, path.read_bytes(), *pair).ravel() for pair in samples])
-    assert (forward(network, samples.reshape(300, -1).astype(np.int64)) == expected).all()
+    data = g.pack(g.operator("ADD", [y, x], [g.tensor((1, 4, 5), 0.037, 1)], schema.AddOptionsT(), 2)[0])
+    assert differing(tmp_path, data, runtime, rng.integers(-128, 128, (300, 2, 1, 4, 5))) == 0
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("kind", ["FULLY_CONNECTED", "CONV_2D", "ADD", "SUB", "MUL", "MAX_POOL_2D", "AVERAGE_POOL_2D"])
+@pytest.mark.parametrize("zero_point", [-128, -127])
+def test_ends_of_relu6_halfway_between_integers(tmp_path, kind, runtime, zero_point):
+    """6 is 30.5 and 31.5 steps of the output: runtimes round it to different integers."""
+    for halfway in (30.5, 31.5):
+        g, scale = Graph(), np.float32(6 / halfway)
+        assert np.float32(6) / scale == halfway
+        pooled = "POOL" in kind
+        x = g.input((1, 4, 4, 4), scale if pooled else 0.3, zero_point if pooled else 0)
+        y = relu6(g, kind, x, float(scale), zero_point)
+        samples = np.random.default_rng(16).integers(-128, 128, (20, 1, 1, 4, 4, 4))
+        assert differing(tmp_path, g.pack(y), runtime, samples, least=1) == 0
+
+
+def relu6(g: Graph, kind: str, x: int, scale: float, zero_point: int) -> int:
+    """An operator with a fused RELU6, whose outputs reach its ends."""
+    fused = schema.ActivationFunctionType.RELU6
+    if kind == "FULLY_CONNECTED":
+        return g.dense(x, 8, scale=scale, zero_point=zero_point, fused=fused)
+    if kind == "CONV_2D":
+        y = g.conv(x, 3, (1, 4, 4, 3))
+        g.graph.operators[-1].builtinOptions.fusedActivationFunction = fused
+        g.graph.tensors[y].quantization.scale, g.graph.tensors[y].quantization.zeroPoint = [scale], [zero_point]
+        return y
+    if "POOL" in kind:
+        options = schema.Pool2DOptionsT(padding=1, strideW=1, strideH=1, filterWidth=2, filterHeight=2, fusedActivationFunction=fused)
+        return g.operator(kind, [x], [g.tensor((1, 3, 3, 4), scale, zero_point)], options, 2)[0]
+    other = g.constant(np.random.default_rng(17).integers(-128, 128, (1, 4, 4, 4)), 0.25, dtype=np.int8)
+    options = getattr(schema, f"{kind.title()}OptionsT")(fusedActivationFunction=fused)
+    return g.operator(kind, [x, other], [g.tensor((1, 4, 4, 4), scale, zero_point)], options, 2)[0]

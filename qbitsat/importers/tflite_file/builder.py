@@ -139,7 +139,7 @@ class Builder:
         name = ACTIVATIONS[number] if 0 <= number < len(ACTIVATIONS) else str(number)
         if name not in runtimes.ACTIVATIONS:
             raise UnsupportedError(f"fused activation function {name}, expected {', '.join(runtimes.ACTIVATIONS)}")
-        return target.meaning.fused(name)
+        return self.runtime.fused(target.meaning, name, operator.kind)
 
     # --- layers ---
 
