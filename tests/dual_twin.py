@@ -10,25 +10,38 @@ import numpy as np
 from qbitsat.bounds.dual import upper_bound
 from qbitsat.bounds.frame import Frame, Inequality
 from qbitsat.bounds.ranges import Ranges
+from qbitsat.network import AffineMap, Patches
+from qbitsat.network.layers import PADDING
 
 REACH, LIMIT, MAX_SCALE, NARROW = 2.0**58, 2.0**61, 2.0**50, 2.0**31 - 1
 
 
 def scale_of(frame: Frame, ranges: Ranges, row: int, terms: Sequence[Inequality], shares: list[float], multipliers: list[float]) -> int:
-    """0 if there is none. No sum is above sum |c| |x| + sum |m| (|acc| + largest weight * sum |x|) with |x|, |acc| as large as can be."""
+    """0 if there is none. No sum is above sum |c||x| + sum |m|(|acc| + largest weight * sum |x| of its cells), all at their largest."""
     x = [max(abs(a), abs(b)) for a, b in zip(ranges.lo[row].tolist(), ranges.hi[row].tolist(), strict=True)]
     acc = [max(abs(a), abs(b)) for a, b in zip(ranges.acc_lo[row].tolist(), ranges.acc_hi[row].tolist(), strict=True)]
     size = 0.0
     for share, (values, coefficients, _) in zip(shares, terms, strict=True):
         size += share * sum(abs(c) * (x[v] + 1) for v, c in zip(values.tolist(), coefficients.tolist(), strict=True))
     for block in frame.blocks:
-        heaviest, sources = int(np.abs(block.layer.affine.unrolled.weights).max(initial=0)), sum(x[block.source])
-        size += sum(abs(multipliers[i]) * (acc[i] + heaviest * sources + 1) for i in range(block.neurons.start, block.neurons.stop))
+        padding = abs(block.layer.input.zero_point)
+        cells = [padding if v == PADDING else x[v] for v in block.view.tolist()]
+        for i, read in enumerate(_patches(block.layer.affine)):
+            n = block.neurons.start + i
+            size += abs(multipliers[n]) * (acc[n] + block.layer.affine.heaviest * sum(cells[j] for j in read) + 1)
     if not size < LIMIT:
         return 0
     largest = max(abs(m) for m in multipliers)
     finest = min(NARROW / max(largest, 1e-300), REACH / max(size, 1e-300))
     return 1 << math.frexp(min(MAX_SCALE, max(1.0, finest)))[1] - 1
+
+
+def _patches(affine: AffineMap) -> list[list[int]]:
+    """The cells of each accumulator, those of weight 0 in a patch among them."""
+    if not isinstance(affine, Patches):
+        return [affine.row(i)[0].tolist() for i in range(affine.n_out)]
+    firsts = affine.start[:, None] + np.arange(affine.groups) * affine.stride
+    return [(first + affine.offset).tolist() for first in np.repeat(firsts.ravel(), affine.channels)]
 
 
 def proved(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
-from tiny import all_inputs
+from graphs import graph_query
+from tiny import all_inputs, busy_query
 
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
+from qbitsat.network import Network
 from qbitsat.properties import Query
 
 
@@ -29,21 +32,32 @@ class Space(NamedTuple):
 
 
 def space(query: Query) -> Space:
-    """By matrices and the requantizers of single outputs."""
-    frame, accs = Frame(query), []
-    values = [*all_inputs(query.boxes)]
-    for network, x in zip(query.networks, tuple(values), strict=True):
-        for layer in network.layers:
-            accs.append((x - layer.input.zero_point) @ layer.weights.T + layer.bias)
-            x = np.stack([layer.requantizer(i).apply(acc) for i, acc in enumerate(accs[-1].T)], axis=1)
-            values.append(x)
-    return Space(frame, np.concatenate(values, axis=1), np.concatenate(accs, axis=1))
+    """By rows and the requantizers of single outputs."""
+    frame, accs, outputs = Frame(query), [], []
+    inputs = all_inputs(query.boxes)
+    for network, x in zip(query.networks, inputs, strict=True):
+        values = x
+        for k, layer in enumerate(network.layers):
+            rows = [network.row(k, i) for i in range(layer.affine.n_out)]
+            accs.append(np.stack([values[:, read] @ weights + bias for read, weights, bias in rows], axis=1))
+            y = np.stack([layer.requantizer(i).apply(acc) for i, acc in enumerate(accs[-1].T)], axis=1)
+            values = np.concatenate([values, y], axis=1)
+        outputs.append(values[:, network.num_inputs :])
+    return Space(frame, np.concatenate([*inputs, *outputs], axis=1), np.concatenate(accs, axis=1))
+
+
+def random_asked(rng: random.Random) -> Query:
+    """A query over chains of dense layers, or over graphs of any layers and requantizers."""
+    if rng.random() < 0.4:
+        return busy_query(rng)
+    with mock.patch.object(Network, "is_chain", True):
+        return graph_query(rng)
 
 
 def narrowed(rng: random.Random, query: Query, frame: Frame, rows: int, cuts: int) -> Ranges:
     """Nodes below the root with some outputs' ranges cut, not propagated yet."""
     ranges = Ranges.of(propagate(query)).take(np.zeros(rows, np.int64))
-    places = [v for block in frame.blocks if len(block.steps) for v in range(block.target.start, block.target.stop)]
+    places = [block.target.start + i for block in frame.blocks for i in np.flatnonzero(block.stepped).tolist()]
     for row in range(rows):
         for value in rng.choices(places, k=rng.randint(0, cuts)) if places else ():
             at = rng.randint(int(ranges.lo[row, value]), int(ranges.hi[row, value]))

@@ -4,29 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 
+from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.bounds.ascent import Suggestion
 from qbitsat.bounds.frame import Block, Frame, Inequality
 from qbitsat.bounds.ranges import Ranges
+from qbitsat.network.layers import PADDING
+
+
+def accumulated(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and largest accumulators that the cells' ranges give, each cell by itself: int64[nodes, n] each."""
+    padding, ends = block.layer.input.zero_point, []
+    for values in (ranges.lo, ranges.hi):
+        cells = values[:, block.view].copy()
+        cells[:, block.view == PADDING] = padding
+        ends.append(cells)
+    found = np.empty((2, len(ranges), block.size), np.int64)
+    for i in range(block.size):
+        cells, weights = block.layer.affine.row(i)
+        products = [end[:, cells] * weights for end in ends]
+        found[0, :, i] = np.minimum(*products).sum(axis=1) + block.layer.affine.biases[i]
+        found[1, :, i] = np.maximum(*products).sum(axis=1) + block.layer.affine.biases[i]
+    return found[0], found[1]
+
+
+def reaching(block: Block, levels: np.ndarray, i: int) -> np.ndarray:
+    """The smallest accumulators of output i that reach these levels."""
+    r = block.layer.requantizer(i)
+    return np.array([-NOWHERE if y <= r.lo else NOWHERE if y > r.hi else r.first_reaching(y) for y in levels.tolist()]).clip(
+        -NOWHERE, NOWHERE
+    )
 
 
 def propagate(frame: Frame, ranges: Ranges, inputs: bool) -> np.ndarray:
     """In place; bool[nodes]: whether something is left."""
     left = np.ones(len(ranges), bool)
     for block in frame.blocks:
-        n, t, s, affine = block.neurons, block.target, block.source, block.layer.affine
-        if inputs or s.start >= frame.num_inputs:
-            positive, negative = np.maximum(affine.whole, 0).astype(np.int64).T, np.minimum(affine.whole, 0).astype(np.int64).T
-            lo, hi = ranges.lo[:, s], ranges.hi[:, s]
-            ranges.acc_lo[:, n] = np.maximum(ranges.acc_lo[:, n], lo @ positive + hi @ negative + affine.biases)
-            ranges.acc_hi[:, n] = np.minimum(ranges.acc_hi[:, n], hi @ positive + lo @ negative + affine.biases)
-        if len(block.steps):
-            ranges.lo[:, t] = np.maximum(ranges.lo[:, t], block.layer.requantize(ranges.acc_lo[:, n]))
-            ranges.hi[:, t] = np.minimum(ranges.hi[:, t], block.layer.requantize(ranges.acc_hi[:, n]))
-            left &= (ranges.lo[:, t] <= ranges.hi[:, t]).all(axis=1)
-            low, high = ranges.lo[:, t] - block.y_min, ranges.hi[:, t] - block.y_min
-            ranges.acc_lo[:, n] = np.maximum(ranges.acc_lo[:, n], block.steps[block.channel, low])
-            ranges.acc_hi[:, n] = np.minimum(ranges.acc_hi[:, n], block.steps[block.channel, high + 1] - 1)
-        left &= (ranges.acc_lo[:, n] <= ranges.acc_hi[:, n]).all(axis=1)
+        if inputs or not (block.view[block.view != PADDING] < frame.num_inputs).any():
+            acc_lo, acc_hi = accumulated(block, ranges)
+            ranges.acc_lo[:, block.neurons] = np.maximum(ranges.acc_lo[:, block.neurons], acc_lo)
+            ranges.acc_hi[:, block.neurons] = np.minimum(ranges.acc_hi[:, block.neurons], acc_hi)
+        for i in range(block.size):
+            lo, hi = ranges.lo[:, block.target.start + i], ranges.hi[:, block.target.start + i]
+            acc_lo, acc_hi = ranges.acc_lo[:, block.neurons.start + i], ranges.acc_hi[:, block.neurons.start + i]
+            if block.stepped[i]:
+                lo[:] = np.maximum(lo, block.layer.requantizer(i).apply(acc_lo))
+                hi[:] = np.minimum(hi, block.layer.requantizer(i).apply(acc_hi))
+                left &= lo <= hi
+                acc_lo[:] = np.maximum(acc_lo, reaching(block, lo, i))
+                acc_hi[:] = np.minimum(acc_hi, reaching(block, hi + 1, i) - 1)
+            left &= acc_lo <= acc_hi
     return left
 
 
@@ -49,20 +75,33 @@ def narrow(inequality: Inequality, ranges: Ranges, row: int, cuttable: np.ndarra
 
 def corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """acc and y float32[nodes, 6, n], slopes float32[nodes, n], of one block."""
-    acc_lo, acc_hi = ranges.acc_lo[:, block.neurons], ranges.acc_hi[:, block.neurons]
-    lo, hi = ranges.lo[:, block.target], ranges.hi[:, block.target]
-    if len(block.steps):
-        low, high, steps, channel = lo - block.y_min, hi - block.y_min, block.steps, block.channel
-        second, after = np.minimum(low + 1, high), np.maximum(high, low + 1)
-        begins = (acc_lo, np.maximum(acc_lo, steps[channel, second]), np.maximum(acc_lo, steps[channel, high]))
-        ends = (np.minimum(acc_hi, steps[channel, low + 1] - 1), np.minimum(acc_hi, steps[channel, after] - 1), acc_hi)
-        acc, y = (*begins, *ends), (lo, lo + second - low, hi, lo, np.maximum(hi - 1, lo), hi)
-        run, usual = begins[2] - acc_lo, (steps[:, -2] - steps[:, 1])[channel] / max(1, steps.shape[1] - 3)
+    columns = [_corners(block, ranges, i) for i in range(block.size)]
+    return tuple(np.stack([column[k] for column in columns], axis=-1).astype(np.float32) for k in range(3))  # type: ignore[return-value]
+
+
+def _corners(block: Block, ranges: Ranges, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    lo, hi = ranges.lo[:, block.target.start + i], ranges.hi[:, block.target.start + i]
+    acc_lo, acc_hi = ranges.acc_lo[:, block.neurons.start + i], ranges.acc_hi[:, block.neurons.start + i]
+    if block.stepped[i]:
+        second, before = np.minimum(lo + 1, hi), np.maximum(hi - 1, lo)
+        begins = (acc_lo, np.maximum(acc_lo, reaching(block, second, i)), np.maximum(acc_lo, reaching(block, hi, i)))
+        ends = (np.minimum(acc_hi, reaching(block, level + 1, i) - 1) for level in (lo, before))
+        acc, y = (*begins, *ends, acc_hi), (lo, second, hi, lo, before, hi)
+        run, usual = begins[2] - acc_lo, _usual(block, i)
     else:
         acc, y = (acc_lo, acc_lo, acc_hi, acc_hi, acc_lo, acc_lo), (lo, hi, lo, hi, lo, lo)
-        run, usual = acc_hi - acc_lo, np.ones(1)
-    slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, run), 1 / np.maximum(1, usual))
-    return np.stack(acc, axis=1).astype(np.float32), np.stack(y, axis=1).astype(np.float32), slopes.astype(np.float32)
+        run, usual = acc_hi - acc_lo, 1.0
+    slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, run), 1 / max(1.0, usual))
+    return np.stack(acc, axis=1), np.stack(y, axis=1), slopes
+
+
+def _usual(block: Block, i: int) -> float:
+    """Accumulators for one output unit, between the first step and the last."""
+    r = block.layer.requantizer(i)
+    if r.hi - r.lo < 2:
+        return 1.0
+    first, last = reaching(block, np.array([r.lo + 1, r.hi]), i).tolist()
+    return (last - first) / (r.hi - r.lo - 1)
 
 
 def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
@@ -72,8 +111,7 @@ def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.nda
     score = weight * (np.sqrt(_gaps(frame, suggestion) * _rooms(frame, ranges)) + 1e-6 * (hi - lo))
     score[lo == hi] = 0
     for block in frame.blocks:
-        if not len(block.steps):
-            score[:, block.neurons] = 0
+        score[:, block.neurons.start + np.flatnonzero(~block.stepped)] = 0
     neuron = score.argmax(axis=1)
     at = [_cut(frame, ranges, suggestion, row, i) for row, i in enumerate(neuron.tolist())]
     return np.where(score[np.arange(len(neuron)), neuron] > 0, neuron + frame.num_inputs, -1), np.array(at, np.int64)
@@ -92,14 +130,13 @@ def _rooms(frame: Frame, ranges: Ranges) -> np.ndarray:
     """How far the line between the ends of each neuron's range runs from its flat ends, beyond half a step: float32[nodes, neurons]."""
     rooms = np.zeros(ranges.acc_lo.shape, np.float32)
     for block in frame.blocks:
-        if not len(block.steps):
-            continue
-        acc_lo, acc_hi = ranges.acc_lo[:, block.neurons], ranges.acc_hi[:, block.neurons]
-        lo, hi = ranges.lo[:, block.target], ranges.hi[:, block.target]
-        low_end = np.minimum(acc_hi, block.steps[block.channel, lo - block.y_min + 1] - 1)
-        high_end = np.maximum(acc_lo, block.steps[block.channel, hi - block.y_min])
-        flat = np.maximum(low_end - acc_lo, acc_hi - high_end)
-        rooms[:, block.neurons] = (hi - lo) * (flat / np.maximum(1, acc_hi - acc_lo)) - 0.5
+        for i in np.flatnonzero(block.stepped).tolist():
+            n, v = block.neurons.start + i, block.target.start + i
+            acc_lo, acc_hi = ranges.acc_lo[:, n], ranges.acc_hi[:, n]
+            low_end = np.minimum(acc_hi, reaching(block, ranges.lo[:, v] + 1, i) - 1)
+            high_end = np.maximum(acc_lo, reaching(block, ranges.hi[:, v], i))
+            flat = np.maximum(low_end - acc_lo, acc_hi - high_end)
+            rooms[:, n] = (ranges.hi[:, v] - ranges.lo[:, v]) * (flat / np.maximum(1, acc_hi - acc_lo)) - 0.5
     return np.maximum(rooms, 0)
 
 
@@ -107,12 +144,13 @@ def _cut(frame: Frame, ranges: Ranges, suggestion: Suggestion, row: int, neuron:
     """The first output above the cut: at an end where the neuron can saturate with accumulators to spare, else at the point."""
     block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
     first, last = (int(a[row, neuron + frame.num_inputs]) for a in (ranges.lo, ranges.hi))
-    if first == last or not len(block.steps):
-        return 0
     i, point = neuron - block.neurons.start, float(suggestion.y[row, neuron])
-    starts = block.steps[block.channel[i]].tolist()
-    low = first == block.y_first[i] and ranges.acc_lo[row, neuron] < starts[first + 1 - block.y_min] - 1
-    high = last == block.y_last[i] and ranges.acc_hi[row, neuron] > starts[last - block.y_min]
+    if first == last or not block.stepped[i]:
+        return 0
+    above, highest = reaching(block, np.array([first + 1, last]), i).tolist()
+    r = block.layer.requantizer(i)
+    low = first == r.lo and ranges.acc_lo[row, neuron] < above - 1
+    high = last == r.hi and ranges.acc_hi[row, neuron] > highest
     if low and not (high and point > (first + last) / 2):
         return first + 1
     return last if high else min(max(int(np.floor(point)) + 1, first + 1), last)

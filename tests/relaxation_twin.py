@@ -137,7 +137,7 @@ class Relaxation:
         frame, solver, n = self.frame, self.solver, self.frame.num_neurons
         slopes, above, below = np.zeros((2, n)), np.full(n, self.infinity), np.full(n, -self.infinity)
         for block in frame.blocks:
-            if len(block.steps):
+            if len(block.tables):
                 at = block.neurons
                 slopes[:, at], above[at], below[at] = _lines(block, ranges, self.unit[at])
         lo, hi = ranges.lo[0].astype(float), ranges.hi[0].astype(float)
@@ -166,7 +166,7 @@ def _lines(block: Block, ranges: Ranges, unit: np.ndarray) -> tuple[np.ndarray, 
     """Slopes of the lines above and below in `unit`s, float64[2, n], and their constants."""
     acc_lo, acc_hi = ranges.acc_lo[0, block.neurons], ranges.acc_hi[0, block.neurons]
     lo, hi = ranges.lo[0, block.target], ranges.hi[0, block.target]
-    steps, channel, low, high = block.steps, block.channel, lo - block.y_min, hi - block.y_min
+    steps, channel, low, high = block.tables, block.channel, lo - block.y_min, hi - block.y_min
     after = np.minimum(low + 1, high)
 
     def first(v: np.ndarray) -> np.ndarray:

@@ -30,6 +30,8 @@ class Steps(NamedTuple):
     TABLE   table int64[hi - lo + 2]: [y - lo] is the smallest accumulator that reaches y, -NOWHERE for lo and NOWHERE beyond hi
     SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi), with ROUNDINGS[rounding]
     POINTS  y = table[acc - first], and as at the ends beyond them
+
+    unit: output units for one of the accumulator, between the first step and the last; 1 without steps.
     """
 
     kind: int
@@ -39,6 +41,7 @@ class Steps(NamedTuple):
     rounding: int = 0
     offset: int = 0
     first: int = 0
+    unit: float = 1.0
     table: np.ndarray = np.empty(0, np.int64)
 
     @property
@@ -55,12 +58,18 @@ def steps_of(requantizer: Requantizer) -> Steps:
     if strange or not r.monotone:
         return Steps(NONE, lo, hi)
     if isinstance(r, ShiftRequantizer):
-        return Steps(SHIFT, lo, hi, r.shift, ROUNDINGS.index(r.rounding), r.offset)
+        return Steps(SHIFT, lo, hi, r.shift, ROUNDINGS.index(r.rounding), r.offset, unit=_unit(r))
     if isinstance(r, TableRequantizer) and len(r.values) <= hi - lo + 1:
-        return Steps(POINTS, lo, hi, first=r.first, table=_frozen(np.array(r.values, np.int64)))
+        return Steps(POINTS, lo, hi, first=r.first, unit=_unit(r), table=_frozen(np.array(r.values, np.int64)))
     if hi - lo >= MAX_LEVELS:
         return Steps(NONE, lo, hi)
-    return Steps(TABLE, lo, hi, table=_frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]])))
+    return Steps(TABLE, lo, hi, unit=_unit(r), table=_frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]])))
+
+
+def _unit(r: Requantizer) -> float:
+    if r.hi - r.lo < 2:
+        return 1.0
+    return (r.hi - r.lo - 1) / max(1, r.first_reaching(r.hi) - r.first_reaching(r.lo + 1))
 
 
 def _frozen(table: np.ndarray) -> np.ndarray:

@@ -18,7 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.exact import dual as _dual
-from .frame import Block, Frame, Inequalities, Inequality
+from ..arithmetic import Requantizer
+from ..arithmetic.steps import MAX_LEVELS, NOWHERE, POINTS, SHIFT, steps_of
+from ..network.layers import PADDING
+from .frame import Frame, Inequalities, Inequality
 from .ranges import PASS_WORK, Ranges
 
 NO_POINT, NO_BOUND = -math.inf, math.inf
@@ -49,7 +52,7 @@ class Dual:
         multipliers float32[nodes, num_neurons] are scaled by a common power of two for each node, and rounded, before they count.
         """
         parts, floats = [], (atoms, shares, multipliers)
-        work, size = PASS_WORK * self.frame.weights + self.frame.num_values, 8 * (self.frame.num_neurons + atoms.shape[1])
+        work, size = PASS_WORK * self.frame.products + self.frame.num_values, 8 * (self.frame.num_neurons + atoms.shape[1])
         for part in self.frame.limits.slices(len(rows), work, size):
             parts.append(self.kernel.run(*ranges.arrays, rows[part], *floats))
         parts = parts or [self.kernel.run(*ranges.arrays, rows, *floats)]
@@ -80,28 +83,50 @@ def upper_bound(frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, m
     """
     total, c = 0, [int(v) for v in objective]
     for block in reversed(frame.blocks):
-        for i in range(block.layer.affine.n_out):
+        affine, view, padding = block.layer.affine, block.view.tolist(), block.layer.input.zero_point
+        for i in range(block.size):
             neuron, value = block.neurons.start + i, block.target.start + i
             m = int(multipliers[neuron])
-            indices, weights = block.layer.affine.row(i)
-            for j, w in zip(indices.tolist(), weights.tolist(), strict=True):
-                c[block.source.start + j] += m * w
+            cells, weights = affine.row(i)
+            for j, w in zip(cells.tolist(), weights.tolist(), strict=True):
+                if view[j] == PADDING:
+                    total += m * w * padding
+                else:
+                    c[view[j]] += m * w
             accs = int(ranges.acc_lo[row, neuron]), int(ranges.acc_hi[row, neuron])
-            best = _largest(block, i, m, c[value], *accs, int(ranges.lo[row, value]), int(ranges.hi[row, value]))
+            best = largest(block.layer.requantizer(i), m, c[value], *accs, int(ranges.lo[row, value]), int(ranges.hi[row, value]))
             if best is None:
                 return None
-            total += m * int(block.layer.affine.biases[i]) + best
+            total += m * int(affine.biases[i]) + best
     return total + sum(max(c[i] * int(ranges.lo[row, i]), c[i] * int(ranges.hi[row, i])) for i in range(frame.num_inputs))
 
 
-def _largest(block: Block, i: int, m: int, c: int, acc_lo: int, acc_hi: int, lo: int, hi: int) -> int | None:
-    """The largest c * y - m * acc over the steps of output i inside its ranges; None without any."""
-    if not len(block.steps):
+def largest(requantizer: Requantizer, m: int, c: int, acc_lo: int, acc_hi: int, lo: int, hi: int) -> int | None:
+    """The largest c * y - m * acc over a requantizer's graph with acc and y in these ranges; None without any point there.
+
+    Where accumulators say nothing of outputs, the two count as unrelated. See step.h for why few points are enough.
+    """
+    steps = steps_of(requantizer)
+    if not steps.stepped:
         return max(c * lo, c * hi) + max(-m * acc_lo, -m * acc_hi)
-    starts, best = block.steps[i % len(block.steps)].tolist(), None
-    for v in range(lo, hi + 1):
-        first, last = max(acc_lo, starts[v - block.y_min]), min(acc_hi, starts[v - block.y_min + 1] - 1)
-        if first <= last:
-            value = c * v - m * (first if m >= 0 else last)
-            best = value if best is None else max(best, value)
-    return best
+    a, b = max(acc_lo, _first(requantizer, lo)), min(acc_hi, _first(requantizer, hi + 1) - 1)
+    if a > b:
+        return None
+    accs = {a, b}
+    if steps.kind == POINTS:
+        accs.update(range(max(a, steps.first), min(b, steps.first + len(steps.table) - 1) + 1))
+    elif steps.kind == SHIFT and steps.shift <= 0:
+        accs.update(acc - k for acc in (_first(requantizer, steps.lo + 1), _first(requantizer, steps.hi)) for k in (0, 1))
+    else:
+        low, high = requantizer.apply(a), requantizer.apply(b)
+        levels = set(range(low, high + 1)) if high - low < MAX_LEVELS else set()
+        for y in levels or {low, low + 1, low + 2, high - 2, high - 1, high, *(steps.offset + k for k in (-1, 0, 1))}:
+            accs |= {_first(requantizer, y), _first(requantizer, y + 1) - 1}
+    return max(c * requantizer.apply(acc) - m * acc for acc in accs if a <= acc <= b)
+
+
+def _first(requantizer: Requantizer, y: int) -> int:
+    """The smallest accumulator with an output of at least y, for any y."""
+    if y <= requantizer.lo:
+        return -NOWHERE
+    return NOWHERE if y > requantizer.hi else max(-NOWHERE, min(NOWHERE, requantizer.first_reaching(y)))

@@ -6,15 +6,17 @@ Values are the inputs of all networks, then the outputs of all layers, network b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .._kernels.exact.blocks import Atoms, Blocks
-from ..arithmetic import ShiftRequantizer
+from .._kernels.exact.layers import Atoms, Layers
+from ..arithmetic.steps import MAX_LEVELS, NOWHERE, Steps, steps_of
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer
+from ..network.layers import PADDING
 from ..properties import Query, Ref
 from ..properties.formula import INPUT
 
@@ -56,74 +58,115 @@ class Inequalities(Sequence[Inequality]):
         return self.starts, values, self.coefficients.astype(np.float32), self.bounds.astype(np.float32)
 
 
-# Beyond these accumulators there is nothing: "no smallest" and "no largest".
-NOWHERE = 1 << 61
-# Requantizers with more levels have no table of steps; what lies behind them is bounded by intervals only.
-MAX_LEVELS = 1 << 12
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One layer of one network, and its place among values and neurons of the query.
 
-
-class Block(NamedTuple):
-    """One layer of one network: slices of the values that it reads and gives, and of its neurons.
-
-    view int32[cells] is the value that each cell of its map is, or -1 for padding.
-
-    steps[k, v - y_min] is the smallest accumulator that reaches v, for v from y_min to one above the largest, of outputs i
-    with i % len(steps) == k. No rows at all where outputs do not grow with accumulators (wrap-around), or levels are too many.
-    channel is i % len(steps), y_first and y_last are the ends of the requantizer's own range: int64[n_out] each.
+    view int32[cells]: the value that each cell of the layer's map is, or PADDING. target and neurons are its outputs, as values and as
+    neurons. steps are those of its requantizers: output i has steps[i % len(steps)]. reads_neurons: whether some cell is an output of
+    another layer.
     """
 
     network: int
+    number: int
     layer: Layer
-    source: slice
+    view: np.ndarray
     target: slice
     neurons: slice
-    steps: np.ndarray
-    channel: np.ndarray
-    y_first: np.ndarray
-    y_last: np.ndarray
-    view: np.ndarray
+    steps: tuple[Steps, ...]
+    reads_neurons: bool
+
+    @property
+    def size(self) -> int:
+        """Outputs."""
+        return self.target.stop - self.target.start
+
+    @cached_property
+    def stepped(self) -> np.ndarray:
+        """bool[outputs]: those that grow with their accumulators, by known steps."""
+        return np.resize([part.stepped for part in self.steps], self.size)
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """float64[outputs]: output units for one of the accumulator, between the first step and the last; 1 without steps."""
+        return np.resize([part.unit for part in self.steps], self.size)
+
+    # --- for kernels that take every requantizer as a table ---
+
+    @property
+    def source(self) -> slice:
+        """The values that it reads, if these are consecutive."""
+        return slice(int(self.view[0]), int(self.view[-1]) + 1)
 
     @property
     def y_min(self) -> int:
         return self.layer.output.lo
 
+    @cached_property
+    def channel(self) -> np.ndarray:
+        return np.arange(self.size) % len(self.steps)
+
+    @cached_property
+    def tables(self) -> np.ndarray:
+        """int64[channels, levels + 1]: [k, v - y_min] is the smallest accumulator that reaches v, of outputs i with i % channels == k;
+        no rows if there are too many levels, or outputs do not grow with accumulators.
+        """
+        lo, hi = self.layer.output.lo, self.layer.output.hi
+        if hi - lo >= MAX_LEVELS or not self.stepped.all():
+            return np.empty((0, 0), np.int64)
+        tables = np.empty((len(self.steps), hi - lo + 2), np.int64)
+        for row, r in zip(tables, self.layer.requantizers, strict=True):
+            row[: r.lo + 1 - lo], row[r.hi + 1 - lo :] = -NOWHERE, NOWHERE
+            row[r.lo + 1 - lo : r.hi + 1 - lo] = r.thresholds(NOWHERE)
+        return tables
+
 
 class Frame:
-    """The slices of a query's inputs and outputs, one for each network, and its blocks in the order of their neurons."""
+    """Where everything that a query computes stands: slices of the inputs of each network, results, and blocks in topological order.
+
+    Value v of network k is inputs[k].start + v if it is an input there, else shifts[k] + v. results[k] int64[outputs] are the values
+    that are network k's results.
+    """
 
     def __init__(self, query: Query, limits: Limits = NO_LIMITS):
-        self.limits = limits
+        self.limits, self.networks = limits, query.networks
         self.inputs: list[slice] = []
-        self.outputs: list[slice] = []
+        self.shifts: list[int] = []
+        self.results: list[np.ndarray] = []
         self.blocks: list[Block] = []
-        self.num_inputs = end = sum(network.input.size for network in query.networks)
+        self.num_inputs = end = sum(network.num_inputs for network in query.networks)
         start = 0
         for k, network in enumerate(query.networks):
-            source = slice(start, start + network.input.size)
-            self.inputs.append(source)
-            start = source.stop
-            # The network's values in the query's numbering; padding is the last.
-            place = np.concatenate([np.arange(source.start, start), np.arange(end, end + network.num_values - network.num_inputs), [-1]])
-            for layer, view in zip(network.layers, network.views, strict=True):
-                target = slice(end, end + layer.affine.n_out)
-                self.blocks.append(_block(k, layer, source, target, self.num_inputs, limits, place[view].astype(np.int32)))
-                source, end = target, target.stop
-            self.outputs.append(source)
+            self.inputs.append(slice(start, start + network.num_inputs))
+            self.shifts.append(end - network.num_inputs)
+            start, end = start + network.num_inputs, end + network.num_values - network.num_inputs
+            self.results.append(self.values(k, network.outputs))
+            self.blocks += [self._block(k, number, layer) for number, layer in enumerate(network.layers)]
         self.num_values = end
 
-    @cached_property
-    def kernel(self) -> Blocks:
-        """The blocks as kernels see them."""
-        for block in self.blocks:
-            block.layer.affine.build("whole", self.limits)
-        self.limits.require(sum(4 * block.steps.size for block in self.blocks))
-        layers = [(b.layer.affine, b.steps, b.y_min, b.source.start, b.y_first, b.y_last) for b in self.blocks]
-        return Blocks(self.num_inputs, layers, self.limits.check)
+    def _block(self, k: int, number: int, layer: Layer) -> Block:
+        network, limits = self.networks[k], self.limits
+        limits.require(12 * sum(min(r.hi - r.lo + 2, MAX_LEVELS) for r in set(layer.requantizers)))
+        steps = []
+        for requantizer in layer.requantizers:
+            limits.check()
+            steps.append(steps_of(requantizer))
+        view = self.values(k, network.views[number]).astype(np.int32)
+        start = self.shifts[k] + network.first_value(number)
+        target, first = slice(start, start + layer.affine.n_out), start - self.num_inputs
+        neurons = slice(first, first + layer.affine.n_out)
+        return Block(k, number, layer, view, target, neurons, tuple(steps), bool((view >= self.num_inputs).any()))
 
     @cached_property
-    def weights(self) -> int:
-        """Entries of all matrices: what one pass through a node's values takes, in multiply-adds."""
-        return sum(block.layer.affine.n_out * block.layer.affine.n_in for block in self.blocks)
+    def kernel(self) -> Layers:
+        """The blocks as kernels see them."""
+        parts = [(b.layer.affine, b.view, b.layer.input.zero_point, b.steps) for b in self.blocks]
+        return Layers(self.num_inputs, parts, self.limits.check)
+
+    @cached_property
+    def products(self) -> int:
+        """What one pass through a node's values takes, in multiply-adds."""
+        return sum(block.layer.affine.num_products for block in self.blocks)
 
     @property
     def node_bytes(self) -> int:
@@ -134,37 +177,33 @@ class Frame:
     def num_neurons(self) -> int:
         return self.num_values - self.num_inputs
 
+    @cached_property
+    def stepped(self) -> bool:
+        """Whether all outputs grow with their accumulators, by known steps."""
+        return all(block.stepped.all() for block in self.blocks)
+
+    @cached_property
+    def is_result(self) -> np.ndarray:
+        """bool[num_neurons]: outputs that are results of a network."""
+        mask = np.zeros(self.num_values, bool)
+        mask[np.concatenate(self.results)] = True
+        return mask[self.num_inputs :]
+
+    def values(self, k: int, values: np.ndarray) -> np.ndarray:
+        """Values of network k, or PADDING, as the query numbers them."""
+        inside = np.where(values < self.networks[k].num_inputs, self.inputs[k].start, self.shifts[k])
+        return np.where(values == PADDING, PADDING, values + inside)
+
+    def row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Accumulator i of a block: values int64, each once, their weights int64, none 0, and the bias, with what padding adds."""
+        values, weights, bias = self.networks[block.network].row(block.number, i)
+        return self.values(block.network, values), weights, bias
+
     def value(self, ref: Ref) -> int:
-        """Index of an element that a formula names."""
-        return (self.inputs if ref.tensor == INPUT else self.outputs)[ref.network].start + ref.element
-
-
-def _block(network: int, layer: Layer, source: slice, target: slice, num_inputs: int, limits: Limits, view: np.ndarray) -> Block:
-    n = layer.affine.n_out
-    requantizers = [layer.requantizer(i) for i in range(n)]
-    steps = _steps(layer, limits)
-    first, last = (np.array([getattr(r, end) for r in requantizers], np.int64) for end in ("lo", "hi"))
-    neurons = slice(target.start - num_inputs, target.stop - num_inputs)
-    return Block(network, layer, source, target, neurons, steps, np.arange(n) % max(1, len(steps)), first, last, view)
+        """The value that is an element which a formula names."""
+        return self.inputs[ref.network].start + ref.element if ref.tensor == INPUT else int(self.results[ref.network][ref.element])
 
 
 def has_steps(layer: Layer) -> bool:
-    """Whether outputs grow with accumulators, by few enough levels for a table: else they are bounded by intervals only."""
-    # A subclass of ours may mean something else by `apply` and still inherit our `first_reaching`.
-    strange = any(isinstance(r, ShiftRequantizer) and type(r) is not ShiftRequantizer for r in layer.requantizers)
-    return not strange and layer.output.hi - layer.output.lo < MAX_LEVELS and all(r.monotone for r in layer.requantizers)
-
-
-def _steps(layer: Layer, limits: Limits) -> np.ndarray:
-    """int64[channels, levels + 1]; see `Block.steps`."""
-    if not has_steps(layer):
-        return np.empty((0, 0), np.int64)
-    lo, hi = layer.output.lo, layer.output.hi
-    limits.require(8 * len(layer.requantizers) * (hi - lo + 2))
-    steps = np.empty((len(layer.requantizers), hi - lo + 2), np.int64)
-    for k, r in enumerate(layer.requantizers):
-        limits.check()
-        steps[k, : r.lo + 1 - lo], steps[k, r.hi + 1 - lo :] = -NOWHERE, NOWHERE
-        steps[k, r.lo + 1 - lo : r.hi + 1 - lo] = r.thresholds(NOWHERE)
-    steps.flags.writeable = False
-    return steps
+    """Whether all outputs grow with accumulators, by known steps."""
+    return all(steps_of(r).stepped for r in layer.requantizers)

@@ -50,10 +50,10 @@ class Ranges:
     def propagate(self, frame: Frame, inputs: bool = False) -> np.ndarray:
         """Forward once, in place: accumulators from what they read, outputs from accumulators and back.
 
-        Layers that read inputs are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
+        Layers that read an input are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
         something left, bool[nodes]; the ranges of the others are of no use.
         """
         left = np.zeros(len(self), bool)
-        for rows in frame.limits.slices(len(self), PASS_WORK * frame.weights + frame.num_values):
+        for rows in frame.limits.slices(len(self), PASS_WORK * frame.products + frame.num_values):
             left[rows] = _ranges.propagate(frame.kernel, *self.take(rows).arrays, inputs)
         return left

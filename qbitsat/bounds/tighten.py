@@ -10,16 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..network.layers import PADDING
 from .ascent import Ascender
 from .dual import NO_BOUND, NO_POINT, Dual
 from .frame import Block, Frame, Inequalities
 from .ranges import PASS_WORK, Ranges
 
+# Products of a weight and a float that all of it may take: some seconds. What would need more is left out, with all that comes after.
+WORK = 1 << 34
+
 
 class Fact(NamedTuple):
     """side * acc <= bound for one neuron (side is 1 or -1).
 
-    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values that the neuron's layer reads;
+    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values of the neuron's row (`Frame.row`);
     none are kept unless they are asked for.
     """
 
@@ -33,33 +37,49 @@ class Fact(NamedTuple):
 def tighten(frame: Frame, ranges: Ranges, steps: int, kept: bool = True) -> list[Fact] | None:
     """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left. kept: facts keep multipliers."""
     facts: list[Fact] = []
-    for network in range(len(frame.inputs)):
-        blocks = [block for block in frame.blocks if block.network == network]
-        for depth, block in enumerate(blocks[1:], 1):
-            found = _prove_ends(frame, ranges, blocks[:depth], block, steps, kept)
-            if found is None:
-                return None
-            facts += found
-            for neuron, side, bound, _, _ in found:
-                ends, better = (ranges.acc_hi, min) if side > 0 else (ranges.acc_lo, max)
-                ends[0, neuron] = better(int(ends[0, neuron]), side * bound)
-            if not ranges.propagate(frame).all():
-                return None
+    work = float(WORK)
+    for block in frame.blocks:
+        if not block.reads_neurons:
+            continue
+        before = _before(frame, block)
+        work -= 2 * block.size * steps * sum(part.layer.affine.num_products for part in before)
+        if work < 0:
+            break
+        found = _prove_ends(frame, ranges, before, block, steps, kept)
+        if found is None:
+            return None
+        facts += found
+        for neuron, side, bound, _, _ in found:
+            ends, better = (ranges.acc_hi, min) if side > 0 else (ranges.acc_lo, max)
+            ends[0, neuron] = better(int(ends[0, neuron]), side * bound)
+        if not ranges.propagate(frame).all():
+            return None
     return facts
+
+
+def _before(frame: Frame, block: Block) -> list[Block]:
+    """The blocks that a block reads, and those that these read."""
+    found, needed = list[Block](), np.zeros(frame.num_values, bool)
+    needed[block.view[block.view != PADDING]] = True
+    for part in reversed(frame.blocks):
+        if needed[part.target].any():
+            needed[part.view[part.view != PADDING]] = True
+            found.insert(0, part)
+    return found
 
 
 def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[Fact] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
-    outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (np.diff(affine.unrolled.indptr) > 0))
+    outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (affine.magnitudes() > 0))
     ends = np.concatenate([outputs, outputs])
     sides = np.repeat([1, -1], len(outputs))
     if not len(ends):
         return []
     ascender, facts = Ascender(frame, before, [], ranges), []
-    work = PASS_WORK * (ascender.products * steps + frame.weights)
+    work = PASS_WORK * (ascender.products * steps + frame.products)
     # Ranges, multipliers, and the row as an inequality of both kernels; what is kept is taken into account as it comes.
-    size = frame.node_bytes + ascender.bytes + 32 * frame.num_neurons + 40 * affine.n_in
+    size = frame.node_bytes + ascender.bytes + 32 * frame.num_neurons + 40 * (affine.num_products // affine.n_out)
     for part in frame.limits.slices(len(ends), work, size):
         found = _prove(frame, ranges, ascender, block, ends[part], sides[part], steps, kept)
         if found is None:
@@ -73,15 +93,17 @@ def _prove(
 ) -> list[Fact] | None:
     """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
     n, neurons = len(outputs), block.neurons.start + outputs
-    biases = block.layer.affine.biases[outputs]
+    rows = [frame.row(block, i) for i in outputs.tolist()]
+    biases = np.array([bias for _, _, bias in rows], np.int64)
     known = np.where(sides > 0, ranges.acc_hi[0, neurons], -ranges.acc_lo[0, neurons])
     # The kernel stops below 0, which the largest value less the smallest is never.
     smallest = np.where(sides > 0, ranges.acc_lo[0, neurons] - biases, biases - ranges.acc_hi[0, neurons])
-    rows = [block.layer.affine.row(i) for i in outputs.tolist()]
-    starts = np.cumsum([0, *(len(indices) for indices, _ in rows)])
-    values = np.concatenate([indices for indices, _ in rows]).astype(np.int64) + block.source.start
-    coefficients = np.concatenate([-side * weights for (_, weights), side in zip(rows, sides.tolist(), strict=True)])
-    inequalities = Inequalities(starts, values, coefficients, -smallest)
+    inequalities = Inequalities.of(
+        [
+            (values, -side * weights, -least)
+            for (values, weights, _), side, least in zip(rows, sides.tolist(), smallest.tolist(), strict=True)
+        ]
+    )
     ascender.pose(inequalities)
     atoms, shares, copies = np.arange(n, dtype=np.int32)[:, None], np.ones((n, 1), np.float32), ranges.take(np.zeros(n, np.int64))
     suggestion = ascender.run(copies, atoms, np.ones(n), np.zeros((n, len(ascender.neurons)), np.float32), shares, steps)

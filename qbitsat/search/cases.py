@@ -47,7 +47,7 @@ class Cases:
         # A cut through outputs that do not grow with their accumulators would say nothing of these.
         self.cuttable = np.ones(frame.num_values, np.uint8)
         for block in frame.blocks:
-            self.cuttable[block.target] = len(block.steps) > 0
+            self.cuttable[block.target] = block.stepped
         self.names_inputs = np.zeros(len(bounds), bool)
         self.names_inputs[np.repeat(np.arange(len(bounds)), np.diff(starts))[self.inequalities.values < frame.num_inputs]] = True
         # The cases, and the inequalities of each once more, int32.

@@ -45,15 +45,13 @@ class Programs:
     def __init__(self, frame: Frame, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
         self.frame, self.cases, self.ascender, self.root, self.unit, self.limits = frame, cases, ascender, root, unit, limits
-        self.hidden, named = np.ones(frame.num_neurons, bool), np.zeros(frame.num_values, bool)
-        for block in frame.blocks:
-            self.hidden[block.neurons] = block.target not in frame.outputs
+        self.hidden, named = ~frame.is_result, np.zeros(frame.num_values, bool)
         named[cases.inequalities.values] = True
         self.active = ~ascender.useless & (self.hidden | named[frame.num_inputs :])
         self.size = int(self.active.sum()) + cases.most
         self.work = EXCHANGES * (frame.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * frame.num_neurons)
         self.able = options.programs and self.size <= MAX_SIZE and self.work <= WORK
-        self.able &= all(len(block.steps) for block in frame.blocks)
+        self.able &= frame.stepped
         self.kernel: Simplex | None = None
         # For every case the aim of its nodes without inequalities, float64[num_neurons].
         self.aims: dict[int, np.ndarray] = {}
@@ -135,7 +133,7 @@ def build(
     values[1, : frame.num_inputs] = x_lo
     accs = np.empty((2, frame.num_neurons), np.int64)
     for k, block in enumerate(frame.blocks):
-        part = np.empty((2, len(block.channel)), np.int64)
+        part = np.empty((2, block.size), np.int64)
         _forward.accumulate(ascender.layers, k, values, part)
         accs[:, block.neurons] = part
     neurons = active, unit, accs[0].astype(float), (accs[1] - accs[0]).astype(float)

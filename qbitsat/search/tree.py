@@ -51,13 +51,8 @@ class Search:
         self.relaxed: dict[int, np.ndarray] = {}
         self.names = 1
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
-        self.is_output = np.zeros(self.frame.num_neurons, bool)
-        self.usual = np.ones(self.frame.num_neurons)
-        for block in self.frame.blocks:
-            self.is_output[block.neurons] = block.target in self.frame.outputs
-            if len(block.steps):
-                run = (block.steps[:, -2] - block.steps[:, 1])[block.channel]
-                self.usual[block.neurons] = max(1, block.steps.shape[1] - 3) / np.maximum(1, run)
+        self.is_output = self.frame.is_result
+        self.usual = np.concatenate([block.units for block in self.frame.blocks])
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)

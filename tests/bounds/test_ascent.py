@@ -224,7 +224,7 @@ def test_ascent_value_is_what_integers_prove(rounding):
             form = output
         asked = query(Network(tuple(layers)), TRUE)
         frame, ranges = Frame(asked), Ranges.of(propagate(asked))
-        outputs = np.arange(frame.outputs[0].start, frame.outputs[0].stop)
+        outputs = frame.results[0]
         inequality = outputs, np.array([rng.choice([-2, -1, 1, 3]) for _ in outputs]), -1000
         found = Ascender(frame, frame.blocks, [inequality], ranges).run(
             ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, frame.num_neurons)), np.ones((1, 1)), 10

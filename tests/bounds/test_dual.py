@@ -5,15 +5,15 @@ import random
 import numpy as np
 import pytest
 from dual_twin import proved
-from enumerated import narrowed, space
+from enumerated import narrowed, random_asked, space
 from handmade import dense, one_layer, query, tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import busy_query
 
-from qbitsat._kernels.exact import blocks as _blocks
 from qbitsat._kernels.exact import dual as _dual
+from qbitsat._kernels.exact.layers import Atoms, Layers, bends
 from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
 from qbitsat.bounds.frame import Frame
@@ -27,7 +27,7 @@ from qbitsat.properties.formula import TRUE
 def test_upper_bound_is_above_every_point_for_random_multipliers(seed):
     rng = random.Random(seed)
     generator = np.random.default_rng(seed)
-    asked = busy_query(rng)
+    asked = random_asked(rng)
     points = space(asked)
     ranges = narrowed(rng, asked, points.frame, 4, 4)
     ranges.propagate(points.frame)
@@ -81,7 +81,7 @@ def test_upper_bound_leaves_its_arguments_alone():
 def random_node(seed: int, exponent: int):
     """A query's points, a node of it, up to three inequalities over any values and their shares, and multipliers of the given size."""
     rng, generator = random.Random(seed), np.random.default_rng(seed)
-    asked = busy_query(rng)
+    asked = random_asked(rng)
     points = space(asked)
     frame, ranges = points.frame, narrowed(rng, asked, points.frame, 1, 4)
     if rng.random() < 0.5:
@@ -146,8 +146,8 @@ def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
 
 def test_bends_by_hand():
     """Steps of 4, 2, 2, 2, 2, 3, 0, 3, 3 accumulators: the second of the twos has a longer one before it, the fourth one behind it."""
-    steps = np.cumsum([[0, 4, 2, 2, 2, 2, 3, 0, 3, 3]], axis=1)
-    assert _blocks.bends(steps).tolist() == [[1, 4, 4, 4, 5, 6, 7, 8, 9]]
+    steps = np.cumsum([0, 4, 2, 2, 2, 2, 3, 0, 3, 3])
+    assert bends(steps).tolist() == [1, 4, 4, 4, 5, 6, 7, 8, 9]
 
 
 HUGE = {
@@ -223,10 +223,12 @@ def test_rows_and_inequalities_are_those_asked_for():
     assert (said.shares[:, 1].tolist(), (-said.multipliers[:, 0]).tolist()) == ([0, 0], scales)
 
 
+CLAMP = Steps(TABLE, 0, 3, table=np.array([-(1 << 61), 1, 2, 3, 1 << 61]))
+
+
 def arguments(**change):
     """One node of y = x0 + 2 x1 + 5 over 0 to 3 with the inequality y <= 0, as the kernel takes them."""
-    made = {"affine": dense([[1, 2]], [5]).affine, "steps": np.array([[-(1 << 61), 1, 2, 3, 1 << 61]]), "y_min": 0, "source": 0}
-    made |= {"y_first": np.array([0]), "y_last": np.array([3])}
+    made = {"affine": dense([[1, 2]], [5]).affine, "steps": CLAMP, "view": np.arange(2, dtype=np.int32), "padding": 0}
     made |= {"values": np.array([2]), "coefficients": np.array([1]), "rows": np.array([0])}
     made |= {"lo": np.zeros((1, 3), np.int64), "hi": np.full((1, 3), 3), "acc_lo": np.array([[-4]]), "acc_hi": np.array([[9]])}
     made |= {"atoms": np.zeros((1, 1), np.int32), "shares": np.ones((1, 1), np.float32), "multipliers": np.ones((1, 1), np.float32)}
@@ -234,18 +236,21 @@ def arguments(**change):
 
 
 def run(**given):
-    layer = tuple(given.pop(name) for name in ("affine", "steps", "y_min", "source", "y_first", "y_last"))
+    affine, steps, view, padding = (given.pop(name) for name in ("affine", "steps", "view", "padding"))
     values = given.pop("values")
-    atoms = _blocks.Atoms(3, np.array([0, len(values)]), values, given.pop("coefficients"), np.array([0]))
-    return _dual.Dual(_blocks.Blocks(2, [layer]), atoms).run(**given)
+    atoms = Atoms(3, np.array([0, len(values)]), values, given.pop("coefficients"), np.array([0]))
+    return _dual.Dual(Layers(2, [(affine, view, padding, (steps,))]), atoms).run(**given)
 
 
 DOWN = {"multipliers": np.full((1, 1), -1, np.float32)}
+PADDED = {"view": np.array([0, -1], np.int32), "padding": -7}
 
 
-@pytest.mark.parametrize(("change", "value"), [({}, 18), (DOWN, 1), (DOWN | {"steps": np.empty((0, 0), np.int64)}, 4)])
+@pytest.mark.parametrize(("change", "value"), [({}, 18), (DOWN, 1), (DOWN | {"steps": Steps(NONE, 0, 3)}, 4), (PADDED, -2)])
 def test_kernel_by_hand(change, value):
-    """m = 1: -y - acc is at most 4, at (0, -4); bias 5, x0 + 2 x1 up to 9. m = -1: -y + acc up to 6, at (3, 9); without steps 9; -5; 0."""
+    """m = 1: -y - acc is at most 4, at (0, -4); bias 5, x0 + 2 x1 up to 9. m = -1: -y + acc up to 6, at (3, 9); without steps 9; -5; 0.
+    Padded: 4 + 5 + 3 - 14.
+    """
     state, bound, shares, _ = run(**arguments(**change))
     assert (state.tolist(), bound.tolist()) == ([_dual.BOUND], [value * int(shares[0, 0])])
 
@@ -254,9 +259,9 @@ FAULTS = {
     "rows": {"rows": np.array([1])},
     "rows_below": {"rows": np.array([-1])},
     "columns": {"affine": dense([[1, 2, 3]], [5]).affine},
-    "ends": {"y_first": np.zeros(2, np.int64)},
-    "source": {"source": 1},
-    "no_steps": {"steps": np.zeros((1, 1), np.int64)},
+    "view": {"view": np.array([0, 2], np.int32)},
+    "no_steps": {"steps": CLAMP._replace(table=np.zeros(1, np.int64))},
+    "no_points": {"steps": Steps(POINTS, 0, 3)},
     "lo_below_the_steps": {"lo": np.array([[0, 0, -1]])},
     "hi_above_the_steps": {"hi": np.array([[0, 0, 4]])},
     "values": {"values": np.array([3])},
@@ -272,5 +277,5 @@ FAULTS = {
 
 @pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
 def test_arguments_that_do_not_fit(change):
-    with pytest.raises(ValueError, match=r"expected|leaves|mismatch|no node|not follow|no steps|not exist|coefficients"):
+    with pytest.raises(ValueError, match=r"expected|leaves|mismatch|no node|before it|thresholds|points|not exist|coefficients"):
         run(**arguments(**change))

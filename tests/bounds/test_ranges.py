@@ -5,11 +5,10 @@ import random
 import numpy as np
 import pytest
 import ranges_twin
-from enumerated import narrowed, space
+from enumerated import narrowed, random_asked, space
 from handmade import one_layer, query, tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import busy_query
 
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.arithmetic import ShiftRequantizer
@@ -28,7 +27,7 @@ def lists(ranges: Ranges, row: int = 0) -> tuple[list[int], ...]:
 @given(st.integers(0, 2**32 - 1))
 def test_propagate_loses_no_point(seed):
     rng = random.Random(seed)
-    asked = busy_query(rng)
+    asked = random_asked(rng)
     points = space(asked)
     ranges = narrowed(rng, asked, points.frame, 6, 5)
     inputs = rng.random() < 0.5
@@ -100,7 +99,7 @@ def test_stack_joins_nodes():
 def nodes(seed: int) -> tuple[Frame, Ranges]:
     """Cut nodes of a random query."""
     rng = random.Random(seed)
-    asked = busy_query(rng)
+    asked = random_asked(rng)
     frame = Frame(asked)
     return frame, narrowed(rng, asked, frame, 8, 6)
 
@@ -155,7 +154,7 @@ def test_corners_equal_their_twin(seed):
 def test_ranges_beyond_the_steps_are_refused(name, change):
     frame, ranges = Frame(half()), Ranges.of(propagate(half()))
     block = frame.blocks[0]
-    getattr(ranges, name)[0, block.target.start] = block.layer.output.hi + 1 if change > 0 else block.y_min - 1
+    getattr(ranges, name)[0, block.target.start] = block.layer.output.hi + 1 if change > 0 else block.layer.output.lo - 1
     for run in (lambda: ranges.propagate(frame), lambda: _ranges.corners(frame.kernel, *ranges.arrays)):
         with pytest.raises(ValueError, match="leaves the steps"):
             run()

@@ -26,11 +26,11 @@ def replayed(frame: Frame, ranges: Ranges, facts) -> None:
     for block in frame.blocks:
         mine = [fact for fact in facts if block.neurons.start <= fact.neuron < block.neurons.stop]
         for neuron, side, bound, scale, multipliers in mine:
-            indices, weights = block.layer.affine.row(neuron - block.neurons.start)
+            values, weights, bias = frame.row(block, neuron - block.neurons.start)
             objective = np.zeros(frame.num_values, np.int64)
-            objective[indices + block.source.start] = side * scale * weights
+            objective[values] = side * scale * weights
             most = upper_bound(frame, ranges, 0, objective, multipliers)
-            assert bound == most // scale + side * int(block.layer.affine.biases[neuron - block.neurons.start])
+            assert bound == most // scale + side * bias
         for fact in mine:
             if fact.side > 0:
                 ranges.acc_hi[0, fact.neuron] = min(ranges.acc_hi[0, fact.neuron], fact.bound)

@@ -11,6 +11,7 @@ from forge_proofs import packed
 
 from qbitsat._kernels.cnf.layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps
 from qbitsat.bounds import dual, frame
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.certificate.space import level_starts
@@ -70,8 +71,12 @@ def test_bound_too_tight(tmp_path, monkeypatch, place):
 
 def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
     """A table of steps off by one accumulator, as a wrong rounding would make it."""
-    right = frame._steps
-    monkeypatch.setattr(frame, "_steps", lambda *arguments: np.where(np.abs(table := right(*arguments)) < frame.NOWHERE, table + 1, table))
+
+    def late(requantizer):
+        table = np.concatenate([[-NOWHERE], requantizer.thresholds(NOWHERE) + 1, [NOWHERE]])
+        return Steps(TABLE, requantizer.lo, requantizer.hi, table=table)
+
+    monkeypatch.setattr(frame, "steps_of", late)
     refused, _ = refusals(tmp_path, engine="hybrid")
     assert refused > 3
 

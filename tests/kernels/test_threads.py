@@ -11,8 +11,8 @@ import pytest
 import qbitsat
 from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat._kernels.exact import forward as _forward
-from qbitsat._kernels.exact import intervals as _intervals
 from qbitsat._kernels.exact import ranges as _ranges
+from qbitsat._kernels.exact.layers import Layers
 from qbitsat.bounds import propagate
 from qbitsat.limits import Limits
 from qbitsat.network import SparseRows
@@ -61,25 +61,19 @@ def search() -> Search:
     return search
 
 
-def affine(n: int = 400) -> SparseRows:
-    return SparseRows.of_matrix(np.full((n, n), 3), np.zeros(n, np.int64))
+def layers(n: int = 400) -> Layers:
+    affine = SparseRows.of_matrix(np.full((n, n), 3), np.zeros(n, np.int64))
+    return Layers(n, [(affine, np.arange(n, dtype=np.int32), 0, ())])
 
 
 def forward(_: Search) -> Callable[[], object]:
-    a, x = affine(), np.ones((300, 400), np.int64)
-    acc = np.empty_like(x)
-    return lambda: _forward.affine(a.indptr, a.indices, a.weights.astype(np.int64), a.bias, x, acc)
-
-
-def checked_rows(_: Search) -> Callable[[], object]:
-    a, x = affine(3000), np.ones((0, 3000), np.int64)
-    return lambda: _forward.affine(a.indptr, a.indices, a.weights.astype(np.int64), a.bias, x, x)
+    values, acc = np.ones((300, 800), np.int64), np.empty((300, 400), np.int64)
+    return lambda: _forward.accumulate(layers(), 0, values, acc)
 
 
 def intervals(_: Search) -> Callable[[], object]:
-    a, x = affine(), np.ones((300, 400), np.int64)
-    acc = np.empty((2, 300, 400), np.int64)
-    return lambda: _intervals.affine(a.indptr, a.indices, a.weights.astype(np.int64), a.bias, x, x, acc[0], acc[1])
+    values, acc = np.ones((300, 800), np.int64), np.empty((2, 300, 400), np.int64)
+    return lambda: _forward.accumulate_ranges(layers(), 0, values, values, *acc)
 
 
 def rows(search: Search, count: int):
@@ -178,7 +172,7 @@ def dimacs(_: Search) -> Callable[[], object]:
     return lambda: encoder.clauses.dimacs(0, len(encoder.clauses))
 
 
-KERNELS = (forward, checked_rows, intervals, propagated, narrowed, undecided, corners, ascent, dual, simplex, walk, dot, variables, at_most,
+KERNELS = (forward, intervals, propagated, narrowed, undecided, corners, ascent, dual, simplex, walk, dot, variables, at_most,
            difference, dimacs)  # fmt: skip
 
 

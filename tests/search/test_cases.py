@@ -77,7 +77,7 @@ def test_cases_mean_the_formula_on_every_point():
         asked = Query(asked.networks, asked.boxes, random_formula(rng, asked.networks, 4))
         points, formula = space(asked), without_not(asked.violation)
         inputs = [points.values[:, part] for part in points.frame.inputs]
-        outputs = [points.values[:, part] for part in points.frame.outputs]
+        outputs = [points.values[:, part] for part in points.frame.results]
         cases = Cases(points.frame, formula)
         found = np.zeros(len(points.values), bool)
         for conjunction in conjunctions(cases):

@@ -44,7 +44,7 @@ def check_leaf(seed: int) -> tuple[bool, bool]:
         ranges.lo[0, i] = rng.randint(int(ranges.lo[0, i]), int(ranges.hi[0, i]))
     if not ranges.propagate(points.frame, inputs).all():
         return False, False
-    values = ([points.values[:, part] for part in parts] for parts in (points.frame.inputs, points.frame.outputs))
+    values = ([points.values[:, part] for part in parts] for parts in (points.frame.inputs, points.frame.results))
     inputs, outputs = values
     formulas = list(atoms(without_not(tight_formula(rng, asked.networks, inputs, outputs, rng.randint(0, 2)))))
     inside = points.inside(ranges, 0)

@@ -48,7 +48,7 @@ class Solved:
 def solved_nodes():
     """Nodes of `relaxed_nodes` with steps that are equally long, and a kernel for each query."""
     for asked, ranges, atoms, relaxed, cases, every in relaxed_nodes():
-        if equal_steps(every.frame) and all(len(block.steps) for block in every.frame.blocks):
+        if equal_steps(every.frame) and every.frame.stepped:
             yield asked, ranges, atoms, relaxed, cases, every, Solved(every.frame, cases.inequalities, ranges)
 
 
@@ -136,7 +136,7 @@ def aimed_nodes():
         asked = busy_query(rng)
         every = space(asked)
         frame = every.frame
-        if not all(len(block.steps) for block in frame.blocks):
+        if not frame.stepped:
             continue
         nodes = narrowed(rng, asked, frame, 20, 6)
         for row in np.flatnonzero(nodes.propagate(frame, inputs=True)).tolist():

@@ -106,7 +106,9 @@ class Walk:
             if ends.sum() > bound:
                 return ranges, False
             for v in np.flatnonzero(c).tolist():
-                if any(block.target.start <= v < block.target.stop and not len(block.steps) for block in self.frame.blocks):
+                if any(
+                    block.target.start <= v < block.target.stop and not block.stepped[v - block.target.start] for block in self.frame.blocks
+                ):
                     continue
                 # The largest c * v that the others leave.
                 room = bound - int(ends.sum()) + int(ends[v])

@@ -21,7 +21,7 @@ def relaxation(asked):
 
 
 def equal_steps(frame) -> bool:
-    inner = [np.diff(row[1:-1][np.abs(row[1:-1]) < NOWHERE]) for block in frame.blocks for row in block.steps]
+    inner = [np.diff(row[1:-1][np.abs(row[1:-1]) < NOWHERE]) for block in frame.blocks for row in block.tables]
     return all(len(np.unique(lengths)) <= 1 for lengths in inner)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Atoms, Blocks
+from .layers import Atoms, Layers
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -12,7 +12,7 @@ EMPTY: int
 OVERFLOW: int
 
 class Dual:
-    def __init__(self, blocks: Blocks, atoms: Atoms) -> None: ...
+    def __init__(self, layers: Layers, atoms: Atoms) -> None: ...
     def run(
         self,
         lo: Integers,

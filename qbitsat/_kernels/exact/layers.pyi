@@ -12,9 +12,19 @@ class Layers:
     def __init__(
         self,
         num_inputs: int,
-        layers: list[tuple[AffineMap, NDArray[np.int32], int, Sequence[Steps]]],
+        layers: Sequence[tuple[AffineMap, NDArray[np.int32], int, Sequence[Steps]]],
         tick: Callable[[], None] | None = None,
     ) -> None: ...
     @property
     def num_values(self) -> int: ...
     def outputs(self, k: int) -> int: ...
+
+class Atoms:
+    def __init__(
+        self,
+        num_values: int,
+        starts: NDArray[np.int64],
+        values: NDArray[np.int64],
+        coefficients: NDArray[np.int64],
+        bounds: NDArray[np.int64],
+    ) -> None: ...

@@ -1,14 +1,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Atoms, Blocks
+from .layers import Atoms, Layers
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-def propagate(blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inputs: bool) -> NDArray[np.uint8]: ...
+def propagate(layers: Layers, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inputs: bool) -> NDArray[np.uint8]: ...
 def narrow(
-    blocks: Blocks,
+    layers: Layers,
     lo: Integers,
     hi: Integers,
     acc_lo: Integers,
@@ -18,9 +18,9 @@ def narrow(
     cuttable: NDArray[np.uint8],
 ) -> NDArray[np.uint8]: ...
 def undecided(
-    blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inequalities: Atoms, atoms: NDArray[np.int32]
+    layers: Layers, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inequalities: Atoms, atoms: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], Integers]: ...
-def corners(blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers) -> tuple[Floats, Floats, Floats]: ...
+def corners(layers: Layers, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers) -> tuple[Floats, Floats, Floats]: ...
 def choose(
-    blocks: Blocks, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, coefficients: Floats, acc: Floats, y: Floats
+    layers: Layers, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, coefficients: Floats, acc: Floats, y: Floats
 ) -> tuple[Integers, Integers]: ...

@@ -2,7 +2,7 @@
 #ifndef QBITSAT_DUAL_H
 #define QBITSAT_DUAL_H
 
-#include "blocks.h"
+#include "layer.h"
 
 typedef struct {
     ranges_t ranges;
@@ -11,14 +11,15 @@ typedef struct {
     const int32_t *atoms;
     const float *shares, *multipliers;         /* num_atoms, num_neurons */
     int64_t *whole_shares, *whole_multipliers; /* the same, as integers */
-    double *weights;                           /* room for num_neurons */
+    double *weights, *magnitudes;              /* room for num_neurons, most_cells */
     int64_t *coefficients;                     /* room for all values */
+    const room_t *room;
 } dual_node_t;
 
 /* What became of a node: nothing, since its floats are no finite numbers or too large; its bound; no point is left in its ranges; its
    integers are set but sums could leave int64; its ranges leave the steps. */
 enum { DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT };
 
-int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound);
+int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound);
 
 #endif

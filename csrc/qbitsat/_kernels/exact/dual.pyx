@@ -4,7 +4,7 @@ cimport cython
 
 import numpy as np
 
-from qbitsat._kernels.exact.blocks cimport Atoms, Blocks, atom_t, blocks_t, ranges_t
+from qbitsat._kernels.exact.layers cimport Atoms, Layers, Room, atom_t, layers_t, ranges_t, room_t
 from qbitsat._kernels.types cimport int32_t, int64_t
 
 cdef extern from "dual.h":
@@ -18,10 +18,12 @@ cdef extern from "dual.h":
         int64_t *whole_shares
         int64_t *whole_multipliers
         double *weights
+        double *magnitudes
         int64_t *coefficients
+        const room_t *room
 
     int DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT
-    int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound) noexcept nogil
+    int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound) noexcept nogil
 
 # What became of a node; see dual.h.
 NOTHING, BOUND, EMPTY, OVERFLOW = DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW
@@ -31,11 +33,11 @@ NOTHING, BOUND, EMPTY, OVERFLOW = DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVE
 cdef class Dual:
     """The layers of a query and its inequalities."""
 
-    cdef Blocks blocks
+    cdef Layers layers
     cdef Atoms atoms
 
-    def __cinit__(self, Blocks blocks, Atoms atoms):
-        self.blocks, self.atoms = blocks, atoms
+    def __cinit__(self, Layers layers, Atoms atoms):
+        self.layers, self.atoms = layers, atoms
 
     def run(self, lo, hi, acc_lo, acc_hi, const int64_t[::1] rows, atoms, shares, multipliers):
         """What shares of a node's inequalities and multipliers of its accumulators prove in integers, for some rows of many nodes.
@@ -50,8 +52,8 @@ cdef class Dual:
         shares int64[len(rows), most] and multipliers int64[len(rows), neurons]. States: NOTHING, floats are not finite or too large; BOUND; EMPTY, some output has no step in its ranges; OVERFLOW, sums could leave int64, but shares and multipliers are set.
         Raises ValueError when shapes do not fit together, or ranges leave the steps.
         """
-        cdef Py_ssize_t k, n = rows.shape[0], nodes = self.blocks.check(lo, hi, acc_lo, acc_hi)
-        most, neurons = atoms.shape[1], self.blocks.plan.num_neurons
+        cdef Py_ssize_t k, n = rows.shape[0], nodes = self.layers.check(lo, hi, acc_lo, acc_hi)
+        most, neurons = atoms.shape[1], self.layers.plan.num_neurons
         for array, width in (shares, most), (multipliers, neurons), (atoms, most):
             if array.shape != (nodes, width):
                 raise ValueError(f"an array of nodes has shape {array.shape}, expected {(nodes, width)}")
@@ -68,9 +70,11 @@ cdef class Dual:
               unsigned char[::1] state, int64_t[::1] bound, int64_t[:, ::1] whole_shares, int64_t[:, ::1] whole_multipliers):
         cdef Py_ssize_t k, row
         cdef dual_node_t node
-        cdef double[::1] weights = np.empty(self.blocks.plan.num_neurons + 1)
-        cdef int64_t[::1] coefficients = np.empty(self.blocks.plan.num_inputs + self.blocks.plan.num_neurons + 1, np.int64)
-        node.weights, node.coefficients, node.all = &weights[0], &coefficients[0], self.atoms.atoms
+        cdef Room room = Room(self.layers)
+        cdef double[::1] weights = np.empty(self.layers.plan.num_neurons + 1), magnitudes = np.empty(self.layers.plan.most_cells + 1)
+        cdef int64_t[::1] coefficients = np.empty(self.layers.plan.num_inputs + self.layers.plan.num_neurons + 1, np.int64)
+        node.weights, node.magnitudes, node.coefficients = &weights[0], &magnitudes[0], &coefficients[0]
+        node.room, node.all = &room.at, self.atoms.atoms
         # The lock is given back once for all nodes: a thread that waits for it may have to wait 5 ms each time.
         with nogil:
             for k in range(rows.shape[0]):
@@ -80,7 +84,7 @@ cdef class Dual:
                 node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
                 if node.num_atoms:
                     node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &whole_shares[k, 0]
-                state[k] = dual_bound(&self.blocks.plan, &node, &bound[k])
+                state[k] = dual_bound(&self.layers.plan, &node, &bound[k])
                 if state[k] == DUAL_FAULT:
                     with gil:
                         raise ValueError("a range leaves the steps of its layer")

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-#include "vector.h"
+#include "interval_loops.h"
+#include "step.h"
 
 /* Scaled multipliers let sums reach about 2**58: rounding may double small ones. */
 static const double REACH = 288230376151711744.0;
@@ -12,8 +13,6 @@ static const double MAX_SCALE = 1125899906842624.0; /* 2**50 */
 /* Multipliers of 32 bits are fine enough, and several times faster. */
 static const double NARROW = 2147483647.0;
 static const double TINY = 1e-300;
-
-enum { TOGETHER = 4 };
 
 /* fmin and fmax would be calls, as they look for NaN. */
 INLINE double larger(double a, double b) {
@@ -33,15 +32,57 @@ INLINE double share_of(const dual_node_t *node, int a) {
     return larger(node->shares[a], 0); /* NaN is no share */
 }
 
+/* Whether group g of position p has a multiplier that is not 0. */
+INLINE int has_multiplier(const layer_t *layer, const float *multipliers, int p, int g) {
+    const float *mine = multipliers + ((int64_t)p * layer->groups + g) * layer->channels;
+    for (int c = 0; c < layer->channels; c++)
+        if (mine[c] != 0) return 1;
+    return 0;
+}
+
+/* sums[i] = the magnitudes of all cells that accumulator i reads, which are 0 where multipliers are. */
+static void sum_magnitudes(const layer_t *layer, const double *restrict cells, const float *multipliers, double *restrict sums) {
+    if (layer->kind == LAYER_ROWS) {
+        for (int i = 0; i < layer->n_out; i++) {
+            sums[i] = 0;
+            for (int64_t k = layer->indptr[i]; multipliers[i] != 0 && k < layer->indptr[i + 1]; k++) sums[i] += cells[layer->indices[k]];
+        }
+        return;
+    }
+    for (int p = 0; p < layer->positions; p++) {
+        if (layer->kind == LAYER_LANES) {
+            double *mine = sums + (int64_t)p * layer->groups;
+            for (int g = 0; g < layer->groups; g++) mine[g] = 0;
+            for (int k = 0; k < layer->taps; k++)
+                for (int g = 0; g < layer->groups; g++) mine[g] += cells[layer->start[p] + layer->offset[k] + g];
+            continue;
+        }
+        for (int g = 0; g < layer->groups; g++) {
+            const double *first = cells + layer->start[p] + (int64_t)g * layer->stride;
+            double sum = 0, *mine = sums + ((int64_t)p * layer->groups + g) * layer->channels;
+            if (has_multiplier(layer, multipliers, p, g))
+                for (int k = 0; k < layer->taps; k++) sum += first[layer->offset[k]];
+            for (int c = 0; c < layer->channels; c++) mine[c] = sum;
+        }
+    }
+}
+
 /* The most that a unit of each multiplier can put on any sum, biases left out: with |x| at most its range's larger end,
-   |acc| + largest weight * sum |x|; and 1 for the multiplier itself. */
-static void weigh(const blocks_t *plan, const dual_node_t *node) {
-    for (int k = 0; k < plan->num_blocks; k++) {
-        const block_t *block = &plan->blocks[k];
-        double sum = 0;
-        for (int j = block->source; j < block->source + block->n_in; j++) sum += magnitude(node->ranges.lo[j], node->ranges.hi[j]);
-        for (int i = block->neuron; i < block->neuron + block->n_out; i++)
-            node->weights[i] = magnitude(node->ranges.acc_lo[i], node->ranges.acc_hi[i]) + block->heaviest * sum + 1;
+   |acc| + largest weight * sum |x| over its cells; and 1 for the multiplier itself. A value that several cells show, or several
+   layers, counts as often: so does what multipliers put on it. */
+static void weigh(const layers_t *plan, const dual_node_t *node) {
+    for (int k = 0; k < plan->num_layers; k++) {
+        const layer_t *layer = &plan->layers[k];
+        double *sums = node->weights + layer->neuron;
+        for (int j = 0; j < layer->n_in; j++) {
+            int v = layer->view[j];
+            node->magnitudes[j] = v >= 0 ? magnitude(node->ranges.lo[v], node->ranges.hi[v]) : fabs((double)layer->padding);
+        }
+        sum_magnitudes(layer, node->magnitudes, node->multipliers + layer->neuron, sums);
+        for (int i = 0; i < layer->n_out; i++) {
+            int n = layer->neuron + i;
+            sums[i] = magnitude(node->ranges.acc_lo[n], node->ranges.acc_hi[n]) + layer->heaviest * sums[i] + 1;
+        }
     }
 }
 
@@ -55,7 +96,7 @@ static double atom_weight(const atom_t *atom, const dual_node_t *node) {
 }
 
 /* The power of two that turns the floats into integers as fine as int64 allows; 0 if they are no finite numbers or leave it. */
-static double scale_of(const blocks_t *plan, const dual_node_t *node) {
+static double scale_of(const layers_t *plan, const dual_node_t *node) {
     double size = 0, largest = 0;
     int exponent;
     for (int a = 0; a < node->num_atoms; a++) size += share_of(node, a) * atom_weight(&node->all[node->atoms[a]], node);
@@ -70,93 +111,54 @@ static double scale_of(const blocks_t *plan, const dual_node_t *node) {
 }
 
 /* Whether no sum over these integers can leave int64. Every product and partial sum is one of the terms, or a sum of some: a coefficient
-   behind a layer is at most what inequalities put on it and the sum of |multiplier| * largest weight. */
-static int fits(const blocks_t *plan, const dual_node_t *node) {
+   behind layers, or what falls on padding, is at most what inequalities put on it and the sum of |multiplier| * largest weight for each
+   cell that shows it. */
+static int fits(const layers_t *plan, const dual_node_t *node) {
     double size = 0;
     for (int a = 0; a < node->num_atoms; a++) {
         const atom_t *atom = &node->all[node->atoms[a]];
         size += (double)node->whole_shares[a] * (atom_weight(atom, node) + fabs((double)atom->bound));
     }
-    for (int k = 0; k < plan->num_blocks; k++) {
-        const block_t *block = &plan->blocks[k];
-        for (int i = 0; i < block->n_out; i++) {
-            int n = block->neuron + i;
-            size += fabs((double)node->whole_multipliers[n]) * (node->weights[n] + block->heaviest + fabs((double)block->bias[i]));
+    for (int k = 0; k < plan->num_layers; k++) {
+        const layer_t *layer = &plan->layers[k];
+        double most = layer->heaviest * (layer->kind == LAYER_ROWS ? layer->n_in : layer->taps);
+        for (int i = 0; i < layer->n_out; i++) {
+            int n = layer->neuron + i;
+            size += fabs((double)node->whole_multipliers[n]) * (node->weights[n] + most + fabs((double)layer->bias[i]));
         }
     }
     return size < SAFE;
 }
 
-/* sum += the rows times their multipliers, of which 32 bits let vector instructions multiply into 64. */
-EVERY_TARGET
-static void add_rows(int64_t *restrict sum, const int32_t *const *rows, const int64_t *multipliers, int n_in) {
-    const int32_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2], *restrict d = rows[3];
-    int32_t p = (int32_t)multipliers[0], q = (int32_t)multipliers[1], r = (int32_t)multipliers[2], s = (int32_t)multipliers[3];
-    for (int j = 0; j < n_in; j++) sum[j] += ((int64_t)p * a[j] + (int64_t)q * b[j]) + ((int64_t)r * c[j] + (int64_t)s * d[j]);
-}
-
-/* sum += multipliers . matrix */
-static void add_multiples(int64_t *sum, const block_t *block, const int64_t *multipliers) {
-    const int32_t *rows[TOGETHER];
-    int64_t narrow[TOGETHER];
-    int filled = 0;
-    for (int i = 0; i < block->n_out; i++) {
-        const int32_t *row = block->matrix + (int64_t)i * block->n_in;
-        int64_t m = multipliers[i];
-        if (m == 0) continue;
-        if ((int32_t)m != m) {
-            for (int j = 0; j < block->n_in; j++) sum[j] += m * row[j];
-            continue;
-        }
-        rows[filled] = row, narrow[filled] = m;
-        if (++filled == TOGETHER) add_rows(sum, rows, narrow, block->n_in), filled = 0;
-    }
-    if (!filled) return;
-    for (int k = filled; k < TOGETHER; k++) rows[k] = rows[0], narrow[k] = 0;
-    add_rows(sum, rows, narrow, block->n_in);
-}
-
-/* best = max of c * v - m * acc over the steps v in [lo, hi] that reach into [acc_lo, acc_hi], acc the smallest for m >= 0, else the
-   largest, of a step. That is linear in v along equally long steps, so it is largest at an end or at a bend. First and last step may be
-   cut by acc_lo and acc_hi, so they and the ones next to them are ends. False if there is no such step. */
-static int largest_step(const int64_t *steps, const int32_t *bends, int64_t y_min, int64_t m, int64_t c, int64_t acc_lo, int64_t acc_hi,
-                        int64_t lo, int64_t hi, int64_t *best) {
-    int64_t a = lo - y_min, b = hi - y_min;
-    int found = 0;
-    while (a <= b && steps[a + 1] <= acc_lo) a++;
-    while (a <= b && steps[b] > acc_hi) b--;
-    for (int64_t v = a; v <= b; v = v == a || v >= b - 1 ? v + 1 : bends[v] < b - 1 ? bends[v] : b - 1) {
-        int64_t first = acc_lo > steps[v] ? acc_lo : steps[v];
-        int64_t last = acc_hi < steps[v + 1] - 1 ? acc_hi : steps[v + 1] - 1;
-        if (first > last) continue;
-        int64_t value = c * (v + y_min) - m * (m >= 0 ? first : last);
-        if (!found || value > *best) *best = value;
-        found = 1;
-    }
-    return found;
-}
-
 /* total += the largest of sum c y - m acc over the layer's outputs, with the biases of their accumulators. */
-static int add_outputs(const blocks_t *plan, const block_t *block, const dual_node_t *node, int64_t *total) {
-    for (int i = 0; i < block->n_out; i++) {
-        int n = block->neuron + i, v = plan->num_inputs + n;
-        int64_t m = node->whole_multipliers[n], c = node->coefficients[v], best = 0;
-        int64_t lo = node->ranges.lo[v], hi = node->ranges.hi[v], acc_lo = node->ranges.acc_lo[n], acc_hi = node->ranges.acc_hi[n];
-        if (block->channels) {
-            int64_t k = i % block->channels;
-            if (lo < block->y_min || hi >= block->y_min + block->levels) return DUAL_FAULT;
-            if (!largest_step(block->steps + k * (block->levels + 1), block->bends + k * block->levels, block->y_min, m, c, acc_lo, acc_hi,
-                              lo, hi, &best))
-                return DUAL_EMPTY;
-        } else {
-            best = c * (c > 0 ? hi : lo) - m * (m > 0 ? acc_lo : acc_hi);
-        }
-        *total += m * block->bias[i] + best;
+static int add_outputs(const layers_t *plan, const layer_t *layer, const dual_node_t *node, int64_t *total) {
+    for (int i = 0; i < layer->n_out; i++) {
+        const step_t *step = step_of(layer, i);
+        int n = layer->neuron + i, v = plan->num_inputs + n;
+        int64_t m = node->whole_multipliers[n], lo = node->ranges.lo[v], hi = node->ranges.hi[v];
+        if (step->kind != STEP_NONE && (lo < step->lo || hi > step->hi)) return DUAL_FAULT;
+        largest_t best = step_largest(step, m, node->coefficients[v], node->ranges.acc_lo[n], node->ranges.acc_hi[n], lo, hi);
+        if (!best.found) return DUAL_EMPTY;
+        *total += m * layer->bias[i] + best.value;
     }
     return DUAL_BOUND;
 }
 
-int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound) {
+/* What the layer's multipliers put on the values that it reads; returns what they put on padding. */
+static int64_t add_cells(const layer_t *layer, const dual_node_t *node) {
+    const int64_t *multipliers = node->whole_multipliers + layer->neuron;
+    const room_t *room = node->room;
+    int fit = 1;
+    for (int i = 0; i < layer->n_out; i++) {
+        room->narrow_outputs[i] = (int32_t)multipliers[i];
+        fit &= room->narrow_outputs[i] == multipliers[i];
+    }
+    if (fit) narrow_back(layer, layer->rows, room->narrow_outputs, room->taps, room->sum);
+    else wide_back(layer, layer->rows, multipliers, room->taps, room->sum);
+    return wide_scatter(layer, room->sum, node->coefficients) * layer->padding;
+}
+
+int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound) {
     weigh(plan, node);
     double scale = scale_of(plan, node);
     if (scale == 0) return DUAL_NOTHING;
@@ -175,11 +177,10 @@ int dual_bound(const blocks_t *plan, const dual_node_t *node, int64_t *bound) {
         for (int k = 0; k < atom->size; k++) c[atom->values[k]] -= node->whole_shares[a] * atom->coefficients[k];
         total += node->whole_shares[a] * atom->bound;
     }
-    for (int k = plan->num_blocks - 1; k >= 0; k--) {
-        const block_t *block = &plan->blocks[k];
-        int state = add_outputs(plan, block, node, &total);
+    for (int k = plan->num_layers - 1; k >= 0; k--) {
+        int state = add_outputs(plan, &plan->layers[k], node, &total);
         if (state != DUAL_BOUND) return state;
-        add_multiples(c + block->source, block, node->whole_multipliers + block->neuron);
+        total += add_cells(&plan->layers[k], node);
     }
     for (int v = 0; v < plan->num_inputs; v++) total += c[v] * (c[v] > 0 ? node->ranges.hi[v] : node->ranges.lo[v]);
     *bound = total;

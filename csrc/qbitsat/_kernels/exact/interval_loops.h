@@ -35,7 +35,7 @@
 #include "layer_loops.h"
 
 /* Sums and widths of the cells' ranges; whether all fit into 32 bits, where they stand then as well. */
-static int gather_ranges(const layer_t *layer, const int64_t *lo, const int64_t *hi, const room_t *room) {
+UNUSED static int gather_ranges(const layer_t *layer, const int64_t *lo, const int64_t *hi, const room_t *room) {
     int fit = 1;
     for (int j = 0; j < layer->n_in; j++) {
         int v = layer->run >= 0 ? layer->run + j : layer->view[j];
@@ -49,7 +49,7 @@ static int gather_ranges(const layer_t *layer, const int64_t *lo, const int64_t 
 
 /* The range of every accumulator over those of values: 2 * acc = 2 * bias + W (lo + hi) -+ |W| (hi - lo). Twice an accumulator stays
    inside int64. */
-static void accumulate_ranges(const layer_t *layer, const int64_t *lo, const int64_t *hi, const room_t *room, int64_t *acc_lo,
+UNUSED static void accumulate_ranges(const layer_t *layer, const int64_t *lo, const int64_t *hi, const room_t *room, int64_t *acc_lo,
                               int64_t *acc_hi) {
     if (gather_ranges(layer, lo, hi, room)) {
         narrow_apply(layer, layer->rows, room->narrow_sum, room->narrow_taps, acc_lo);

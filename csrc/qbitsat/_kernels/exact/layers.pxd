@@ -31,6 +31,18 @@ cdef extern from "layer.h":
         int num_layers, num_inputs, num_neurons, most_cells, most_outputs, most_taps
         const layer_t *layers
 
+    ctypedef struct atom_t:
+        int size
+        const int64_t *values
+        const int64_t *coefficients
+        int64_t bound
+
+    ctypedef struct ranges_t:
+        int64_t *lo
+        int64_t *hi
+        int64_t *acc_lo
+        int64_t *acc_hi
+
     ctypedef struct room_t:
         int64_t *sum
         int64_t *width
@@ -54,8 +66,17 @@ cdef class Layers:
     cdef _set_patches(self, layer_t *layer, affine)
     cdef _set_rows(self, layer_t *layer, affine)
     cdef _set_steps(self, layer_t *layer, step_t *step, steps)
+    cdef Py_ssize_t check(self, lo, hi, acc_lo, acc_hi) except -1
 
 
 cdef class Room:
     cdef room_t at
     cdef list kept
+
+
+cdef class Atoms:
+    cdef atom_t *atoms
+    cdef int count
+    cdef list kept
+
+    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1 nogil

@@ -1,10 +1,11 @@
 """The layers of networks as kernels see them: layer.h with numpy around it."""
 
 cimport cython
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 
 import numpy as np
 
+from qbitsat._kernels.exact.flat cimport check_flat
 from qbitsat._kernels.types cimport int32_t, int64_t
 
 # Positions of so few taps are laid side by side, with the weights repeated.
@@ -46,7 +47,7 @@ cdef class Layers:
     Raises ValueError for what does not fit together.
     """
 
-    def __cinit__(self, int num_inputs, list layers, tick=None):
+    def __cinit__(self, int num_inputs, layers, tick=None):
         cdef Py_ssize_t k, used = 0
         cdef layer_t *layer
         self.kept, self.tick = [], tick
@@ -136,6 +137,14 @@ cdef class Layers:
             self.kept.append(part)
             step += 1
 
+    cdef Py_ssize_t check(self, lo, hi, acc_lo, acc_hi) except -1:
+        """The number of nodes, if these arrays have a row for each; else ValueError."""
+        values, neurons = self.plan.num_inputs + self.plan.num_neurons, self.plan.num_neurons
+        for array, width in (lo, values), (hi, values), (acc_lo, neurons), (acc_hi, neurons):
+            if array.shape != (len(lo), width):
+                raise ValueError(f"ranges of shape {array.shape}, expected {(len(lo), width)}")
+        return len(lo)
+
     @property
     def num_values(self):
         """Inputs and neurons."""
@@ -166,3 +175,41 @@ cdef class Room:
         self.kept = [cells, outputs, taps, narrow_cells, narrow_taps, narrow_outputs]
         self.at = room_t(&cells[0, 0], &cells[1, 0], &taps[0], &outputs[0, 0], &outputs[1, 0],
                          &narrow_cells[0, 0], &narrow_cells[1, 0], &narrow_taps[0], &narrow_outputs[0])
+
+
+@cython.final
+cdef class Atoms:
+    """Inequalities over `num_values` values, flat: number k is values and coefficients from starts[k] to starts[k + 1], and bounds[k].
+
+    int64 each. sum of coefficients * values <= bound, each value once, and all such sums within int64.
+    """
+
+    def __cinit__(self, int num_values, const int64_t[::1] starts, const int64_t[::1] values, const int64_t[::1] coefficients,
+                  const int64_t[::1] bounds):
+        cdef Py_ssize_t k
+        check_flat(starts, values.shape[0], coefficients.shape[0], bounds.shape[0])
+        for k in range(values.shape[0]):
+            if not 0 <= values[k] < num_values:
+                raise ValueError(f"an inequality names value {values[k]}, which does not exist")
+        self.kept, self.count = [starts, values, coefficients, bounds], <int> bounds.shape[0]
+        self.atoms = <atom_t *> malloc((self.count + 1) * sizeof(atom_t))
+        if self.atoms == NULL:
+            raise MemoryError("no memory for inequalities")
+        for k in range(self.count):
+            self.atoms[k].size, self.atoms[k].bound = <int> (starts[k + 1] - starts[k]), bounds[k]
+            self.atoms[k].values = &values[starts[k]] if self.atoms[k].size else NULL
+            self.atoms[k].coefficients = &coefficients[starts[k]] if self.atoms[k].size else NULL
+
+    cdef int fill(self, const int32_t[:, ::1] atoms, Py_ssize_t row) except -1 nogil:
+        """How many inequalities a node has before its -1s; ValueError if one does not exist."""
+        cdef int a
+        for a in range(atoms.shape[1]):
+            if atoms[row, a] >= self.count:
+                with gil:
+                    raise ValueError("a node names an inequality that does not exist")
+            if atoms[row, a] < 0:
+                return a
+        return <int> atoms.shape[1]
+
+    def __dealloc__(self):
+        free(self.atoms)

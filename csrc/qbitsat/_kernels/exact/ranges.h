@@ -2,31 +2,25 @@
 #ifndef QBITSAT_RANGES_H
 #define QBITSAT_RANGES_H
 
-#include "blocks.h"
+#include "layer.h"
 
 /* What `ascend` found of a node: see ascent.h. */
 typedef struct {
     const float *coefficients, *acc, *y;
 } relaxed_t;
 
-/* Room for a number for each value. */
-typedef struct {
-    int64_t *sum, *width;
-    int32_t *narrow_sum, *narrow_width;
-} propagation_t;
-
 enum { RANGES_CORNERS = 6 };
 
-/* Whether each range lies within its layer's steps, or nowhere. */
-int within_steps(const blocks_t *plan, ranges_t node);
+/* Whether each range lies within its output's steps, or nowhere. */
+int within_steps(const layers_t *plan, ranges_t node);
 /* False if nothing is left. */
-int propagate(const blocks_t *plan, ranges_t node, int inputs, propagation_t work);
+int propagate(const layers_t *plan, ranges_t node, int inputs, const room_t *room);
 /* Cuts the ranges of values that may be cut to what one inequality after the other leaves them; false if one is out of reach. */
 int narrow(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node);
 /* The inequalities that the ranges do not imply, and where among the node's they stand; returns their number. */
 int undecided(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots);
-void corners(const blocks_t *plan, ranges_t node, float *acc, float *y, float *slopes);
+void corners(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes);
 /* The value of the neuron to cut, or -1, and the first output above the cut. */
-int64_t choose(const blocks_t *plan, ranges_t node, relaxed_t point, int64_t *at);
+int64_t choose(const layers_t *plan, ranges_t node, relaxed_t point, int64_t *at);
 
 #endif

@@ -6,7 +6,7 @@ when shapes do not fit together, or ranges leave the steps of their layers.
 
 import numpy as np
 
-from qbitsat._kernels.exact.blocks cimport Atoms, Blocks, atom_t, blocks_t, ranges_t
+from qbitsat._kernels.exact.layers cimport Atoms, Layers, Room, atom_t, layers_t, ranges_t, room_t
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
 cdef extern from "ranges.h":
@@ -15,35 +15,29 @@ cdef extern from "ranges.h":
         const float *acc
         const float *y
 
-    ctypedef struct propagation_t:
-        int64_t *sum
-        int64_t *width
-        int32_t *narrow_sum
-        int32_t *narrow_width
-
     int RANGES_CORNERS
-    int within_steps(const blocks_t *plan, ranges_t node) noexcept nogil
-    int c_propagate "propagate"(const blocks_t *plan, ranges_t node, int inputs, propagation_t work) noexcept nogil
+    int within_steps(const layers_t *plan, ranges_t node) noexcept nogil
+    int c_propagate "propagate"(const layers_t *plan, ranges_t node, int inputs, const room_t *room) noexcept nogil
     int c_narrow "narrow"(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node) noexcept nogil
     int c_undecided "undecided"(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots) noexcept nogil
-    void c_corners "corners"(const blocks_t *plan, ranges_t node, float *acc, float *y, float *slopes) noexcept nogil
-    int64_t c_choose "choose"(const blocks_t *plan, ranges_t node, relaxed_t point, int64_t *at) noexcept nogil
+    void c_corners "corners"(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes) noexcept nogil
+    int64_t c_choose "choose"(const layers_t *plan, ranges_t node, relaxed_t point, int64_t *at) noexcept nogil
 
 
 cdef class Nodes:
     """Typed views of many nodes' ranges."""
 
-    cdef Blocks blocks
+    cdef Layers layers
     cdef Py_ssize_t count
     cdef int64_t[:, ::1] lo, hi, acc_lo, acc_hi
 
-    def __cinit__(self, Blocks blocks, lo, hi, acc_lo, acc_hi):
+    def __cinit__(self, Layers layers, lo, hi, acc_lo, acc_hi):
         cdef Py_ssize_t row
-        self.blocks, self.count = blocks, blocks.check(lo, hi, acc_lo, acc_hi)
+        self.layers, self.count = layers, layers.check(lo, hi, acc_lo, acc_hi)
         self.lo, self.hi, self.acc_lo, self.acc_hi = lo, hi, acc_lo, acc_hi
         with nogil:
             for row in range(self.count):
-                if not within_steps(&blocks.plan, self.at(row)):
+                if not within_steps(&layers.plan, self.at(row)):
                     with gil:
                         raise ValueError(f"node {row}: a range leaves the steps of its layer")
 
@@ -51,8 +45,8 @@ cdef class Nodes:
         return ranges_t(&self.lo[row, 0], &self.hi[row, 0], &self.acc_lo[row, 0], &self.acc_hi[row, 0])
 
 
-def propagate(Blocks blocks, lo, hi, acc_lo, acc_hi, bint inputs):
-    """Forward once, in place: accumulators from what they read, outputs from accumulators and back; layers that read inputs only if `inputs`.
+def propagate(Layers layers, lo, hi, acc_lo, acc_hi, bint inputs):
+    """Forward once, in place: accumulators from what they read, outputs from accumulators and back; layers that read an input only if `inputs`.
 
     For each layer, with P and N the positive and negative parts of its matrix (W = P + N), first_reaching by its steps:
 
@@ -62,20 +56,17 @@ def propagate(Blocks blocks, lo, hi, acc_lo, acc_hi, bint inputs):
 
     Returns uint8[nodes]: whether something is left. Where not, it stops there.
     """
-    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
+    cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
     cdef Py_ssize_t row
     cdef uint8_t[::1] left = np.zeros(nodes.count, np.uint8)
-    cdef Py_ssize_t values = blocks.plan.num_inputs + blocks.plan.num_neurons
-    cdef int64_t[:, ::1] wide = np.empty((2, values + 1), np.int64)
-    cdef int32_t[:, ::1] narrow = np.empty((2, values + 1), np.int32)
-    cdef propagation_t work = propagation_t(&wide[0, 0], &wide[1, 0], &narrow[0, 0], &narrow[1, 0])
+    cdef Room room = Room(layers)
     with nogil:
         for row in range(nodes.count):
-            left[row] = c_propagate(&blocks.plan, nodes.at(row), inputs, work)
+            left[row] = c_propagate(&layers.plan, nodes.at(row), inputs, &room.at)
     return np.asarray(left)
 
 
-def narrow(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int32_t[:, ::1] atoms, const uint8_t[::1] cuttable):
+def narrow(Layers layers, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int32_t[:, ::1] atoms, const uint8_t[::1] cuttable):
     """Cut the ranges of values, in place, to what each of a node's inequalities leaves them: atoms int32[nodes, most], then -1s, in turn.
 
         smallest = minimum(coefficients * lo, coefficients * hi)
@@ -83,7 +74,7 @@ def narrow(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int3
 
     Values with a 0 in cuttable uint8[values] stay. Returns uint8[nodes]: 0 where a sum can't be as small as its bound; it stops there.
     """
-    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
+    cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
     cdef Py_ssize_t row
     cdef int count
     cdef uint8_t[::1] possible = np.ones(nodes.count, np.uint8)
@@ -97,12 +88,12 @@ def narrow(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int3
     return np.asarray(possible)
 
 
-def undecided(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int32_t[:, ::1] atoms):
+def undecided(Layers layers, lo, hi, acc_lo, acc_hi, Atoms inequalities, const int32_t[:, ::1] atoms):
     """Those of a node's inequalities whose largest sum is above the bound, and where among its inequalities they stand.
 
     atoms int32[nodes, most], then -1s, as are both results; and their numbers, int64[nodes].
     """
-    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
+    cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
     cdef Py_ssize_t row
     cdef int count
     cdef int32_t[:, ::1] open, slots
@@ -118,14 +109,14 @@ def undecided(Blocks blocks, lo, hi, acc_lo, acc_hi, Atoms inequalities, const i
     return np.asarray(open), np.asarray(slots), np.asarray(counts)
 
 
-def corners(Blocks blocks, lo, hi, acc_lo, acc_hi):
+def corners(Layers layers, lo, hi, acc_lo, acc_hi):
     """acc and y of six points of each neuron, float32[nodes, 6, neurons] each, and slopes float32[nodes, neurons]: y over acc.
 
     Begins of the first, second and last step, ends of the first, last but one and last. Where steps are equally long these are the
     corners of the steps' hull: a linear function is largest at one of them. Where y does not grow with acc, those of a rectangle.
     """
-    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
-    cdef Py_ssize_t row, n = blocks.plan.num_neurons
+    cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
+    cdef Py_ssize_t row, n = layers.plan.num_neurons
     acc, y = np.empty((2, nodes.count, RANGES_CORNERS, n), np.float32)
     slopes = np.empty((nodes.count, n), np.float32)
     cdef float[:, :, ::1] accs = acc, ys = y
@@ -133,24 +124,24 @@ def corners(Blocks blocks, lo, hi, acc_lo, acc_hi):
     if n:
         with nogil:
             for row in range(nodes.count):
-                c_corners(&blocks.plan, nodes.at(row), &accs[row, 0, 0], &ys[row, 0, 0], &lines[row, 0])
+                c_corners(&layers.plan, nodes.at(row), &accs[row, 0, 0], &ys[row, 0, 0], &lines[row, 0])
     return acc, y, slopes
 
 
-def choose(Blocks blocks, lo, hi, acc_lo, acc_hi, const float[:, ::1] coefficients, const float[:, ::1] acc, const float[:, ::1] y):
+def choose(Layers layers, lo, hi, acc_lo, acc_hi, const float[:, ::1] coefficients, const float[:, ::1] acc, const float[:, ::1] y):
     """For each node the value of the neuron to cut, or -1 for none, and the first output above the cut: int64[nodes] each.
 
     coefficients float32[nodes, values], acc and y float32[nodes, neurons]; see `search.split.choose`.
     """
-    cdef Nodes nodes = Nodes(blocks, lo, hi, acc_lo, acc_hi)
+    cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
     cdef Py_ssize_t row
     cdef int64_t[::1] value = np.empty(nodes.count, np.int64), at = np.empty(nodes.count, np.int64)
-    cdef int neurons = blocks.plan.num_neurons
+    cdef int neurons = layers.plan.num_neurons
     if not (coefficients.shape[0] == acc.shape[0] == y.shape[0] == nodes.count and acc.shape[1] == y.shape[1] == neurons):
         raise ValueError(f"expected {nodes.count} points of {neurons} neurons")
-    if coefficients.shape[1] != blocks.plan.num_inputs + neurons:
-        raise ValueError(f"expected {blocks.plan.num_inputs + neurons} coefficients of each node")
+    if coefficients.shape[1] != layers.plan.num_inputs + neurons:
+        raise ValueError(f"expected {layers.plan.num_inputs + neurons} coefficients of each node")
     with nogil:
         for row in range(nodes.count):
-            value[row] = c_choose(&blocks.plan, nodes.at(row), relaxed_t(&coefficients[row, 0], &acc[row, 0], &y[row, 0]), &at[row])
+            value[row] = c_choose(&layers.plan, nodes.at(row), relaxed_t(&coefficients[row, 0], &acc[row, 0], &y[row, 0]), &at[row])
     return np.asarray(value), np.asarray(at)
