@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import lru_cache
 from itertools import pairwise
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from ..arithmetic import Requantizer
 from ..limits import NO_LIMITS, Limits
+from ..network import Network
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
-from .intervals import Bounds
+from .intervals import Bounds, NetworkBounds
 
 # Beyond this many output levels the widest step is not looked up; such outputs hardly ever tie.
 MAX_LEVELS = 1 << 12
@@ -72,26 +74,38 @@ def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Bound
     c, j = sorted(terms, key=lambda ref: -terms[ref])
     if c.network != j.network or {c.tensor, j.tensor} != {OUTPUT}:
         return False
-    layer = query.networks[c.network].layers[-1]
-    requantizer = layer.requantizer(c.element)
-    if requantizer != layer.requantizer(j.element) or not requantizer.monotone:
+    network = query.networks[c.network]
+    places = [_place(network, ref.element) for ref in (j, c)]
+    if None in places:
         return False
-    last = len(query.networks[c.network].layers) - 1
-    difference = _largest_difference(layer.affine, j.element, c.element, *bounds.networks[c.network].before(last))
+    requantizer, other = (network.layers[k].requantizer(i) for k, i in places)  # type: ignore[misc]
+    if requantizer != other or not requantizer.monotone:
+        return False
+    difference = _largest_difference(network, bounds.networks[c.network], *places)  # type: ignore[arg-type]
     if bound < 0:
         return difference <= 0
-    clear = bounds.of(c)[0] > requantizer.lo and bounds.of(j)[1] < requantizer.hi
-    return clear and difference <= -widest_step(requantizer)
+    own = bounds.networks[c.network].layers
+    (j_layer, j_output), (c_layer, c_output) = places  # type: ignore[misc]
+    clear = own[c_layer].lo[c_output] > requantizer.lo and own[j_layer].hi[j_output] < requantizer.hi
+    return bool(clear) and difference <= -widest_step(requantizer)
 
 
-def _largest_difference(affine, j: int, c: int, x_lo: np.ndarray, x_hi: np.ndarray) -> int:
-    """The largest acc_j - acc_c over x_lo <= x <= x_hi; below 2**61 because accumulators stay below 2**60."""
-    row = np.zeros(affine.n_in, np.int64)
-    for i, sign in ((j, 1), (c, -1)):
-        indices, weights = affine.row(i)
-        row[indices] += sign * weights
-    reach = np.where(row > 0, x_hi, x_lo)
-    return int(affine.biases[j]) - int(affine.biases[c]) + int(row @ reach)
+def _place(network: Network, element: int) -> tuple[int, int] | None:
+    """The layer whose output an element of the result is, and which; None for an input."""
+    value = int(network.outputs[element])
+    k = bisect_right(range(len(network.layers)), value, key=network.first_value) - 1
+    return None if k < 0 else (k, value - network.first_value(k))
+
+
+def _largest_difference(network: Network, bounds: NetworkBounds, j: tuple[int, int], c: tuple[int, int]) -> int:
+    """The largest acc_j - acc_c over the values' ranges; below 2**61 because accumulators stay below 2**60."""
+    lo, hi = (np.concatenate([getattr(part, end) for part in (bounds.input, *bounds.layers)]) for end in ("lo", "hi"))
+    row, total = np.zeros(network.num_values, np.int64), 0
+    for place, sign in ((j, 1), (c, -1)):
+        values, weights, bias = network.row(*place)
+        row[values] += sign * weights
+        total += sign * bias
+    return total + int(row @ np.where(row > 0, hi, lo))
 
 
 @lru_cache(maxsize=1024)

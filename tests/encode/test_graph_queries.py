@@ -6,16 +6,14 @@ from dataclasses import replace
 import bitwuzla
 import numpy as np
 import pytest
-from graphs import KINDS, graph_box, graph_query, random_graph
+from graphs import KINDS, bounds_of, graph_box, graph_query, random_graph
 from test_cnf import count_solutions, count_violating, twin_encode
 from test_gates import clauses_of
 from tiny import all_values, truths
 
-from qbitsat.bounds import Bounds, LayerBounds, NetworkBounds
 from qbitsat.encode import encode_query, encode_smtlib, substitution
 from qbitsat.encode.view import views
 from qbitsat.network import Network, forward_all
-from qbitsat.network.layers import PADDING
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
 from qbitsat.properties import And, AtMost, Query, Ref, replay
 from qbitsat.properties.formula import without_not
@@ -27,22 +25,6 @@ def graphs(monkeypatch):
     monkeypatch.setattr(Network, "is_chain", True)
     # Small queries have few facts that are near enough to be kept.
     monkeypatch.setattr(substitution, "NEAR", 1)
-
-
-def bounds_of(query):
-    """Intervals by cells."""
-    networks = []
-    for network, box in zip(query.networks, query.boxes, strict=True):
-        lo, hi, layers = box.lo, box.hi, []
-        for layer, view in zip(network.layers, network.views, strict=True):
-            cells = [np.where(view == PADDING, layer.input.zero_point, end[view]) for end in (lo, hi)]
-            rows = [layer.affine.row(i) for i in range(layer.affine.n_out)]
-            accs = [layer.affine.biases + [int(np.where(w > 0, a[j], b[j]) @ w) for j, w in rows] for a, b in (cells, cells[::-1])]
-            images = np.array([layer.requantizer(i).image(int(a), int(b)) for i, (a, b) in enumerate(zip(*accs, strict=True))])
-            layers.append(LayerBounds(*accs, *images.T))
-            lo, hi = np.concatenate([lo, images[:, 0]]), np.concatenate([hi, images[:, 1]])
-        networks.append(NetworkBounds(box, tuple(layers)))
-    return Bounds(tuple(networks))
 
 
 def query_of(seed, kinds=KINDS):
