@@ -65,7 +65,7 @@ class Model:
         values = [helper.make_tensor_value_info(name, TYPES[input_dtype], shape) for name, shape in inputs.items()]
         out = helper.make_tensor_value_info(output, self.dtype_of(output), None)
         graph = helper.make_graph(self.nodes, "g", values, [out], self.initializers)
-        opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+        opsets = [helper.make_opsetid(domain, version) for domain, version in (("", opset), ("com.microsoft", 1), ("qonnx", 1))]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
 
     def dtype_of(self, output: str) -> int:
@@ -131,3 +131,45 @@ def differing(model: bytes, network: Network, count: int, seed: int = 1) -> tupl
             theirs = np.rint(theirs.astype(np.float64) / scale) + zero_point
         wrong += int((theirs.ravel() != y).sum())
     return ours.size, wrong
+
+
+def small(dtype: type = np.uint8) -> bytes:
+    """Operators of QDQ files in a row: convolution, pools, a constant sum, a product, softmax."""
+    m = Model(dtype, 7)
+    x = m.through("x", 0.05, 3)
+    w, bias = m.stored(m.weights(4, 2, 3, 3), f32(0.01)), m.stored(m.rng.integers(-99, 99, 4).astype(np.int32), f32(0.0005))
+    x = m.through(m.node("Relu", m.node("Conv", x, w, bias, pads=[1, 1, 1, 1])), 0.1, LIMITS[dtype][0])
+    x = m.through(m.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), 0.1, LIMITS[dtype][0])
+    x = m.through(m.node("AveragePool", x, kernel_shape=[2, 1]), 0.1, LIMITS[dtype][0])
+    x = m.through(m.node("Reshape", m.node("Transpose", x, perm=[0, 2, 3, 1]), m.constant(np.array([1, -1], np.int64))), 0.1, 0)
+    x = m.through(m.node("MatMul", x, m.stored(m.weights(16, 3), f32(0.02))), 0.2, 1)
+    x = m.through(m.node("Add", x, m.stored(m.weights(3, dtype=dtype), f32(0.03))), 0.25, 2)
+    return m.build({"x": (1, 2, 6, 5)}, m.node("Softmax", x))
+
+
+def small_qlinear() -> bytes:
+    """QLinear operators, of which one joins two tensors."""
+    m = Model(np.int8, 8)
+    a, b = (m.quantize(name, 0.05, 3) for name in "xy")
+    total = m.node("QLinearAdd", a, *m.meaning(0.05, 3), b, *m.meaning(0.05, 3), *m.meaning(0.07, 1), domain="com.microsoft")
+    w = m.constant(m.weights(12, 5))
+    y = m.node("QLinearMatMul", total, *m.meaning(0.07, 1), w, *m.meaning(0.01, 0), *m.meaning(0.2, -5))
+    return m.build({"x": (1, 12), "y": (1, 12)}, m.dequantize(y, 0.2, -5))
+
+
+def small_exact() -> bytes:
+    """QONNX: quantizers, a batch normalization, a product."""
+    m, domain = Model(np.int8, 9), "qonnx.custom_op.general"
+    kinds = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
+
+    def quant(x: str, scale: float, bits: int) -> str:
+        return m.node("Quant", x, *(m.constant(f32(v)) for v in (scale, 0, bits)), domain=domain, **kinds)
+
+    y = m.node("MatMul", quant("x", 0.25, 4), quant(m.constant(m.rng.normal(0, 1, (6, 4)).astype(f32)), 0.125, 3))
+    norm = [m.constant(np.abs(m.rng.normal(0, 1, 4)).astype(f32)) for _ in range(4)]
+    y = m.node("Relu", m.node("BatchNormalization", y, *norm, epsilon=1e-3))
+    y = m.node("MatMul", quant(y, 0.5, 3), quant(m.constant(m.rng.normal(0, 1, (4, 3)).astype(f32)), 0.125, 3))
+    return m.build({"x": (1, 6)}, m.node("Add", y, m.constant(f32([1, 2, 3]))))
+
+
+MODELS = {"QDQ": small, "QDQ, int8": lambda: small(np.int8), "QLinear": small_qlinear, "QONNX": small_exact}

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+
 from ...errors import InputError, unknown
 from ...network import Network
 from ...network.names import printable
@@ -95,5 +97,7 @@ def read(path: Path, runtime: str | None = None) -> Network:
     operators, result = (exact.OPERATORS, exact.result) if is_exact else (QUANTIZED, elementwise.result)
     refuse_unsupported(graph, operators, place)
     session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])
-    session.follow(operators)
+    # Constants may be any floats; what comes of them is checked where it matters.
+    with np.errstate(all="ignore"):
+        session.follow(operators)
     return session.finish(printable(os.path.splitext(os.path.basename(place))[0]), "" if is_exact else session.runtime, result)

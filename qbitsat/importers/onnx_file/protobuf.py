@@ -80,17 +80,23 @@ def read_graph(data: bytes, path: str) -> Graph:
     constants: dict[str, np.ndarray] = {}
     for i, tensor in enumerate(graph.initializer):
         with reader.at(f"initializer {i}"):
-            if tensor.name in constants:
-                raise InputError(f"{path}: initializer {i} ({shown(tensor.name)}): is there twice")
-            constants[tensor.name] = read_tensor(reader, tensor, f"initializer {i} ({shown(tensor.name)})")
+            name = text(tensor.name)
+            if name in constants:
+                raise InputError(f"{path}: initializer {i} ({shown(name)}): is there twice")
+            constants[name] = read_tensor(reader, tensor, f"initializer {i} ({shown(name)})")
     with reader.at("nodes"):
         nodes = tuple(read_node(reader, node, i) for i, node in enumerate(graph.node))
     with reader.at("inputs and outputs"):
-        inputs = tuple(read_input(value) for value in graph.input if value.name not in constants)
-        outputs = tuple(value.name for value in graph.output)
+        inputs = tuple(read_input(value) for value in graph.input if text(value.name) not in constants)
+        outputs = tuple(text(value.name) for value in graph.output)
     found = Graph(nodes, constants, inputs, outputs, opset)
     check_order(found, path)
     return found
+
+
+def text(value: str | bytes) -> str:
+    """A string of the file; the package gives bytes where it is no UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
 
 
 def shown(name: str) -> str:
@@ -99,7 +105,7 @@ def shown(name: str) -> str:
 
 
 def read_opset(reader: Reader, model: Any) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in OWN_DOMAINS]
+    versions = [entry.version for entry in model.opset_import if text(entry.domain) in OWN_DOMAINS]
     if len(versions) != 1 or versions[0] not in OPSETS:
         raise UnsupportedError(
             f"{reader.path}: versions {versions} of ONNX's operators, expected one from {OPSETS.start} to {OPSETS.stop - 1}"
@@ -111,16 +117,16 @@ def read_input(value: Any) -> Input:
     kind = value.type.tensor_type
     shape = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim)
     name = TYPES[kind.elem_type][0] if kind.elem_type in TYPES else f"type {kind.elem_type}"
-    return Input(value.name, name, shape)
+    return Input(text(value.name), name, shape)
 
 
 def read_node(reader: Reader, node: Any, index: int) -> Node:
     with reader.at(f"node {index}"):
-        domain = "" if node.domain in OWN_DOMAINS else printable(node.domain)[:SHOWN_NAME]
-        op, title = (printable(text)[:SHOWN_NAME] for text in (node.op_type, node.name))
+        domain = "" if node.domain in OWN_DOMAINS else printable(text(node.domain))[:SHOWN_NAME]
+        op, title = (printable(text(value))[:SHOWN_NAME] for value in (node.op_type, node.name))
         place = f"node {index} ({op})"
-        attributes = {printable(a.name): read_attribute(reader, a, place) for a in node.attribute}
-        return Node(index, op, domain, title, tuple(node.input), tuple(node.output), attributes)
+        attributes = {printable(text(a.name)): read_attribute(reader, a, place) for a in node.attribute}
+        return Node(index, op, domain, title, tuple(map(text, node.input)), tuple(map(text, node.output)), attributes)
 
 
 def read_attribute(reader: Reader, attribute: Any, place: str) -> Any:
@@ -133,7 +139,7 @@ def read_attribute(reader: Reader, attribute: Any, place: str) -> Any:
     if kind in ("FLOATS", "INTS"):
         return tuple(attribute.floats if kind == "FLOATS" else attribute.ints)
     if kind == "TENSOR":
-        return read_tensor(reader, attribute.t, f"{place}: attribute {shown(attribute.name)}")
+        return read_tensor(reader, attribute.t, f"{place}: attribute {shown(text(attribute.name))}")
     return None
 
 
