@@ -24,12 +24,12 @@ GROUPS = {
         *("properties/query.py", "properties/formula.py", "properties/region.py", "properties/robustness.py"),
         *(f"importers/{name}.py" for name in ("__init__", "files", "npy", "json_header", "qbitsat_file", "qbitsat_layers")),
     ],
-    "and HOLDS by bounds or search": ["certificate/tree.py", "certificate/space.py", "certificate/formula.py"],
+    "and HOLDS by bounds or search": [f"certificate/{name}.py" for name in ("tree", "space", "products", "steps", "formula")],
     "and HOLDS by SAT": [
         *(f"certificate/{name}.py" for name in ("cnf", "staircases", "twin", "gates", "lrat")),
-        *("certificate/space.py", "certificate/formula.py"),
+        *(f"certificate/{name}.py" for name in ("space", "products", "steps", "formula")),
     ],
-    "and HOLDS by enumeration": ["certificate/enumeration.py"],
+    "and HOLDS by enumeration": ["certificate/enumeration.py", "certificate/products.py"],
     "a network in an .h5": ["importers/benchmark_h5.py"],
     "a network in a .tflite": [
         *(f"importers/{name}.py" for name in ("runtimes", "tables", "fixed_point")),

@@ -64,9 +64,9 @@ def random_requantizer(rng: random.Random, kind: str, acc_lo: int, acc_hi: int, 
 
 
 def random_requantizers(
-    rng: random.Random, acc_lo: np.ndarray, acc_hi: np.ndarray, channels: int, kinds: Sequence[str], tops: Sequence[int]
+    rng: random.Random, acc_lo: np.ndarray, acc_hi: np.ndarray, channels: int, kinds: Sequence[str], tops: Sequence[int], reach: int
 ) -> tuple[Requantizer, ...]:
-    """One for all outputs, one for each channel or one for each output, all with the same range."""
+    """One for all outputs, one for each channel or one for each output, all with the same range; shifts where others do not reach."""
     kind, top, lo = rng.choice(kinds), rng.choice(tops), rng.choice([0, 0, -1, -8, 3])
     # All of 32 bits.
     if top >= 1 << 15:
@@ -75,7 +75,10 @@ def random_requantizers(
         top = (1 << (top + 1).bit_length() - 1) - 1
     count = rng.choice([1, channels, channels, len(acc_lo)])
     ends = [(int(acc_lo[c::count].min()), int(acc_hi[c::count].max())) for c in range(count)]
-    return tuple(random_requantizer(rng, kind, *pair, lo, lo + top) for pair in ends)
+    made = tuple(random_requantizer(rng, kind, *pair, lo, lo + top) for pair in ends)
+    if all(reach <= requantizer.acc_limit for requantizer in made):
+        return made
+    return tuple(random_requantizer(rng, "shift", *pair, lo, lo + top) for pair in ends)
 
 
 class _Builder:
@@ -118,8 +121,10 @@ class _Builder:
 
     def add(self, make: Callable[[TensorFormat, tuple[Requantizer, ...]], Layer], shape: tuple[int, ...], values: np.ndarray) -> None:
         """A layer that is made of its output's format and its requantizers; these are chosen for its accumulators."""
-        any_one = TensorFormat(shape, 0, 0), (ShiftRequantizer(0, "floor", 0, 0),)
-        requantizers = random_requantizers(self.rng, *self.ends(make(*any_one), values), shape[-1], self.kinds, self.tops)
+        trial = make(TensorFormat(shape, 0, 0), (ShiftRequantizer(0, "floor", 0, 0),))
+        largest = max(abs(trial.input.lo), abs(trial.input.hi), abs(trial.input.zero_point))
+        reach = int((trial.affine.magnitudes() * largest + np.abs(trial.affine.biases)).max())
+        requantizers = random_requantizers(self.rng, *self.ends(trial, values), shape[-1], self.kinds, self.tops, reach)
         output = TensorFormat(shape, requantizers[0].lo, requantizers[0].hi, 1.0, self.rng.choice([0, requantizers[0].lo]))
         self.put(make(output, requantizers), values)
 

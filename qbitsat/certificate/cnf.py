@@ -47,10 +47,6 @@ class Walk:
         self.within = within or ranges
         self.twin = Encoder(tick)
         self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
-        # Of each network the first of its inputs and the first of its outputs; of each block the number of its layer.
-        self.firsts = [(part.start, min(b.target.start for b in space.blocks if b.network == k)) for k, part in enumerate(space.inputs)]
-        own = [[block for block in space.blocks if block.network == k] for k in range(len(space.inputs))]
-        self.numbers = {id(block): number for blocks in own for number, block in enumerate(blocks)}
         seen = self._cone(formula)
         for k in range(len(space.inputs)):
             for value in range(space.inputs[k].start, space.inputs[k].stop):
@@ -82,10 +78,7 @@ class Walk:
 
     def _row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i of a block: the values of the space that it reads, each once, their weights, and its smallest sum."""
-        network = self.space.query.networks[block.network]
-        numbers, weights, bias = network.row(self.numbers[id(block)], i)
-        inside, outside = self.firsts[block.network]
-        values = np.where(numbers < network.num_inputs, numbers + inside, numbers - network.num_inputs + outside)
+        values, weights, bias = block.row(i)
         ends = np.where(weights > 0, self.ranges.lo[values], self.ranges.hi[values])
         return values, weights, bias + int(weights @ ends)
 

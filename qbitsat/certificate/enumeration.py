@@ -1,4 +1,4 @@
-"""HOLDS because every point of the region was run: all of them are run again, by products of integer matrices in numpy.
+"""HOLDS because every point of the region was run: all of them are run again, layer by layer, in numpy's integers.
 
 Only inputs at which the violation can be true need to be run. What its conjuncts say of a single input cuts that input's range, and
 an input that they tie to another one (a - b <= d and b - a <= -d) moves with it. The violation itself, whole, is evaluated at every
@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..limits import Tick
-from ..network import Network
-from ..network.layers import Dense
+from ..network import Convolution, Dense, Linear, Network
+from ..network.layers import PADDING
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import INPUT
+from .products import products
 from .reading import Refused
 
 # More points would take weeks.
@@ -30,19 +31,18 @@ Input = tuple[int, int]
 
 def check_enumeration(query: Query, tick: Tick) -> None:
     """Run every point; `Refused` if the violation is true of one."""
-    for network in query.networks:
-        _check_reach(network, tick)
+    runs = [_Run(network) for network in query.networks]
     region = _Region(query)
     if region.num_points > MOST_POINTS:
         raise Refused(f"the region has {region.num_points} points to be run, expected at most {MOST_POINTS}")
-    work = sum(layer.input.size * layer.output.size for network in query.networks for layer in network.layers)
-    numbers = sum(network.input.size + max(layer.output.size for layer in network.layers) for network in query.networks)
-    step = max(1, min(BATCH_WORK // work, BATCH_NUMBERS // numbers))
+    work = sum(layer.affine.num_products for network in query.networks for layer in network.layers)
+    numbers = sum(network.num_values + max(layer.affine.n_in for layer in network.layers) for network in query.networks)
+    step = max(1, min(BATCH_WORK // max(1, work), BATCH_NUMBERS // numbers))
     for first in range(0, region.num_points, step):
         tick()
         points = np.arange(first, min(first + step, region.num_points))
         inputs = [region.inputs(k, points) for k in range(len(query.networks))]
-        outputs = [_run(network, x, tick) for network, x in zip(query.networks, inputs, strict=True)]
+        outputs = [run.outputs(x, tick) for run, x in zip(runs, inputs, strict=True)]
         true = np.flatnonzero(_truth(query.violation, inputs, outputs, tick))
         if len(true):
             raise Refused(f"the violation is true at inputs {[x[true[0]].tolist() for x in inputs]}")
@@ -95,7 +95,7 @@ class _Region:
         for free in sorted(self.sizes, reverse=True):
             rest, digit = (rest, 0) if self.sizes[free] == 1 else np.divmod(rest, self.sizes[free])
             values[free] = self.lo[free] + digit
-        x = np.empty((len(points), self.networks[k].input.size), np.int64)
+        x = np.empty((len(points), self.networks[k].num_inputs), np.int64)
         for i in range(x.shape[1]):
             free, offset = self.leader[k, i]
             x[:, i] = values[free] + offset
@@ -122,27 +122,29 @@ def _conjuncts(formula: Formula, positive: bool) -> Iterator[tuple[dict[Input, i
 # --- what is run ---
 
 
-def _check_reach(network: Network, tick: Tick) -> None:
-    """Refuse layers whose sums could leave int64 on the way, whatever the order of addition."""
-    for layer in network.layers:
-        if type(layer) is not Dense:  # a subclass may mean something else
-            raise Refused(f"layer {layer.name!r}: no enumeration of a layer of kind {type(layer).__name__}")
-        farthest = max(abs(layer.input.lo - layer.input.zero_point), abs(layer.input.hi - layer.input.zero_point))
-        weights = 0
-        for row in layer.weights:
+class _Run:
+    """A network, layer by layer. Sums stay below 2**60 on the way, whatever the order of addition: layers have checked that."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        for layer in network.layers:
+            if type(layer) not in (Dense, Convolution, Linear):  # a subclass may mean something else
+                raise Refused(f"layer {layer.name!r}: no enumeration of a layer of kind {type(layer).__name__}")
+        made = {id(layer): products(layer.affine) for layer in network.layers}
+        self.products = [made[id(layer)] for layer in network.layers]
+
+    def outputs(self, x: np.ndarray, tick: Tick) -> np.ndarray:
+        """The network's outputs: int64[points, n_in] -> int64[points, n_out]."""
+        values = np.empty((len(x), self.network.num_values), np.int64)
+        values[:, : x.shape[1]] = x
+        for k, (layer, view) in enumerate(zip(self.network.layers, self.network.views, strict=True)):
             tick()
-            weights = max(weights, sum(map(abs, row.tolist())))
-        if weights * farthest + max(map(abs, layer.bias.tolist())) >= 1 << 62:
-            raise Refused(f"layer {layer.name!r}: sums reach 2**62, beyond the exact range of an enumeration")
-
-
-def _run(network: Network, x: np.ndarray, tick: Tick) -> np.ndarray:
-    """The network's outputs: int64[points, n_in] -> int64[points, n_out]."""
-    for layer in network.layers:
-        tick()
-        acc = (x - layer.input.zero_point) @ layer.weights.T + layer.bias  # type: ignore[attr-defined]
-        x = np.stack([layer.requantizer(i).apply(acc[:, i]) for i in range(acc.shape[1])], axis=1)
-    return x
+            cells = values[:, view]
+            cells[:, view == PADDING] = layer.input.zero_point
+            acc, first = self.products[k].apply(cells) + layer.affine.biases, self.network.first_value(k)
+            for i in range(acc.shape[1]):
+                values[:, first + i] = layer.requantizer(i).apply(acc[:, i])
+        return values[:, self.network.outputs]
 
 
 def _truth(formula: Formula, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], tick: Tick) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..properties import And, AtMost, Formula, Not
-from .space import MAX_LEVELS, Ranges, Space
+from .space import MAX_LEVELS, Block, Ranges, Space
 
 
 class Atom(NamedTuple):
@@ -74,15 +74,21 @@ def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
     requantizer = block.layer.requantizer(ic)
     if requantizer != block.layer.requantizer(ij) or not requantizer.monotone:
         return False
-    row = block.matrix[ij] - block.matrix[ic]
-    # Below 2**61, as both rows' sums are below 2**60.
-    largest = int((row * np.where(row > 0, ranges.hi[block.source], ranges.lo[block.source])).sum())
-    difference = largest + int(block.bias[ij]) - int(block.bias[ic])
+    difference = largest_difference(block, ij, ic, ranges)
     if atom.bound < 0:
         return difference <= 0
     if requantizer.hi - requantizer.lo > MAX_LEVELS or not (ranges.lo[c] > requantizer.lo and ranges.hi[j] < requantizer.hi):
         return False
     return difference <= -block.widest_step(ic)
+
+
+def largest_difference(block: Block, j: int, c: int, ranges: Ranges) -> int:
+    """The largest acc_j - acc_c; below 2**61, as both sums are below 2**60."""
+    (values, weights, bias), (others, less, other_bias) = block.row(j), block.row(c)
+    read, places = np.unique(np.concatenate([values, others]), return_inverse=True)
+    row = np.zeros(len(read), np.int64)
+    np.add.at(row, places, np.concatenate([weights, -less]))
+    return int((row * np.where(row > 0, ranges.hi[read], ranges.lo[read])).sum()) + bias - other_bias
 
 
 def conjuncts(formula: Plain) -> tuple[list[Atom], list[Joint]]:

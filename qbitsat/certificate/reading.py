@@ -18,7 +18,7 @@ from ..network.names import unescape_path
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
 from ..properties.query import MAX_DEPTH
 
-FORMAT, VERSION = "qbitsat certificate", 2
+FORMAT, VERSION = "qbitsat certificate", 3
 MAX_BYTES = 1 << 30
 # Each has its matrices in memory.
 MAX_NETWORKS = 100
@@ -130,12 +130,12 @@ class Certificate:
             record_with(value, ROBUSTNESS, ROBUSTNESS_OPTIONAL, place)
             if len(networks) != 1:
                 raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
-            x, asked = self.array("x", (networks[0].input.size,)), (value.get(key) for key in ("eps", "label", "target"))
+            x, asked = self.array("x", (networks[0].num_inputs,)), (value.get(key) for key in ("eps", "label", "target"))
             return robustness(networks[0], x, *asked, region=value.get("region"), limits=self.limits)
         if value.get("kind") != "general":
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
         record(value, GENERAL, place)
-        boxes = tuple(Box(*(self.array(f"box.{k}.{end}", (n.input.size,)) for end in ("lo", "hi"))) for k, n in enumerate(networks))
+        boxes = tuple(Box(*(self.array(f"box.{k}.{end}", (n.num_inputs,)) for end in ("lo", "hi"))) for k, n in enumerate(networks))
         return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation", self.limits), limits=self.limits)
 
     # --- the proof ---
@@ -146,8 +146,8 @@ class Certificate:
         fields = record(self.header["proof"], WITNESS, place)
         for number in fields["true_atoms"]:
             expect(number, int, f"{place}: true_atoms")
-        inputs = [self.array(f"inputs.{k}", (n.input.size,)).tolist() for k, n in enumerate(networks)]
-        outputs = [self.array(f"outputs.{k}", (n.output.size,)).tolist() for k, n in enumerate(networks)]
+        inputs = [self.array(f"inputs.{k}", (n.num_inputs,)).tolist() for k, n in enumerate(networks)]
+        outputs = [self.array(f"outputs.{k}", (len(n.outputs),)).tolist() for k, n in enumerate(networks)]
         return inputs, outputs, fields["true_atoms"]
 
     def tree(self, num_neurons: int) -> tuple[Tree, list[str]]:

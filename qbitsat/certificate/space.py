@@ -1,124 +1,120 @@
 """Where a query's inputs, accumulators and outputs can be: intervals, and what integer multipliers prove about them.
 
-Everything is read off the definition of the networks: W, b, and the requantizers' `apply` and `first_reaching`. Values are the inputs
-of all networks, then the outputs of all layers, network by network; neurons are those outputs. All numbers are integers: int64
-where sums provably stay below 2**62, Python's own where they might not.
+Everything is read off the definition of the networks: affine maps, what they read, and the requantizers' `apply` and `thresholds`.
+Values are the inputs of all networks, then the outputs of all layers, network by network; neurons are those outputs. All numbers are
+integers: int64 where sums provably stay below 2**62, Python's own where they might not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arithmetic import Requantizer
 from ..limits import NO_LIMITS, Limits
-from ..network import Layer
+from ..network import Network
+from ..network.layers import PADDING
 from ..properties import Query, Ref
 from ..properties.formula import INPUT
+from .products import Products, products
+from .steps import FAR, MAX_LEVELS, Steps
 
-# Accumulators stay far below this; it stands for "none".
-FAR = 1 << 61
-# Requantizers with more levels get no table; like wrap-around, their y and acc count as unrelated.
-MAX_LEVELS = 1 << 12
-# Entries of the tables that are compared at a time, and the bytes that each takes.
-ROOM, ENTRY = 1 << 17, 150
-# What the image of a range takes in Python, in multiply-adds; and a multiply-add in Python's integers, with its bytes.
-IMAGE, SLOW, SLOW_BYTES = 1 << 12, 1 << 6, 48
-# Weights of a layer that take less time than to ask for limits is worth.
-SMALL = 1 << 20
+__all__ = ["FAR", "MAX_LEVELS", "Block", "Ranges", "Space"]
+
+# What the image of a range takes in Python, in multiply-adds.
+IMAGE = 1 << 12
 # Cases that `Space.largest` works on together.
 TOGETHER = 64
 
 
-def level_starts(requantizer: Requantizer, lo: int, hi: int) -> np.ndarray:
-    """int64[hi - lo + 2]: the smallest acc with apply(acc) >= v, for v from lo to hi + 1, which hold the requantizer's own levels."""
-    starts = np.full(hi - lo + 2, -FAR, np.int64)
-    starts[requantizer.lo + 1 - lo : requantizer.hi + 1 - lo] = requantizer.thresholds(FAR)
-    starts[requantizer.hi + 1 - lo :] = FAR
-    return starts
+class Place(NamedTuple):
+    """Where a layer stands: inputs of the space; what is added to the numbers of its network's inputs, and other values; its outputs."""
+
+    num_inputs: int
+    shifts: tuple[int, int]
+    target: slice
 
 
 class Block:
-    """One layer: its matrix and bias, which values it reads and gives, and where the steps of its outputs begin.
+    """One layer: its products and steps, which values its cells are (PADDING: none), and which values and neurons it gives.
 
-    like is another block of the same layer, whose arrays it shares.
+    number is that of the layer in its network; like is another block of the same layer, whose arrays it shares.
     """
 
-    matrix: np.ndarray
-    magnitude: np.ndarray
-    starts: np.ndarray
-    row: np.ndarray
+    products: Products
+    steps: Steps
 
-    def __init__(self, network: int, layer: Layer, source: slice, target: slice, neurons: slice, limits: Limits, like: Block | None):
-        self.network, self.layer, self.source, self.target, self.neurons, self.limits = network, layer, source, target, neurons, limits
-        self.bias, self.y_min = layer.affine.biases, layer.output.lo
-        self.stepped = all(r.monotone for r in layer.requantizers) and layer.output.hi - layer.output.lo < MAX_LEVELS
-        # Of each row of `starts` the widest step between two levels of the requantizer, where that was asked for.
-        self.widest: dict[int, int] = {}
-        if like is not None:
-            self.matrix, self.magnitude, self.starts, self.row = like.matrix, like.magnitude, like.starts, like.row
-            return
-        affine = layer.affine
-        limits.require(24.0 * affine.n_out * affine.n_in)
-        self.matrix = np.zeros((affine.n_out, affine.n_in), np.int64)
-        for part in limits.slices(affine.n_out, affine.n_in):
-            entries = slice(affine.unrolled.indptr[part.start], affine.unrolled.indptr[part.stop])
-            rows = np.repeat(np.arange(part.start, part.stop), np.diff(affine.unrolled.indptr[part.start : part.stop + 1]))
-            self.matrix[rows, affine.unrolled.indices[entries]] = affine.unrolled.weights[entries]
-        self.magnitude = np.abs(self.matrix)
-        kinds = {requantizer: k for k, requantizer in enumerate(dict.fromkeys(layer.requantizers))}
-        self.row = np.array([kinds[r] for r in layer.requantizers])[np.arange(affine.n_out) % len(layer.requantizers)]
-        self.starts = np.zeros((0, 0), np.int64)
-        if self.stepped:
-            limits.require(8.0 * len(kinds) * (layer.output.hi - self.y_min + 2))
-            self.starts = np.zeros((len(kinds), layer.output.hi - self.y_min + 2), np.int64)
-            for requantizer, k in kinds.items():
-                limits.check()
-                self.starts[k] = level_starts(requantizer, self.y_min, layer.output.hi)
+    def __init__(self, network: int, of: Network, number: int, place: Place, limits: Limits, like: Block | None):
+        self.network, self.of, self.number, self.layer, self.limits = network, of, number, of.layers[number], limits
+        num_inputs, self.shifts, target = place
+        self.target, self.neurons = target, slice(target.start - num_inputs, target.stop - num_inputs)
+        self.bias, self.zero_point = self.layer.affine.biases, self.layer.input.zero_point
+        self.view = renumbered(of, of.views[number], self.shifts)
+        self.padding = np.flatnonzero(self.view == PADDING)
+        self.reads_inputs = bool(((self.view != PADDING) & (self.view < num_inputs)).any())
+        self.products = like.products if like else products(self.layer.affine, limits)
+        self.steps = like.steps if like else Steps(self.layer, limits)
+        # Of a requantizer the widest step between two of its levels, where that was asked for.
+        self.widest: dict[int, int] = like.widest if like else {}
+
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Accumulator i as values of the space, each once and ascending, their weights, and a bias, padding included."""
+        values, weights, bias = self.of.row(self.number, i)
+        return renumbered(self.of, values, self.shifts), weights, bias
+
+    def sources(self, outputs: np.ndarray) -> np.ndarray:
+        """The values, some of them twice, that some outputs of a mask read with a weight that is not 0."""
+        values = self.view[self.layer.affine.sources(outputs)]
+        return values[values != PADDING]
 
     def accumulate(self, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The range of W x + b for lo <= x <= hi: W (lo + hi) and |W| (hi - lo) are twice its middle and twice half its width.
 
         As |W| x stays below 2**60 for all x of the format, both stay below 2**61.
         """
-        if self.matrix.size < SMALL:
-            middle, width = self.matrix @ (lo + hi), self.magnitude @ (hi - lo)
-        else:
-            middle, width = np.zeros(len(self.bias), np.int64), np.zeros(len(self.bias), np.int64)
-            for part in self.limits.slices(len(self.bias), 2 * len(lo)):
-                middle[part], width[part] = self.matrix[part] @ (lo + hi), self.magnitude[part] @ (hi - lo)
+        ends = np.stack([lo[self.view], hi[self.view]])
+        ends[:, self.padding] = self.zero_point
+        middle, width = self.products.apply(ends.sum(axis=0)[None])[0], self.products.apply(ends[1:] - ends[:1], True)[0]
         return (middle - width >> 1) + self.bias, (middle + width >> 1) + self.bias
+
+    def images(self, acc_lo: np.ndarray, acc_hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ranges of outputs for ranges of accumulators."""
+        lo, hi, requantizers = acc_lo.copy(), acc_hi.copy(), self.layer.requantizers
+        kinds: dict[Requantizer, list[int]] = {}
+        for i, requantizer in enumerate(requantizers):
+            kinds.setdefault(requantizer, []).append(i)
+        for requantizer, places in kinds.items():
+            o = (np.array(places)[None] + np.arange(0, len(lo), len(requantizers))[:, None]).ravel()
+            if requantizer.monotone:
+                lo[o], hi[o] = requantizer.apply(acc_lo[o]), requantizer.apply(acc_hi[o])
+                continue
+            for part in self.limits.slices(len(o), IMAGE):
+                some = o[part]
+                pairs = zip(acc_lo[some].tolist(), acc_hi[some].tolist(), strict=True)
+                lo[some], hi[some] = np.array([requantizer.image(*ends) for ends in pairs]).T
+        return lo, hi
+
+    def spread(self, m: np.ndarray, c: np.ndarray) -> np.ndarray:
+        """Adds m W to c, [batch, num_values]; returns what padding gives, [batch]. Of floats: of magnitudes."""
+        rest = np.zeros(len(m), m.dtype)
+        for cells, parts in self.products.spread(m):
+            values = self.view[cells]
+            if len(self.padding):
+                outside = values == PADDING
+                rest += parts[:, outside].sum(axis=1) * (abs(self.zero_point) if m.dtype.kind == "f" else self.zero_point)
+                values, parts = values[~outside], parts[:, ~outside]
+            for row, part in zip(c, parts, strict=True):
+                np.add.at(row, values, part)
+        return rest
 
     def widest_step(self, i: int) -> int:
         """The most accumulators that give output i one level, of those between its smallest and its largest; 0 if there are none."""
-        row, requantizer = int(self.row[i]), self.layer.requantizer(i)
+        row = i % len(self.layer.requantizers)
         if row not in self.widest:
-            inner = level_starts(requantizer, requantizer.lo, requantizer.hi)[1:-1]
-            self.widest[row] = int(np.diff(inner).max(initial=0))
+            self.widest[row] = int(np.diff(self.layer.requantizers[row].thresholds(FAR)).max(initial=0))
         return self.widest[row]
-
-    def best(self, part: slice, c: np.ndarray, m: np.ndarray, ends: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The largest c * y - m * acc of some outputs over their pairs (acc, y) in the ranges, and whether there is one; [B, n] each."""
-        acc_lo, acc_hi, lo, hi = ends
-        if not self.stepped:
-            return np.maximum(c * lo, c * hi) + np.maximum(-m * acc_lo, -m * acc_hi), acc_lo <= acc_hi
-        # One entry for each output and each of its levels inside [lo, hi], next to each other; `begin` is where an output's start.
-        counts = (hi - lo + 1).ravel()
-        begin = np.cumsum(counts) - counts
-        which = np.repeat(np.arange(counts.size), counts)
-        v = lo.ravel()[which] + np.arange(len(which)) - begin[which]
-        row, level = self.row[part][which % lo.shape[1]], v - self.y_min
-        first = np.maximum(acc_lo.ravel()[which], self.starts[row, level])
-        last = np.minimum(acc_hi.ravel()[which], self.starts[row, level + 1] - 1)
-        possible = first <= last
-        # On a step y is constant, so an end of the step is best.
-        m, c = m.ravel()[which], c.ravel()[which]
-        value = c * v - m * np.where(possible, np.where(m >= 0, first, last), 0)
-        value[~possible] = value.min()
-        return np.maximum.reduceat(value, begin).reshape(lo.shape), np.logical_or.reduceat(possible, begin).reshape(lo.shape)
 
 
 @dataclass(frozen=True)
@@ -143,28 +139,31 @@ class Space:
     def __init__(self, query: Query, limits: Limits = NO_LIMITS):
         self.query, self.limits, self.blocks = query, limits, list[Block]()
         known: dict[int, Block] = {}
-        self.inputs, self.outputs = list[slice](), list[slice]()
-        self.num_inputs = end = sum(network.input.size for network in query.networks)
+        self.inputs, self.outputs = list[slice](), list[np.ndarray]()
+        self.num_inputs = end = sum(network.num_inputs for network in query.networks)
         start = 0
         for k, network in enumerate(query.networks):
-            source = slice(start, start + network.input.size)
-            self.inputs.append(source)
-            start = source.stop
-            for layer in network.layers:
+            self.inputs.append(slice(start, start + network.num_inputs))
+            # Numbers of the network's inputs, and of its other values, here less there.
+            shifts, start = (start, end - network.num_inputs), start + network.num_inputs
+            for number, (layer, view) in enumerate(zip(network.layers, network.views, strict=True)):
+                limits.require(16.0 * (len(view) + layer.affine.n_out))
                 target = slice(end, end + layer.affine.n_out)
-                neurons = slice(end - self.num_inputs, target.stop - self.num_inputs)
-                self.blocks.append(Block(k, layer, source, target, neurons, limits, known.get(id(layer))))
+                place = Place(self.num_inputs, shifts, target)
+                self.blocks.append(Block(k, network, number, place, limits, known.get(id(layer))))
                 known.setdefault(id(layer), self.blocks[-1])
-                source, end = target, target.stop
-            self.outputs.append(source)
+                end = target.stop
+            self.outputs.append(renumbered(network, network.outputs, shifts))
         self.num_values, self.num_neurons = end, end - self.num_inputs
         self.cuttable = np.ones(end, bool)
         for block in self.blocks:
-            self.cuttable[block.target] = block.stepped
+            self.cuttable[block.target] = block.steps.stepped
 
     def index(self, ref: Ref) -> int:
         """The value that a formula names."""
-        return (self.inputs if ref.tensor == INPUT else self.outputs)[ref.network].start + ref.element
+        if ref.tensor == INPUT:
+            return self.inputs[ref.network].start + ref.element
+        return int(self.outputs[ref.network][ref.element])
 
     # --- intervals ---
 
@@ -175,20 +174,14 @@ class Space:
         for part, box in zip(self.inputs, self.query.boxes, strict=True):
             lo[part], hi[part] = box.lo, box.hi
         for block in self.blocks:
-            acc = block.accumulate(lo[block.source], hi[block.source])
+            acc = block.accumulate(lo, hi)
             acc_lo[block.neurons], acc_hi[block.neurons] = acc
-            if all(requantizer.monotone for requantizer in block.layer.requantizers):
-                lo[block.target], hi[block.target] = (block.layer.requantize(end) for end in acc)
-                continue
-            for part in self.limits.slices(len(acc[0]), IMAGE):
-                pairs = enumerate(zip(*(end[part].tolist() for end in acc), strict=True), part.start)
-                images = np.array([block.layer.requantizer(i).image(*ends) for i, ends in pairs])
-                lo[block.target][part], hi[block.target][part] = images.T
+            lo[block.target], hi[block.target] = block.images(*acc)
         return Ranges(lo, hi, acc_lo, acc_hi)
 
     def accumulators(self, ranges: Ranges) -> Ranges:
         """The same values, with the accumulators that they give."""
-        parts = [block.accumulate(ranges.lo[block.source], ranges.hi[block.source]) for block in self.blocks]
+        parts = [block.accumulate(ranges.lo, ranges.hi) for block in self.blocks]
         return Ranges(ranges.lo, ranges.hi, *(np.concatenate(ends) for ends in zip(*parts, strict=True)))
 
     def propagate(self, ranges: Ranges, inputs: bool = False) -> Ranges | None:
@@ -197,19 +190,11 @@ class Space:
         Accumulators from the values that they read, outputs from accumulators, and accumulators from outputs.
         """
         for block in self.blocks:
-            n, t, s = block.neurons, block.target, block.source
-            if inputs or s.start >= self.num_inputs:
-                acc_lo, acc_hi = block.accumulate(ranges.lo[s], ranges.hi[s])
+            n, t = block.neurons, block.target
+            if inputs or not block.reads_inputs:
+                acc_lo, acc_hi = block.accumulate(ranges.lo, ranges.hi)
                 ranges.acc_lo[n], ranges.acc_hi[n] = np.maximum(ranges.acc_lo[n], acc_lo), np.minimum(ranges.acc_hi[n], acc_hi)
-            if block.stepped:
-                ranges.lo[t] = np.maximum(ranges.lo[t], block.layer.requantize(ranges.acc_lo[n]))
-                ranges.hi[t] = np.minimum(ranges.hi[t], block.layer.requantize(ranges.acc_hi[n]))
-                if (ranges.lo[t] > ranges.hi[t]).any():
-                    return None
-                starts, row = block.starts, block.row
-                ranges.acc_lo[n] = np.maximum(ranges.acc_lo[n], starts[row, ranges.lo[t] - block.y_min])
-                ranges.acc_hi[n] = np.minimum(ranges.acc_hi[n], starts[row, ranges.hi[t] - block.y_min + 1] - 1)
-            if (ranges.acc_lo[n] > ranges.acc_hi[n]).any():
+            if not block.steps.narrow(ranges.acc_lo[n], ranges.acc_hi[n], ranges.lo[t], ranges.hi[t]):
                 return None
         return ranges
 
@@ -266,30 +251,14 @@ class Space:
         exact = np.int64 if self._fits(c.astype(float), m.astype(float), lo, hi, acc_lo, acc_hi) else object
         c, m = c.astype(exact), m.astype(exact)
         total, possible = np.zeros(len(cases), exact), np.ones(len(cases), bool)
-        slow, size = (1, 8) if exact is np.int64 else (SLOW, SLOW_BYTES)
         for block in reversed(self.blocks):
             n, t = block.neurons, block.target
-            ends = acc_lo[:, n], acc_hi[:, n], lo[:, t], hi[:, t]
-            total += m[:, n] @ block.bias
-            for part in self._parts(block, ends):
-                best, some = block.best(part, c[:, t][:, part], m[:, n][:, part], tuple(end[:, part] for end in ends))
-                total += best.sum(axis=1)
-                possible &= some.all(axis=1)
-            for part in self.limits.slices(len(block.bias), slow * len(cases) * len(block.matrix[0]), size * len(block.matrix[0])):
-                c[:, block.source] += m[:, n][:, part] @ block.matrix[part]
+            best, some = block.steps.best(c[:, t], m[:, n], (acc_lo[:, n], acc_hi[:, n], lo[:, t], hi[:, t]))
+            total += m[:, n] @ block.bias + best + block.spread(m[:, n], c)
+            possible &= some
         x = slice(0, self.num_inputs)
         total += np.maximum(c[:, x] * lo[:, x], c[:, x] * hi[:, x]).sum(axis=1)
         return [int(bound) if some else None for bound, some in zip(total, possible, strict=True)]
-
-    def _parts(self, block: Block, ends: tuple[np.ndarray, ...]) -> Iterator[slice]:
-        """A block's outputs, about as many at a time as have ROOM levels in all cases."""
-        levels = np.maximum(ends[3] - ends[2] + 1, 1).sum(axis=0) if block.stepped else np.full(len(block.bias), len(ends[0]))
-        groups = np.cumsum(levels) // ROOM
-        bounds = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), len(groups)]
-        for start, stop in pairwise(bounds):
-            if start < stop:
-                self.limits.require(float(ENTRY * levels[start:stop].sum()))
-                yield slice(start, stop)
 
     def _fits(self, c, m, lo, hi, acc_lo, acc_hi) -> bool:
         """Whether all sums stay inside int64: their magnitudes, in floats, add up to less than 2**61, which leaves room for rounding."""
@@ -298,7 +267,12 @@ class Space:
         for block in reversed(self.blocks):
             n, t = block.neurons, block.target
             size += (m[:, n] * (acc[:, n] + np.abs(block.bias))).sum(axis=1) + (c[:, t] * y[:, t]).sum(axis=1)
-            for part in self.limits.slices(len(block.bias), len(c) * len(block.matrix[0]), 8.0 * len(block.matrix[0])):
-                c[:, block.source] += m[:, n][:, part] @ block.magnitude[part].astype(float)
+            size += block.spread(m[:, n], c)
         x = slice(0, self.num_inputs)
         return float(np.maximum(size + (c[:, x] * y[:, x]).sum(axis=1), c.max(axis=1)).max()) < 2.0**61
+
+
+def renumbered(network: Network, values: np.ndarray, shifts: tuple[int, int]) -> np.ndarray:
+    """A network's values by the numbers that they have in a space: int64; PADDING stays."""
+    values = values.astype(np.int64)
+    return np.where(values == PADDING, PADDING, values + np.where(values < network.num_inputs, *shifts))

@@ -166,12 +166,13 @@ class TreeChecker:
         tree, new = self.tree, ranges.copy()
         while batch := list(islice(facts, BATCH)):
             self.tick()
-            bounds = self.space.largest([self._case(k, block, ranges) for k in batch])
-            for k, most in zip(batch, bounds, strict=True):
+            rows = [block.row(int(tree.fact_neuron[k]) - block.neurons.start) for k in batch]
+            bounds = self.space.largest([self._case(k, *row[:2], ranges) for k, row in zip(batch, rows, strict=True)])
+            for k, most, (_, _, bias) in zip(batch, bounds, rows, strict=True):
                 if most is None:
                     return None
                 neuron, side, bound = int(tree.fact_neuron[k]), int(tree.fact_side[k]), int(tree.fact_bound[k])
-                proved = most // int(tree.fact_scale[k]) + side * int(block.bias[neuron - block.neurons.start])
+                proved = most // int(tree.fact_scale[k]) + side * bias
                 if proved > bound:
                     raise Refused(f"fact {k}: {side} * acc of neuron {neuron} <= {bound} is claimed, the multipliers prove <= {proved}")
                 if side > 0:
@@ -180,10 +181,9 @@ class TreeChecker:
                     new.acc_lo[neuron] = max(-bound, int(new.acc_lo[neuron]))
         return None if new.empty() else self.space.propagate(new)
 
-    def _case(self, k: int, block: Block, ranges: Ranges) -> tuple[Ranges, dict[int, int], np.ndarray]:
+    def _case(self, k: int, values: np.ndarray, weights: np.ndarray, ranges: Ranges) -> tuple[Ranges, dict[int, int], np.ndarray]:
         """What the multipliers of fact k have to bound: scale * side times the neuron's row of weights."""
         side, scale = int(self.tree.fact_side[k]), int(self.tree.fact_scale[k])
         if side not in (1, -1) or scale < 1:
             raise Refused(f"fact {k}: side {side} and scale {scale}, expected 1 or -1 and at least 1")
-        row = block.matrix[int(self.tree.fact_neuron[k]) - block.neurons.start].tolist()
-        return ranges, {block.source.start + j: scale * side * w for j, w in enumerate(row) if w}, self.tree.fact_rows[k]
+        return ranges, {v: scale * side * w for v, w in zip(values.tolist(), weights.tolist(), strict=True)}, self.tree.fact_rows[k]

@@ -23,7 +23,7 @@ from ..search.proof import Cases, Emptied, Enumerated, Multipliers, Node, Proof,
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
 
-FORMAT, VERSION = "qbitsat certificate", 2
+FORMAT, VERSION = "qbitsat certificate", 3
 KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4}
 
 

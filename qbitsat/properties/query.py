@@ -95,9 +95,10 @@ class Query:
         for k, (network, box) in enumerate(zip(self.networks, self.boxes, strict=True)):
             if not network.is_chain:
                 raise UnsupportedError(f"query: network {network.name!r} is no plain chain of layers")
-            if len(box.lo) != network.input.size:
-                raise InputError(f"query: box {k} has {len(box.lo)} elements, network {network.name!r} reads {network.input.size}")
-            if int(box.lo.min()) < network.input.lo or int(box.hi.max()) > network.input.hi:
+            if len(box.lo) != network.num_inputs:
+                raise InputError(f"query: box {k} has {len(box.lo)} elements, network {network.name!r} reads {network.num_inputs}")
+            lo, hi = (ends[: network.num_inputs] for ends in network.value_ranges)
+            if (box.lo < lo).any() or (box.hi > hi).any():
                 raise InputError(f"query: box {k} leaves the input range [{network.input.lo}, {network.input.hi}]")
         depth, parts = measure(self.violation, limits)
         object.__setattr__(self, "num_parts", parts)

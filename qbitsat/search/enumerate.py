@@ -69,7 +69,7 @@ class Enumeration:
             points = math.prod(self.grid.sizes[a] for a in run.axes) * math.prod(again)
             layers = run.network.layers
             cost = sum(MULTIPLY_ADD * layer.affine.num_products + VALUE * layer.affine.n_out for layer in layers)
-            total += points * (ELEMENT * run.network.input.size + cost + BATCH / run.batch)
+            total += points * (ELEMENT * run.network.num_inputs + cost + BATCH / run.batch)
         return 1e-9 * total
 
     def _run_block(self, block: Block) -> Inputs | None:
@@ -170,9 +170,9 @@ def _runs(query: Query, points: Grid, table_bytes: float, batch_bytes: float) ->
         table = None
         if size * (8 * len(named) + 1) <= table_bytes:
             table = tables.setdefault(alike[k], _Table(len(named), size))
-        widest = max(network.input.size, *(layer.affine.n_out for layer in network.layers))
+        widest = max(network.num_inputs, *(max(layer.affine.n_in, layer.affine.n_out) for layer in network.layers))
         work = sum(layer.affine.num_products for layer in network.layers)
-        batch = int(max(1, min(batch_bytes // (32 * widest), BATCH_WORK // max(1, work))))
+        batch = int(max(1, min(batch_bytes // (8 * network.num_values + 24 * widest), BATCH_WORK // max(1, work))))
         runs.append(_Run(network, named, axes, points.axis[k], points.base[k], points.sizes, batch, table))
     return runs
 

@@ -50,7 +50,7 @@ class Grid(NamedTuple):
 
 def grid(query: Query, formula: Formula, limits: Limits = NO_LIMITS) -> Grid:
     """The grid of a formula without `Not`."""
-    start = np.cumsum([0, *(network.input.size for network in query.networks)]).tolist()
+    start = np.cumsum([0, *(network.num_inputs for network in query.networks)]).tolist()
     lo, hi = ([v for box in query.boxes for v in getattr(box, end).tolist()] for end in ("lo", "hi"))
     parts = list(_conjuncts(formula))
     ties = _ties(parts, start, limits)
@@ -87,7 +87,7 @@ def _grid(query: Query, equal: _Equal, lo: list[int], hi: list[int], constraint:
     number = {v: a for a, v in enumerate(moving)}
     axis = np.array([number.get(root, -1) for root, _ in roots], np.int64)
     base = np.array([lo[root] + offset for root, offset in roots], np.int64)
-    ends = np.cumsum([network.input.size for network in query.networks])[:-1]
+    ends = np.cumsum([network.num_inputs for network in query.networks])[:-1]
     return Grid(tuple(hi[v] - lo[v] + 1 for v in moving), tuple(np.split(axis, ends)), tuple(np.split(base, ends)), constraint, rest)
 
 

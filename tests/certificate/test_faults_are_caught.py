@@ -14,8 +14,9 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps
 from qbitsat.bounds import dual, frame
 from qbitsat.bounds.ascent import Ascender
-from qbitsat.certificate.space import level_starts
+from qbitsat.certificate.steps import Shifts, Tables, table
 from qbitsat.encode import cnf
+from qbitsat.limits import NO_LIMITS
 from qbitsat.properties.formula import FALSE
 from qbitsat.search import tree
 from qbitsat.search.proof import Split
@@ -162,9 +163,11 @@ def test_bounds_that_claim_too_much(tmp_path, monkeypatch):
     assert refused > 10
 
 
-def test_step_function_of_the_checker_is_the_definition():
-    """The checker's table of steps is made from `first_reaching`, which tests hold against `apply` exhaustively."""
+def test_steps_of_the_checker_are_the_definition():
+    """Closed forms and tables are made from `thresholds` and the like, which tests hold against `apply` exhaustively."""
     for rounding in ("floor", "half_even"):
         r = ShiftRequantizer(3, rounding, -4, 9, "saturate", 2)
-        starts = level_starts(r, -4, 9)
+        _, starts = table(r)
         assert all(r.apply(int(starts[k])) == -4 + k and r.apply(int(starts[k]) - 1) == -5 + k for k in range(1, 14))
+        for steps in (Shifts(np.zeros(1, int), [r]), Tables(np.zeros(1, int), [r], NO_LIMITS)):
+            assert [int(steps.first(np.array([0]), np.array([v]))[0]) for v in range(-4, 11)] == starts.tolist()

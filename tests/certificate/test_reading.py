@@ -51,7 +51,7 @@ def test_flipped_bytes(goods, tmp_path):
 
 
 FIELDS = [
-    ("version", 1, "version 1, expected 2"),
+    ("version", 2, "version 2, expected 3"),
     ("version", "2", "version: '2', expected an integer"),
     ("format", "x", "expected an object with format"),
     ("networks", 1, "expected a list"),

@@ -30,7 +30,8 @@ def table(query) -> np.ndarray:
 
 
 def accumulators(space: Space, values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values[:, b.source] @ b.matrix.T + b.bias for b in space.blocks], axis=1)
+    rows = [block.row(i) for block in space.blocks for i in range(len(block.bias))]
+    return np.array([values[:, read] @ weights + bias for read, weights, bias in rows]).T.reshape(len(values), -1)
 
 
 def holds(atom: Atom, row) -> bool:
@@ -166,7 +167,7 @@ def test_simplified_formula_means_the_same(seed):
     simple = simplified(formula, space, space.whole())
     for row in values:
         inputs = [row[part].tolist() for part in space.inputs]
-        outputs = [row[part].tolist() for part in space.outputs]
+        outputs = [row[places].tolist() for places in space.outputs]
         assert holds_plain(formula, row) == holds_plain(simple, row) == is_true(asked.violation, inputs, outputs)
 
 

@@ -43,8 +43,9 @@ def points_of(space: Space, box: Box) -> list[Point]:
     points = []
     for x in itertools.product(*(range(lo, hi + 1) for lo, hi in zip(box.lo.tolist(), box.hi.tolist(), strict=True))):
         values = [v for part in reference.run_all(network, x) for v in part]
-        rows = [(row, bias, values[b.source]) for b in space.blocks for row, bias in zip(b.matrix.tolist(), b.bias.tolist(), strict=True)]
-        points.append((values, [bias + sum(w * v for w, v in zip(row, source, strict=True)) for row, bias, source in rows]))
+        rows = [block.row(i) for block in space.blocks for i in range(len(block.bias))]
+        accs = [bias + sum(w * values[v] for v, w in zip(read.tolist(), weights.tolist(), strict=True)) for read, weights, bias in rows]
+        points.append((values, accs))
     return points
 
 
