@@ -35,9 +35,10 @@ GROUPS = {
         *(f"importers/{name}.py" for name in ("runtimes", "tables", "fixed_point")),
         *(
             f"importers/tflite_file/{name}.py"
-            for name in ("__init__", "builder", "convolutions", "elementwise", "flatbuffer", "prune", "records", "reductions", "rims")
+            for name in ("__init__", "builder", "convolutions", "elementwise", "flatbuffer", "records", "reductions", "rims")
         ),
         *(f"importers/tflite_file/{name}.py" for name in ("schema", "shapes", "survey")),
+        *(f"importers/assembly/{name}.py" for name in ("__init__", "builder", "convolving", "pruning", "summing", "wires")),
     ],
     "a network in an .onnx": [
         "importers/runtimes.py",

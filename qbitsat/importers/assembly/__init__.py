@@ -7,10 +7,13 @@ summing      sums of few values: additions, tables, maxima
 pruning      outputs that nobody reads are taken away
 """
 
-from .builder import Builder
+from .builder import A_CONSTANT, Builder
 from .convolving import Kernel, convolve, out_size
 from .pruning import pruned
-from .summing import combined, larger, largest, once, pooled
+from .summing import Term, combined, larger, largest, once, pooled
 from .wires import CONSTANT, Wires
 
-__all__ = ["CONSTANT", "Builder", "Kernel", "Wires", "combined", "convolve", "larger", "largest", "once", "out_size", "pooled", "pruned"]
+__all__ = [
+    "A_CONSTANT", "CONSTANT", "Builder", "Kernel", "Term", "Wires", "combined", "convolve", "larger", "largest", "once", "out_size",
+    "pooled", "pruned",
+]  # fmt: skip

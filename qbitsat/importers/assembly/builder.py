@@ -9,13 +9,14 @@ import numpy as np
 
 from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
-from ...network import Layer, Linear, Network, Patches, SparseRows, TensorFormat
+from ...network import AffineMap, Layer, Linear, Network, Patches, SparseRows, TensorFormat
 from ..files import one_line, placed
 from .pruning import pruned
 from .wires import Wires
 
-# Elements of all tensors and layers together: so many, and so many more for each byte of the file.
-MOST_VALUES, VALUES_A_BYTE = 1 << 22, 64
+# Elements of all tensors and layers together: so many, and so many more for each byte of the file. A constant counts for some, each time
+# that it is read: weights become 64 bits wide.
+MOST_VALUES, VALUES_A_BYTE, A_CONSTANT = 1 << 22, 64, 16
 # What numpy raises on shapes and indices that do not fit.
 ERRORS = (ValueError, IndexError, TypeError, OverflowError)
 
@@ -32,6 +33,11 @@ class Builder:
         self.num_values = 0
         self.left = MOST_VALUES + VALUES_A_BYTE * size
         self._known: dict[int, int] = {}
+
+    @property
+    def forms(self) -> list[TensorFormat]:
+        """The formats of the inputs, as far as they are known."""
+        return self.inputs
 
     @contextmanager
     def named(self, place: str) -> Iterator[None]:
@@ -83,31 +89,35 @@ class Builder:
     def sums(
         self, name: str, reads: np.ndarray, weights: list[int], bias: int, steps: tuple[Requantizer, ...], form: TensorFormat
     ) -> np.ndarray:
-        """A layer of reads.shape[0] weighted sums of as many values as there are weights, over raw integers; form is of what is given.
-
-        steps are one for all, or one for each sum of a row of as many, as channels are.
-        """
+        """A layer of reads.shape[0] weighted sums of as many values as there are weights, over raw integers; see `linear`."""
         count, width = reads.shape
         self.charge(reads.size)
         start, offset = width * np.arange(count, dtype=np.int32), np.arange(width, dtype=np.int32)
         affine = Patches(count * width, start, offset, 0, np.array([[weights]], np.int32), np.array([[bias]], np.int64))
-        source, channels = TensorFormat((count * width,), *self.range_of(reads)), len(steps)
-        lo, hi = min(step.lo for step in steps), max(step.hi for step in steps)
-        output = TensorFormat((count // channels, channels) if channels > 1 else (count,), lo, hi, form.scale, form.zero_point)
-        return self.add(Linear(name, source, output, steps, affine), reads).ravel()
+        return self.linear(name, affine, steps, form, reads)
+
+    def linear(self, name: str, affine: AffineMap, steps: tuple[Requantizer, ...], form: TensorFormat, reads: np.ndarray) -> np.ndarray:
+        """A layer that is this map of values; form is of what it gives, steps are one, one for each channel of rows of as many, or one for
+        each output.
+        """
+        shared, count = steps[:1] if len(set(steps)) == 1 else steps, affine.n_out
+        shape = (count,) if len(shared) in (1, count) else (count // len(shared), len(shared))
+        lo, hi = min(step.lo for step in shared), max(step.hi for step in shared)
+        source, output = TensorFormat((affine.n_in,), *self.range_of(reads)), TensorFormat(shape, lo, hi, form.scale, form.zero_point)
+        return self.add(Linear(name, source, output, shared, affine), reads).ravel()
 
     def range_of(self, values: np.ndarray) -> tuple[int, int]:
         """The smallest and the largest integer that some values can be by their formats."""
-        forms = [*self.inputs, *(layer.output for layer in self.layers)]
+        forms = [*self.forms, *(layer.output for layer in self.layers)]
         ends = np.cumsum([form.size for form in forms])
         owners = [forms[k] for k in np.unique(np.searchsorted(ends, values, side="right")).tolist()]
         return min(form.lo for form in owners), max(form.hi for form in owners)
 
     def finish(self, name: str, outputs: np.ndarray, runtime: str = "") -> Network:
         """The network whose result are some values, without the layers that nobody reads."""
-        plan, outputs = pruned(list(zip(self.layers, self.reads, strict=True)), sum(form.size for form in self.inputs), outputs)
+        plan, outputs = pruned(list(zip(self.layers, self.reads, strict=True)), sum(form.size for form in self.forms), outputs)
         if not plan:
             raise UnsupportedError(f"{self.path}: no operator computes anything, expected one")
         layers, reads = zip(*plan, strict=True)
         with placed(self.path):
-            return Network(layers, name, self.path, tuple(self.remarks), tuple(self.inputs), reads, outputs, runtime)
+            return Network(layers, name, self.path, tuple(self.remarks), tuple(self.forms), reads, outputs, runtime)

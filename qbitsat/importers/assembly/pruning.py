@@ -59,9 +59,10 @@ def narrowed(layer: Layer, reads: np.ndarray, used: np.ndarray) -> tuple[Layer, 
 def narrowed_sums(layer: Linear, reads: np.ndarray, used: np.ndarray) -> tuple[Layer, np.ndarray, np.ndarray]:
     """The same for sums that share their weights, each of as many values of its own, and for constants."""
     everything = layer, reads, np.ones(len(used), bool)
-    if used.all() or len(layer.requantizers) > 1:
+    if used.all():
         return everything
-    count, step, affine = int(used.sum()), layer.requantizers[0], layer.map
+    count, affine, steps = int(used.sum()), layer.map, layer.requantizers
+    steps = steps if len(steps) == 1 else tuple(layer.requantizer(i) for i in np.flatnonzero(used).tolist())
     if isinstance(affine, Patches):
         width = len(affine.offset)
         reads = reads.reshape(len(used), width)[used].ravel()
@@ -70,5 +71,6 @@ def narrowed_sums(layer: Linear, reads: np.ndarray, used: np.ndarray) -> tuple[L
         affine = replace(affine, indptr=affine.indptr[: count + 1], bias=affine.bias[used])
     else:
         return everything
-    output = replace(layer.output, shape=(count,), lo=step.lo, hi=step.hi)
-    return replace(layer, input=replace(layer.input, shape=(len(reads),)), output=output, map=affine), reads, used
+    output = replace(layer.output, shape=(count,), lo=min(step.lo for step in steps), hi=max(step.hi for step in steps))
+    source = replace(layer.input, shape=(len(reads),))
+    return replace(layer, input=source, output=output, requantizers=steps, map=affine), reads, used

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...arithmetic import Requantizer, ShiftRequantizer
-from ...network import Linear, SparseRows, TensorFormat
+from ...network import SparseRows, TensorFormat
 from .builder import Builder
 from .convolving import Pair, out_size
 from .wires import CONSTANT, Wires
 
 # A part of a sum: the elements, and what each counts, in their shape.
 Term = tuple[Wires, np.ndarray | int]
+Steps = Requantizer | tuple[Requantizer, ...]
 
 
 def once(b: Builder, name: str, wires: Wires, weight: int, bias: int, step: Requantizer, form: TensorFormat | None = None) -> Wires:
@@ -28,11 +29,11 @@ def once(b: Builder, name: str, wires: Wires, weight: int, bias: int, step: Requ
     return Wires(values, constants)
 
 
-def combined(b: Builder, name: str, terms: Sequence[Term], bias: np.ndarray | int, step: Requantizer, form: TensorFormat) -> Wires:
+def combined(b: Builder, name: str, terms: Sequence[Term], bias: np.ndarray | int, steps: Steps, form: TensorFormat) -> Wires:
     """step(bias + the sum of weight * element) for each element of the terms, all of one shape; without elements that are computed, a
-    constant. form is what the result means.
+    constant. steps are one for all, or one for each element; form is what the result means.
     """
-    shape = terms[0][0].shape
+    shape, steps = terms[0][0].shape, (steps,) if isinstance(steps, Requantizer) else steps
     biases = np.broadcast_to(np.asarray(bias, np.int64), shape).ravel().copy()
     columns, weights = [], []
     for wires, factor in terms:
@@ -43,24 +44,26 @@ def combined(b: Builder, name: str, terms: Sequence[Term], bias: np.ndarray | in
         weights.append(np.where(fixed, 0, factors))
     reads, matrix = np.stack(columns, axis=1), np.stack(weights, axis=1)
     live = np.any(matrix, axis=1)
-    values, constants = np.full(len(biases), CONSTANT, np.int32), np.where(live, 0, step.apply(biases))
+    values, constants = np.full(len(biases), CONSTANT, np.int32), np.zeros(len(biases), np.int64)
+    for i in np.flatnonzero(~live).tolist():
+        constants[i] = steps[i % len(steps)].apply(int(biases[i]))
     if live.any():
-        values[live] = weighted(b, name, reads[live], matrix[live], biases[live], step, form)
+        kept = steps if len(steps) == 1 else tuple(steps[i] for i in np.flatnonzero(live).tolist())
+        values[live] = weighted(b, name, reads[live], matrix[live], biases[live], kept, form)
     return Wires(values, constants).reshape(*shape)
 
 
 def weighted(
-    b: Builder, name: str, reads: np.ndarray, weights: np.ndarray, bias: np.ndarray, step: Requantizer, form: TensorFormat
+    b: Builder, name: str, reads: np.ndarray, weights: np.ndarray, bias: np.ndarray, steps: tuple[Requantizer, ...], form: TensorFormat
 ) -> np.ndarray:
     """The layer of some sums, each a row of reads and weights: one set of weights where all have the same."""
     if (weights == weights[0]).all() and (bias == bias[0]).all():
-        return b.sums(name, reads, weights[0].tolist(), int(bias[0]), (step,), form)
+        part = weights[0] != 0
+        return b.sums(name, reads[:, part], weights[0, part].tolist(), int(bias[0]), steps, form)
     b.charge(reads.size)
     used = weights != 0
     rows = SparseRows(int(used.sum()), np.concatenate([[0], np.cumsum(used.sum(axis=1))]), np.arange(used.sum()), weights[used], bias)
-    output = TensorFormat((len(bias),), step.lo, step.hi, form.scale, form.zero_point)
-    source = TensorFormat((rows.n_in,), *b.range_of(reads[used]))
-    return b.add(Linear(name, source, output, (step,), rows), reads[used])
+    return b.linear(name, rows, steps, form, reads[used])
 
 
 def larger(b: Builder, name: str, x: Wires, y: Wires, form: TensorFormat, sign: int = 1) -> Wires:

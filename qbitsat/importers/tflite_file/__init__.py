@@ -15,12 +15,11 @@ from collections.abc import Callable
 from ...errors import InputError, UnsupportedError, unknown
 from ...network import Network
 from ...network.names import printable
-from ..files import MAX_BYTES, Path, open_input, placed, size_of
+from ..files import MAX_BYTES, Path, open_input, size_of
 from ..runtimes import Runtime
 from . import convolutions, elementwise, reductions, rims, shapes
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
-from .prune import pruned
 from .records import Operator
 from .survey import check_order, refuse_unsupported
 
@@ -96,12 +95,9 @@ def finished(b: Builder, name: str) -> Network:
         raise UnsupportedError(f"{b.path}: {len(outputs)} outputs, expected 1")
     with b.named("output"):
         values = b.values(b.of(b.graph.tensors[outputs[0]])).ravel()
-    forms = tuple(form for form in b.inputs.values() if form is not None)
-    if len(forms) < len(b.inputs) or not forms:
-        raise UnsupportedError(f"{b.path}: {len(b.inputs)} inputs, {len(forms)} of which become INT8; expected all, and at least one")
-    plan, values = pruned(list(zip(b.layers, b.reads, strict=True)), sum(form.size for form in forms), values)
-    if not plan:
-        raise UnsupportedError(f"{b.path}: no operator computes anything, expected one")
-    layers, reads = zip(*plan, strict=True)
-    with placed(b.path):
-        return Network(layers, name, b.path, tuple(b.remarks), forms, reads, values, b.runtime.name)
+    unknown = sum(form is None for form in b.entries.values())
+    if unknown or not b.entries:
+        raise UnsupportedError(
+            f"{b.path}: {len(b.entries)} inputs, {len(b.entries) - unknown} of which become INT8; expected all, and at least one"
+        )
+    return b.finish(name, values, b.runtime.name)

@@ -6,10 +6,10 @@ import numpy as np
 
 from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
-from .builder import CONSTANT, INT8, Builder, Wires
-from .convolutions import Pair, geometry, image, out_size, same_quantization, window
-from .elementwise import combined, larger
-from .records import Operator, Tensor
+from ..assembly import CONSTANT, Wires, combined, largest, pooled
+from .builder import INT8, Builder
+from .convolutions import geometry, image, same_quantization, window
+from .records import Operator
 
 
 def mean(b: Builder, op: Operator) -> None:
@@ -42,7 +42,7 @@ def mean_steps(b: Builder, op: Operator, count: int) -> tuple[int, tuple[Requant
 def reduce_max(b: Builder, op: Operator) -> None:
     source, target = b.tensor(op, 0), b.target(op)
     same_quantization(source, target)
-    b.give(target, largest(b, op.name, reduced(b, op), target).reshape(*target.shape))
+    b.give(target, largest(b, op.name, reduced(b, op), target.format).reshape(*target.shape))
 
 
 def max_pool_2d(b: Builder, op: Operator) -> None:
@@ -52,36 +52,12 @@ def max_pool_2d(b: Builder, op: Operator) -> None:
     wires, kernel = image(b, op), window(op)
     strides, _, padding = geometry(op, wires.shape[:2], kernel)
     for axis in (1, 0):
-        wires = pooled(b, f"{op.name}.{'yx'[axis]}", wires, axis, (kernel[axis], strides[axis], padding[axis]), target)
+        wires = pooled(b, f"{op.name}.{'yx'[axis]}", wires, axis, (kernel[axis], strides[axis], padding[axis]), target.format)
     out = b.fused(op, target)
     result = wires[None]
     if (out.lo, out.hi) != INT8:
-        result = combined(b, f"{op.name}.clamp", [(result, 1)], 0, ShiftRequantizer(0, "floor", out.lo, out.hi), target)
+        result = combined(b, f"{op.name}.clamp", [(result, 1)], 0, ShiftRequantizer(0, "floor", out.lo, out.hi), target.format)
     b.give(target, result)
-
-
-def pooled(b: Builder, name: str, wires: Wires, axis: int, shape: tuple[int, int, Pair], target: Tensor) -> Wires:
-    """The largest of windows along an axis, of (length, stride, padding): what lies outside repeats the border, which is inside."""
-    size, (length, stride, padding) = wires.shape[axis], shape
-    count = out_size(size, length, stride, padding, 1)
-    b.charge(wires.values.size // size * count * length)
-    cells = np.clip(np.arange(count)[:, None] * stride - padding[0] + np.arange(length), 0, size - 1)
-    rows = wires.map(lambda a: np.moveaxis(a, axis, -1))
-    best = largest(b, name, rows[..., cells].reshape(-1, length), target)
-    return best.reshape(*rows.shape[:-1], count).map(lambda a: np.moveaxis(a, -1, axis))
-
-
-def largest(b: Builder, name: str, groups: Wires, target: Tensor) -> Wires:
-    """The largest of each row of (n, k), by halves: (n,)."""
-    level = 0
-    while groups.shape[1] > 1:
-        half = groups.shape[1] // 2
-        b.charge(groups.values.size)
-        best = larger(b, f"{name}.{level}", groups[:, :half], groups[:, half : 2 * half], target)
-        rest = groups[:, 2 * half :]
-        groups = Wires(np.hstack([best.values, rest.values]), np.hstack([best.constants, rest.constants]))
-        level += 1
-    return groups[:, 0]
 
 
 def reduced(b: Builder, op: Operator) -> Wires:

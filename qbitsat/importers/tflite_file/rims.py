@@ -45,12 +45,12 @@ def enter(b: Builder, tensor: Tensor) -> None:
     """An input of the graph: its elements are values, of a format that is known at once if it is INT8, else where they become that."""
     if tensor.type not in ("INT8", "FLOAT32", "UINT8"):
         raise UnsupportedError(f"{tensor.place}: an input of type {tensor.type}, expected INT8, FLOAT32 or UINT8")
-    if tensor.data is not None or tensor.index in b.inputs:
+    if tensor.data is not None or tensor.index in b.entries:
         raise InputError(f"{tensor.place}: expected an input that is no constant, once")
     b.charge(tensor.size)
     first, b.num_values = b.num_values, b.num_values + tensor.size
     b.give(tensor, Wires.of_values(np.arange(first, b.num_values).reshape(tensor.shape)))
-    b.inputs[tensor.index] = tensor.format if tensor.type == "INT8" else None
+    b.entries[tensor.index] = tensor.format if tensor.type == "INT8" else None
 
 
 def quantize(b: Builder, op: Operator) -> None:
@@ -67,12 +67,12 @@ def quantize(b: Builder, op: Operator) -> None:
             raise UnsupportedError(f"{source.place} and {target.place}: expected the same scale, and zero points that differ by 128")
         b.remarks.append(f"the file's input is UINT8, of which each integer is 128 more than that of this network (operator {op.index})")
     first = 0
-    for index, form in b.inputs.items():
+    for index, form in b.entries.items():
         tensor = b.graph.tensors[index]
         if ((wires.values >= first) & (wires.values < first + tensor.size)).any():
             found = TensorFormat(tensor.inner_shape, *INT8, float(target.scale), target.zero_point)
             if form not in (None, found):
                 raise UnsupportedError(f"{tensor.place}: becomes integers of two kinds, expected one scale and zero point")
-            b.inputs[index] = found
+            b.entries[index] = found
         first += tensor.size
     b.give(target, wires)
