@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from onnx_files import LIMITS, Model, differing, f32, read
+from onnx_files import LIMITS, Model, differing, f32, feeds, read, samples, session
+
+from qbitsat.network import forward
 
 Case = Callable[[Model], bytes]
 MS = "com.microsoft"
@@ -175,3 +177,18 @@ def test_operator_is_that_of_the_runtime(case, dtype, tmp_path):
         model = CASES[case](Model(dtype, seed))
         outputs, wrong = differing(model, read(model, tmp_path), 60)
         assert wrong == 0, f"seed {seed}: {wrong} of {outputs} differ"
+
+
+@every_type
+def test_a_product_without_a_quantizer_gives_its_sums(dtype, tmp_path):
+    m = Model(dtype, 5)
+    x, scale = start(m)
+    w, bias = m.stored(m.weights(5, 30), f32(0.01)), m.stored(m.rng.integers(-900, 900, 5).astype(np.int32), f32(0.01) * scale)
+    y = m.node("Gemm", x, w, bias, transB=1)
+    model = m.build({"x": (1, 30)}, y)
+    network, runner = read(model, tmp_path), session(model)
+    q = samples(network, m.rng, 50)
+    for sample, sums in zip(q, forward(network, q), strict=True):
+        (floats,) = runner.run(None, feeds(network, runner, sample))
+        assert (floats.ravel() == sums.astype(f32) * f32(network.output.scale)).all()
+    assert "outputs are its sums of integers" in network.remarks[0]

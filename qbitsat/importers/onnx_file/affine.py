@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arithmetic import Requantizer
+from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
 from ...network import TensorFormat
 from ..assembly import Kernel, convolve
@@ -16,7 +16,7 @@ from .quantizing import Target, dequantized, group, target_of
 from .records import Node
 from .session import Session
 from .shapes import constant, has
-from .values import Dequantized, Stored
+from .values import Dequantized, Stored, Sums
 from .windows import Windows, as_before, image
 
 INT16 = (-(1 << 15), (1 << 15) - 1)
@@ -140,7 +140,27 @@ def matmul(s: Session, node: Node) -> None:
 def gemm(s: Session, node: Node) -> None:
     plain(node)
     x, weights, bias = operands(s, node)
-    product(s, node, x, turned(node, weights), bias, group(s, node, [x]))
+    if any(reader.op == "QuantizeLinear" or reader.op in ("Relu", "Clip") for reader in s.readers_of(node)):
+        product(s, node, x, turned(node, weights), bias, group(s, node, [x]))
+    else:
+        last_sums(s, node, x, turned(node, weights), bias)
+
+
+def last_sums(s: Session, node: Node, x: Dequantized, weights: Stored, bias: np.ndarray | None) -> None:
+    """The sums that a Gemm without a QuantizeLinear gives times one scale, which is positive: outputs of the same order."""
+    if len(weights.scales) > 1:
+        raise UnsupportedError("gives floats, each output with a scale of its own; expected one scale, or a QuantizeLinear behind")
+    n_in, n_out = weights.integers.shape
+    w, b = weights_of(s, weights, 1, x).T.reshape(n_out, 1, 1, n_in), bias_of(bias, n_out)
+    reach = max(abs(x.lo - x.zero_point), abs(x.hi - x.zero_point))
+    most = int((np.abs(w).reshape(n_out, -1).sum(axis=1) * reach + np.abs(b)).max())
+    if x.shape[-1:] != (n_in,) or most >= 1 << 31:
+        raise UnsupportedError(f"a product of {x.shape} and {weights.integers.shape}, or sums up to {most}, expected less than 2**31")
+    form = TensorFormat((1,), -most, most, float(x.scale * weights.scales[0]))
+    steps = (ShiftRequantizer(0, "floor", -most, most),)
+    result = convolve(s.b, node.name, x.wires.reshape(-1, 1, n_in), Kernel(w, b), steps, x.form, form)
+    s.b.remarks.append(f"{node.place} gives floats: outputs are its sums of integers, which it multiplies by one scale")
+    s.give(node, Sums(result.reshape(*x.shape[:-1], n_out)))
 
 
 def operands(s: Session, node: Node) -> tuple[Dequantized, Stored, np.ndarray | None]:
