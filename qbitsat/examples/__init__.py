@@ -1,4 +1,5 @@
-"""The small network and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md).
+"""The small networks and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md), and an int8
+.tflite with two convolutions, whose input is real values from 0 to 1: 16/255 of the images' values a step.
 
 network = qbitsat.load(qbitsat.examples.network_path())
 x, label = qbitsat.examples.sample(0)
@@ -13,12 +14,17 @@ import numpy as np
 
 from ..arithmetic import integer
 
-__all__ = ["images_path", "labels_path", "network_path", "sample"]
+__all__ = ["images_path", "labels_path", "network_path", "sample", "tflite_path"]
 
 
 def network_path() -> Path:
     """The quantized network, for `qbitsat.load`."""
     return _path("digits.npz")
+
+
+def tflite_path() -> Path:
+    """The convolutional network, as TensorFlow converted it to int8; bench/train_digits_tflite.py made it."""
+    return _path("digits.tflite")
 
 
 def images_path() -> Path:
