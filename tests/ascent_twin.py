@@ -14,7 +14,8 @@ ACTIVE, LOOK_AGAIN, FEW = 0.2, 10, 32
 class Layer(NamedTuple):
     """matrix float[n_out, n_in] over the values that it reads, each once; bias float[n_out] with what padding gives; the first neuron.
 
-    by_columns: one dense layer over neighbouring inputs, which inputs follow a step at a time.
+    by_columns: one dense layer over neighbouring inputs, which inputs follow a step at a time. places: of each of its positions the
+    outputs, counted from 0, and the values that it reads.
     """
 
     matrix: np.ndarray
@@ -22,6 +23,7 @@ class Layer(NamedTuple):
     reads: np.ndarray
     neuron: int
     by_columns: bool
+    places: list[tuple[np.ndarray, np.ndarray]]
 
     @property
     def neurons(self) -> slice:
@@ -67,10 +69,24 @@ class Twin:
             total += share * bound
         return total, c
 
+    def marked(self, multipliers: np.ndarray) -> np.ndarray:
+        """Which neurons inequalities rest on, by way of positions with an output that may differ; all if there are no inequalities."""
+        marks = np.full(self.m + self.n, not self.inequalities)
+        marks[self.m :] |= multipliers != 0
+        for values, _, _ in self.inequalities:
+            marks[values] = True
+        for layer in reversed(self.layers):
+            for outputs, reads in layer.places:
+                neurons = layer.neuron + outputs
+                if (marks[self.m + neurons] & (self.node.slopes[neurons] >= 0)).any():
+                    marks[reads] = True
+        return marks[self.m :]
+
     def substitute(self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool) -> tuple[np.ndarray, np.ndarray]:
         """The multipliers to start from and the natural sizes of their steps."""
         _, c = self.combine(shares)
         useful, line = self.node.slopes >= 0, np.zeros(self.n)
+        moves = useful & self.marked(multipliers)
         for layer in reversed(self.layers):
             part = layer.neurons
             line[part] = np.where(useful[part], self.node.slopes[part] * c[self.m :][part], 0)
@@ -78,8 +94,8 @@ class Twin:
             c[layer.reads] += line[part] @ layer.matrix
         start = np.where(useful, line if fresh else multipliers, 0)
         natural = np.maximum(abs(line), abs(start))
-        least = LEAST_STEP * natural.sum() / max(1, useful.sum()) + 1e-12
-        return start, np.where(useful & ~self.held, np.maximum(natural, least), 0)
+        least = LEAST_STEP * natural.sum() / max(1, moves.sum()) + 1e-12
+        return start, np.where(moves & ~self.held, np.maximum(natural, least), 0)
 
     def evaluate(self, multipliers: np.ndarray, shares: np.ndarray, full: bool):
         """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value.

@@ -57,6 +57,19 @@ def graph_layers(rng: np.random.Generator, inputs: int) -> tuple[Layers, list]:
     return Layers(inputs, layers), layers
 
 
+def places_of(affine, view: np.ndarray) -> list:
+    """Outputs and values of each position; one for rows, and for single weights that the kernel takes side by side."""
+    together = isinstance(affine, SparseRows) or (affine.positions > 1 and affine.bias.size == 1 and (np.diff(affine.start) == 1).all())
+    if together:
+        return [(np.arange(affine.n_out), view[view >= 0])]
+    found = []
+    for p in range(affine.positions):
+        cells = affine.start[p] + np.arange(affine.groups)[:, None] * affine.stride + affine.offset
+        values = np.unique(view[cells])
+        found.append((p * affine.bias.size + np.arange(affine.bias.size), values[values >= 0]))
+    return found
+
+
 def in_order(layers: list) -> list[Layer]:
     """The layers of a kernel as its twin takes them."""
     found, neuron, taken = [], 0, set()
@@ -69,7 +82,7 @@ def in_order(layers: list) -> list[Layer]:
         reads = np.unique(view[view >= 0])
         by_columns = isinstance(affine, Patches) and affine.is_dense and reads.max() < INPUTS and not taken & set(reads.tolist())
         taken |= set(reads.tolist()) if by_columns else set()
-        found.append(Layer(matrix[:, reads], bias, reads, neuron, by_columns))
+        found.append(Layer(matrix[:, reads], bias, reads, neuron, by_columns, places_of(affine, view)))
         neuron += affine.n_out
     return found
 
@@ -293,3 +306,26 @@ def test_ticks_come_while_one_node_ascends_and_can_end_it():
     with pytest.raises(LimitReached):
         kernel.run(*nodes, floats(1, 2), floats(1, 1), 2**31 - 1, RATE, DECAY)
     assert len(ticks) == 3 > before
+
+
+def test_only_what_an_inequality_rests_on_moves():
+    """One output of a convolution behind a convolution: the positions that it does not see keep multipliers of 0."""
+    rng = np.random.default_rng(3)
+    form = TensorFormat((8, 8, 1), -9, 9)
+    step = (ShiftRequantizer(0, "floor", -9, 9),)
+    layers = [Convolution(f"c{k}", form, form, step, weights(rng, 1, 3, 3, 1), [1], padding=((1, 1), (1, 1))) for k in range(2)]
+    parts = [
+        (layer.affine, np.where(layer.cells < 0, -1, layer.cells + first).astype(np.int32), 0, ())
+        for layer, first in zip(layers, (0, 64), strict=True)
+    ]
+    inputs, neurons = 64, 128
+    kernel, twins = Layers(inputs, parts), in_order(parts)
+    corners = [rng.normal(0, 1, (6, neurons)).astype(np.float32) for _ in range(2)]
+    low = rng.normal(0, 1, inputs).astype(np.float32)
+    node = Node(low, low + 1, *corners, np.full(neurons, 0.5, np.float32))
+    inequalities = [(np.array([inputs + 64 + 9], np.int32), np.ones(1, np.float32), 0.0)]
+    start = np.zeros(neurons, np.float32), np.ones(1, np.float32)
+    found = run_kernel((kernel, twins), inequalities, node, *start, True, 8, (0,))
+    expected = Twin(twins, inequalities, node).ascend(start[0].astype(float), start[1].astype(float), True, 8, RATE, DECAY)
+    assert found[0] == pytest.approx(expected.value, rel=1e-4)
+    assert np.flatnonzero(found[1]).tolist() == [0, 1, 2, 8, 9, 10, 16, 17, 18, 64 + 9]

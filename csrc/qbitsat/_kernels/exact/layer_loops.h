@@ -47,20 +47,20 @@ INLINE void NAME(dots)(const WEIGHT *restrict rows, const FACTOR *restrict x, in
     }
 }
 
-/* acc = W cells, of what counts of W, without bias. room: most_taps numbers. */
-EVERY_TARGET
-UNUSED static void NAME(apply)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict cells, FACTOR *restrict room,
-                        SUM *restrict acc) {
+/* acc = W cells, of what counts of W, without bias; of `count` positions, or all if places is NULL. room: most_taps numbers. */
+INLINE void NAME(apply_at)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict cells, FACTOR *restrict room,
+                           SUM *restrict acc, const int *places, int count) {
     int groups = layer->groups, channels = layer->channels, taps = layer->taps;
     if (layer->kind == LAYER_ROWS) {
-        for (int i = 0; i < layer->n_out; i++) {
+        for (int i = 0; count && i < layer->n_out; i++) {
             SUM sum = 0;
             for (int64_t k = layer->indptr[i]; k < layer->indptr[i + 1]; k++) sum += (SUM)WEIGH(rows[k]) * cells[layer->indices[k]];
             acc[i] = sum;
         }
         return;
     }
-    for (int p = 0; p < layer->positions; p++) {
+    for (int at = 0; at < count; at++) {
+        int p = places ? places[at] : at;
         if (layer->kind == LAYER_LANES) {
             SUM *restrict sums = acc + (int64_t)p * groups;
             for (int g = 0; g < groups; g++) sums[g] = 0;
@@ -76,6 +76,12 @@ UNUSED static void NAME(apply)(const layer_t *layer, const WEIGHT *restrict rows
             NAME(dots)(rows + (int64_t)g * channels * taps, x, channels, taps, acc + ((int64_t)p * groups + g) * channels);
         }
     }
+}
+
+EVERY_TARGET
+UNUSED static void NAME(apply)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict cells, FACTOR *restrict room,
+                               SUM *restrict acc) {
+    NAME(apply_at)(layer, rows, cells, room, acc, 0, layer->positions);
 }
 
 /* sums[k] += multipliers . rows[k], four rows at a time and those of multiplier 0 left out. */
@@ -94,19 +100,20 @@ INLINE void NAME(add_rows)(const WEIGHT *rows, const FACTOR *multipliers, int ch
     }
 }
 
-/* cells = multipliers . W, what multipliers of accumulators put on cells. room: most_taps numbers. */
-EVERY_TARGET
-UNUSED static void NAME(back)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict multipliers, SUM *restrict room,
-                       SUM *restrict cells) {
+/* cells = multipliers . W, what multipliers of accumulators put on cells; of `count` positions, or all if places is NULL. room: most_taps
+   numbers. */
+INLINE void NAME(back_at)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict multipliers, SUM *restrict room,
+                          SUM *restrict cells, const int *places, int count) {
     int groups = layer->groups, channels = layer->channels, taps = layer->taps;
     for (int j = 0; j < layer->n_in; j++) cells[j] = 0;
     if (layer->kind == LAYER_ROWS) {
-        for (int i = 0; i < layer->n_out; i++)
+        for (int i = 0; count && i < layer->n_out; i++)
             for (int64_t k = layer->indptr[i]; multipliers[i] != 0 && k < layer->indptr[i + 1]; k++)
                 cells[layer->indices[k]] += (SUM)multipliers[i] * rows[k];
         return;
     }
-    for (int p = 0; p < layer->positions; p++) {
+    for (int at = 0; at < count; at++) {
+        int p = places ? places[at] : at;
         if (layer->kind == LAYER_LANES) {
             const FACTOR *restrict m = multipliers + (int64_t)p * groups;
             for (int k = 0; k < taps; k++) {
@@ -129,6 +136,12 @@ UNUSED static void NAME(back)(const layer_t *layer, const WEIGHT *restrict rows,
             for (int k = 0; k < taps; k++) first[layer->offset[k]] += room[k];
         }
     }
+}
+
+EVERY_TARGET
+UNUSED static void NAME(back)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict multipliers, SUM *restrict room,
+                              SUM *restrict cells) {
+    NAME(back_at)(layer, rows, multipliers, room, cells, 0, layer->positions);
 }
 
 /* values += cells, each where its value is; returns the sum of those that are padding. */

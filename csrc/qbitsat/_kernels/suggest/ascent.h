@@ -15,8 +15,8 @@ typedef struct {
     const unsigned char *by_columns; /* num_layers: layers of one matrix over inputs alone, whose columns stand in for it */
     const column_t *columns;         /* num_inputs */
     const unsigned char *is_last;    /* num_neurons: whether no layer reads a neuron */
-    int any_columns;
-    long products;                   /* multiply-adds of all layers */
+    const int *first_place;          /* num_layers: positions of the layers before */
+    int any_columns, num_places;     /* num_places: positions of all layers */
     int (*tick)(void *);             /* called with `who` now and then, if not NULL: whether to stop */
     void *who;
 } plan_t;

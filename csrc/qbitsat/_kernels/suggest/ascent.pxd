@@ -13,8 +13,8 @@ cdef extern from "ascent.h":
         const unsigned char *by_columns
         const column_t *columns
         const unsigned char *is_last
-        int any_columns
-        long products
+        const int *first_place
+        int any_columns, num_places
         int (*tick)(void *) noexcept nogil
         void *who
 
@@ -47,6 +47,7 @@ cdef class Ascent:
     cdef column_t *columns
     cdef unsigned char *by_columns
     cdef unsigned char *is_last
+    cdef int *first_place
     cdef list kept
     cdef object tick, stopped
 

@@ -40,15 +40,18 @@ cdef class Ascent:
         self.columns = <column_t *> calloc(floats.plan.num_inputs + 1, sizeof(column_t))
         self.by_columns = <unsigned char *> calloc(floats.plan.num_layers + 1, 1)
         self.is_last = <unsigned char *> malloc(neurons + 1)
-        if self.is_last == NULL or self.columns == NULL or self.by_columns == NULL:
+        self.first_place = <int *> calloc(floats.plan.num_layers + 1, sizeof(int))
+        if self.is_last == NULL or self.first_place == NULL or self.columns == NULL or self.by_columns == NULL:
             raise MemoryError("no memory for layers")
         memset(self.is_last, 1, neurons)
         p = &self.plan
         p.floats, p.by_columns, p.columns, p.is_last = &floats.plan, self.by_columns, self.columns, self.is_last
+        p.first_place = self.first_place
         p.tick, p.who = &call_tick if tick is not None else NULL, <void *> self
         for k in range(floats.plan.num_layers):
             map = floats.layers[k].map
-            p.products += map.num_rows * map.positions
+            self.first_place[k] = p.num_places
+            p.num_places += map.positions
             for j in range(map.n_in):
                 if map.view[j] >= floats.plan.num_inputs:
                     self.is_last[map.view[j] - floats.plan.num_inputs] = 0
@@ -84,6 +87,7 @@ cdef class Ascent:
 
     def __dealloc__(self):
         free(self.is_last)
+        free(self.first_place)
         free(self.columns)
         free(self.by_columns)
 

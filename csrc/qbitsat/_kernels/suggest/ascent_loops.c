@@ -36,13 +36,15 @@ typedef struct {
     float *rest, *cells, *taps;               /* num_inputs: what is put on them otherwise than by columns; room for one layer */
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
     int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
+    int *places, *counts;                     /* of every layer the positions that count, from its first_place on; num_layers: how many */
     float size;                               /* magnitudes of the terms of the last full value */
     long cost, spent;                         /* multiply-adds of one value, and those since the last tick */
 } work_t;
 
 long floats_needed(const plan_t *plan, int num_atoms) {
     long n = plan->floats->num_neurons, m = plan->floats->num_inputs;
-    return 4 * (n + num_atoms) + LANES + 2 * (n + m) + 4 * n + LANES + 2 * m + plan->floats->most_cells + plan->floats->most_taps;
+    long layers = plan->num_places + plan->floats->num_layers;
+    return 4 * (n + num_atoms) + LANES + 2 * (n + m) + 4 * n + LANES + 2 * m + plan->floats->most_cells + plan->floats->most_taps + layers;
 }
 
 INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
@@ -62,10 +64,51 @@ INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     w.rest = work, work += m;
     w.cells = work, work += plan->floats->most_cells;
     w.taps = work, work += plan->floats->most_taps;
-    w.active = (int *)work;
+    w.active = (int *)work, work += m;
+    w.places = (int *)work, work += plan->num_places;
+    w.counts = (int *)work;
     w.size = 0, w.num_active = 0;
-    w.cost = plan->products + n + m, w.spent = 0;
+    w.cost = n + m, w.spent = 0;
     return w;
+}
+
+/* Marks the values that a position of a layer reads. */
+INLINE void mark_cells(const layer_t *map, int p, float *marks) {
+    if (map->kind == LAYER_ROWS) {
+        for (int j = 0; j < map->n_in; j++)
+            if (map->view[j] >= 0) marks[map->view[j]] = 1;
+        return;
+    }
+    int lanes = map->kind == LAYER_LANES, groups = lanes ? 1 : map->groups, run = lanes ? map->groups : 1;
+    for (int g = 0; g < groups; g++)
+        for (int k = 0; k < map->taps; k++) {
+            const int32_t *view = map->view + map->start[p] + g * map->stride + map->offset[k];
+            for (int j = 0; j < run; j++)
+                if (view[j] >= 0) marks[view[j]] = 1;
+        }
+}
+
+/* The positions of layers that count: on whose outputs inequalities rest, some of which may differ. Of a convolution few do for one
+   neuron behind it, or where few inputs may move. marks, of values, become 1 for those that inequalities rest on, or all if there are
+   none; a multiplier that is there already counts, too. */
+INLINE void choose_places(const plan_t *plan, const node_t *node, work_t *w, float *marks) {
+    int n = plan->floats->num_neurons, m = plan->floats->num_inputs;
+    for (int v = 0; v < n + m; v++) marks[v] = node->num_atoms == 0 || (v >= m && w->lambda[v - m] != 0);
+    for (int k = 0; k < node->num_atoms; k++)
+        for (int t = 0; t < node->atoms[k]->size; t++) marks[node->atoms[k]->values[t]] = 1;
+    for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
+        const layer_t *map = plan->floats->layers[l].map;
+        int size = map->groups * map->channels, *places = w->places + plan->first_place[l], count = 0;
+        for (int p = 0; p < map->positions; p++) {
+            int counts = 0;
+            for (int i = map->neuron + p * size; i < map->neuron + (p + 1) * size; i++) counts |= marks[m + i] != 0 && node->slopes[i] >= 0;
+            if (!counts) continue;
+            places[count++] = p;
+            mark_cells(map, p, marks);
+        }
+        w->counts[l] = count;
+        w->cost += map->positions ? map->num_rows * count : 0;
+    }
 }
 
 /* sum += factor * row */
@@ -176,10 +219,18 @@ INLINE float combine_atoms(const plan_t *plan, const node_t *node, const float *
     return total;
 }
 
+/* Multipliers of a layer, put on what it reads; returns what they put on padding. */
+INLINE float put_layer_back(const plan_t *plan, int l, const float *lambda, work_t *w) {
+    const float_layer_t *layer = &plan->floats->layers[l];
+    if (!w->counts[l]) return 0;
+    return put_back_at(layer, lambda + layer->map->neuron, w->c, w->cells, w->taps, w->places + plan->first_place[l], w->counts[l]);
+}
+
 /* Backward substitution: the multipliers of a straight line between the ends of each neuron's range, and the sizes of steps. */
 INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
-    int n = plan->floats->num_neurons, alive = 0;
-    float *slope_line = w->best, sum = 0;
+    int n = plan->floats->num_neurons, m = plan->floats->num_inputs, alive = 0;
+    float *slope_line = w->best, *marks = w->x, sum = 0; /* x and y are one after the other, and not in use yet */
+    choose_places(plan, node, w, marks);
     combine_atoms(plan, node, w->lambda + n, w->c);
     for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
         const float_layer_t *layer = &plan->floats->layers[l];
@@ -187,15 +238,19 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
             slope_line[i] = i == node->held        ? w->lambda[i]
                             : node->slopes[i] < 0 ? 0
                                                   : node->slopes[i] * w->c[plan->floats->num_inputs + i];
-        if (layer->reads_neurons) put_back(layer, slope_line + layer->map->neuron, w->c, w->cells, w->taps);
+        if (layer->reads_neurons) put_layer_back(plan, l, slope_line, w);
     }
     if (node->fresh) memcpy(w->lambda, slope_line, sizeof(float) * n);
     for (int i = 0; i < n; i++) {
         if (node->slopes[i] < 0) w->lambda[i] = 0;
         w->natural[i] = fmaxf(fabsf(slope_line[i]), fabsf(w->lambda[i]));
-        sum += w->natural[i], alive += node->slopes[i] >= 0;
+        sum += w->natural[i], alive += marks[m + i] != 0 && node->slopes[i] >= 0;
     }
-    for (int i = 0; i < n; i++) w->natural[i] = node->slopes[i] < 0 ? 0 : fmaxf(w->natural[i], LEAST_STEP * sum / alive + 1e-12f);
+    for (int i = 0; i < n; i++) {
+        int moves = marks[m + i] != 0 && node->slopes[i] >= 0;
+        w->natural[i] = moves ? fmaxf(w->natural[i], LEAST_STEP * sum / alive + 1e-12f) : 0;
+    }
+    memset(marks, 0, sizeof(float) * (n + m));
     if (node->held >= 0) w->natural[node->held] = 0;
 }
 
@@ -209,7 +264,7 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
         int at = layer->map->neuron, n_out = layer->map->n_out;
         float constant = dot(w->lambda + at, layer->bias, n_out);
         total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, n_out);
-        if (!plan->by_columns[l]) constant += put_back(layer, w->lambda + at, w->c, w->cells, w->taps);
+        if (!plan->by_columns[l]) constant += put_layer_back(plan, l, w->lambda, w);
         w->size += fabsf(constant);
         total += constant;
     }
@@ -225,8 +280,8 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
         float *gradient = w->gradient + at, *reached = w->reached + at;
         if (plan->by_columns[l])
             total += dot(w->lambda + at, reached, n_out);
-        else
-            take(layer, w->x, w->cells, w->taps, reached);
+        else if (w->counts[l])
+            take_at(layer, w->x, w->cells, w->taps, reached, w->places + plan->first_place[l], w->counts[l]);
         for (int i = 0; i < n_out; i++) gradient[i] = reached[i] + layer->bias[i] - w->acc[at + i];
     }
     for (int k = 0; k < node->num_atoms; k++) {
