@@ -23,7 +23,7 @@ import numpy as np
 
 import qbitsat
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds.intervals import propagate_network
+from qbitsat.bounds.intervals import propagate_boxes
 from qbitsat.campaign.compare_file import machine
 from qbitsat.limits import GIB, resident_bytes
 from qbitsat.network import Dense, Network, TensorFormat
@@ -82,7 +82,7 @@ def formula_of(kind: type, count: int, seed: int = 0, size: int = 32) -> Query:
     network = random_network((64, size, 10))
     x = rng.integers(40, 200, 64)
     box = Box(np.maximum(x - 12, 0), np.minimum(x + 12, 255))
-    y, ends = qbitsat.network.forward(network, x[None])[0], propagate_network(network, box).layers[-1]
+    y, ends = qbitsat.network.forward(network, x[None])[0], propagate_boxes((network,), (box,)).layer(0, -1)
     atoms = []
     for factors in rng.integers(-3, 4, (count, 10)):
         terms = tuple((int(f), Ref(0, "output", j)) for j, f in enumerate(factors) if f)

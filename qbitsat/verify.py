@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from .attack import propose
-from .bounds import Bounds, propagate, simplify
+from .bounds import Ranges, propagate, simplify
 from .bounds.frame import has_steps
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
@@ -159,7 +159,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
     return DECIDE[options.engine](query, bounds, formula, options, limits, statistics)
 
 
-def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_by_sat(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     if options.certificates and options.encoding == "narrowed" and _has_relaxation(query):
         # The whole formula's clauses know nothing of multipliers, and a proof by those is shorter than one by clauses.
         proof = Proof()
@@ -176,7 +176,7 @@ def _decide_by_sat(query: Query, bounds: Bounds, formula: Formula, options: Any,
 
 
 def _decide_by_search(
-    query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Verdict:
     if not _has_relaxation(query):
         return _decide_by_sat(query, bounds, formula, options, limits, statistics)
@@ -194,7 +194,7 @@ def _decide_by_search(
 
 
 def _decide_by_enumeration(
-    query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Verdict:
     # The size of a region that is too large is worth a report.
     enumeration = Enumeration(query, formula, options.enumerate_bits, limits, statistics)
@@ -214,7 +214,7 @@ def _enumerate(query: Query, enumeration: Enumeration, options: Any, limits: Lim
 
 
 def _decide_automatically(
-    query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Verdict:
     """By enumeration at once if that takes no time; else by search, and by enumeration after as long as that takes."""
     rest = query, bounds, formula, options

@@ -33,7 +33,7 @@ class Space(NamedTuple):
 
 def space(query: Query) -> Space:
     """By rows and the requantizers of single outputs."""
-    frame, accs, outputs = Frame(query), [], []
+    frame, accs, outputs = Frame(query.networks), [], []
     inputs = all_inputs(query.boxes)
     for network, x in zip(query.networks, inputs, strict=True):
         values = x
@@ -56,7 +56,7 @@ def random_asked(rng: random.Random) -> Query:
 
 def narrowed(rng: random.Random, query: Query, frame: Frame, rows: int, cuts: int) -> Ranges:
     """Nodes below the root with some outputs' ranges cut, not propagated yet."""
-    ranges = Ranges.of(propagate(query)).take(np.zeros(rows, np.int64))
+    ranges = propagate(query).take(np.zeros(rows, np.int64))
     places = [block.target.start + i for block in frame.blocks for i in np.flatnonzero(block.stepped).tolist()]
     for row in range(rows):
         for value in rng.choices(places, k=rng.randint(0, cuts)) if places else ():

@@ -23,7 +23,6 @@ from qbitsat.arithmetic import (
     ShiftRequantizer,
     TableRequantizer,
 )
-from qbitsat.bounds import Bounds, LayerBounds, NetworkBounds
 from qbitsat.network import Convolution, Dense, Layer, Linear, Network, Patches, SparseRows, TensorFormat
 from qbitsat.network.layers import PADDING
 from qbitsat.properties import Box, Query
@@ -249,19 +248,3 @@ def graph_query(rng: random.Random, kinds: Sequence[str] = KINDS, most: int = 4,
     networks = tuple(random_graph(rng, kinds, most, tops) for _ in range(rng.choice([1, 1, 1, 2])))
     boxes = tuple(graph_box(rng, network, 300 if len(networks) == 1 else 17) for network in networks)
     return Query(networks, boxes, random_formula(rng, networks, 2))
-
-
-def bounds_of(query):
-    """Intervals by cells."""
-    networks = []
-    for network, box in zip(query.networks, query.boxes, strict=True):
-        lo, hi, layers = box.lo, box.hi, []
-        for layer, view in zip(network.layers, network.views, strict=True):
-            cells = [np.where(view == PADDING, layer.input.zero_point, end[view]) for end in (lo, hi)]
-            rows = [layer.affine.row(i) for i in range(layer.affine.n_out)]
-            accs = [layer.affine.biases + [int(np.where(w > 0, a[j], b[j]) @ w) for j, w in rows] for a, b in (cells, cells[::-1])]
-            images = np.array([layer.requantizer(i).image(int(a), int(b)) for i, (a, b) in enumerate(zip(*accs, strict=True))])
-            layers.append(LayerBounds(*accs, *images.T))
-            lo, hi = np.concatenate([lo, images[:, 0]]), np.concatenate([hi, images[:, 1]])
-        networks.append(NetworkBounds(box, tuple(layers)))
-    return Bounds(tuple(networks))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds import Bounds, collect
+from qbitsat.bounds import Ranges, collect
 from qbitsat.encode.cnf import cone
 from qbitsat.encode.view import View, views
 from qbitsat.errors import UnsupportedError
@@ -69,7 +69,7 @@ HALVES = {"floor": 0, "half_up": 1}
 Tensor = tuple[np.ndarray, np.ndarray]
 
 
-def formulate(query: Query, bounds: Bounds, formula: Formula) -> Program:
+def formulate(query: Query, bounds: Ranges, formula: Formula) -> Program:
     """The program of a formula without `Not`; only what the formula depends on and the bounds leave open has variables.
 
     Raises `UnsupportedError` for wrap-around and for roundings other than floor and half_up.

@@ -1,6 +1,7 @@
 """Exact integer bounds of everything a query computes, and what they decide."""
 
 from .decide import collect, simplify
-from .intervals import Bounds, LayerBounds, NetworkBounds, propagate
+from .intervals import propagate
+from .ranges import Ranges
 
-__all__ = ["Bounds", "LayerBounds", "NetworkBounds", "collect", "propagate", "simplify"]
+__all__ = ["Ranges", "collect", "propagate", "simplify"]

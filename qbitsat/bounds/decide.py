@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import lru_cache
 from itertools import pairwise
 
@@ -10,21 +9,21 @@ import numpy as np
 
 from ..arithmetic import Requantizer
 from ..limits import NO_LIMITS, Limits
-from ..network import Network
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
-from .intervals import Bounds, NetworkBounds
+from .frame import Block, Frame
+from .ranges import Ranges
 
 # Beyond this many output levels the widest step is not looked up; such outputs hardly ever tie.
 MAX_LEVELS = 1 << 12
 
 
-def simplify(query: Query, bounds: Bounds, limits: Limits = NO_LIMITS) -> Formula:
+def simplify(query: Query, bounds: Ranges, limits: Limits = NO_LIMITS) -> Formula:
     """The violation without `Not` and without what the bounds decide; TRUE or FALSE if they decide all of it."""
     return _simplify(without_not(query.violation, limits=limits), query, bounds, limits)
 
 
-def _simplify(formula: Formula, query: Query, bounds: Bounds, limits: Limits) -> Formula:
+def _simplify(formula: Formula, query: Query, bounds: Ranges, limits: Limits) -> Formula:
     limits.check()
     if isinstance(formula, AtMost):
         truth = _atom_truth(formula, query, bounds)
@@ -41,7 +40,7 @@ def _simplify(formula: Formula, query: Query, bounds: Bounds, limits: Limits) ->
     return parts[0] if len(parts) == 1 else type(formula)(tuple(parts))
 
 
-def _atom_truth(atom: AtMost, query: Query, bounds: Bounds) -> bool | None:
+def _atom_truth(atom: AtMost, query: Query, bounds: Ranges) -> bool | None:
     terms = collect(atom)
     low = high = 0
     for ref, coefficient in terms.items():
@@ -63,7 +62,7 @@ def collect(atom: AtMost) -> dict[Ref, int]:
     return {ref: coefficient for ref, coefficient in terms.items() if coefficient}
 
 
-def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Bounds) -> bool:
+def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Ranges) -> bool:
     """True only if the atom y_c - y_j <= bound is impossible because acc_j stays too far below acc_c.
 
     Both outputs pass the same monotone requantizer, so acc_j <= acc_c gives y_j <= y_c. If acc_j stays a widest step
@@ -74,38 +73,28 @@ def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Bound
     c, j = sorted(terms, key=lambda ref: -terms[ref])
     if c.network != j.network or {c.tensor, j.tensor} != {OUTPUT}:
         return False
-    network = query.networks[c.network]
-    places = [_place(network, ref.element) for ref in (j, c)]
-    if None in places:
+    frame, (value_c, value_j) = bounds.frame, (bounds.frame.value(ref) for ref in (c, j))
+    if min(value_c, value_j) < frame.num_inputs:
         return False
-    requantizer, other = (network.layers[k].requantizer(i) for k, i in places)  # type: ignore[misc]
+    placed_c, placed_j = frame.place(value_c), frame.place(value_j)
+    requantizer, other = (block.layer.requantizer(i) for block, i in (placed_c, placed_j))
     if requantizer != other or not requantizer.monotone:
         return False
-    difference = _largest_difference(network, bounds.networks[c.network], *places)  # type: ignore[arg-type]
+    difference = _largest_difference(frame, bounds, placed_j, placed_c)
     if bound < 0:
         return difference <= 0
-    own = bounds.networks[c.network].layers
-    (j_layer, j_output), (c_layer, c_output) = places  # type: ignore[misc]
-    clear = own[c_layer].lo[c_output] > requantizer.lo and own[j_layer].hi[j_output] < requantizer.hi
+    clear = bounds.lo[0, value_c] > requantizer.lo and bounds.hi[0, value_j] < requantizer.hi
     return bool(clear) and difference <= -widest_step(requantizer)
 
 
-def _place(network: Network, element: int) -> tuple[int, int] | None:
-    """The layer whose output an element of the result is, and which; None for an input."""
-    value = int(network.outputs[element])
-    k = bisect_right(range(len(network.layers)), value, key=network.first_value) - 1
-    return None if k < 0 else (k, value - network.first_value(k))
-
-
-def _largest_difference(network: Network, bounds: NetworkBounds, j: tuple[int, int], c: tuple[int, int]) -> int:
+def _largest_difference(frame: Frame, bounds: Ranges, j: tuple[Block, int], c: tuple[Block, int]) -> int:
     """The largest acc_j - acc_c over the values' ranges; below 2**61 because accumulators stay below 2**60."""
-    lo, hi = (np.concatenate([getattr(part, end) for part in (bounds.input, *bounds.layers)]) for end in ("lo", "hi"))
-    row, total = np.zeros(network.num_values, np.int64), 0
+    row, total = np.zeros(frame.num_values, np.int64), 0
     for place, sign in ((j, 1), (c, -1)):
-        values, weights, bias = network.row(*place)
+        values, weights, bias = frame.row(*place)
         row[values] += sign * weights
         total += sign * bias
-    return total + int(row @ np.where(row > 0, hi, lo))
+    return total + int(row @ np.where(row > 0, bounds.hi[0], bounds.lo[0]))
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,9 @@ Values are the inputs of all networks, then the outputs of all layers, network b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,9 +17,9 @@ import numpy as np
 from .._kernels.exact.layers import Atoms, Layers
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE, Steps, steps_of
 from ..limits import NO_LIMITS, Limits
-from ..network import Layer
+from ..network import Layer, Network
 from ..network.layers import PADDING
-from ..properties import Query, Ref
+from ..properties import Ref
 from ..properties.formula import INPUT
 
 # Values, their coefficients and a bound: sum of coefficient * value <= bound.
@@ -87,6 +89,11 @@ class Block:
         return np.resize([part.stepped for part in self.steps], self.size)
 
     @cached_property
+    def monotone(self) -> np.ndarray:
+        """bool[outputs]: those that do not wrap around."""
+        return np.resize([r.monotone for r in self.layer.requantizers], self.size)
+
+    @cached_property
     def units(self) -> np.ndarray:
         """float64[outputs]: output units for one of the accumulator, between the first step and the last; 1 without steps."""
         return np.resize([part.unit for part in self.steps], self.size)
@@ -122,24 +129,26 @@ class Block:
 
 
 class Frame:
-    """Where everything that a query computes stands: slices of the inputs of each network, results, and blocks in topological order.
+    """Where everything that the networks of a query compute stands.
 
-    Value v of network k is inputs[k].start + v if it is an input there, else shifts[k] + v. results[k] int64[outputs] are the values
-    that are network k's results.
+    inputs and outputs have the values of each network: those of its inputs, and of the outputs of its layers. results[k] int64 are the
+    values that are network k's results. blocks are the layers of all networks in order, those of network k from firsts[k] on.
     """
 
-    def __init__(self, query: Query, limits: Limits = NO_LIMITS):
-        self.limits, self.networks = limits, query.networks
+    def __init__(self, networks: Sequence[Network], limits: Limits = NO_LIMITS):
+        self.limits, self.networks = limits, tuple(networks)
         self.inputs: list[slice] = []
-        self.shifts: list[int] = []
+        self.outputs: list[slice] = []
+        self.firsts: list[int] = []
         self.results: list[np.ndarray] = []
         self.blocks: list[Block] = []
-        self.num_inputs = end = sum(network.num_inputs for network in query.networks)
+        self.num_inputs = end = sum(network.num_inputs for network in networks)
         start = 0
-        for k, network in enumerate(query.networks):
+        for k, network in enumerate(networks):
             self.inputs.append(slice(start, start + network.num_inputs))
-            self.shifts.append(end - network.num_inputs)
-            start, end = start + network.num_inputs, end + network.num_values - network.num_inputs
+            self.outputs.append(slice(end, end + network.num_values - network.num_inputs))
+            self.firsts.append(len(self.blocks))
+            start, end = start + network.num_inputs, self.outputs[-1].stop
             self.results.append(self.values(k, network.outputs))
             self.blocks += [self._block(k, number, layer) for number, layer in enumerate(network.layers)]
         self.num_values = end
@@ -152,7 +161,7 @@ class Frame:
             limits.check()
             steps.append(steps_of(requantizer))
         view = self.values(k, network.views[number]).astype(np.int32)
-        start = self.shifts[k] + network.first_value(number)
+        start = self.outputs[k].start + network.first_value(number) - network.num_inputs
         target, first = slice(start, start + layer.affine.n_out), start - self.num_inputs
         neurons = slice(first, first + layer.affine.n_out)
         return Block(k, number, layer, view, target, neurons, tuple(steps), bool((view >= self.num_inputs).any()))
@@ -191,8 +200,23 @@ class Frame:
 
     def values(self, k: int, values: np.ndarray) -> np.ndarray:
         """Values of network k, or PADDING, as the query numbers them."""
-        inside = np.where(values < self.networks[k].num_inputs, self.inputs[k].start, self.shifts[k])
-        return np.where(values == PADDING, PADDING, values + inside)
+        n = self.networks[k].num_inputs
+        return np.where(values == PADDING, PADDING, values + np.where(values < n, self.inputs[k].start, self.outputs[k].start - n))
+
+    def block(self, network: int, k: int) -> Block:
+        """Layer k of a network."""
+        return self.blocks[self.firsts[network] + k]
+
+    def place(self, value: int) -> tuple[Block, int]:
+        """The block whose output a value is, and which; the value is no input."""
+        block = self.blocks[bisect_right(self.blocks, value, key=lambda part: part.target.start) - 1]
+        return block, value - block.target.start
+
+    def under(self, limits: Limits) -> Frame:
+        """The same under other limits."""
+        other = copy(self)
+        other.limits = limits
+        return other
 
     def row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i of a block: values int64, each once, their weights int64, none 0, and the bias, with what padding adds."""

@@ -3,49 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._kernels.exact import ranges as _ranges
+from ..properties import Ref
 from .frame import Frame
-from .intervals import Bounds
 
 # Vector instructions do eight multiply-adds at a time.
 PASS_WORK = 1 / 8
 
 
+class LayerRanges(NamedTuple):
+    """Those of one layer's outputs in one node, int64[outputs] each: views, of accumulators and of what becomes of them."""
+
+    acc_lo: np.ndarray
+    acc_hi: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+
+    @property
+    def num_fixed(self) -> int:
+        """Outputs that take one value only."""
+        return int((self.lo == self.hi).sum())
+
+
 class Ranges:
-    """lo and hi, int64[nodes, num_values], acc_lo and acc_hi, int64[nodes, num_neurons]; both ends included."""
+    """lo and hi, int64[nodes, num_values], acc_lo and acc_hi, int64[nodes, num_neurons]; both ends included.
 
-    __slots__ = ("acc_hi", "acc_lo", "hi", "lo")
+    frame says where everything stands. It does not go with them to another process.
+    """
 
-    def __init__(self, lo: np.ndarray, hi: np.ndarray, acc_lo: np.ndarray, acc_hi: np.ndarray):
-        self.lo, self.hi, self.acc_lo, self.acc_hi = lo, hi, acc_lo, acc_hi
+    __slots__ = ("_frame", "acc_hi", "acc_lo", "hi", "lo")
+
+    def __init__(self, lo: np.ndarray, hi: np.ndarray, acc_lo: np.ndarray, acc_hi: np.ndarray, frame: Frame | None = None):
+        self.lo, self.hi, self.acc_lo, self.acc_hi, self._frame = lo, hi, acc_lo, acc_hi, frame
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ranges, self.arrays
 
     def __len__(self) -> int:
         return len(self.lo)
+
+    @property
+    def frame(self) -> Frame:
+        if self._frame is None:
+            raise ValueError("ranges from another process have no frame")
+        return self._frame
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """In the order of kernels."""
         return self.lo, self.hi, self.acc_lo, self.acc_hi
 
-    @classmethod
-    def of(cls, bounds: Bounds) -> Ranges:
-        """One node with the ranges of interval propagation."""
-        layers = [layer for network in bounds.networks for layer in network.layers]
-        inputs = [network.input for network in bounds.networks]
-        lo, hi = ([getattr(part, name) for part in (*inputs, *layers)] for name in ("lo", "hi"))
-        accs = ([getattr(layer, name) for layer in layers] for name in ("acc_lo", "acc_hi"))
-        return cls(*(np.concatenate(parts)[None] for parts in (lo, hi, *accs)))
+    def of(self, ref: Ref, row: int = 0) -> tuple[int, int]:
+        """The range of an element that a formula names, in one node."""
+        value = self.frame.value(ref)
+        return int(self.lo[row, value]), int(self.hi[row, value])
+
+    def layer(self, network: int, k: int, row: int = 0) -> LayerRanges:
+        """The ranges of layer k of a network, in one node."""
+        block = self.frame.block(network, k)
+        return LayerRanges(*(a[row, block.neurons] for a in self.arrays[2:]), *(a[row, block.target] for a in self.arrays[:2]))
+
+    def network(self, k: int, row: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The ranges of network k in one node, in the order of `arrays` and numbered as in `Network`."""
+        inputs, outputs = self.frame.inputs[k], self.frame.outputs[k]
+        neurons = slice(outputs.start - self.frame.num_inputs, outputs.stop - self.frame.num_inputs)
+        lo, hi = (np.concatenate([ends[row, inputs], ends[row, outputs]]) for ends in (self.lo, self.hi))
+        return lo, hi, self.acc_lo[row, neurons], self.acc_hi[row, neurons]
 
     def take(self, rows: np.ndarray | slice) -> Ranges:
         """Some rows, in the given order: a copy, or a view of a slice."""
-        return Ranges(self.lo[rows], self.hi[rows], self.acc_lo[rows], self.acc_hi[rows])
+        return Ranges(self.lo[rows], self.hi[rows], self.acc_lo[rows], self.acc_hi[rows], self._frame)
 
     @staticmethod
     def stack(parts: Sequence[Ranges]) -> Ranges:
-        return Ranges(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("lo", "hi", "acc_lo", "acc_hi")))
+        lo, hi, acc_lo, acc_hi = (np.concatenate(ends) for ends in zip(*(p.arrays for p in parts), strict=True))
+        return Ranges(lo, hi, acc_lo, acc_hi, next((p._frame for p in parts if p._frame is not None), None))
 
     def propagate(self, frame: Frame, inputs: bool = False) -> np.ndarray:
         """Forward once, in place: accumulators from what they read, outputs from accumulators and back.

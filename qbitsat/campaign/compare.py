@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from ..bounds import Bounds, propagate, simplify
+from ..bounds import Ranges, propagate, simplify
 from ..encode import encode_smtlib
 from ..errors import InputError, UnsupportedError, unknown
 from ..limits import LimitReached, Limits
@@ -115,7 +115,7 @@ def compare(verifier: Verifier, tasks: Sequence[Task], backends: Sequence[Backen
             yield _run(task, query, bounds, formula, backend, verifier.options)
 
 
-def _run(task: Task, query: Query, bounds: Bounds, formula: Formula, backend: Backend, values: dict[str, Any]) -> Run:
+def _run(task: Task, query: Query, bounds: Ranges, formula: Formula, backend: Backend, values: dict[str, Any]) -> Run:
     options = make_options(**values, encoding=backend.encoding, solver=backend.solver)
     limits = Limits(options.timeout, options.memory)
     statistics: dict[str, float] = {}
@@ -137,7 +137,7 @@ Outcome = tuple[str, str, float]
 
 
 def _by_sat(
-    query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
     result, witness, *_ = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
@@ -146,7 +146,7 @@ def _by_sat(
 
 
 def _by_smt(
-    query: Query, bounds: Bounds, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
     script = encode_smtlib(query, bounds, options, formula, limits)
     statistics.update(characters=len(script.body), encode_seconds=limits.seconds())

@@ -16,7 +16,7 @@ import numpy as np
 from .._kernels.cnf.clauses import ClauseBuffer
 from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
-from ..bounds import Bounds, collect
+from ..bounds import Ranges, collect
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import OUTPUT, atoms, without_not
@@ -113,7 +113,7 @@ class Encoding(NamedTuple):
         return {"variables": sum(cnf.num_vars for cnf in cnfs), "clauses": sum(cnf.num_clauses for cnf in cnfs)}
 
 
-def encode_ways(query: Query, bounds: Bounds, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
+def encode_ways(query: Query, bounds: Ranges, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
     """Like `encode_query`, with a CNF for each way that narrowing leaves, if options.encoding is `narrowed`."""
     formula = without_not(query.violation if formula is None else formula, limits=limits)
     # The checker of certificates does not know what multipliers prove here.
@@ -129,7 +129,7 @@ def encode_ways(query: Query, bounds: Bounds, options: Any, formula: Formula | N
 
 def encode_query(
     query: Query,
-    bounds: Bounds,
+    bounds: Ranges,
     options: Any,
     formula: Formula | None = None,
     limits: Limits = NO_LIMITS,

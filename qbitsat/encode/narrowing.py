@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bounds import Bounds, LayerBounds, NetworkBounds, collect
+from ..bounds import Ranges, collect
 from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
 from ..bounds.frame import Frame, has_steps
-from ..bounds.intervals import propagate_layer
-from ..bounds.ranges import Ranges
+from ..bounds.intervals import accumulated
 from ..bounds.tighten import tighten
 from ..limits import NO_LIMITS, Limits
-from ..properties import And, AtMost, Box, Formula, Or, Query
+from ..properties import And, AtMost, Formula, Or, Query
 from ..properties.formula import FALSE
 
 # Steps of the search for multipliers of a way, and of a probe, which starts from those.
@@ -41,17 +40,17 @@ class Narrowed(NamedTuple):
     """
 
     formula: Formula
-    bounds: Bounds
+    bounds: Ranges
     within: Within
     ends: list[tuple[int, int, int]]
 
 
-def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits = NO_LIMITS) -> list[Narrowed] | None:
+def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits = NO_LIMITS) -> list[Narrowed] | None:
     """The ways of a formula without `Not` that are left, the most promising first; None if something can wrap around."""
     ways = formula.parts if isinstance(formula, Or) else (formula,)
     if not all(has_steps(layer) for network in query.networks for layer in network.layers):
         return None
-    frame, root = Frame(query, limits), Ranges.of(bounds)
+    frame, root = bounds.frame.under(limits), bounds
     ranges = root.take(np.zeros(1, np.int64))
     if options.tighten and tighten(frame, ranges, options.tighten, kept=False) is None:
         return []
@@ -59,7 +58,7 @@ def narrow(query: Query, bounds: Bounds, formula: Formula, options: Any, limits:
     for way in ways:
         prober = _Prober(ascender, ranges, way)
         if way != FALSE and prober.narrow():
-            left.append((prober.value, Narrowed(way, *node_bounds(query, frame, root, prober.ranges, 0), prober.ends())))
+            left.append((prober.value, Narrowed(way, *node_bounds(frame, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
 
 
@@ -159,25 +158,16 @@ class _Prober:
         return empty
 
 
-def node_bounds(query: Query, frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Bounds, Within]:
+def node_bounds(frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Within]:
     """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay within where splits
     say more: int64[neurons] each.
     """
-    networks, within = [], []
-    for k, network in enumerate(query.networks):
-        blocks = [block for block in frame.blocks if block.network == k]
-        parts = [frame.inputs[k], *(block.target for block in blocks)]
-        lo, hi = (np.concatenate([ends[row, part] for part in parts]) for ends in (ranges.lo, ranges.hi))
-        layers, cuts = [], []
-        for block, reads, target in zip(blocks, network.reads, map(network.target, range(len(blocks))), strict=True):
-            free = propagate_layer(block.layer, lo[reads], hi[reads], frame.limits)
-            layers.append(LayerBounds(free.acc_lo, free.acc_hi, lo[target], hi[target]))
-            acc_lo, acc_hi = (a[row, block.neurons] for a in (ranges.acc_lo, ranges.acc_hi))
-            # What the facts about the root say holds anyway.
-            least = np.where(acc_lo > np.maximum(free.acc_lo, root.acc_lo[0, block.neurons]), acc_lo, free.acc_lo)
-            most = np.where(acc_hi < np.minimum(free.acc_hi, root.acc_hi[0, block.neurons]), acc_hi, free.acc_hi)
-            cuts.append((least, most))
-        first = slice(0, network.num_inputs)
-        networks.append(NetworkBounds(Box(lo[first], hi[first]), tuple(layers)))
-        within.append(tuple(np.concatenate(ends) for ends in zip(*cuts, strict=True)))
-    return Bounds(tuple(networks)), within
+    # Nodes from another process have no frame.
+    lo, hi, acc_lo, acc_hi = (ends[[row]] for ends in ranges.arrays)
+    free = Ranges(lo, hi, acc_lo, acc_hi, frame)
+    free.acc_lo, free.acc_hi = accumulated(frame, free)
+    # What the facts about the root say holds anyway.
+    least = np.where(ranges.acc_lo[row] > np.maximum(free.acc_lo[0], root.acc_lo[0]), ranges.acc_lo[row], free.acc_lo[0])
+    most = np.where(ranges.acc_hi[row] < np.minimum(free.acc_hi[0], root.acc_hi[0]), ranges.acc_hi[row], free.acc_hi[0])
+    n = frame.num_inputs
+    return free, [(least[part.start - n : part.stop - n], most[part.start - n : part.stop - n]) for part in frame.outputs]

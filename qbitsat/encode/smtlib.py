@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer
-from ..bounds import Bounds, collect, propagate, simplify
+from ..bounds import Ranges, collect, propagate, simplify
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
@@ -88,7 +88,7 @@ def write(query: Query, options: Any, stream: BinaryIO, get_value: bool = True) 
 
 def encode_smtlib(
     query: Query,
-    bounds: Bounds,
+    bounds: Ranges,
     options: Any,
     formula: Formula | None = None,
     limits: Limits = NO_LIMITS,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bounds import Bounds
+from ..bounds import Ranges
 from ..network import Network
 from ..properties import Query, Ref
 from ..properties.formula import INPUT
@@ -61,11 +61,6 @@ class View(NamedTuple):
         return Neuron(self.network.layers[k].requantizer(i), row.base, *ends, int(self.lo[value]), int(self.hi[value]))
 
 
-def views(query: Query, bounds: Bounds) -> list[View]:
+def views(query: Query, bounds: Ranges) -> list[View]:
     """One for each network."""
-    found = []
-    for network, own in zip(query.networks, bounds.networks, strict=True):
-        lo, hi = (np.concatenate([getattr(part, end) for part in (own.input, *own.layers)]) for end in ("lo", "hi"))
-        accs = (np.concatenate([getattr(part, end) for part in own.layers]) for end in ("acc_lo", "acc_hi"))
-        found.append(View(network, lo, hi, *accs))
-    return found
+    return [View(network, *bounds.network(k)) for k, network in enumerate(query.networks)]

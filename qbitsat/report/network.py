@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..arithmetic import Requantizer
-from ..bounds import LayerBounds
-from ..bounds.intervals import propagate_network
+from ..bounds.intervals import propagate_boxes
+from ..bounds.ranges import LayerRanges
 from ..network import Layer, Network, Patches, TensorFormat
 from ..network.names import printable
 from ..properties import Box
@@ -20,9 +18,8 @@ HEADER = ("layer", "kind", "input", "output", "range", "scale", "zero point", "r
 
 def describe(network: Network) -> str:
     """The network in a dozen lines and a row for each layer; accumulators are exact ranges over all inputs."""
-    size = network.input.size
-    box = Box(np.full(size, network.input.lo), np.full(size, network.input.hi))
-    bounds = propagate_network(network, box).layers
+    whole = Box(*(end[: network.num_inputs] for end in network.value_ranges))
+    ranges = propagate_boxes((network,), (whole,))
     weights, products, biases = (sum(counts) for counts in zip(*map(sizes, network.layers), strict=True))
     facts = [
         ("network", network.name),
@@ -36,7 +33,7 @@ def describe(network: Network) -> str:
     ]
     facts += [("note", note) for note in network.notes]
     head = "\n".join(f"{name:<12}{value}" for name, value in facts)
-    rows = [row(layer, layer_bounds) for layer, layer_bounds in zip(network.layers, bounds, strict=True)]
+    rows = [row(layer, ranges.layer(0, k)) for k, layer in enumerate(network.layers)]
     return f"{head}\n\n{table([HEADER, *rows])}"
 
 
@@ -49,10 +46,10 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def row(layer: Layer, bounds: LayerBounds) -> tuple[object, ...]:
+def row(layer: Layer, ranges: LayerRanges) -> tuple[object, ...]:
     """A layer's cells, in the order of HEADER."""
     form = layer.output
-    acc_lo, acc_hi = int(bounds.acc_lo.min()), int(bounds.acc_hi.max())
+    acc_lo, acc_hi = int(ranges.acc_lo.min()), int(ranges.acc_hi.max())
     parameters = [common(column) for column in zip(*map(steps, layer.requantizers), strict=True)]
     return (
         layer.name, type(layer).__name__, shape_text(layer.input.shape), shape_text(form.shape), f"[{form.lo}, {form.hi}]",

@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
 
     def encode(self, options: Any, limits: Limits) -> Cnf:
         """The CNF that is satisfiable iff some inputs inside the ranges make all inequalities true."""
-        bounds, within = node_bounds(self.query, self.frame, self.root, self.ranges, self.row)
+        bounds, within = node_bounds(self.frame, self.root, self.ranges, self.row)
         return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits, within)
 
     def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Sat | None]:

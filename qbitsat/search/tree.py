@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..bounds import Bounds
+from ..bounds import Ranges
 from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
-from ..bounds.frame import Frame
-from ..bounds.ranges import Ranges
 from ..bounds.tighten import tighten
 from ..limits import LimitReached, Limits
 from ..properties import Formula, Query, confirm
@@ -38,12 +36,12 @@ UNCONFIRMED = "inputs of the search do not replay"
 class Search:
     """One query's search. `run` is the whole of it; `start` and `advance` are for who shares the work."""
 
-    def __init__(self, query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
+    def __init__(self, query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
         self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
-        self.frame = Frame(query, limits)
+        self.frame = bounds.frame.under(limits)
         self.cases = Cases(self.frame, formula)
         self.dual = Dual(self.frame, self.cases.inequalities)
-        self.root = Ranges.of(bounds)
+        self.root = bounds.take(np.zeros(1, np.int64))
         self.stack: list[Nodes] = []
         # Nodes of one row whose children for these cases, with these names, are still to be made.
         self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []

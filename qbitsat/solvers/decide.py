@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..bounds import Bounds
+from ..bounds import Ranges
 from ..encode import encode_ways
 from ..limits import Limits
 from ..options import LAYOUTS
@@ -22,7 +22,7 @@ class Decision(NamedTuple):
     encoding: str
 
 
-def decide(query: Query, bounds: Bounds, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Decision:
+def decide(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Decision:
     """Encode and solve. After an assignment that does not replay the query is encoded anew, plainly, with nothing narrowed or added.
 
     `statistics` gets the sizes of what was encoded last, the solver's counts, and how many assignments did not replay.

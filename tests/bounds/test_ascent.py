@@ -16,7 +16,6 @@ from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender
 from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.frame import Frame
-from qbitsat.bounds.ranges import Ranges
 from qbitsat.limits import LimitReached
 from qbitsat.network import Convolution, Dense, Network, Patches, SparseRows, TensorFormat
 from qbitsat.properties.formula import TRUE
@@ -236,7 +235,7 @@ def test_ascent_value_is_what_integers_prove(rounding):
             layers.append(Dense("layer", form or layer.input, output, (requantizer,), layer.weights, layer.bias))
             form = output
         asked = query(Network(tuple(layers)), TRUE)
-        frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+        frame, ranges = Frame(asked.networks), propagate(asked)
         outputs = frame.results[0]
         inequality = outputs, np.array([rng.choice([-2, -1, 1, 3]) for _ in outputs]), -1000
         found = Ascender(frame, frame.blocks, [inequality], ranges).run(

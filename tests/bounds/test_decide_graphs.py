@@ -4,10 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from graphs import bounds_of, graph_box, random_graph
+from graphs import graph_box, random_graph
 from tiny import all_values, truths
 
-from qbitsat.bounds import decide
+from qbitsat.bounds import decide, propagate
 from qbitsat.network import Network
 from qbitsat.properties import AtMost, Query, Ref
 
@@ -29,7 +29,7 @@ def test_ranked_outputs_are_never_ranked_otherwise():
         for c, j in ((0, 1), (2, 3), (3, 0)):
             atom = AtMost(((1, Ref(0, "output", c)), (-1, Ref(0, "output", j))), rng.choice([0, -1]))
             query = Query((network,), (box,), atom)
-            bounds = bounds_of(query)
+            bounds = propagate(query)
             terms = decide.collect(atom)
             if decide._ranked_below(terms, atom.bound, query, bounds):
                 assert not truths(atom, *all_values((network,), (box,))).any()

@@ -17,7 +17,6 @@ from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
 from qbitsat.bounds.frame import Frame
-from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import Box
 from qbitsat.properties.formula import TRUE
 
@@ -52,29 +51,29 @@ def line():
 @pytest.mark.parametrize(("m", "bound"), [(0, 15), (1, 15), (2, 30), (-1, 30)])
 def test_upper_bound_of_an_output_by_hand(m, bound):
     """max y over y = acc = x: m x + (1 - m) acc, each at its own end."""
-    ranges = Ranges.of(propagate(line()))
-    assert upper_bound(Frame(line()), ranges, 0, np.array([0, 1]), np.array([m])) == bound
+    ranges = propagate(line())
+    assert upper_bound(Frame(line().networks), ranges, 0, np.array([0, 1]), np.array([m])) == bound
 
 
 def test_upper_bound_right_multipliers_are_exact():
     """2 (y0 - y1) for two halves of one sum: at most 1, so y0 - y1 is at most 0."""
     requantizer = ShiftRequantizer(1, "floor", -8, 7)
     asked = query(one_layer([[1, 1], [1, 1]], [0, 0], requantizer, tensor(2, -4, 3)), TRUE)
-    ranges, objective = Ranges.of(propagate(asked)), np.array([0, 0, 1, -1])
-    bounds = [upper_bound(Frame(asked), ranges, 0, objective * 2, np.array([m, -m])) for m in range(4)]
+    ranges, objective = propagate(asked), np.array([0, 0, 1, -1])
+    bounds = [upper_bound(Frame(asked.networks), ranges, 0, objective * 2, np.array([m, -m])) for m in range(4)]
     assert bounds == [14, 1, 14, 28]
 
 
 def test_upper_bound_none_when_no_step_is_left():
-    ranges = Ranges.of(propagate(line()))
+    ranges = propagate(line())
     ranges.acc_lo[0, 0], ranges.acc_hi[0, 0], ranges.hi[0, 1] = 5, 9, 4
-    arguments = Frame(line()), ranges, 0, np.array([0, 1]), np.array([1])
+    arguments = Frame(line().networks), ranges, 0, np.array([0, 1]), np.array([1])
     assert upper_bound(*arguments) is None
 
 
 def test_upper_bound_leaves_its_arguments_alone():
     objective, multipliers = np.array([0, 1]), np.array([3])
-    upper_bound(Frame(line()), Ranges.of(propagate(line())), 0, objective, multipliers)
+    upper_bound(Frame(line().networks), propagate(line()), 0, objective, multipliers)
     assert (objective.tolist(), multipliers.tolist()) == ([0, 1], [3])
 
 
@@ -132,9 +131,9 @@ def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
         (1, "half_up"),
     ]:
         network = one_layer([[3, -2], [5, 7]], [1, -9], ShiftRequantizer(shift, rounding, -20, 23), tensor(2, -15, 15))
-        frame = Frame(query(network, TRUE))
+        frame = Frame(query(network, TRUE).networks)
         for _ in range(60):
-            ranges = Ranges.of(propagate(query(network, TRUE)))
+            ranges = propagate(query(network, TRUE))
             for lo, hi, width in ((ranges.acc_lo, ranges.acc_hi, 40), (ranges.lo[:, 2:], ranges.hi[:, 2:], 12)):
                 for i in range(2):
                     a, b = sorted(rng.randint(int(lo[0, i]), int(hi[0, i])) for _ in range(2))
@@ -161,7 +160,7 @@ HUGE = {
 @pytest.mark.parametrize(("network", "m"), HUGE.values(), ids=HUGE)
 def test_integers_near_int64_are_answered_by_python(network, m, sign):
     asked = query(network, TRUE, Box(np.array([0, 0]), np.array([3, 3])))
-    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    frame, ranges = Frame(asked.networks), propagate(asked)
     terms, floats = [(np.array([2]), np.array([-sign]), 0)], (np.ones(1, np.float32), np.array([m], np.float32))
     assert states(frame, ranges, terms, *floats) == [_dual.OVERFLOW]
     assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
@@ -169,7 +168,7 @@ def test_integers_near_int64_are_answered_by_python(network, m, sign):
 
 @pytest.mark.parametrize("bound", [(1 << 59) + 3, -(1 << 59) - 3])
 def test_bounds_of_inequalities_near_int64_are_answered_by_python(bound):
-    frame, ranges = Frame(line()), Ranges.of(propagate(line()))
+    frame, ranges = Frame(line().networks), propagate(line())
     terms, floats = [(np.array([1]), np.array([1]), bound)], (np.ones(1, np.float32), np.ones(1, np.float32))
     assert states(frame, ranges, terms, *floats) == [_dual.OVERFLOW]
     assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
@@ -183,7 +182,7 @@ def states(frame, ranges, terms, shares, multipliers) -> list[int]:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, 2.0**62])
 def test_multipliers_that_are_no_integers_prove_nothing(value):
     terms, floats = [(np.array([1]), np.array([1]), -1)], (np.ones(1, np.float32), np.array([value], np.float32))
-    assert prove(Frame(line()), Ranges.of(propagate(line())), terms, *floats)[0] == NO_BOUND
+    assert prove(Frame(line().networks), propagate(line()), terms, *floats)[0] == NO_BOUND
 
 
 @pytest.mark.parametrize("value", [np.inf, 1e30, 2.0**62])
@@ -193,29 +192,29 @@ def test_shares_that_are_no_integers_prove_nothing(value, values):
         [(np.array(values, np.int64), np.ones(len(values), np.int64), -1)],
         (np.array([value], np.float32), np.zeros(1, np.float32)),
     )
-    assert prove(Frame(line()), Ranges.of(propagate(line())), terms, *floats)[0] == NO_BOUND
+    assert prove(Frame(line().networks), propagate(line()), terms, *floats)[0] == NO_BOUND
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0, -np.inf])
 def test_shares_below_zero_count_as_none(value):
     """y <= -1 is impossible, but without its share there is nothing to refute."""
     terms, floats = [(np.array([1]), np.array([1]), -1)], (np.array([value], np.float32), np.zeros(1, np.float32))
-    assert prove(Frame(line()), Ranges.of(propagate(line())), terms, *floats) == (0, [0], [0])
+    assert prove(Frame(line().networks), propagate(line()), terms, *floats) == (0, [0], [0])
 
 
 def test_no_point_where_no_step_is_left():
-    ranges = Ranges.of(propagate(line()))
+    ranges = propagate(line())
     ranges.acc_lo[0, 0], ranges.acc_hi[0, 0], ranges.hi[0, 1] = 5, 9, 4
-    assert prove(Frame(line()), ranges, [], np.ones(0, np.float32), np.ones(1, np.float32))[0] == NO_POINT
+    assert prove(Frame(line().networks), ranges, [], np.ones(0, np.float32), np.ones(1, np.float32))[0] == NO_POINT
 
 
 def test_rows_and_inequalities_are_those_asked_for():
     """The third node's y <= 3 and the first one's y <= -1, by y = acc = x from 0 to 15."""
-    ranges = Ranges.of(propagate(line())).take(np.zeros(3, np.int64))
+    ranges = propagate(line()).take(np.zeros(3, np.int64))
     ranges.lo[2] = ranges.acc_lo[2, 0] = 7
     terms = [(np.array([1]), np.array([1]), bound) for bound in (-1, 3)]
     atoms = np.array([[0, -1], [-1, -1], [1, -1]], np.int32)
-    said = Dual(Frame(line()), terms).prove(
+    said = Dual(Frame(line().networks), terms).prove(
         ranges, np.array([2, 0]), atoms, np.ones((3, 2), np.float32), np.full((3, 1), -1, np.float32)
     )  # fmt: skip
     scales = said.shares[:, 0].tolist()

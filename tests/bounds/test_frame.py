@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
-from handmade import dense, whole_box
+from handmade import dense
 
 from qbitsat._kernels.exact.layers import Atoms
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds.frame import Frame, Inequalities
 from qbitsat.network import Network
-from qbitsat.properties import Query, Ref
-from qbitsat.properties.formula import TRUE
+from qbitsat.properties import Ref
 
 
 def frame_of(*networks: Network) -> Frame:
-    return Frame(Query(networks, tuple(whole_box(n) for n in networks), TRUE))
+    return Frame(networks)
 
 
 FLOOR = ShiftRequantizer(1, "floor", 0, 15)

@@ -49,40 +49,40 @@ def half(box: Box | None = None):
 
 
 def test_ranges_of_interval_bounds():
-    assert lists(Ranges.of(propagate(half()))) == ([0, 0, 0], [15, 15, 7], [-15], [15])
+    assert lists(propagate(half())) == ([0, 0, 0], [15, 15, 7], [-15], [15])
 
 
 def test_propagate_outputs_narrow_accumulators():
-    ranges = Ranges.of(propagate(half()))
+    ranges = propagate(half())
     ranges.lo[0, 2], ranges.hi[0, 2] = 3, 5
-    assert ranges.propagate(Frame(half())).tolist() == [True]
+    assert ranges.propagate(Frame(half().networks)).tolist() == [True]
     assert lists(ranges) == ([0, 0, 3], [15, 15, 5], [6], [11])
 
 
 @pytest.mark.parametrize(("inputs", "acc_hi"), [(False, 15), (True, 4)])
 def test_propagate_reads_inputs_when_told(inputs, acc_hi):
-    ranges = Ranges.of(propagate(half()))
+    ranges = propagate(half())
     ranges.hi[0, 0] = 4
-    assert ranges.propagate(Frame(half()), inputs).all()
+    assert ranges.propagate(Frame(half().networks), inputs).all()
     assert ranges.acc_hi[0, 0] == acc_hi
 
 
 def test_propagate_says_which_nodes_are_empty():
-    ranges = Ranges.of(propagate(half())).take(np.zeros(3, np.int64))
+    ranges = propagate(half()).take(np.zeros(3, np.int64))
     ranges.acc_lo[1, 0], ranges.hi[1, 2] = 4, 1
-    assert ranges.propagate(Frame(half())).tolist() == [True, False, True]
+    assert ranges.propagate(Frame(half().networks)).tolist() == [True, False, True]
 
 
 def test_propagate_wrapping_outputs_say_nothing_of_accumulators():
     asked = query(one_layer([[1]], None, ShiftRequantizer(0, "floor", 0, 3, "wrap"), tensor(1)), TRUE)
-    ranges = Ranges.of(propagate(asked))
+    ranges = propagate(asked)
     ranges.lo[0, 1] = 3
-    assert ranges.propagate(Frame(asked)).all()
+    assert ranges.propagate(Frame(asked.networks)).all()
     assert lists(ranges) == ([0, 3], [15, 3], [0], [15])
 
 
 def test_take_copies_rows_in_order():
-    ranges = Ranges.of(propagate(half())).take(np.zeros(2, np.int64))
+    ranges = propagate(half()).take(np.zeros(2, np.int64))
     ranges.lo[1, 0] = 7
     taken = ranges.take(np.array([1, 0]))
     taken.hi[:] = 99
@@ -90,7 +90,7 @@ def test_take_copies_rows_in_order():
 
 
 def test_stack_joins_nodes():
-    a, b = Ranges.of(propagate(half())), Ranges.of(propagate(half(Box(np.array([1, 1]), np.array([2, 2])))))
+    a, b = propagate(half()), propagate(half(Box(np.array([1, 1]), np.array([2, 2]))))
     joined = Ranges.stack([a, b])
     assert len(joined) == 2
     assert (lists(joined, 0), lists(joined, 1)) == (lists(a), lists(b))
@@ -100,7 +100,7 @@ def nodes(seed: int) -> tuple[Frame, Ranges]:
     """Cut nodes of a random query."""
     rng = random.Random(seed)
     asked = random_asked(rng)
-    frame = Frame(asked)
+    frame = Frame(asked.networks)
     return frame, narrowed(rng, asked, frame, 8, 6)
 
 
@@ -128,8 +128,8 @@ AFFINE = {
 @pytest.mark.parametrize(("weights", "form"), AFFINE.values(), ids=AFFINE)
 def test_propagate_reads_every_kind_of_matrix(weights, form):
     network = one_layer(weights.tolist(), [7, -8, 9], ShiftRequantizer(3, "half_up", -128, 127), form)
-    frame, rng = Frame(query(network, TRUE)), np.random.default_rng(1)
-    ranges = Ranges.of(propagate(query(network, TRUE))).take(np.zeros(20, np.int64))
+    frame, rng = Frame(query(network, TRUE).networks), np.random.default_rng(1)
+    ranges = propagate(query(network, TRUE)).take(np.zeros(20, np.int64))
     ends = np.sort(rng.integers(form.lo, form.hi + 1, (2, 20, 40)), axis=0)
     ranges.lo[:, :40], ranges.hi[:, :40] = ends
     same = ranges.take(np.arange(20))
@@ -152,7 +152,7 @@ def test_corners_equal_their_twin(seed):
 @pytest.mark.parametrize("name", ["lo", "hi"])
 @pytest.mark.parametrize("change", [-1, 1])
 def test_ranges_beyond_the_steps_are_refused(name, change):
-    frame, ranges = Frame(half()), Ranges.of(propagate(half()))
+    frame, ranges = Frame(half().networks), propagate(half())
     block = frame.blocks[0]
     getattr(ranges, name)[0, block.target.start] = block.layer.output.hi + 1 if change > 0 else block.layer.output.lo - 1
     for run in (lambda: ranges.propagate(frame), lambda: _ranges.corners(frame.kernel, *ranges.arrays)):
@@ -162,7 +162,7 @@ def test_ranges_beyond_the_steps_are_refused(name, change):
 
 @pytest.mark.parametrize("k", range(4))
 def test_ranges_of_another_frame_are_refused(k):
-    arrays = list(Ranges.of(propagate(half())).arrays)
+    arrays = list(propagate(half()).arrays)
     arrays[k] = np.zeros((1, arrays[k].shape[1] + 1), np.int64)
     with pytest.raises(ValueError, match="expected"):
-        _ranges.propagate(Frame(half()).kernel, *arrays, False)
+        _ranges.propagate(Frame(half().networks).kernel, *arrays, False)

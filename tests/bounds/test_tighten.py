@@ -42,7 +42,7 @@ def replayed(frame: Frame, ranges: Ranges, facts) -> None:
 def check_facts(asked) -> int:
     """Hold facts against every point and against their own multipliers; return their number."""
     points = space(asked)
-    root, ranges = Ranges.of(propagate(asked)), Ranges.of(propagate(asked))
+    root, ranges = propagate(asked), propagate(asked)
     facts = tighten(points.frame, ranges, 20)
     for fact in facts:
         assert (fact.side * points.accs[:, fact.neuron]).max() <= fact.bound
@@ -66,8 +66,8 @@ def cancelling(steps: int) -> tuple[Ranges, list]:
     first = dense([[1, 1], [1, 1]], None, ShiftRequantizer(1, "floor", 0, 15))
     last = dense([[1, -1]], None, ShiftRequantizer(0, "floor", -15, 15), first.output)
     asked = query(Network((first, last)), TRUE)
-    ranges = Ranges.of(propagate(asked))
-    return ranges, tighten(Frame(asked), ranges, steps)
+    ranges = propagate(asked)
+    return ranges, tighten(Frame(asked.networks), ranges, steps)
 
 
 def test_tighten_sees_what_cancels():
@@ -79,15 +79,15 @@ def test_tighten_sees_what_cancels():
 
 def test_tighten_says_nothing_of_first_layers():
     asked = query(Network((dense([[1, -1]], None, ShiftRequantizer(0, "floor", 0, 15)),)), TRUE)
-    assert tighten(Frame(asked), Ranges.of(propagate(asked)), 20) == []
+    assert tighten(Frame(asked.networks), propagate(asked), 20) == []
 
 
 def test_tighten_none_when_nothing_is_left():
     first = dense([[1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
     asked = query(Network((first, dense([[1]], None, ShiftRequantizer(0, "floor", 0, 15), first.output))), TRUE)
-    ranges = Ranges.of(propagate(asked))
+    ranges = propagate(asked)
     ranges.lo[0, 1], ranges.acc_hi[0, 0] = 9, 5
-    assert tighten(Frame(asked), ranges, 20) is None
+    assert tighten(Frame(asked.networks), ranges, 20) is None
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30, 0.0, -1.0])

@@ -6,11 +6,12 @@ from dataclasses import replace
 import bitwuzla
 import numpy as np
 import pytest
-from graphs import KINDS, bounds_of, graph_box, graph_query, random_graph
+from graphs import KINDS, graph_box, graph_query, random_graph
 from test_cnf import count_solutions, count_violating, twin_encode
 from test_gates import clauses_of
 from tiny import all_values, truths
 
+from qbitsat.bounds import propagate
 from qbitsat.encode import encode_query, encode_smtlib, substitution
 from qbitsat.encode.view import views
 from qbitsat.network import Network, forward_all
@@ -38,7 +39,7 @@ def is_violated(query) -> bool:
 @pytest.mark.parametrize("seed", range(90))
 def test_cnf_against_enumeration_and_twin(seed):
     query = query_of(seed, (KINDS[seed % len(KINDS)],) if seed % 2 else KINDS)
-    bounds, violated = bounds_of(query), is_violated(query)
+    bounds, violated = propagate(query), is_violated(query)
     for encoding in ENCODINGS:
         cnf = encode_query(query, bounds, make_options(encoding=encoding))
         result = sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, SOLVERS[seed % len(SOLVERS)], None)
@@ -57,7 +58,7 @@ def test_cnf_against_enumeration_and_twin(seed):
 def test_accumulators_held_inside_narrower_ranges(seed):
     """What is left are the points whose accumulators are inside."""
     rng, query = random.Random(seed), query_of(seed)
-    bounds = bounds_of(query)
+    bounds = propagate(query)
     inputs, outputs = all_values(query.networks, query.boxes)
     holds, within = truths(query.violation, inputs, outputs), []
     for view, x in zip(views(query, bounds), inputs, strict=True):
@@ -79,7 +80,7 @@ def test_accumulators_held_inside_narrower_ranges(seed):
 def test_number_of_solutions(seed):
     """One assignment for each violating input of the cone."""
     query = query_of(seed)
-    bounds = bounds_of(query)
+    bounds = propagate(query)
     formula = substitution.Substitution(query, views(query, bounds)).simplify(without_not(query.violation))
     cnf = encode_query(query, bounds, make_options(encoding=ENCODINGS[seed % len(ENCODINGS)]), formula)
     assert count_solutions(clauses_of(cnf.clauses), cnf.num_vars) == count_violating(query, bounds, formula)
@@ -88,7 +89,7 @@ def test_number_of_solutions(seed):
 @pytest.mark.parametrize("seed", range(60))
 def test_smtlib_against_enumeration(seed):
     query = query_of(seed, (KINDS[seed % len(KINDS)],) if seed % 2 else KINDS)
-    script = encode_smtlib(query, bounds_of(query), make_options(encoding=ENCODINGS[seed % len(ENCODINGS)]))
+    script = encode_smtlib(query, propagate(query), make_options(encoding=ENCODINGS[seed % len(ENCODINGS)]))
     options = bitwuzla.Options()
     options.set(bitwuzla.Option.PRODUCE_MODELS, True)
     parser = bitwuzla.Parser(bitwuzla.TermManager(), options)
@@ -115,6 +116,6 @@ def test_same_rows_over_the_same_words_are_built_once(kind):
         sizes = []
         for net, elements in ((network, (0, 0)), (twice, (0, len(copied)))):
             query = Query((net,), (box,), And(tuple(AtMost(((1, Ref(0, "output", e)),), net.output.lo) for e in elements)))
-            cnf = encode_query(query, bounds_of(query), make_options(encoding="balanced"))
+            cnf = encode_query(query, propagate(query), make_options(encoding="balanced"))
             sizes.append(cnf.num_vars)
         assert sizes[0] == sizes[1]

@@ -32,9 +32,7 @@ def ways_of(formula):
 
 def outside(points, way):
     """Values or accumulators of some points that a narrowed way does not allow."""
-    values = [b.input for b in way.bounds.networks] + [layer for b in way.bounds.networks for layer in b.layers]
-    lo, hi = (np.concatenate([getattr(b, end) for b in values]) for end in ("lo", "hi"))
-    bad = (points.values < lo).any() or (points.values > hi).any()
+    bad = (points.values < way.bounds.lo).any() or (points.values > way.bounds.hi).any()
     least, most = (np.concatenate(ends) for ends in zip(*way.within, strict=True))
     return bad or (points.accs < least).any() or (points.accs > most).any()
 

@@ -34,7 +34,7 @@ def distance(what, weight, query, bounds, traces):
         box, x = query.boxes[what.network], traces[what.network][0][what.element]
         return x - int(box.lo[what.element]) if weight > 0 else int(box.hi[what.element]) - x
     accs, outputs = traces[what.network][1][what.layer]
-    b = bounds.networks[what.network].layers[what.layer]
+    b = bounds.layer(what.network, what.layer)
     acc, y = accs[what.neuron] - int(b.acc_lo[what.neuron]), outputs[what.neuron] - int(b.lo[what.neuron])
     return what.sign * (what.slope * acc - (y << what.scale)) + what.constant
 

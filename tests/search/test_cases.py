@@ -12,7 +12,6 @@ from tiny import busy_query, random_formula, truths
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
-from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import And, AtMost, Or, Query
 from qbitsat.properties.formula import FALSE, TRUE, without_not
 from qbitsat.search.cases import Cases
@@ -21,7 +20,7 @@ A, B, C, D = (AtMost(((1, y(0)),), k) for k in range(4))
 
 
 def cases_of(formula) -> Cases:
-    return Cases(Frame(query(copying(2), formula)), formula)
+    return Cases(Frame((copying(2),)), formula)
 
 
 def conjunctions(cases: Cases, case: int = 0) -> list[tuple[AtMost, ...]]:
@@ -91,7 +90,7 @@ def test_inequalities_cut_ranges_like_their_twin(seed):
     """Each in turn, until one is out of reach; those that are implied are dropped."""
     rng = random.Random(seed)
     asked = busy_query(rng)
-    frame = Frame(asked)
+    frame = Frame(asked.networks)
     cases = Cases(frame, without_not(asked.violation))
     for case in range(20):  # and those met on the way
         if case < len(cases.table) and cases.table[case].waiting:
@@ -120,7 +119,7 @@ def test_inequalities_cut_ranges_like_their_twin(seed):
 def test_inequalities_cut_what_they_leave():
     """2 x0 - 3 x1 <= 4 over 0 to 15: x0 at most 2 where x1 is 0, x1 at least 6 where x0 is 11 or more; the third is out of reach."""
     asked = query(copying(2), AtMost(((2, x(0)), (-3, x(1))), 4))
-    cases, ranges = Cases(Frame(asked), asked.violation), Ranges.of(propagate(asked)).take(np.zeros(3, np.int64))
+    cases, ranges = Cases(Frame(asked.networks), asked.violation), propagate(asked).take(np.zeros(3, np.int64))
     ranges.hi[0, 1], ranges.lo[1, 0], ranges.lo[2, 0], ranges.hi[2, 1] = 0, 11, 6, 2
     case = np.zeros(3, np.int64)
     assert cases.narrow(case, ranges).tolist() == [True, True, False]
@@ -132,7 +131,7 @@ def test_inequalities_cut_what_they_leave():
 @pytest.mark.parametrize(("bound", "possible"), [(-3, False), (0, True)])
 def test_inequality_without_terms(bound, possible):
     asked = query(copying(2), AtMost((), bound))
-    cases, ranges = Cases(Frame(asked), asked.violation), Ranges.of(propagate(asked))
+    cases, ranges = Cases(Frame(asked.networks), asked.violation), propagate(asked)
     assert cases.narrow(np.zeros(1, np.int64), ranges).tolist() == [possible]
     assert cases.undecided(np.zeros(1, np.int64), ranges)[2].tolist() == [not possible]
 
@@ -140,7 +139,7 @@ def test_inequality_without_terms(bound, possible):
 @pytest.mark.parametrize("change", ["atoms", "rows", "cuttable"])
 def test_inequalities_that_do_not_fit(change):
     asked = query(copying(2), AtMost(((1, x(0)),), 4))
-    cases, ranges = Cases(Frame(asked), asked.violation), Ranges.of(propagate(asked))
+    cases, ranges = Cases(Frame(asked.networks), asked.violation), propagate(asked)
     atoms = np.full((2 if change == "rows" else 1, 1), int(change == "atoms"), np.int32)
     cuttable = cases.cuttable[: 2 if change == "cuttable" else None]
     with pytest.raises(ValueError, match=r"expected|not exist"):

@@ -11,7 +11,6 @@ from tiny import busy_query, tight_formula, truths
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
-from qbitsat.bounds.ranges import Ranges
 from qbitsat.bounds.tighten import tighten
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import ENCODINGS, make_options
@@ -23,7 +22,7 @@ from qbitsat.solvers import sat
 
 def solved(asked, root, ranges, row, formulas, **options):
     """(satisfiable, inputs)."""
-    result, inputs, _ = Leaf(asked, Frame(asked), root, ranges, row, formulas).solve(make_options(**options), Limits())
+    result, inputs, _ = Leaf(asked, Frame(asked.networks), root, ranges, row, formulas).solve(make_options(**options), Limits())
     return result.satisfiable, inputs
 
 
@@ -32,7 +31,7 @@ def check_leaf(seed: int) -> tuple[bool, bool]:
     rng = random.Random(seed)
     asked = busy_query(rng)
     points = space(asked)
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     if rng.random() < 0.5:
         assert tighten(points.frame, root, 10) is not None
     ranges = narrowed(rng, asked, points.frame, 1, 6)
@@ -71,20 +70,20 @@ def two_outputs(overflow: str = "saturate"):
 @pytest.mark.parametrize(("wanted", "inputs"), [(5, (5, 0)), (6, None)])
 def test_leaf_cuts_of_outputs_that_no_inequality_names(wanted, inputs):
     asked = two_outputs()
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     ranges = root.take(np.zeros(1, np.int64))
     ranges.hi[0, 3] = 5
-    assert ranges.propagate(Frame(asked)).all()
+    assert ranges.propagate(Frame(asked.networks)).all()
     satisfiable, found = solved(asked, root, ranges, 0, [AtMost(((-1, y(0)),), -wanted)])
     assert (satisfiable, found) == (inputs is not None, inputs and (inputs,))
 
 
 def test_leaf_with_an_output_fixed_by_a_split():
     asked = two_outputs()
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     ranges = root.take(np.zeros(1, np.int64))
     ranges.lo[0, 3] = ranges.hi[0, 3] = 6
-    assert ranges.propagate(Frame(asked)).all()
+    assert ranges.propagate(Frame(asked.networks)).all()
     satisfiable, (found,) = solved(asked, root, ranges, 0, [AtMost(((-1, x(0)),), -4)])
     assert satisfiable
     assert sum(found) == 6
@@ -93,16 +92,16 @@ def test_leaf_with_an_output_fixed_by_a_split():
 def test_leaf_narrowed_by_accumulators_alone():
     """A saturated output says y1 = 7; the node says which accumulators."""
     asked = two_outputs()
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     ranges = root.take(np.zeros(1, np.int64))
     ranges.acc_lo[0, 1] = 14
-    assert ranges.propagate(Frame(asked)).all()
+    assert ranges.propagate(Frame(asked.networks)).all()
     assert solved(asked, root, ranges, 0, []) == (True, ((7, 7),))
 
 
 def test_leaf_behind_wrap_around():
     asked = two_outputs("wrap")
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     assert solved(asked, root, root, 0, [AtMost(((1, y(1)),), 0), AtMost(((-1, x(0)),), -7)])[0]
     assert not solved(asked, root, root, 0, [AtMost(((1, y(1)),), 0), AtMost(((-1, x(0)), (-1, x(1))), -9)])[0]
 
@@ -110,12 +109,12 @@ def test_leaf_behind_wrap_around():
 def test_leaf_without_an_answer_has_no_inputs(monkeypatch):
     monkeypatch.setattr(sat, "solve", lambda *_, **__: sat.SatResult(None, "conflicts"))
     asked = two_outputs()
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     assert solved(asked, root, root, 0, []) == (None, None)
 
 
 def test_leaf_encoding_keeps_the_limits():
     asked = two_outputs()
-    root = Ranges.of(propagate(asked))
+    root = propagate(asked)
     with pytest.raises(LimitReached, match="timeout"):
-        Leaf(asked, Frame(asked), root, root, 0, [AtMost(((1, y(1)),), 5)]).encode(make_options(), Limits(timeout=0))
+        Leaf(asked, Frame(asked.networks), root, root, 0, [AtMost(((1, y(1)),), 5)]).encode(make_options(), Limits(timeout=0))

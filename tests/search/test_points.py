@@ -17,7 +17,7 @@ from qbitsat.verify import verify
 
 
 def propose(asked, rng, **change):
-    frame = Frame(asked)
+    frame = Frame(asked.networks)
     return Points(asked, frame, without_not(asked.violation)).propose(suggestion(frame, 5, rng, **change))
 
 

@@ -12,7 +12,6 @@ from tiny import busy_query, deep_query, run_search
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import upper_bound
-from qbitsat.bounds.ranges import Ranges
 from qbitsat.bounds.tighten import tighten
 from qbitsat.properties import And, AtMost, Or
 from qbitsat.properties.formula import FALSE
@@ -41,7 +40,7 @@ class Walk:
         self.search, self.proof, self.frame = search, proof, search.frame
         self.points = space(search.query)
         self.met, self.missing = set(), 0
-        ranges = Ranges.of(propagate(search.query))
+        ranges = propagate(search.query)
         steps = search.options.tighten
         assert [fact[:4] for fact in (tighten(self.frame, ranges, steps) if steps else [])] == [fact[:4] for fact in proof.facts]
         self.node(0, ranges, *self.pending([search.formula]))

@@ -12,7 +12,6 @@ from tiny import busy_query
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Suggestion
 from qbitsat.bounds.frame import Frame
-from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import Box
 from qbitsat.properties.formula import TRUE
 from qbitsat.search import split
@@ -38,7 +37,7 @@ def test_choose_cuts_inside_ranges_and_never_without_steps():
     for seed in range(150):
         rng = random.Random(seed)
         asked = busy_query(rng)
-        frame = Frame(asked)
+        frame = Frame(asked.networks)
         ranges = narrowed(rng, asked, frame, 8, 6)
         ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
         values, at = split.choose(frame, ranges, suggestion(frame, len(ranges), np.random.default_rng(seed)))
@@ -56,7 +55,7 @@ def test_choose_equals_its_twin():
     for seed in range(300):
         rng, generator = random.Random(seed), np.random.default_rng(seed)
         asked = busy_query(rng)
-        frame = Frame(asked)
+        frame = Frame(asked.networks)
         ranges = narrowed(rng, asked, frame, 8, 6)
         ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
         given = suggestion(frame, len(ranges), generator)
@@ -74,7 +73,7 @@ def test_choose_equals_its_twin():
 @pytest.mark.parametrize("name", ["coefficients", "acc", "y"])
 def test_choose_points_of_another_frame_are_refused(name):
     asked = query(copying(2), TRUE)
-    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    frame, ranges = Frame(asked.networks), propagate(asked)
     wide = suggestion(frame, 1, np.random.default_rng(0), **{name: np.zeros((1, 9), np.float32)})
     with pytest.raises(ValueError, match="expected"):
         split.choose(frame, ranges, wide)
@@ -82,13 +81,13 @@ def test_choose_points_of_another_frame_are_refused(name):
 
 def test_choose_nothing_when_all_outputs_are_fixed():
     asked = query(copying(2), TRUE, Box(np.array([3, 4]), np.array([3, 4])))
-    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    frame, ranges = Frame(asked.networks), propagate(asked)
     assert split.choose(frame, ranges, suggestion(frame, 1, np.random.default_rng(0)))[0].tolist() == [-1]
 
 
 def test_choose_nothing_where_coefficients_are_zero():
     asked = query(copying(2), TRUE)
-    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    frame, ranges = Frame(asked.networks), propagate(asked)
     found = suggestion(frame, 1, np.random.default_rng(0), coefficients=np.zeros((1, 4), np.float32))
     assert split.choose(frame, ranges, found)[0].tolist() == [-1]
 
@@ -96,7 +95,7 @@ def test_choose_nothing_where_coefficients_are_zero():
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 3.4e38])
 def test_choose_survives_any_coefficients(number):
     asked = query(copying(2), TRUE)
-    frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+    frame, ranges = Frame(asked.networks), propagate(asked)
     values, at = split.choose(
         frame, ranges, suggestion(frame, 1, np.random.default_rng(0), coefficients=np.full((1, 4), number, np.float32))
     )
@@ -106,7 +105,7 @@ def test_choose_survives_any_coefficients(number):
 def test_input_bits_counts_inputs():
     box = Box(np.array([0, 1, 2]), np.array([3, 1, 9]))
     asked = query(copying(3), TRUE, box)
-    assert split.input_bits(Frame(asked), Ranges.of(propagate(asked)), 0) == pytest.approx(np.log2(len(space(asked).values)))
+    assert split.input_bits(Frame(asked.networks), propagate(asked), 0) == pytest.approx(np.log2(len(space(asked).values)))
 
 
 @pytest.mark.parametrize("number", [None, 0.0, np.nan, np.inf])
@@ -116,7 +115,7 @@ def test_choose_input_cuts_an_open_input(number):
         lo = np.array([rng.randint(0, 7) for _ in range(4)])
         hi = lo + np.array([0, rng.randint(1, 8), 0, rng.randint(0, 8)])
         asked = query(copying(4), TRUE, Box(lo, hi))
-        frame, ranges = Frame(asked), Ranges.of(propagate(asked))
+        frame, ranges = Frame(asked.networks), propagate(asked)
         change = {} if number is None else {"coefficients": np.full((1, 8), number, np.float32)}
         value, at = split.choose_input(frame, ranges, 0, suggestion(frame, 1, np.random.default_rng(seed), **change))
         assert lo[value] < at <= hi[value]
