@@ -141,7 +141,7 @@ def _settled(query: Query, limits: Limits) -> Verdict | None:
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     bounds = propagate(query, limits)
-    formula = simplify(query, bounds, limits) if options.bounds else without_not(query.violation, limits=limits)
+    formula = simplify(query, bounds, limits) if options.bounds else without_not(query.named, limits=limits)
     if formula == FALSE:
         # A disjunction of nothing: the checker finds out by itself what interval bounds decide.
         return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Cases(())}) if options.certificates else None)
@@ -149,7 +149,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
         witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics, limits)
         if witness is not None:
             return Verdict(VIOLATED, engine="bounds", witness=witness)
-        formula = without_not(query.violation, limits=limits)
+        formula = without_not(query.named, limits=limits)
     if options.attack:
         limits.begin("attack")
         inputs = propose(query, formula, options, limits)

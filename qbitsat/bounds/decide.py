@@ -20,7 +20,7 @@ MAX_LEVELS = 1 << 12
 
 def simplify(query: Query, bounds: Ranges, limits: Limits = NO_LIMITS) -> Formula:
     """The violation without `Not` and without what the bounds decide; TRUE or FALSE if they decide all of it."""
-    return _simplify(without_not(query.violation, limits=limits), query, bounds, limits)
+    return _simplify(without_not(query.named, limits=limits), query, bounds, limits)
 
 
 def _simplify(formula: Formula, query: Query, bounds: Ranges, limits: Limits) -> Formula:

@@ -106,7 +106,7 @@ def compare(verifier: Verifier, tasks: Sequence[Task], backends: Sequence[Backen
         query = verifier.query(task)
         bounds = propagate(query)
         options = make_options(**verifier.options)
-        formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+        formula = simplify(query, bounds) if options.bounds else without_not(query.named)
         if formula in (TRUE, FALSE):
             yield Run(task, BOUNDS, HOLDS if formula == FALSE else VIOLATED, "", 0.0, {})
             continue

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..properties import And, AtMost, Formula, Not
-from .space import MAX_LEVELS, Block, Ranges, Space
+from .space import MAX_LEVELS, Ranges, Space
 
 
 class Atom(NamedTuple):
@@ -25,6 +25,7 @@ class Joint(NamedTuple):
 
 
 Plain: TypeAlias = "Atom | Joint"
+Row: TypeAlias = tuple[np.ndarray, np.ndarray, int]
 TRUE, FALSE = Joint(True, ()), Joint(False, ())
 
 
@@ -59,7 +60,7 @@ def simplified(formula: Plain, space: Space, ranges: Ranges) -> Plain:
 
 
 def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
-    """Whether y_c - y_j <= bound is impossible because acc_j stays below acc_c, for outputs of one layer with one requantizer.
+    """Whether y_c - y_j <= bound is impossible because acc_j stays below acc_c, for outputs of one network with one requantizer.
 
     acc_j <= acc_c gives y_j <= y_c, so the atom fails if bound < 0. If acc_j + widest step <= acc_c then y_j < y_c, unless both
     saturate at the same end; then the atom fails if bound <= 0.
@@ -67,14 +68,14 @@ def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
     if sorted(atom.terms.values()) != [-1, 1] or atom.bound > 0:
         return False
     c, j = sorted(atom.terms, key=lambda value: -atom.terms[value])
-    block = next((b for b in space.blocks if b.target.start <= c < b.target.stop), None)
-    if block is None or not block.target.start <= j < block.target.stop:
+    block, other = space.block_of(c), space.block_of(j)
+    if block is None or other is None or block.network != other.network:
         return False
-    ic, ij = c - block.target.start, j - block.target.start
+    ic, ij = c - block.target.start, j - other.target.start
     requantizer = block.layer.requantizer(ic)
-    if requantizer != block.layer.requantizer(ij) or not requantizer.monotone:
+    if requantizer != other.layer.requantizer(ij) or not requantizer.monotone:
         return False
-    difference = largest_difference(block, ij, ic, ranges)
+    difference = largest_difference(other.row(ij), block.row(ic), ranges)
     if atom.bound < 0:
         return difference <= 0
     if requantizer.hi - requantizer.lo > MAX_LEVELS or not (ranges.lo[c] > requantizer.lo and ranges.hi[j] < requantizer.hi):
@@ -82,9 +83,9 @@ def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
     return difference <= -block.widest_step(ic)
 
 
-def largest_difference(block: Block, j: int, c: int, ranges: Ranges) -> int:
+def largest_difference(j: Row, c: Row, ranges: Ranges) -> int:
     """The largest acc_j - acc_c; below 2**61, as both sums are below 2**60."""
-    (values, weights, bias), (others, less, other_bias) = block.row(j), block.row(c)
+    (values, weights, bias), (others, less, other_bias) = j, c
     read, places = np.unique(np.concatenate([values, others]), return_inverse=True)
     row = np.zeros(len(read), np.int64)
     np.add.at(row, places, np.concatenate([weights, -less]))

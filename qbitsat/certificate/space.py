@@ -165,6 +165,10 @@ class Space:
             return self.inputs[ref.network].start + ref.element
         return int(self.outputs[ref.network][ref.element])
 
+    def block_of(self, value: int) -> Block | None:
+        """The block that gives a value; None for inputs."""
+        return next((block for block in self.blocks if block.target.start <= value < block.target.stop), None)
+
     # --- intervals ---
 
     def whole(self) -> Ranges:

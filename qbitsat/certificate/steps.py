@@ -13,7 +13,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..arithmetic import Requantizer, ShiftRequantizer, TableRequantizer, divide_pow2
+from ..arithmetic import (
+    DivisionRequantizer,
+    Float32Requantizer,
+    Float64Requantizer,
+    MultiplierRequantizer,
+    Requantizer,
+    ShiftRequantizer,
+    TableRequantizer,
+    ThresholdRequantizer,
+    divide_pow2,
+)
 from ..arithmetic.rounding import first_with_quotient
 from ..arithmetic.table import MAX_ENTRIES
 from ..limits import Limits
@@ -23,6 +33,15 @@ from ..network import Layer
 FAR = 1 << 61
 # Requantizers with more levels get no table.
 MAX_LEVELS = 1 << 12
+FINAL = (
+    ShiftRequantizer,
+    MultiplierRequantizer,
+    Float32Requantizer,
+    Float64Requantizer,
+    DivisionRequantizer,
+    TableRequantizer,
+    ThresholdRequantizer,
+)
 # Pairs that are compared at a time, and the bytes that each takes.
 ROOM, ENTRY = 1 << 17, 150
 
@@ -221,9 +240,7 @@ def _way(requantizer: Requantizer) -> tuple:
         return LOOSE
     if type(requantizer) is ShiftRequantizer:
         return ("shift", requantizer.shift, requantizer.rounding)
-    # A subclass may mean something else by `apply` and still inherit closed forms.
-    if isinstance(requantizer, ShiftRequantizer) or (
-        requantizer.hi - requantizer.lo >= MAX_LEVELS and type(requantizer) is not TableRequantizer
-    ):
-        return LOOSE
-    return TABLE
+    # A subclass of ours may mean something else by `apply` and still inherit closed forms.
+    strange = isinstance(requantizer, FINAL) and type(requantizer) not in FINAL
+    many = requantizer.hi - requantizer.lo >= MAX_LEVELS and type(requantizer) is not TableRequantizer
+    return LOOSE if strange or many else TABLE

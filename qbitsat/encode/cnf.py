@@ -115,7 +115,7 @@ class Encoding(NamedTuple):
 
 def encode_ways(query: Query, bounds: Ranges, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
     """Like `encode_query`, with a CNF for each way that narrowing leaves, if options.encoding is `narrowed`."""
-    formula = without_not(query.violation if formula is None else formula, limits=limits)
+    formula = without_not(query.named if formula is None else formula, limits=limits)
     # The checker of certificates does not know what multipliers prove here.
     narrowed = narrow(query, bounds, formula, options, limits) if options.encoding == "narrowed" and not options.certificates else None
     if narrowed is not None:
@@ -142,7 +142,7 @@ def encode_query(
     `bounds`; `snug` says that these follow from the formula: then they are asked for only where something rests on them (see `cone`),
     and clamps need not reach beyond.
     """
-    formula = without_not(query.violation if formula is None else formula, limits=limits)
+    formula = without_not(query.named if formula is None else formula, limits=limits)
     encoder, balanced = Encoder(limits), options.encoding != "linear"
     # The checker of certificates does not know the facts, and who gives `within` splits ranges and has multipliers of its own.
     tied = options.encoding == "substituted" and within is None and not options.certificates

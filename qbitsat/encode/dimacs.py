@@ -23,7 +23,7 @@ c i from 0 (T and F are constants); "output" lines say the same of the outputs t
 def write(query: Query, options: Any, stream: BinaryIO) -> Cnf:
     """Write the query's CNF to a binary stream and return it; bounds simplify it unless options.bounds is off."""
     bounds = propagate(query)
-    formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+    formula = simplify(query, bounds) if options.bounds else without_not(query.named)
     cnf = encode_query(query, bounds, options, formula)
     stream.write("".join(f"c {line}\n" for line in about(query, options)).encode() + HEAD.encode())
     for line in _map_lines(cnf):

@@ -79,7 +79,7 @@ def write(query: Query, options: Any, stream: BinaryIO, get_value: bool = True) 
     get_value asks for the inputs, too, which some solvers take for an error after `unsat`.
     """
     bounds = propagate(query)
-    formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
+    formula = simplify(query, bounds) if options.bounds else without_not(query.named)
     script = encode_smtlib(query, bounds, options, formula)
     head = "".join(f"; {line}\n" for line in about(query, options))
     stream.write((head + script.body + (script.tail if get_value else CHECK)).encode())
@@ -94,7 +94,7 @@ def encode_smtlib(
     limits: Limits = NO_LIMITS,
 ) -> SmtLib:
     """The script that is satisfiable iff some input of the boxes makes the violation true; arguments as of `encode_query`."""
-    formula = without_not(query.violation if formula is None else formula, limits=limits)
+    formula = without_not(query.named if formula is None else formula, limits=limits)
     writer = _Writer(options.encoding != "linear", limits)
     refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
     seen = views(query, bounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -116,6 +116,15 @@ def without_not(formula: Formula, negated: bool = False, limits: Limits = NO_LIM
         return at_least(formula.terms, formula.bound + 1) if negated else formula
     parts = tuple(without_not(part, negated, limits) for part in formula.parts)
     return And(parts) if isinstance(formula, And) != negated else Or(parts)
+
+
+def renamed(formula: Formula, names: Mapping[Ref, Ref]) -> Formula:
+    """The same formula about other elements: those that have a new name in `names`."""
+    if isinstance(formula, AtMost):
+        return AtMost(tuple([(c, names.get(ref, ref)) for c, ref in formula.terms]), formula.bound)
+    if isinstance(formula, Not):
+        return Not(renamed(formula.part, names))
+    return type(formula)(tuple([renamed(part, names) for part in formula.parts]))
 
 
 def atoms(formula: Formula) -> Iterator[AtMost]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.affine import Record, frozen
 from ..network.layers import ACC_LIMIT, integer_array
-from .formula import INPUT, OUTPUT, AtMost, Formula, atoms, measure
+from .formula import INPUT, OUTPUT, AtMost, Formula, Ref, atoms, measure, renamed
 
 MAX_DEPTH = 200
 
@@ -109,6 +110,18 @@ class Query:
         for atom in atoms(self.violation):
             limits.check()
             _check_atom(atom, ends)
+
+    @cached_property
+    def named(self) -> Formula:
+        """The violation with one name for each value: outputs that are inputs, or the same as outputs before them, are named as those."""
+        names: dict[Ref, Ref] = {}
+        for k, network in enumerate(self.networks):
+            if int(network.outputs.min()) >= network.num_inputs and len(np.unique(network.outputs)) == len(network.outputs):
+                continue
+            first = {v: Ref(k, INPUT, v) for v in range(network.num_inputs)}
+            for e, value in enumerate(network.outputs.tolist()):
+                names[Ref(k, OUTPUT, e)] = first.setdefault(value, Ref(k, OUTPUT, e))
+        return renamed(self.violation, names) if names else self.violation
 
     @classmethod
     def asked(
