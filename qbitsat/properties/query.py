@@ -94,8 +94,6 @@ class Query:
         if not self.networks or len(self.networks) != len(self.boxes):
             raise InputError(f"query: {len(self.networks)} networks and {len(self.boxes)} boxes, expected one box a network")
         for k, (network, box) in enumerate(zip(self.networks, self.boxes, strict=True)):
-            if not network.is_chain:
-                raise UnsupportedError(f"query: network {network.name!r} is no plain chain of layers")
             if len(box.lo) != network.num_inputs:
                 raise InputError(f"query: box {k} has {len(box.lo)} elements, network {network.name!r} reads {network.num_inputs}")
             lo, hi = (ends[: network.num_inputs] for ends in network.value_ranges)
