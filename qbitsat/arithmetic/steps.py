@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ class Steps(NamedTuple):
     """The steps of one requantizer with outputs from lo to hi.
 
     NONE    outputs do not grow with accumulators, or have too many levels: the two count as unrelated
-    TABLE   table int64[hi - lo + 2]: [y - lo] is the smallest accumulator that reaches y, -NOWHERE for lo and NOWHERE beyond hi
+    TABLE   table int64[hi - lo + 2]: [y - lo] is the smallest accumulator that reaches y, -NOWHERE for lo and NOWHERE beyond hi;
+            bends int32[hi - lo + 1], see `bends`
     SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi), with ROUNDINGS[rounding]
     POINTS  y = table[acc - first], and as at the ends beyond them
 
@@ -43,13 +45,14 @@ class Steps(NamedTuple):
     first: int = 0
     unit: float = 1.0
     table: np.ndarray = np.empty(0, np.int64)
+    bends: np.ndarray = np.empty(0, np.int32)
 
     @property
     def stepped(self) -> bool:
         return self.kind != NONE
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 11)
 def steps_of(requantizer: Requantizer) -> Steps:
     """The steps of a requantizer. Equal ones share their tables."""
     r, lo, hi = requantizer, requantizer.lo, requantizer.hi
@@ -63,7 +66,28 @@ def steps_of(requantizer: Requantizer) -> Steps:
         return Steps(POINTS, lo, hi, first=r.first, unit=_unit(r), table=_frozen(np.array(r.values, np.int64)))
     if hi - lo >= MAX_LEVELS:
         return Steps(NONE, lo, hi)
-    return Steps(TABLE, lo, hi, unit=_unit(r), table=_frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]])))
+    table = _frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]]))
+    return Steps(TABLE, lo, hi, unit=_unit(r), table=table, bends=_frozen(bends(table)))
+
+
+def table_bytes(requantizers: Iterable[Requantizer]) -> int:
+    """What tables of their steps take, at most; equal ones count once."""
+    spans = [r.hi - r.lo for r in set(requantizers) if not isinstance(r, ShiftRequantizer)]
+    return 12 * sum(span + 2 for span in spans if span < MAX_LEVELS)
+
+
+def bends(starts: np.ndarray) -> np.ndarray:
+    """int32[levels]: for every step the next one, or levels, that has not two neighbours as long as itself, and some length.
+
+    Along the others a function that is linear in (acc, y) is linear in y, and no step is missing. starts int64[levels + 1].
+    """
+    lengths = np.diff(starts)
+    levels = len(lengths)
+    places, inner = np.arange(levels, dtype=np.int32), lengths[1:-1]
+    places[1:-1][(lengths[:-2] == inner) & (lengths[2:] == inner) & (inner > 0)] = levels
+    following = np.full_like(places, levels)
+    following[:-1] = np.minimum.accumulate(places[:0:-1])[::-1]
+    return following
 
 
 def _unit(r: Requantizer) -> float:

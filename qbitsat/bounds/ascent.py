@@ -57,7 +57,7 @@ class Ascender:
         # Weights of the kernels and of the floats, and once more as columns.
         frame.limits.require(sum(12 * b.layer.affine.num_weights + 12 * b.layer.affine.n_out for b in blocks))
         parts: Any = [(b.layer.affine, self._placed(b), b.layer.input.zero_point, ()) for b in blocks]
-        self.layers = Layers(frame.num_inputs, parts, frame.limits.check)
+        self.layers = Layers(frame.num_inputs, parts)
         self.floats = Floats(self.layers)
         self.kernel = Ascent(self.floats, Inequalities.of(inequalities).floats(self.place), frame.limits.check)
         fixed = root.lo[0, frame.num_inputs :] == root.hi[0, frame.num_inputs :]

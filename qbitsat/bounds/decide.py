@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..arithmetic import Requantizer
+from ..arithmetic import Requantizer, ShiftRequantizer
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
@@ -99,8 +99,11 @@ def _largest_difference(frame: Frame, bounds: Ranges, j: tuple[Block, int], c: t
 
 @lru_cache(maxsize=1024)
 def widest_step(requantizer: Requantizer) -> int:
-    """The largest number of accumulators that share one unsaturated output; 2**62 if there are too many levels to look."""
+    """No fewer accumulators than share any unsaturated output: the most that do, up to MAX_LEVELS, and 2**62 beyond but for shifts."""
     if requantizer.hi - requantizer.lo > MAX_LEVELS:
-        return 1 << 62
+        if type(requantizer) is not ShiftRequantizer:
+            return 1 << 62
+        shift = max(0, requantizer.shift)
+        return {"toward_zero": (2 << shift) - 1, "half_even": (1 << shift) + 1}.get(requantizer.rounding, 1 << shift)
     starts = [requantizer.first_reaching(y) for y in range(requantizer.lo + 1, requantizer.hi + 1)]
     return max((b - a for a, b in pairwise(starts)), default=0)

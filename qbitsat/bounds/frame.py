@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels.exact.layers import Atoms, Layers
-from ..arithmetic.steps import MAX_LEVELS, NOWHERE, Steps, steps_of
+from ..arithmetic.steps import MAX_LEVELS, NOWHERE, Steps, steps_of, table_bytes
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..network.layers import PADDING
@@ -155,7 +155,7 @@ class Frame:
 
     def _block(self, k: int, number: int, layer: Layer) -> Block:
         network, limits = self.networks[k], self.limits
-        limits.require(12 * sum(min(r.hi - r.lo + 2, MAX_LEVELS) for r in set(layer.requantizers)))
+        limits.require(table_bytes(layer.requantizers))
         steps = []
         for requantizer in layer.requantizers:
             limits.check()
@@ -170,7 +170,7 @@ class Frame:
     def kernel(self) -> Layers:
         """The blocks as kernels see them."""
         parts = [(b.layer.affine, b.view, b.layer.input.zero_point, b.steps) for b in self.blocks]
-        return Layers(self.num_inputs, parts, self.limits.check)
+        return Layers(self.num_inputs, parts)
 
     @cached_property
     def products(self) -> int:

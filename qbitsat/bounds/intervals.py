@@ -9,6 +9,7 @@ import numpy as np
 from .._kernels.exact import forward as _forward
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
+from ..network.inference import requantize
 from ..properties import Box, Query
 from .frame import Frame
 from .ranges import Ranges
@@ -31,7 +32,7 @@ def propagate_boxes(networks: Sequence[Network], boxes: Sequence[Box], limits: L
         accs = acc_lo[:, block.neurons], acc_hi[:, block.neurons]
         _forward.accumulate_ranges(frame.kernel, k, lo, hi, *accs)
         for end, acc in zip((lo, hi), accs, strict=True):
-            end[:, block.target] = block.layer.requantize(acc)
+            end[:, block.target] = requantize(frame.kernel, k, block.layer, acc)
         for i in np.flatnonzero(~block.monotone).tolist():
             value = block.target.start + i
             lo[0, value], hi[0, value] = block.layer.requantizer(i).image(int(accs[0][0, i]), int(accs[1][0, i]))

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..properties import And, AtMost, Formula, Not
-from .space import MAX_LEVELS, Ranges, Space
+from .space import Ranges, Space
 
 
 class Atom(NamedTuple):
@@ -78,7 +78,7 @@ def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
     difference = largest_difference(other.row(ij), block.row(ic), ranges)
     if atom.bound < 0:
         return difference <= 0
-    if requantizer.hi - requantizer.lo > MAX_LEVELS or not (ranges.lo[c] > requantizer.lo and ranges.hi[j] < requantizer.hi):
+    if not (ranges.lo[c] > requantizer.lo and ranges.hi[j] < requantizer.hi):
         return False
     return difference <= -block.widest_step(ic)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arithmetic import Requantizer
+from ..arithmetic import Requantizer, ShiftRequantizer
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.layers import PADDING
@@ -110,10 +110,19 @@ class Block:
         return rest
 
     def widest_step(self, i: int) -> int:
-        """The most accumulators that give output i one level, of those between its smallest and its largest; 0 if there are none."""
+        """No fewer accumulators than give output i any level between its smallest and its largest; 0 if there are no levels between.
+
+        Beyond MAX_LEVELS a shift has levels of 2**shift, less than twice that around 0 or one more at even levels; 2**62 for others.
+        """
         row = i % len(self.layer.requantizers)
+        requantizer = self.layer.requantizers[row]
+        if requantizer.hi - requantizer.lo > MAX_LEVELS:
+            if type(requantizer) is not ShiftRequantizer:
+                return 1 << 62
+            shift = max(0, requantizer.shift)
+            return {"toward_zero": (2 << shift) - 1, "half_even": (1 << shift) + 1}.get(requantizer.rounding, 1 << shift)
         if row not in self.widest:
-            self.widest[row] = int(np.diff(self.layer.requantizers[row].thresholds(FAR)).max(initial=0))
+            self.widest[row] = int(np.diff(requantizer.thresholds(FAR)).max(initial=0))
         return self.widest[row]
 
 

@@ -1,12 +1,14 @@
-"""Fast exact inference: the `forward` kernel for accumulators, numpy for the requantizers."""
+"""Fast exact inference: the `forward` kernel for accumulators and steps, numpy for requantizers without steps."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .._kernels.exact import forward as _forward
+from .._kernels.exact.layers import Layers
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
+from .layers import Layer
 from .network import Network
 
 
@@ -23,8 +25,13 @@ def forward_all(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> 
         acc = np.empty((len(values), layer.affine.n_out), np.int64)
         for part in limits.slices(len(values), layer.affine.num_products):
             _forward.accumulate(network.kernel, k, values[part], acc[part])
-        values[:, network.target(k)] = layer.requantize(acc)
+            values[part, network.target(k)] = requantize(network.kernel, k, layer, acc[part])
     return values
+
+
+def requantize(kernel: Layers, k: int, layer: Layer, acc: np.ndarray) -> np.ndarray:
+    """What the layer's requantizers make of accumulators, int64[batch, n_out]; it is layer k of the kernel, which is fast at steps."""
+    return _forward.requantize(kernel, k, acc) if kernel.stepped(k) else layer.requantize(acc)
 
 
 def check_inputs(network: Network, x: np.ndarray) -> None:

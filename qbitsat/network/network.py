@@ -14,6 +14,7 @@ import numpy as np
 
 from .._kernels.exact.layers import Layers
 from ..arithmetic import ShiftRequantizer
+from ..arithmetic.steps import steps_of
 from ..errors import InputError, UnsupportedError, kind_of
 from .affine import Record, frozen
 from .layers import PADDING, Layer, Linear, integer_array
@@ -165,7 +166,10 @@ class Network(Record):
     def kernel(self) -> Layers:
         """The layers as kernels that run them see them."""
         parts = zip(self.layers, self.views, strict=True)
-        return Layers(self.num_inputs, [(layer.affine, view, layer.input.zero_point, ()) for layer, view in parts])
+        return Layers(
+            self.num_inputs,
+            [(layer.affine, view, layer.input.zero_point, tuple(map(steps_of, layer.requantizers))) for layer, view in parts],
+        )
 
     def row(self, k: int, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i of layer k as values int32, each once and ascending, their weights int64, none 0, and a bias, padding included."""

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbitsat._kernels.exact import dual as _dual
-from qbitsat._kernels.exact.layers import Atoms, Layers, bends
+from qbitsat._kernels.exact.layers import Atoms, Layers
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps
+from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps, bends
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
 from qbitsat.bounds.frame import Frame
@@ -222,7 +222,8 @@ def test_rows_and_inequalities_are_those_asked_for():
     assert (said.shares[:, 1].tolist(), (-said.multipliers[:, 0]).tolist()) == ([0, 0], scales)
 
 
-CLAMP = Steps(TABLE, 0, 3, table=np.array([-(1 << 61), 1, 2, 3, 1 << 61]))
+STARTS = np.array([-(1 << 61), 1, 2, 3, 1 << 61])
+CLAMP = Steps(TABLE, 0, 3, table=STARTS, bends=bends(STARTS))
 
 
 def arguments(**change):
@@ -260,6 +261,7 @@ FAULTS = {
     "columns": {"affine": dense([[1, 2, 3]], [5]).affine},
     "view": {"view": np.array([0, 2], np.int32)},
     "no_steps": {"steps": CLAMP._replace(table=np.zeros(1, np.int64))},
+    "no_bends": {"steps": CLAMP._replace(bends=np.zeros(1, np.int32))},
     "no_points": {"steps": Steps(POINTS, 0, 3)},
     "lo_below_the_steps": {"lo": np.array([[0, 0, -1]])},
     "hi_above_the_steps": {"hi": np.array([[0, 0, 4]])},
@@ -276,5 +278,5 @@ FAULTS = {
 
 @pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
 def test_arguments_that_do_not_fit(change):
-    with pytest.raises(ValueError, match=r"expected|leaves|mismatch|no node|before it|thresholds|points|not exist|coefficients"):
+    with pytest.raises(ValueError, match=r"expected|leaves|mismatch|no node|before it|thresholds|bends|points|not exist|coefficients"):
         run(**arguments(**change))

@@ -11,7 +11,7 @@ from forge_proofs import packed
 
 from qbitsat._kernels.cnf.layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps
+from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps, bends
 from qbitsat.bounds import dual, frame
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.certificate.steps import Shifts, Tables, table
@@ -75,7 +75,7 @@ def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
 
     def late(requantizer):
         table = np.concatenate([[-NOWHERE], requantizer.thresholds(NOWHERE) + 1, [NOWHERE]])
-        return Steps(TABLE, requantizer.lo, requantizer.hi, table=table)
+        return Steps(TABLE, requantizer.lo, requantizer.hi, table=table, bends=bends(table))
 
     monkeypatch.setattr(frame, "steps_of", late)
     refused, _ = refusals(tmp_path, engine="hybrid")

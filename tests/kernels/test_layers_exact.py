@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qbitsat._kernels.exact import forward as _forward
 from qbitsat._kernels.exact.layers import Layers
+from qbitsat.arithmetic.steps import NONE, Steps, steps_of
 from qbitsat.network import AffineMap, Network, Patches, SparseRows, forward_all, reference
 
 EXAMPLES = settings(derandomize=True, deadline=None, max_examples=150)
@@ -150,3 +151,23 @@ def test_layers_that_do_not_exist():
     for k in (-1, 1):
         with pytest.raises(IndexError):
             _forward.accumulate(layers, k, np.zeros((1, 4), np.int64), np.zeros((1, 2), np.int64))
+
+
+@EXAMPLES
+@given(st.integers(0, 2**32 - 1))
+def test_outputs_of_accumulators_are_those_of_requantizers(seed):
+    """Near thresholds, and far beyond all of them."""
+    rng = random.Random(seed)
+    network = random_graph(rng)
+    for k, layer in enumerate(network.layers):
+        if not network.kernel.stepped(k):
+            assert not all(steps_of(r).stepped for r in layer.requantizers)
+            continue
+        acc = np.array([[rng.randint(-(10**e), 10**e) for _ in range(layer.affine.n_out)] for e in (1, 2, 3, 5, 9)])
+        assert _forward.requantize(network.kernel, k, acc).tolist() == layer.requantize(acc).tolist()
+
+
+def test_outputs_without_steps_are_refused():
+    layers = Layers(2, [(DENSE, words(0, 1), 0, (Steps(NONE, 0, 3),))])
+    with pytest.raises(ValueError, match="all with steps"):
+        _forward.requantize(layers, 0, np.zeros((1, 2), np.int64))

@@ -60,7 +60,6 @@ cdef class Layers:
     cdef layer_t *layers
     cdef step_t *steps
     cdef list kept
-    cdef object tick
 
     cdef _set(self, layer_t *layer, affine, const int32_t[::1] view)
     cdef _set_patches(self, layer_t *layer, affine)

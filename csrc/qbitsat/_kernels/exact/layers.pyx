@@ -10,23 +10,6 @@ from qbitsat._kernels.types cimport int32_t, int64_t
 
 # Positions of so few taps are laid side by side, with the weights repeated.
 FEW = 8
-# Entries of tables of steps between two ticks.
-TOGETHER = 1 << 18
-
-
-@cython.wraparound(True)
-def bends(starts):
-    """int32[levels]: for every step the next one, or levels, that has not two neighbours as long as itself, and some length.
-
-    Along the others a function that is linear in (acc, y) is linear in y, and no step is missing. starts int64[levels + 1].
-    """
-    lengths = np.diff(starts)
-    levels = len(lengths)
-    places, inner = np.arange(levels, dtype=np.int32), lengths[1:-1]
-    places[1:-1][(lengths[:-2] == inner) & (lengths[2:] == inner) & (inner > 0)] = levels
-    following = np.full_like(places, levels)
-    following[:-1] = np.minimum.accumulate(places[:0:-1])[::-1]
-    return following
 
 
 cdef const int32_t *words(const int32_t[::1] array) noexcept:
@@ -43,14 +26,14 @@ cdef class Layers:
 
     affine is a `network.Patches` or `network.SparseRows`; cell j is value view[j], or `padding` where view int32[n_in] is -1. Values are
     the inputs, then the outputs of layers, which are the neurons, in order. steps are those of outputs as `arithmetic.steps` gives them,
-    output i has steps[i % len(steps)]; none for who only runs layers. tick: called now and then, and may raise to stop; or None.
+    output i has steps[i % len(steps)]; none at all for who only needs accumulators.
     Raises ValueError for what does not fit together.
     """
 
-    def __cinit__(self, int num_inputs, layers, tick=None):
+    def __cinit__(self, int num_inputs, layers):
         cdef Py_ssize_t k, used = 0
         cdef layer_t *layer
-        self.kept, self.tick = [], tick
+        self.kept = []
         self.layers = <layer_t *> calloc(len(layers) + 1, sizeof(layer_t))
         self.steps = <step_t *> calloc(sum(len(part[3]) for part in layers) + 1, sizeof(step_t))
         if self.layers == NULL or self.steps == NULL:
@@ -114,7 +97,6 @@ cdef class Layers:
 
     cdef _set_steps(self, layer_t *layer, step_t *step, steps):
         layer.steps, layer.num_steps = step, <int> len(steps)
-        seen = {}
         for part in steps:
             step.kind, step.lo, step.hi, step.shift, step.rounding = part.kind, part.lo, part.hi, part.shift, part.rounding
             step.offset, step.first, step.count = part.offset, part.first, <int> len(part.table)
@@ -124,16 +106,12 @@ cdef class Layers:
             if step.kind == STEP_POINTS and not len(part.table):
                 raise ValueError("a table without points")
             if step.kind == STEP_TABLE:
-                if self.tick is not None:
-                    self.tick()
+                if len(part.bends) != part.hi - part.lo + 1:
+                    raise ValueError(f"bends of {len(part.bends)} outputs from {part.lo} to {part.hi}")
                 span = part.hi - part.lo
                 run = float(part.table[span]) - float(part.table[1]) if span > 1 else 0.0
                 step.inverse = (span - 1) / run if run > 0 else 0
-                if id(part.table) not in seen:
-                    seen[id(part.table)] = bends(part.table)
-                following = seen[id(part.table)]
-                step.bends = words(following)
-                self.kept.append(following)
+                step.bends = words(part.bends)
             self.kept.append(part)
             step += 1
 
@@ -149,6 +127,12 @@ cdef class Layers:
     def num_values(self):
         """Inputs and neurons."""
         return self.plan.num_inputs + self.plan.num_neurons
+
+    def stepped(self, Py_ssize_t k):
+        """Whether all outputs of layer k have steps; IndexError if there is no such layer."""
+        cdef int i
+        layer = self.layers[k if self.outputs(k) else 0]
+        return layer.num_steps > 0 and all([layer.steps[i].kind != STEP_NONE for i in range(layer.num_steps)])
 
     def outputs(self, Py_ssize_t k):
         """How many accumulators layer k has; IndexError if there is no such layer."""
