@@ -126,25 +126,26 @@ class Tables(Group):
         return self.starts[self.begin[at] + before + (self.levels[self.begin[at] + before] < v)]
 
     def best(self, at: np.ndarray, c: np.ndarray, m: np.ndarray, first: np.ndarray, last: np.ndarray, limits: Limits) -> np.ndarray:
-        """On a step y is constant, so an end of the step is best."""
-        step = self._last_at_most(self.starts, at, first)
-        counts = self._last_at_most(self.starts, at, last) - step + 1
-        found = np.zeros(len(at), c.dtype)
+        """On a step y is constant, so an end of the step is best: of inner steps it stands in the table."""
+        low, high = self._last_at_most(self.starts, at, first), self._last_at_most(self.starts, at, last)
+        one, other, back = self.begin[at] + low, self.begin[at] + high, (m < 0).astype(np.int64)
+        # Of the first step and of the last one.
+        begins, ends = (first, np.maximum(first, self.starts[other])), (np.minimum(last, self.starts[one + 1] - 1), last)
+        accs = [np.where(m > 0, *pair) for pair in zip(begins, ends, strict=True)]
+        found = np.maximum(c * self.levels[one] - m * accs[0], c * self.levels[other] - m * accs[1])
+        inner = np.flatnonzero(high - low > 1)
+        counts = (high - low - 1)[inner]
         for part in pieces(counts, limits):
-            begin = np.cumsum(counts[part]) - counts[part]
-            which = np.repeat(np.arange(part.start, part.stop), counts[part])
-            entry = self.begin[at[which]] + step[which] + np.arange(len(which)) - begin[which - part.start]
-            ends = np.maximum(first[which], self.starts[entry]), np.minimum(last[which], self.starts[entry + 1] - 1)
-            # Where no accumulator gives a level its ends are crossed; the first pair of all stands for it.
-            some = ends[0] <= ends[1]
-            acc = np.where(some, np.where(m[which] >= 0, *ends), first[which])
-            y = self.levels[np.where(some, entry, entry[begin][which - part.start])]
-            found[part] = np.maximum.reduceat(c[which] * y - m[which] * acc, begin)
+            some, begin = inner[part], np.cumsum(counts[part]) - counts[part]
+            step = np.repeat(one[some] + 1 - begin, counts[part]) + np.arange(counts[part].sum())
+            less, factor = np.repeat(back[some], counts[part]), np.repeat(m[some], counts[part])
+            value = np.repeat(c[some], counts[part]) * self.levels[step] - factor * (self.starts[step + less] - less)
+            found[some] = np.maximum(found[some], np.maximum.reduceat(value, begin))
         return found
 
 
 def table(requantizer: Requantizer) -> tuple[np.ndarray, np.ndarray]:
-    """Levels, and the smallest accumulator of each, -FAR for the first one; both end with one more, which no accumulator gives."""
+    """Levels that some accumulator gives, and the smallest one for each, -FAR for the first; both end with one more, which none gives."""
     if isinstance(requantizer, TableRequantizer):
         levels, places = np.unique(np.array(requantizer.values, np.int64), return_index=True)
         starts = requantizer.first + places
@@ -152,7 +153,9 @@ def table(requantizer: Requantizer) -> tuple[np.ndarray, np.ndarray]:
         levels = np.arange(requantizer.lo, requantizer.hi + 1)
         starts = np.concatenate([[0], requantizer.thresholds(FAR)])
     starts[0] = -FAR
-    return np.append(levels, FAR), np.append(starts, FAR).astype(np.int64)
+    levels, starts = np.append(levels, FAR), np.append(starts, FAR).astype(np.int64)
+    given = np.append(starts[:-1] < starts[1:], True)
+    return levels[given], starts[given]
 
 
 def pieces(counts: np.ndarray, limits: Limits) -> Iterator[slice]:

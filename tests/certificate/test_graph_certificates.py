@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,11 +18,6 @@ from qbitsat.limits import NO_LIMITS
 from qbitsat.network import Convolution, Dense, Layer, Linear, Network, Patches, TensorFormat
 from qbitsat.properties import Box, Or, Query
 from qbitsat.verify import HOLDS
-
-
-@pytest.fixture(autouse=True)
-def graphs_are_asked(monkeypatch):
-    monkeypatch.setattr(Network, "is_chain", True)
 
 
 def tight_query(seed: int) -> Query:
@@ -100,18 +94,17 @@ CHANGES = {
 @pytest.fixture(scope="module", params=["tree", "enumeration"])
 def good(request, tmp_path_factory):
     """A certificate of a HOLDS of the network, and its query."""
-    with mock.patch.object(Network, "is_chain", True):
-        asked, box = network(), np.zeros(9, np.int64)
-        wide = Box(np.where(np.arange(9) % 4 == 0, -2, box), np.where(np.arange(9) % 4 == 0, 2, box))
-        _, (outputs,) = all_values([asked], [wide])
-        rng = random.Random(3)
+    asked, box = network(), np.zeros(9, np.int64)
+    wide = Box(np.where(np.arange(9) % 4 == 0, -2, box), np.where(np.arange(9) % 4 == 0, 2, box))
+    _, (outputs,) = all_values([asked], [wide])
+    rng = random.Random(3)
+    query = Query((asked,), (wide,), least_formula(rng, outputs))
+    while not (holds(query) and any(not holds(replace(query, networks=(network(**change),))) for change in CHANGES.values())):
         query = Query((asked,), (wide,), least_formula(rng, outputs))
-        while not (holds(query) and any(not holds(replace(query, networks=(network(**change),))) for change in CHANGES.values())):
-            query = Query((asked,), (wide,), least_formula(rng, outputs))
-        engine = {"tree": "hybrid", "enumeration": "enumerate"}[request.param]
-        verdict, path = certify(query, tmp_path_factory.mktemp("good"), engine=engine, attack=False)
-        assert verdict.verdict == HOLDS
-        return query, path
+    engine = {"tree": "hybrid", "enumeration": "enumerate"}[request.param]
+    verdict, path = certify(query, tmp_path_factory.mktemp("good"), engine=engine, attack=False)
+    assert verdict.verdict == HOLDS
+    return query, path
 
 
 @pytest.mark.parametrize("change", CHANGES)
