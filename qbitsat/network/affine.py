@@ -88,6 +88,10 @@ class AffineMap(Record, ABC):
         """Mask of the cells that some outputs of a mask read with a weight that is not 0: bool[n_out] -> bool[n_in]."""
 
     @abstractmethod
+    def products_of(self, outputs: np.ndarray) -> int:
+        """Multiply-adds of the positions in which some outputs of a mask stand: bool[n_out]."""
+
+    @abstractmethod
     def magnitudes(self) -> np.ndarray:
         """The sum of |w| of every row: int64[n_out]."""
 
@@ -234,6 +238,9 @@ class Patches(AffineMap):
                 read[self.start[p] + g * self.stride + self.offset[taken]] = True
         return read
 
+    def products_of(self, outputs: np.ndarray) -> int:
+        return int(outputs.reshape(self.positions, -1).any(axis=1).sum()) * self.rows.size
+
     def magnitudes(self) -> np.ndarray:
         return np.tile(np.abs(self.rows.astype(np.int64)).sum(axis=2).ravel(), self.positions)
 
@@ -323,6 +330,9 @@ class SparseRows(AffineMap):
         read = np.zeros(self.n_in, bool)
         read[self.indices[np.repeat(outputs, np.diff(self.indptr))]] = True
         return read
+
+    def products_of(self, outputs: np.ndarray) -> int:
+        return int(np.diff(self.indptr)[outputs].sum())
 
     def magnitudes(self) -> np.ndarray:
         sums = np.zeros(self.n_out, np.int64)

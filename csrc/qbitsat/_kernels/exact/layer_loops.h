@@ -100,6 +100,13 @@ INLINE void NAME(add_rows)(const WEIGHT *rows, const FACTOR *multipliers, int ch
     }
 }
 
+/* Whether some multiplier is not 0: those of most positions are, where one neuron behind a convolution is looked at. */
+INLINE int NAME(some)(const FACTOR *restrict multipliers, int n) {
+    int found = 0;
+    for (int i = 0; i < n; i++) found |= multipliers[i] != 0;
+    return found;
+}
+
 /* cells = multipliers . W, what multipliers of accumulators put on cells; of `count` positions, or all if places is NULL. room: most_taps
    numbers. */
 INLINE void NAME(back_at)(const layer_t *layer, const WEIGHT *restrict rows, const FACTOR *restrict multipliers, SUM *restrict room,
@@ -116,6 +123,7 @@ INLINE void NAME(back_at)(const layer_t *layer, const WEIGHT *restrict rows, con
         int p = places ? places[at] : at;
         if (layer->kind == LAYER_LANES) {
             const FACTOR *restrict m = multipliers + (int64_t)p * groups;
+            if (!NAME(some)(m, groups)) continue;
             for (int k = 0; k < taps; k++) {
                 SUM *restrict x = cells + layer->start[p] + layer->offset[k];
                 const WEIGHT *restrict w = rows + (int64_t)k * groups;
@@ -127,6 +135,7 @@ INLINE void NAME(back_at)(const layer_t *layer, const WEIGHT *restrict rows, con
             const WEIGHT *mine = rows + (int64_t)g * channels * taps;
             const FACTOR *m = multipliers + ((int64_t)p * groups + g) * channels;
             SUM *first = cells + layer->start[p] + (int64_t)g * layer->stride;
+            if (!NAME(some)(m, channels)) continue;
             if (layer->adjacent) {
                 NAME(add_rows)(mine, m, channels, taps, first + layer->offset[0]);
                 continue;
