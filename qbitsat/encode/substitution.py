@@ -206,9 +206,11 @@ def _best_slope(neuron: Neuron, scale: int, sign: int) -> tuple[int, int, int]:
     largest = max(abs(acc_lo), abs(acc_hi)) * steepest + (max(abs(y_lo), abs(y_hi)) << scale)
     if largest >= LIMIT:
         return 0, y_lo << scale, y_hi << scale
-    starts = [acc_lo, *(max(acc_lo, requantizer.first_reaching(y)) for y in range(y_lo + 1, y_hi + 1)), acc_hi + 1]
+    # Where cells are one value, accumulators may end before the levels at which outputs' ranges do.
+    firsts = (min(acc_hi + 1, max(acc_lo, requantizer.first_reaching(y))) for y in range(y_lo + 1, y_hi + 1))
+    starts = [acc_lo, *firsts, acc_hi + 1]
     first, counts = np.array(starts[:-1], np.int64), np.array([b - a for a, b in pairwise(starts)], np.int64)
-    taken = counts > 0  # a shift to the left leaves levels out
+    taken = counts > 0  # a shift to the left leaves levels out, and so does what is out of reach
     y, first, counts = np.arange(y_lo, y_hi + 1)[taken], first[taken], counts[taken]
     best: tuple[float, int, int, int] | None = None
     for step in range((1 << SLOPE_BITS) + 1):

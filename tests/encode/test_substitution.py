@@ -8,13 +8,14 @@ import pytest
 from tiny import gentle_query, points_of, random_query
 
 import qbitsat
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.encode import encode_query
 from qbitsat.encode.substitution import Slack, Substitution
 from qbitsat.encode.view import views
-from qbitsat.network import reference
+from qbitsat.network import Dense, Network, TensorFormat, reference
 from qbitsat.options import make_options
-from qbitsat.properties import And, AtMost, Or, Ref
+from qbitsat.properties import And, AtMost, Box, Or, Query, Ref
 from qbitsat.properties.formula import FALSE, INPUT, atoms, is_true, without_not
 
 
@@ -110,3 +111,17 @@ def test_facts_follow_the_core(digits):
     assert cnf.core < len(clauses)
     assert np.array_equal(clauses[: cnf.core], np.asarray(plain.clauses))
     assert plain.core == len(plain.clauses)
+
+
+@pytest.mark.parametrize("coefficients", [(1, 1), (1, -1), (3, 1), (-1, 3)])
+def test_levels_that_only_a_value_read_twice_puts_out_of_reach(coefficients):
+    """A large weight and its opposite for one value: ranges of outputs do not see that they cancel, and steps lie far out."""
+    large = (1 << 31) - 2
+    shifts = ShiftRequantizer(4, "floor", 0, 15, offset=8 - (1 << 31)), ShiftRequantizer(45, "floor", 0, 15)
+    layer = Dense("twice", TensorFormat((2,), 0, 255), TensorFormat((2,), 0, 15), shifts, [[large + 1, -large], [large, 1 - large]], [0, 0])
+    network = Network((layer,), inputs=(TensorFormat((1,), 0, 255),), reads=([0, 0],))
+    terms = tuple((c, Ref(0, "output", i)) for i, c in enumerate(coefficients))
+    for bound in range(-20, 20):
+        query = Query((network,), (Box([0], [255]),), AtMost(terms, bound))
+        found = qbitsat.verify(query, engine="sat", encoding="substituted", attack=False, bounds=False)
+        assert found.violated == (bound >= 0)  # all outputs are 0
