@@ -96,6 +96,7 @@ def reaches(neuron: Neuron) -> tuple[int, int]:
 def steps(neuron: Neuron, where: str) -> Steps:
     """The steps inside the range, each that is there: found by accumulators or by levels, whatever is fewer."""
     requantizer, base, least, most, lo, hi = neuron
+    most = max(least, most)  # where cuts leave no accumulator, clauses say so
     if min(most - least, hi - lo) > MOST:
         raise UnsupportedError(f"{where}: no encoding of more than {MOST} steps of a {type(requantizer).__name__}")
     if most - least <= hi - lo:

@@ -11,12 +11,13 @@ from test_cnf import count_solutions, count_violating, twin_encode
 from test_gates import clauses_of
 from tiny import all_values, truths
 
+from qbitsat.arithmetic import TableRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.encode import encode_query, encode_smtlib, substitution
 from qbitsat.encode.view import views
-from qbitsat.network import Network, forward_all
+from qbitsat.network import Dense, Network, TensorFormat, forward_all
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
-from qbitsat.properties import And, AtMost, Query, Ref, replay
+from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
 from qbitsat.properties.formula import without_not
 from qbitsat.solvers import sat
 
@@ -119,3 +120,15 @@ def test_same_rows_over_the_same_words_are_built_once(kind):
             cnf = encode_query(query, propagate(query), make_options(encoding="balanced"))
             sizes.append(cnf.num_vars)
         assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(("cut", "satisfiable"), [((6, 35), True), ((8, 35), False), ((-28, -1), False)])
+def test_cuts_beyond_an_accumulator_that_reads_a_value_twice(cut, satisfiable):
+    """5 x - 4 x is x, at most 7, but from -28 to 35 cell by cell: such cuts leave nothing of it."""
+    table = TableRequantizer(-28, tuple(range(-28, 36)))
+    layer = Dense("twice", TensorFormat((2,), 0, 7), TensorFormat((1,), -28, 35), (table,), [[5, -4]], [0])
+    network = Network((layer,), inputs=(TensorFormat((1,), 0, 7),), reads=([0, 0],))
+    query = Query((network,), (Box([0], [7]),), AtMost(((-1, Ref(0, "output", 0)),), 0))
+    within = [tuple(np.array([end]) for end in cut)]
+    cnf = encode_query(query, propagate(query), make_options(), None, within=within, snug=True)
+    assert sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, "cadical195", None).satisfiable == satisfiable
