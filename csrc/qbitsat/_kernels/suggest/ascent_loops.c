@@ -34,6 +34,7 @@ typedef struct {
     float *lambda, *mean, *square, *gradient; /* num_neurons + num_atoms */
     float *c, *x, *y, *acc, *reached;         /* num_values; num_inputs and, right behind, num_neurons; then num_neurons each */
     float *rest, *cells, *taps;               /* num_inputs: what is put on them otherwise than by columns; room for one layer */
+    int any_rest;                             /* whether that may be anything */
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
     int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
     int *places, *counts;                     /* of every layer the positions that count, from its first_place on; num_layers: how many */
@@ -47,9 +48,9 @@ long floats_needed(const plan_t *plan, int num_atoms) {
     return 4 * (n + num_atoms) + LANES + 2 * (n + m) + 4 * n + LANES + 2 * m + plan->floats->most_cells + plan->floats->most_taps + layers;
 }
 
-INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
+INLINE work_t share_out(const plan_t *plan, const node_t *node, float *work) {
     work_t w;
-    long n = plan->floats->num_neurons, m = plan->floats->num_inputs, all = n + num_atoms;
+    long n = plan->floats->num_neurons, m = plan->floats->num_inputs, all = n + node->num_atoms;
     w.lambda = work, work += all + LANES;
     w.mean = work, work += all;
     w.square = work, work += all;
@@ -67,6 +68,10 @@ INLINE work_t share_out(const plan_t *plan, int num_atoms, float *work) {
     w.active = (int *)work, work += m;
     w.places = (int *)work, work += plan->num_places;
     w.counts = (int *)work;
+    w.any_rest = 0;
+    for (int l = 0; l < plan->floats->num_layers; l++) w.any_rest |= plan->floats->layers[l].map->reads_inputs && !plan->by_columns[l];
+    for (int k = 0; k < node->num_atoms; k++)
+        for (int t = 0; t < node->atoms[k]->size; t++) w.any_rest |= node->atoms[k]->values[t] < m;
     w.size = 0, w.num_active = 0;
     w.cost = n + m, w.spent = 0;
     return w;
@@ -268,12 +273,12 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
         w->size += fabsf(constant);
         total += constant;
     }
-    memcpy(w->rest, w->c, sizeof(float) * m);
+    if (w->any_rest) memcpy(w->rest, w->c, sizeof(float) * m);
     if (full)
         settle_all(plan, node, w);
     else
         settle(plan, node, w, w->active, w->num_active);
-    total += dot(w->rest, w->x, m);
+    if (w->any_rest) total += dot(w->rest, w->x, m);
     for (int l = 0; l < plan->floats->num_layers; l++) {
         const float_layer_t *layer = &plan->floats->layers[l];
         int at = layer->map->neuron, n_out = layer->map->n_out;
@@ -373,7 +378,7 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
 
 EVERY_TARGET
 float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) {
-    work_t w = share_out(plan, node->num_atoms, work);
+    work_t w = share_out(plan, node, work);
     int n = plan->floats->num_neurons, atoms = node->num_atoms;
     float best = INFINITY;
     *taken = 0;
