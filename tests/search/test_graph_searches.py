@@ -1,0 +1,88 @@
+"""Searches on random graphs agree with enumeration; every suggestion has a turn from the first node on."""
+
+import random
+from unittest import mock
+
+import numpy as np
+import pytest
+from graphs import graph_query
+from test_linear_programs import Solved
+from tiny import check_search
+
+from qbitsat.bounds import propagate
+from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.ranges import Ranges
+from qbitsat.network import Network
+from qbitsat.properties.formula import without_not
+from qbitsat.search import linear_programs, tree
+from qbitsat.search.cases import Cases
+from qbitsat.search.linear_programs import Programs
+from qbitsat.search.points import Points
+from qbitsat.search.walk import Walker
+
+
+def graphs(count: int, first: int = 0):
+    for seed in range(first, first + count):
+        with mock.patch.object(Network, "is_chain", True):
+            yield seed, graph_query(random.Random(seed), most=3)
+
+
+def counted(monkeypatch, kind: type, name: str) -> list:
+    """What a method returns from now on."""
+    original, results = getattr(kind, name), []
+
+    def spy(*arguments):
+        results.append(original(*arguments))
+        return results[-1]
+
+    monkeypatch.setattr(kind, name, spy)
+    return results
+
+
+@pytest.mark.parametrize("first", range(0, 90, 30))
+def test_searches_of_graphs_agree_with_enumeration(first):
+    for seed, asked in graphs(30, first):
+        check_search(asked, seed, timeout=20)
+
+
+def test_points_and_programs_of_graphs_agree_with_enumeration(monkeypatch):
+    """Programs from the first node on: some prove nodes empty, and relaxed points find witnesses."""
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
+    proposed, emptied = counted(monkeypatch, Points, "propose"), counted(monkeypatch, Programs, "solve")
+    for seed, asked in graphs(40, 100):
+        check_search(asked, seed, timeout=20)
+    assert sum(found is not None for found in proposed) > 3
+    assert sum(map(len, emptied)) > 0
+
+
+def test_walks_of_graphs_agree_with_enumeration(monkeypatch):
+    """Walks from the first node on, and no other witnesses: they find some."""
+    monkeypatch.setattr(Points, "propose", lambda *_: None)
+    monkeypatch.setattr(tree, "WALK_AFTER", 0)
+    monkeypatch.setattr(tree, "WALK_SHARE", 0.5)
+    walked = counted(monkeypatch, Walker, "walk")
+    for seed, asked in graphs(40, 100):
+        check_search(asked, seed, timeout=20)
+    assert sum(found is not None for found in walked) > 0
+
+
+def test_programs_of_graphs_end_at_the_value_of_their_multipliers():
+    """At most what an ascent comes to; and the ascent says the same of the program's multipliers."""
+    checked = 0
+    for seed, asked in graphs(120, 200):
+        cases, ranges = Cases(frame := Frame(asked), without_not(asked.violation)), Ranges.of(propagate(asked))
+        if not cases.inequalities or not frame.stepped or not ranges.propagate(frame, inputs=True).all():
+            continue
+        ascender = Ascender(frame, frame.blocks, cases.inequalities, ranges)
+        atom = np.array([[random.Random(seed).randrange(len(cases.inequalities))]], np.int32)
+        n, one = frame.num_neurons, np.ones((1, 1))
+        value, multipliers, shares, *_ = Solved(frame, cases.inequalities, ranges, most=1).run(ranges, atom[0])
+        if not 0 < value < np.inf:
+            continue
+        same = ascender.run(ranges, atom, np.zeros(1), multipliers[None], shares[None], 1)
+        assert same.value[0] == pytest.approx(value, rel=1e-3, abs=1e-2)
+        best = ascender.run(ranges, atom, np.ones(1), np.zeros((1, n)), one, 100)
+        assert value <= best.value[0] + 1e-3 * (1 + abs(best.value[0]))
+        checked += 1
+    assert checked > 30
