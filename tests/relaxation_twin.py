@@ -1,4 +1,4 @@
-"""The linear relaxation of some ranges, solved by HiGHS: what `qbitsat/_simplex` should come to."""
+"""The linear relaxation of some ranges, solved by HiGHS: what the simplex kernel should come to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import highspy
 import numpy as np
 
+from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.bounds.frame import Block, Frame, Inequality
 from qbitsat.bounds.ranges import Ranges
 
@@ -71,20 +72,22 @@ class Relaxation:
         bias = np.zeros(n)
         for block in frame.blocks:
             for i in range(block.layer.affine.n_out):
-                neuron, (indices, weights) = block.neurons.start + i, block.layer.affine.row(i)
-                bias[neuron] = block.layer.affine.biases[i] * self.unit[neuron]
-                rows.append(np.full(len(indices) + 1, neuron))
-                columns.append(np.append(self._column(indices + block.source.start), m + neuron))
+                neuron, (values, weights, constant) = block.neurons.start + i, frame.row(block, i)
+                bias[neuron] = constant * self.unit[neuron]
+                rows.append(np.full(len(values) + 1, neuron))
+                columns.append(np.append(self._column(values), m + neuron))
                 entries.append(np.append(weights * self.unit[neuron], -1.0))
         # An explicit entry for every coefficient that a solve may change.
         neurons = np.arange(n)
         rows += [n + neurons, n + neurons, 2 * n + neurons, 2 * n + neurons]
         columns += [m + n + neurons, m + neurons, m + n + neurons, m + neurons]
         entries += [np.ones(n), np.full(n, -1.0), np.ones(n), np.full(n, -1.0)]
-        for k, (values, coefficients, _) in enumerate(self.inequalities):
+        for k, (named, factors, _) in enumerate(self.inequalities):
+            values, places = np.unique(named, return_inverse=True)  # results of a network can be the same value
+            coefficients = np.bincount(places, factors, len(values))
             rows.append(np.full(len(values) + 1, 3 * n + k))
             columns.append(np.append(self._column(values), self.columns - 1))
-            entries.append(np.append(coefficients.astype(float), 1.0))
+            entries.append(np.append(coefficients, 1.0))
         program = highspy.HighsLp()
         program.num_col_, program.num_row_ = self.columns, 3 * n + len(self.inequalities)
         program.col_cost_ = np.append(np.zeros(self.columns - 1), -1.0)
@@ -137,7 +140,7 @@ class Relaxation:
         frame, solver, n = self.frame, self.solver, self.frame.num_neurons
         slopes, above, below = np.zeros((2, n)), np.full(n, self.infinity), np.full(n, -self.infinity)
         for block in frame.blocks:
-            if len(block.tables):
+            if block.stepped.all():
                 at = block.neurons
                 slopes[:, at], above[at], below[at] = _lines(block, ranges, self.unit[at])
         lo, hi = ranges.lo[0].astype(float), ranges.hi[0].astype(float)
@@ -162,23 +165,29 @@ class Relaxation:
         return self.solver.getModelStatus()
 
 
+def _reaching(block: Block, v: np.ndarray) -> np.ndarray:
+    """The smallest accumulators that reach the outputs v int64[n]."""
+    ends = [block.layer.requantizer(i) for i in range(block.size)]
+    starts = [-NOWHERE if y <= r.lo else NOWHERE if y > r.hi else r.first_reaching(y) for r, y in zip(ends, v.tolist(), strict=True)]
+    return np.clip(starts, -NOWHERE, NOWHERE).astype(np.int64)
+
+
 def _lines(block: Block, ranges: Ranges, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Slopes of the lines above and below in `unit`s, float64[2, n], and their constants."""
     acc_lo, acc_hi = ranges.acc_lo[0, block.neurons], ranges.acc_hi[0, block.neurons]
     lo, hi = ranges.lo[0, block.target], ranges.hi[0, block.target]
-    steps, channel, low, high = block.tables, block.channel, lo - block.y_min, hi - block.y_min
-    after = np.minimum(low + 1, high)
+    after = np.minimum(lo + 1, hi)
 
     def first(v: np.ndarray) -> np.ndarray:
-        return np.maximum(acc_lo, steps[channel, v])
+        return np.maximum(acc_lo, _reaching(block, v))
 
     def last(v: np.ndarray) -> np.ndarray:
-        return np.minimum(acc_hi, steps[channel, v + 1] - 1)
+        return np.minimum(acc_hi, _reaching(block, v + 1) - 1)
 
     rise = (hi - lo).astype(float)
-    above = _flatter(first(high) - first(low), rise, first(high) - first(after), rise - 1) / unit
-    below = _flatter(last(high) - last(low), rise, last(np.maximum(high - 1, low)) - last(low), rise - 1) / unit
-    limit_above, limit_below = hi - above * first(high) * unit, lo - below * last(low) * unit
+    above = _flatter(first(hi) - first(lo), rise, first(hi) - first(after), rise - 1) / unit
+    below = _flatter(last(hi) - last(lo), rise, last(np.maximum(hi - 1, lo)) - last(lo), rise - 1) / unit
+    limit_above, limit_below = hi - above * first(hi) * unit, lo - below * last(lo) * unit
     fixed = lo == hi
     return np.where(fixed, 0, (above, below)), np.where(fixed, math.inf, limit_above), np.where(fixed, -math.inf, limit_below)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.bounds.dual import Inequality
-from qbitsat.bounds.frame import NOWHERE, Block, Frame
+from qbitsat.bounds.frame import Block, Frame
 
 
 def table(block: Block, i: int) -> list[int]:

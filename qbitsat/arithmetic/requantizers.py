@@ -63,12 +63,12 @@ class Requantizer(ABC):
 
     @property
     def slope(self) -> float:
-        """Outputs for one accumulator, on average between saturation at both ends; 1 where there are fewer than three levels."""
+        """Outputs for one accumulator, on average between saturation at both ends; above 0, and 1 of fewer than three levels."""
         if self.hi - self.lo < 2:
             return 1.0
         first, last = self.first_reaching(self.lo + 1), self.first_reaching(self.hi)
-        # A multiplier of 0 has the same thresholds for all levels, beyond all accumulators.
-        return 0.0 if min(abs(first), abs(last)) > ACC_LIMIT else (self.hi - self.lo - 1) / max(1, last - first)
+        # A multiplier of 0 may have the same thresholds for all levels, beyond all accumulators.
+        return (self.hi - self.lo - 1) / max(1, last - first) if min(abs(first), abs(last)) <= ACC_LIMIT else 1 / ACC_LIMIT
 
     def _require_level(self, y: int) -> None:
         if not self.monotone or not self.lo < y <= self.hi:
@@ -117,8 +117,8 @@ class ShiftRequantizer(Requantizer):
 
     @property
     def slope(self) -> float:
-        """2**-shift, wherever it saturates or wraps around."""
-        return 2.0**-self.shift
+        """That between two wraps, where there are some."""
+        return super().slope if self.monotone else 2.0**-self.shift
 
     def before_overflow(self, acc):
         """round(acc / 2**shift) + offset, before saturation or wrap-around."""

@@ -61,13 +61,13 @@ def steps_of(requantizer: Requantizer) -> Steps:
     if strange or not r.monotone:
         return Steps(NONE, lo, hi)
     if isinstance(r, ShiftRequantizer):
-        return Steps(SHIFT, lo, hi, r.shift, ROUNDINGS.index(r.rounding), r.offset, unit=_unit(r))
+        return Steps(SHIFT, lo, hi, r.shift, ROUNDINGS.index(r.rounding), r.offset, unit=r.slope)
     if isinstance(r, TableRequantizer) and len(r.values) <= hi - lo + 1:
-        return Steps(POINTS, lo, hi, first=r.first, unit=_unit(r), table=_frozen(np.array(r.values, np.int64)))
+        return Steps(POINTS, lo, hi, first=r.first, unit=r.slope, table=_frozen(np.array(r.values, np.int64)))
     if hi - lo >= MAX_LEVELS:
         return Steps(NONE, lo, hi)
     table = _frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]]))
-    return Steps(TABLE, lo, hi, unit=_unit(r), table=table, bends=_frozen(bends(table)))
+    return Steps(TABLE, lo, hi, unit=r.slope, table=table, bends=_frozen(bends(table)))
 
 
 def table_bytes(requantizers: Iterable[Requantizer]) -> int:
@@ -88,12 +88,6 @@ def bends(starts: np.ndarray) -> np.ndarray:
     following = np.full_like(places, levels)
     following[:-1] = np.minimum.accumulate(places[:0:-1])[::-1]
     return following
-
-
-def _unit(r: Requantizer) -> float:
-    if r.hi - r.lo < 2:
-        return 1.0
-    return (r.hi - r.lo - 1) / max(1, r.first_reaching(r.hi) - r.first_reaching(r.lo + 1))
 
 
 def _frozen(table: np.ndarray) -> np.ndarray:

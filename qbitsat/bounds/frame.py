@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels.exact.layers import Atoms, Layers
-from ..arithmetic.steps import MAX_LEVELS, NOWHERE, Steps, steps_of, table_bytes
+from ..arithmetic.steps import Steps, steps_of, table_bytes
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..network.layers import PADDING
@@ -97,35 +97,6 @@ class Block:
     def units(self) -> np.ndarray:
         """float64[outputs]: output units for one of the accumulator, between the first step and the last; 1 without steps."""
         return np.resize([part.unit for part in self.steps], self.size)
-
-    # --- for kernels that take every requantizer as a table ---
-
-    @property
-    def source(self) -> slice:
-        """The values that it reads, if these are consecutive."""
-        return slice(int(self.view[0]), int(self.view[-1]) + 1)
-
-    @property
-    def y_min(self) -> int:
-        return self.layer.output.lo
-
-    @cached_property
-    def channel(self) -> np.ndarray:
-        return np.arange(self.size) % len(self.steps)
-
-    @cached_property
-    def tables(self) -> np.ndarray:
-        """int64[channels, levels + 1]: [k, v - y_min] is the smallest accumulator that reaches v, of outputs i with i % channels == k;
-        no rows if there are too many levels, or outputs do not grow with accumulators.
-        """
-        lo, hi = self.layer.output.lo, self.layer.output.hi
-        if hi - lo >= MAX_LEVELS or not self.stepped.all():
-            return np.empty((0, 0), np.int64)
-        tables = np.empty((len(self.steps), hi - lo + 2), np.int64)
-        for row, r in zip(tables, self.layer.requantizers, strict=True):
-            row[: r.lo + 1 - lo], row[r.hi + 1 - lo :] = -NOWHERE, NOWHERE
-            row[r.lo + 1 - lo : r.hi + 1 - lo] = r.thresholds(NOWHERE)
-        return tables
 
 
 class Frame:

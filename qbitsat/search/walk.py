@@ -18,9 +18,10 @@ import numpy as np
 
 from .._kernels.suggest.walk import Walk
 from ..arithmetic import Requantizer
+from ..arithmetic.steps import MAX_LEVELS, NOWHERE
 from ..attack.margin import margins
 from ..bounds.ascent import Ascender
-from ..bounds.frame import MAX_LEVELS, NOWHERE, Block, Frame
+from ..bounds.frame import Block, Frame
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network import Patches, SparseRows, forward
