@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from typing import NamedTuple
-from unittest import mock
 
 import numpy as np
 from graphs import graph_query
@@ -13,7 +12,6 @@ from tiny import all_inputs, busy_query
 from qbitsat.bounds import propagate
 from qbitsat.bounds.frame import Frame
 from qbitsat.bounds.ranges import Ranges
-from qbitsat.network import Network
 from qbitsat.properties import Query
 
 
@@ -48,10 +46,7 @@ def space(query: Query) -> Space:
 
 def random_asked(rng: random.Random) -> Query:
     """A query over chains of dense layers, or over graphs of any layers and requantizers."""
-    if rng.random() < 0.4:
-        return busy_query(rng)
-    with mock.patch.object(Network, "is_chain", True):
-        return graph_query(rng)
+    return busy_query(rng) if rng.random() < 0.4 else graph_query(rng)
 
 
 def narrowed(rng: random.Random, query: Query, frame: Frame, rows: int, cuts: int) -> Ranges:

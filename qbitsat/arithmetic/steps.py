@@ -29,7 +29,7 @@ class Steps(NamedTuple):
 
     NONE    outputs do not grow with accumulators, or have too many levels: the two count as unrelated
     TABLE   table int64[hi - lo + 2]: [y - lo] is the smallest accumulator that reaches y, -NOWHERE for lo and NOWHERE beyond hi;
-            bends int32[hi - lo + 1], see `bends`
+            bends int32[hi - lo + 1], see `bends`; full: no output is passed over
     SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi), with ROUNDINGS[rounding]
     POINTS  y = table[acc - first], and as at the ends beyond them
 
@@ -46,6 +46,7 @@ class Steps(NamedTuple):
     unit: float = 1.0
     table: np.ndarray = np.empty(0, np.int64)
     bends: np.ndarray = np.empty(0, np.int32)
+    full: bool = False
 
     @property
     def stepped(self) -> bool:
@@ -67,7 +68,7 @@ def steps_of(requantizer: Requantizer) -> Steps:
     if hi - lo >= MAX_LEVELS:
         return Steps(NONE, lo, hi)
     table = _frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]]))
-    return Steps(TABLE, lo, hi, unit=r.slope, table=table, bends=_frozen(bends(table)))
+    return Steps(TABLE, lo, hi, unit=r.slope, table=table, bends=_frozen(bends(table)), full=bool((np.diff(table) > 0).all()))
 
 
 def table_bytes(requantizers: Iterable[Requantizer]) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels.exact.layers import Atoms, Layers
-from ..arithmetic.steps import Steps, steps_of, table_bytes
+from ..arithmetic.steps import Steps, table_bytes
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..network.layers import PADDING
@@ -127,15 +127,11 @@ class Frame:
     def _block(self, k: int, number: int, layer: Layer) -> Block:
         network, limits = self.networks[k], self.limits
         limits.require(table_bytes(layer.requantizers))
-        steps = []
-        for requantizer in layer.requantizers:
-            limits.check()
-            steps.append(steps_of(requantizer))
         view = self.values(k, network.views[number]).astype(np.int32)
         start = self.outputs[k].start + network.first_value(number) - network.num_inputs
         target, first = slice(start, start + layer.affine.n_out), start - self.num_inputs
         neurons = slice(first, first + layer.affine.n_out)
-        return Block(k, number, layer, view, target, neurons, tuple(steps), bool((view >= self.num_inputs).any()))
+        return Block(k, number, layer, view, target, neurons, layer.steps, bool((view >= self.num_inputs).any()))
 
     @cached_property
     def kernel(self) -> Layers:
@@ -201,4 +197,4 @@ class Frame:
 
 def has_steps(layer: Layer) -> bool:
     """Whether all outputs grow with accumulators, by known steps."""
-    return all(steps_of(r).stepped for r in layer.requantizers)
+    return all(steps.stepped for steps in layer.steps)

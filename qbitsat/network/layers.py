@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
+from ..arithmetic.steps import Steps, steps_of
 from ..errors import InputError, UnsupportedError, expect_kind, kind_of
 from .affine import WEIGHT_LIMIT, AffineMap, Record, frozen, matrix_map
 from .names import check_name
@@ -78,6 +79,11 @@ class Layer(Record, ABC):
         None: cells are the elements in order.
         """
         return None
+
+    @cached_property
+    def steps(self) -> tuple[Steps, ...]:
+        """The steps of the requantizers, which take `arithmetic.steps.table_bytes`."""
+        return tuple(map(steps_of, self.requantizers))
 
     def requantizer(self, i: int) -> Requantizer:
         """The requantizer of flattened output i."""

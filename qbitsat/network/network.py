@@ -14,7 +14,7 @@ import numpy as np
 
 from .._kernels.exact.layers import Layers
 from ..arithmetic import ShiftRequantizer
-from ..arithmetic.steps import steps_of
+from ..arithmetic.steps import table_bytes
 from ..errors import InputError, UnsupportedError, kind_of
 from .affine import Record, frozen
 from .layers import PADDING, Layer, Linear, integer_array
@@ -25,6 +25,8 @@ __all__ = ["Network", "TensorFormat"]
 
 # Numbers of values are 32-bit words.
 MAX_VALUES = (1 << 31) - 1
+# Bytes of tables of steps beyond which inference does without.
+MAX_TABLES = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +167,10 @@ class Network(Record):
     @cached_property
     def kernel(self) -> Layers:
         """The layers as kernels that run them see them."""
-        parts = zip(self.layers, self.views, strict=True)
-        return Layers(
-            self.num_inputs,
-            [(layer.affine, view, layer.input.zero_point, tuple(map(steps_of, layer.requantizers))) for layer, view in parts],
-        )
+        few = table_bytes(r for layer in self.layers for r in layer.requantizers) <= MAX_TABLES
+        steps = [layer.steps if few else () for layer in self.layers]
+        parts = zip(self.layers, self.views, steps, strict=True)
+        return Layers(self.num_inputs, [(layer.affine, view, layer.input.zero_point, own) for layer, view, own in parts])
 
     def row(self, k: int, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i of layer k as values int32, each once and ascending, their weights int64, none 0, and a bias, padding included."""

@@ -1,6 +1,7 @@
 """Faults put into the search and the encoder on purpose: whatever verdicts they lead to, none of their certificates is accepted."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from forge_proofs import packed
 from qbitsat._kernels.cnf.layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps, bends
-from qbitsat.bounds import dual, frame
+from qbitsat.bounds import dual
 from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.frame import Frame
 from qbitsat.certificate.steps import Shifts, Tables, table
 from qbitsat.encode import cnf
 from qbitsat.limits import NO_LIMITS
@@ -73,11 +75,17 @@ def test_bound_too_tight(tmp_path, monkeypatch, place):
 def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
     """A table of steps off by one accumulator, as a wrong rounding would make it."""
 
-    def late(requantizer):
+    right = Frame._block
+
+    def late(*arguments):
+        block = right(*arguments)
+        return replace(block, steps=tuple(map(one_late, block.layer.requantizers)))
+
+    def one_late(requantizer):
         table = np.concatenate([[-NOWHERE], requantizer.thresholds(NOWHERE) + 1, [NOWHERE]])
         return Steps(TABLE, requantizer.lo, requantizer.hi, table=table, bends=bends(table))
 
-    monkeypatch.setattr(frame, "steps_of", late)
+    monkeypatch.setattr(Frame, "_block", late)
     refused, _ = refusals(tmp_path, engine="hybrid")
     assert refused > 3
 

@@ -15,12 +15,12 @@ enum { ROUND_FLOOR, ROUND_TOWARD_ZERO, ROUND_HALF_UP, ROUND_HALF_AWAY, ROUND_HAL
 
    NONE    outputs do not grow with accumulators, or have too many levels: the two count as unrelated
    TABLE   y for accumulators from table[y - lo] to table[y - lo + 1] - 1; the first begins at -NOWHERE, the last but one ends at NOWHERE.
-           bends[y - lo] is the next y, less lo, that has not two neighbours as long as itself, and some length. inverse: outputs over
+           bends[y - lo] is the next y, less lo, that has not two neighbours as long as itself, and some length. full: none has no length. inverse: outputs over
            accumulators, about
    SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi)
    POINTS  y = table[acc - first] for `count` accumulators, and as at the ends beyond them */
 typedef struct {
-    int kind, shift, rounding, count;
+    int kind, shift, rounding, count, full;
     int64_t lo, hi, offset, first;
     double inverse;
     const int64_t *table;

@@ -5,7 +5,7 @@ cdef extern from "layer.h":
     int LAYER_PATCHES, LAYER_LANES, LAYER_ROWS
 
     ctypedef struct step_t:
-        int kind, shift, rounding, count
+        int kind, shift, rounding, count, full
         int64_t lo, hi, offset, first
         double inverse
         const int64_t *table

@@ -111,7 +111,7 @@ cdef class Layers:
                 span = part.hi - part.lo
                 run = float(part.table[span]) - float(part.table[1]) if span > 1 else 0.0
                 step.inverse = (span - 1) / run if run > 0 else 0
-                step.bends = words(part.bends)
+                step.bends, step.full = words(part.bends), part.full
             self.kept.append(part)
             step += 1
 
