@@ -84,20 +84,24 @@ class Ascender:
         steps: int,
         held: np.ndarray | None = None,
         polish: int = 0,
+        means: bool = True,
     ) -> Suggestion:
         """At most `steps` steps for every node, and `polish` smaller ones from the best; each stops once its value is below 0.
 
         atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
         are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. held int32[nodes]
         names a neuron whose multiplier stays as it is, or -1: without an inequality, the dual value falls to 0 with all multipliers.
+        ranges have a row for each node, or one for all. Without `means`, x, acc and y of the suggestion have no columns.
         """
-        held, fresh = np.full(len(ranges), -1, np.int32) if held is None else held, fresh.astype(np.uint8)
+        n = len(atoms)
+        held, fresh = np.full(n, -1, np.int32) if held is None else held, fresh.astype(np.uint8)
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
         work = PASS_WORK * ((self.products + len(self.neurons)) * (steps + polish) + self.frame.num_values)
         nodes, parts = (atoms, held, fresh, multipliers, shares), list[tuple[np.ndarray, ...]]()
-        for rows in self.frame.limits.slices(len(ranges), work, self.bytes):
-            parts.append(self._run(ranges.take(rows), [array[rows] for array in nodes], steps, polish))
-        parts = parts or [self._run(ranges, nodes, steps, polish)]
+        for rows in self.frame.limits.slices(n, work, self.bytes):
+            mine = ranges if len(ranges) == 1 else ranges.take(rows)
+            parts.append(self._run(mine, [array[rows] for array in nodes], steps, polish, means))
+        parts = parts or [self._run(ranges, nodes, steps, polish, means)]
         value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Suggestion(value, multipliers, shares, *rest)
 
@@ -106,11 +110,11 @@ class Ascender:
         """What one node takes while its ascent runs: the corners of all neurons, those of the blocks once more, and the suggestion."""
         return 52 * (self.frame.num_neurons + len(self.neurons)) + 12 * self.frame.num_values + 16 * len(self.neurons)
 
-    def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int) -> tuple[np.ndarray, ...]:
+    def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int, means: bool) -> tuple[np.ndarray, ...]:
         atoms, held, fresh, multipliers, shares = nodes
         corners = _ranges.corners(self.frame.kernel, *ranges.arrays)
         acc, y, slopes = corners if self.whole else (np.ascontiguousarray(part[..., self.neurons]) for part in corners)
         slopes[:, self.useless] = -1
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
-        answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, held, fresh, multipliers, shares, steps, RATE, DECAY, polish)
+        answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, held, fresh, multipliers, shares, steps, RATE, DECAY, polish, means)
         return answer[:-1]

@@ -94,8 +94,8 @@ def test_tighten_none_when_nothing_is_left():
 def test_tighten_survives_any_suggestion(monkeypatch, number):
     run = Ascender.run
 
-    def lie(self, *arguments):
-        found = run(self, *arguments)
+    def lie(self, *arguments, **named):
+        found = run(self, *arguments, **named)
         return found._replace(multipliers=np.full_like(found.multipliers, number), value=np.full_like(found.value, min(number, 0)))
 
     monkeypatch.setattr(Ascender, "run", lie)

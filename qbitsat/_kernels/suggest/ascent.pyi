@@ -29,4 +29,5 @@ class Ascent:
         rate: float,
         decay: float,
         polish: int = 0,
+        means: bool = True,
     ) -> tuple[Array, Array, Array, Array, Array, Array, int]: ...

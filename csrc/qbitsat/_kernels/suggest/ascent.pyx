@@ -91,12 +91,14 @@ cdef class Ascent:
         free(self.columns)
         free(self.by_columns)
 
-    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay, int polish=0):
+    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay, int polish=0,
+            bint means=True):
         """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for
         at most `polish` smaller ones from the best.
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), held (int32: a neuron whose multiplier
         stays, or -1) and fresh (uint8: start from the slopes instead);
+        x_lo, x_hi, corners and slopes may have a single row for all nodes. Without `means` there are no running means: they have no columns.
         shares are the multipliers of inequalities; corners are [nodes, 6, neurons]; slopes below 0 mark neurons whose multiplier stays 0.
         Returns value float32[nodes], coefficients float32[nodes, values], x_best and x_mean float32[nodes, inputs], acc_mean and
         y_mean float32[nodes, neurons] and the number of steps taken.
@@ -104,10 +106,12 @@ cdef class Ascent:
         cdef int total = 0
         cdef Py_ssize_t n = atoms.shape[0], most = atoms.shape[1]
         inputs, neurons = self.floats.plan.num_inputs, self.floats.plan.num_neurons
-        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (held, ()), (fresh, ()), (multipliers, (neurons,)), (shares, (most,)))
-        for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
-            if array.shape != (n, *shape):
-                raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
+        widths = ((held, ()), (fresh, ()), (multipliers, (neurons,)), (shares, (most,)))
+        shared = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons)))
+        rows = 1 if len(slopes) == 1 else n
+        for array, shape in (*((array, (rows, *shape)) for array, shape in shared), *((array, (n, *shape)) for array, shape in widths)):
+            if array.shape != shape:
+                raise ValueError(f"an array of nodes has shape {array.shape}, expected {shape}")
         if atoms.size and not (-1 <= atoms.min() and atoms.max() < self.atoms.count):
             raise ValueError("a node names an inequality that does not exist")
         if held.size and not (-1 <= held.min() and held.max() < neurons):
@@ -117,7 +121,7 @@ cdef class Ascent:
         try:
             if mine == NULL or work == NULL:
                 raise MemoryError("no memory for multipliers")
-            shapes = ((inputs + neurons,), (inputs,), (inputs,), (neurons,), (neurons,))
+            shapes = ((inputs + neurons,), (inputs,), *((size * means,) for size in (inputs, neurons, neurons)))
             results = tuple(np.zeros((n, *shape), np.float32) for shape in shapes)
             value = np.empty(n, np.float32)
             self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, steps, rate, decay, polish, value, results[0], results[1], results[2], results[3], results[4],
@@ -135,18 +139,21 @@ cdef class Ascent:
               const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
               float rate, float decay, int polish, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
               float[:, ::1] acc_mean, float[:, ::1] y_mean, const inequality_t **mine, float *work, int *total):
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, row
         cdef int taken = 0
         cdef node_t node
         with nogil:
             for i in range(atoms.shape[0]):
                 node.num_atoms, node.atoms = self.atoms.fill(atoms, i, mine), mine
-                node.x_lo, node.x_hi = &x_lo[i, 0], &x_hi[i, 0]
-                node.corner_acc, node.corner_y = &corner_acc[i, 0, 0], &corner_y[i, 0, 0]
-                node.slopes, node.held, node.fresh, node.multipliers = &slopes[i, 0], held[i], fresh[i], &multipliers[i, 0]
+                row = i if slopes.shape[0] > 1 else 0
+                node.x_lo, node.x_hi = &x_lo[row, 0], &x_hi[row, 0]
+                node.corner_acc, node.corner_y = &corner_acc[row, 0, 0], &corner_y[row, 0, 0]
+                node.slopes, node.held, node.fresh, node.multipliers = &slopes[row, 0], held[i], fresh[i], &multipliers[i, 0]
                 node.shares = &shares[i, 0] if atoms.shape[1] else NULL
-                node.coefficients, node.x_best, node.x_mean = &coefficients[i, 0], &x_best[i, 0], &x_mean[i, 0]
-                node.acc_mean, node.y_mean = &acc_mean[i, 0], &y_mean[i, 0]
+                node.coefficients, node.x_best = &coefficients[i, 0], &x_best[i, 0]
+                node.x_mean = node.acc_mean = node.y_mean = NULL
+                if x_mean.shape[1]:
+                    node.x_mean, node.acc_mean, node.y_mean = &x_mean[i, 0], &acc_mean[i, 0], &y_mean[i, 0]
                 value[i] = ascend(&self.plan, &node, steps, rate, decay, polish, work, &taken)
                 if taken < 0:
                     break

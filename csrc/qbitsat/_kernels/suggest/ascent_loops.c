@@ -37,14 +37,15 @@ typedef struct {
     int any_rest;                             /* whether that may be anything */
     float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
     int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
-    int *places, *counts;                     /* of every layer the positions that count, from its first_place on; num_layers: how many */
+    int *places, *counts;                     /* of every layer the positions that move, from its first_place on; num_layers: how many */
+    int *begins, *ends, *spans;               /* the neurons that inequalities rest on, from first_place on; num_layers: how many spans */
     float size;                               /* magnitudes of the terms of the last full value */
     long cost, spent;                         /* multiply-adds of one value, and those since the last tick */
 } work_t;
 
 long floats_needed(const plan_t *plan, int num_atoms) {
     long n = plan->floats->num_neurons, m = plan->floats->num_inputs;
-    long layers = plan->num_places + plan->floats->num_layers;
+    long layers = 3 * plan->num_places + 2 * plan->floats->num_layers;
     return 4 * (n + num_atoms) + LANES + 2 * (n + m) + 4 * n + LANES + 2 * m + plan->floats->most_cells + plan->floats->most_taps + layers;
 }
 
@@ -67,7 +68,10 @@ INLINE work_t share_out(const plan_t *plan, const node_t *node, float *work) {
     w.taps = work, work += plan->floats->most_taps;
     w.active = (int *)work, work += m;
     w.places = (int *)work, work += plan->num_places;
-    w.counts = (int *)work;
+    w.counts = (int *)work, work += plan->floats->num_layers;
+    w.begins = (int *)work, work += plan->num_places;
+    w.ends = (int *)work, work += plan->num_places;
+    w.spans = (int *)work;
     w.any_rest = 0;
     for (int l = 0; l < plan->floats->num_layers; l++) w.any_rest |= plan->floats->layers[l].map->reads_inputs && !plan->by_columns[l];
     for (int k = 0; k < node->num_atoms; k++)
@@ -93,9 +97,9 @@ INLINE void mark_cells(const layer_t *map, int p, float *marks) {
         }
 }
 
-/* The positions of layers that count: on whose outputs inequalities rest, some of which may differ. Of a convolution few do for one
-   neuron behind it, or where few inputs may move. marks, of values, become 1 for those that inequalities rest on, or all if there are
-   none; a multiplier that is there already counts, too. */
+/* The positions of layers that move: on whose outputs inequalities rest, some of which may differ; and the spans of neurons that
+   inequalities rest on. Of a convolution both are few for one neuron behind it, and few move where few inputs do. marks, of values, become 1
+   for those that inequalities rest on, or all if there are none; a multiplier that is there already counts, too. */
 INLINE void choose_places(const plan_t *plan, const node_t *node, work_t *w, float *marks) {
     int n = plan->floats->num_neurons, m = plan->floats->num_inputs;
     for (int v = 0; v < n + m; v++) marks[v] = node->num_atoms == 0 || (v >= m && w->lambda[v - m] != 0);
@@ -104,17 +108,23 @@ INLINE void choose_places(const plan_t *plan, const node_t *node, work_t *w, flo
     for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
         const layer_t *map = plan->floats->layers[l].map;
         int size = map->groups * map->channels, *places = w->places + plan->first_place[l], count = 0;
+        int *begins = w->begins + plan->first_place[l], *ends = w->ends + plan->first_place[l], spans = 0;
         for (int p = 0; p < map->positions; p++) {
-            int counts = 0;
-            for (int i = map->neuron + p * size; i < map->neuron + (p + 1) * size; i++) counts |= marks[m + i] != 0 && node->slopes[i] >= 0;
-            if (!counts) continue;
+            int first = map->neuron + p * size, moves = 0, needed = 0;
+            for (int i = first; i < first + size; i++) needed |= marks[m + i] != 0, moves |= marks[m + i] != 0 && node->slopes[i] >= 0;
+            if (!needed) continue;
+            if (spans && ends[spans - 1] == first) ends[spans - 1] += size;
+            else begins[spans] = first, ends[spans++] = first + size;
+            if (!moves) continue;
             places[count++] = p;
             mark_cells(map, p, marks);
         }
-        w->counts[l] = count;
+        w->counts[l] = count, w->spans[l] = spans;
         w->cost += map->positions ? map->num_rows * count : 0;
     }
 }
+
+INLINE int last_span(const plan_t *plan, const work_t *w, int l) { return plan->first_place[l] + w->spans[l]; }
 
 /* sum += factor * row */
 INLINE void add_row(float *restrict sum, const float *restrict row, float factor, int n) {
@@ -265,10 +275,13 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
     float total = combine_atoms(plan, node, w->lambda + n, w->c);
     w->size = fabsf(total);
     for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
-        const float_layer_t *layer = &plan->floats->layers[l];
-        int at = layer->map->neuron, n_out = layer->map->n_out;
-        float constant = dot(w->lambda + at, layer->bias, n_out);
-        total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, n_out);
+        const float *bias = plan->floats->layers[l].bias - plan->floats->layers[l].map->neuron;
+        float constant = 0;
+        for (int s = plan->first_place[l]; s < last_span(plan, w, l); s++) {
+            int at = w->begins[s], size = w->ends[s] - at;
+            constant += dot(w->lambda + at, bias + at, size);
+            total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, size);
+        }
         if (!plan->by_columns[l]) constant += put_layer_back(plan, l, w->lambda, w);
         w->size += fabsf(constant);
         total += constant;
@@ -287,7 +300,8 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
             total += dot(w->lambda + at, reached, n_out);
         else if (w->counts[l])
             take_at(layer, w->x, w->cells, w->taps, reached, w->places + plan->first_place[l], w->counts[l]);
-        for (int i = 0; i < n_out; i++) gradient[i] = reached[i] + layer->bias[i] - w->acc[at + i];
+        for (int s = plan->first_place[l]; s < last_span(plan, w, l); s++)
+            for (int i = w->begins[s] - at; i < w->ends[s] - at; i++) gradient[i] = reached[i] + layer->bias[i] - w->acc[at + i];
     }
     for (int k = 0; k < node->num_atoms; k++) {
         const inequality_t *atom = node->atoms[k];
@@ -300,6 +314,17 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
 
 INLINE void follow(float *restrict mean, const float *restrict point, float share, int n) {
     for (int i = 0; i < n; i++) mean[i] += share * (point[i] - mean[i]);
+}
+
+/* The running means of the points. */
+INLINE void follow_all(const plan_t *plan, const node_t *node, const work_t *w, float share) {
+    follow(node->x_mean, w->x, share, plan->floats->num_inputs);
+    for (int l = 0; l < plan->floats->num_layers; l++)
+        for (int s = plan->first_place[l]; s < last_span(plan, w, l); s++) {
+            int i = w->begins[s], size = w->ends[s] - i;
+            follow(node->acc_mean + i, w->acc + i, share, size);
+            follow(node->y_mean + i, w->y + i, share, size);
+        }
 }
 
 /* Adam, each multiplier in steps of its natural size. */
@@ -352,11 +377,7 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
         }
         float share = 1.0f / (step < MEAN_STEPS ? step : MEAN_STEPS);
         ++*taken;
-        if (means) {
-            follow(node->x_mean, w->x, share, m);
-            follow(node->acc_mean, w->acc, share, n);
-            follow(node->y_mean, w->y, share, n);
-        }
+        if (means) follow_all(plan, node, w, share);
         int below = full && value < -NOISE * w->size;
         if (value < *best || below) { /* one that proves goes before a lower one that is rounding */
             *best = value;
@@ -365,7 +386,11 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
         }
         if (below) return 1;
         first *= 1 - FIRST_MOMENT, second *= 1 - SECOND_MOMENT;
-        move(w->natural, w->lambda, w->mean, w->square, w->gradient, rate, 1 / (1 - first), 1 / (1 - second), n);
+        for (int l = 0; l < plan->floats->num_layers; l++)
+            for (int s = plan->first_place[l]; s < last_span(plan, w, l); s++) {
+                int i = w->begins[s];
+                move(w->natural + i, w->lambda + i, w->mean + i, w->square + i, w->gradient + i, rate, 1 / (1 - first), 1 / (1 - second), w->ends[s] - i);
+            }
         if (atoms > 1) /* a single inequality sets the scale */
             for (int k = n; k < n + atoms; k++) {
                 move(&unit, w->lambda + k, w->mean + k, w->square + k, w->gradient + k, rate, 1 / (1 - first), 1 / (1 - second), 1);
@@ -388,7 +413,7 @@ float ascend(const plan_t *plan, const node_t *node, int steps, float rate, floa
     memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
     for (int k = 0; k < atoms; k++) w.cost += node->atoms[k]->size;
     substitute(plan, node, &w);
-    int below = descend(plan, node, &w, steps, rate, decay, 1, &best, taken);
+    int below = descend(plan, node, &w, steps, rate, decay, node->x_mean != NULL, &best, taken);
     if (!below && polish > 0) {
         memcpy(w.lambda, node->multipliers, sizeof(float) * n);
         memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
