@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .attack import propose
 from .bounds import Ranges, propagate, simplify
-from .bounds.frame import has_steps
+from .bounds.layout import has_steps
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward

@@ -1,4 +1,4 @@
-"""Every point of a tiny query in the order of its `Frame`, and random nodes of a search over it."""
+"""Every point of a tiny query in the order of its `Layout`, and random nodes of a search over it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphs import graph_query
 from tiny import all_inputs, busy_query
 
 from qbitsat.bounds import propagate
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import Query
 
@@ -18,7 +18,7 @@ from qbitsat.properties import Query
 class Space(NamedTuple):
     """values int64[points, num_values], accs int64[points, num_neurons]: a row for each combination of points of the boxes."""
 
-    frame: Frame
+    layout: Layout
     values: np.ndarray
     accs: np.ndarray
 
@@ -31,7 +31,7 @@ class Space(NamedTuple):
 
 def space(query: Query) -> Space:
     """By rows and the requantizers of single outputs."""
-    frame, accs, outputs = Frame(query.networks), [], []
+    layout, accs, outputs = Layout(query.networks), [], []
     inputs = all_inputs(query.boxes)
     for network, x in zip(query.networks, inputs, strict=True):
         values = x
@@ -41,7 +41,7 @@ def space(query: Query) -> Space:
             y = np.stack([layer.requantizer(i).apply(acc) for i, acc in enumerate(accs[-1].T)], axis=1)
             values = np.concatenate([values, y], axis=1)
         outputs.append(values[:, network.num_inputs :])
-    return Space(frame, np.concatenate([*inputs, *outputs], axis=1), np.concatenate(accs, axis=1))
+    return Space(layout, np.concatenate([*inputs, *outputs], axis=1), np.concatenate(accs, axis=1))
 
 
 def random_asked(rng: random.Random) -> Query:
@@ -49,10 +49,10 @@ def random_asked(rng: random.Random) -> Query:
     return busy_query(rng) if rng.random() < 0.4 else graph_query(rng)
 
 
-def narrowed(rng: random.Random, query: Query, frame: Frame, rows: int, cuts: int) -> Ranges:
+def narrowed(rng: random.Random, query: Query, layout: Layout, rows: int, cuts: int) -> Ranges:
     """Nodes below the root with some outputs' ranges cut, not propagated yet."""
     ranges = propagate(query).take(np.zeros(rows, np.int64))
-    places = [block.target.start + i for block in frame.blocks for i in np.flatnonzero(block.stepped).tolist()]
+    places = [block.target.start + i for block in layout.blocks for i in np.flatnonzero(block.stepped).tolist()]
     for row in range(rows):
         for value in rng.choices(places, k=rng.randint(0, cuts)) if places else ():
             at = rng.randint(int(ranges.lo[row, value]), int(ranges.hi[row, value]))

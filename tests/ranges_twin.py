@@ -6,7 +6,7 @@ import numpy as np
 
 from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.bounds.ascent import Suggestion
-from qbitsat.bounds.frame import Block, Frame, Inequality
+from qbitsat.bounds.layout import Block, Inequality, Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.network.layers import PADDING
 
@@ -35,11 +35,11 @@ def reaching(block: Block, levels: np.ndarray, i: int) -> np.ndarray:
     )
 
 
-def propagate(frame: Frame, ranges: Ranges, inputs: bool) -> np.ndarray:
+def propagate(layout: Layout, ranges: Ranges, inputs: bool) -> np.ndarray:
     """In place; bool[nodes]: whether something is left."""
     left = np.ones(len(ranges), bool)
-    for block in frame.blocks:
-        if inputs or not (block.view[block.view != PADDING] < frame.num_inputs).any():
+    for block in layout.blocks:
+        if inputs or not (block.view[block.view != PADDING] < layout.num_inputs).any():
             acc_lo, acc_hi = accumulated(block, ranges)
             ranges.acc_lo[:, block.neurons] = np.maximum(ranges.acc_lo[:, block.neurons], acc_lo)
             ranges.acc_hi[:, block.neurons] = np.minimum(ranges.acc_hi[:, block.neurons], acc_hi)
@@ -104,32 +104,32 @@ def _usual(block: Block, i: int) -> float:
     return (last - first) / (r.hi - r.lo - 1)
 
 
-def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
+def choose(layout: Layout, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
     """Values int64[nodes], -1 for none, and the first outputs above the cut, of no meaning for -1."""
-    lo, hi = ranges.lo[:, frame.num_inputs :], ranges.hi[:, frame.num_inputs :]
-    weight = np.nan_to_num(np.abs(suggestion.coefficients[:, frame.num_inputs :]))
-    score = weight * (np.sqrt(_gaps(frame, suggestion) * _rooms(frame, ranges)) + 1e-6 * (hi - lo))
+    lo, hi = ranges.lo[:, layout.num_inputs :], ranges.hi[:, layout.num_inputs :]
+    weight = np.nan_to_num(np.abs(suggestion.coefficients[:, layout.num_inputs :]))
+    score = weight * (np.sqrt(_gaps(layout, suggestion) * _rooms(layout, ranges)) + 1e-6 * (hi - lo))
     score[lo == hi] = 0
-    for block in frame.blocks:
+    for block in layout.blocks:
         score[:, block.neurons.start + np.flatnonzero(~block.stepped)] = 0
     neuron = score.argmax(axis=1)
-    at = [_cut(frame, ranges, suggestion, row, i) for row, i in enumerate(neuron.tolist())]
-    return np.where(score[np.arange(len(neuron)), neuron] > 0, neuron + frame.num_inputs, -1), np.array(at, np.int64)
+    at = [_cut(layout, ranges, suggestion, row, i) for row, i in enumerate(neuron.tolist())]
+    return np.where(score[np.arange(len(neuron)), neuron] > 0, neuron + layout.num_inputs, -1), np.array(at, np.int64)
 
 
-def _gaps(frame: Frame, suggestion: Suggestion) -> np.ndarray:
+def _gaps(layout: Layout, suggestion: Suggestion) -> np.ndarray:
     """How far each neuron's (acc, y) is from a step, beyond the half step that rounding explains: float32[nodes, neurons]."""
     gaps = np.zeros(suggestion.acc.shape, np.float32)
-    for block in frame.blocks:
+    for block in layout.blocks:
         exact = block.layer.requantize(suggestion.acc[:, block.neurons].astype(np.int64))
         gaps[:, block.neurons] = np.abs(suggestion.y[:, block.neurons] - exact) - 0.5
     return np.maximum(gaps, 0)
 
 
-def _rooms(frame: Frame, ranges: Ranges) -> np.ndarray:
+def _rooms(layout: Layout, ranges: Ranges) -> np.ndarray:
     """How far the line between the ends of each neuron's range runs from its flat ends, beyond half a step: float32[nodes, neurons]."""
     rooms = np.zeros(ranges.acc_lo.shape, np.float32)
-    for block in frame.blocks:
+    for block in layout.blocks:
         for i in np.flatnonzero(block.stepped).tolist():
             n, v = block.neurons.start + i, block.target.start + i
             acc_lo, acc_hi = ranges.acc_lo[:, n], ranges.acc_hi[:, n]
@@ -140,10 +140,10 @@ def _rooms(frame: Frame, ranges: Ranges) -> np.ndarray:
     return np.maximum(rooms, 0)
 
 
-def _cut(frame: Frame, ranges: Ranges, suggestion: Suggestion, row: int, neuron: int) -> int:
+def _cut(layout: Layout, ranges: Ranges, suggestion: Suggestion, row: int, neuron: int) -> int:
     """The first output above the cut: at an end where the neuron can saturate with accumulators to spare, else at the point."""
-    block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
-    first, last = (int(a[row, neuron + frame.num_inputs]) for a in (ranges.lo, ranges.hi))
+    block = next(b for b in layout.blocks if b.neurons.start <= neuron < b.neurons.stop)
+    first, last = (int(a[row, neuron + layout.num_inputs]) for a in (ranges.lo, ranges.hi))
     i, point = neuron - block.neurons.start, float(suggestion.y[row, neuron])
     if first == last or not block.stepped[i]:
         return 0

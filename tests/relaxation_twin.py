@@ -10,7 +10,7 @@ import highspy
 import numpy as np
 
 from qbitsat.arithmetic.steps import NOWHERE
-from qbitsat.bounds.frame import Block, Frame, Inequality
+from qbitsat.bounds.layout import Block, Inequality, Layout
 from qbitsat.bounds.ranges import Ranges
 
 # Stands for no bound of a column; HiGHS wants scaled numbers of moderate size.
@@ -42,12 +42,12 @@ class Relaxation:
     Where steps are not equally long (rounding toward zero, to even) the lines may leave out points, which can cost a proof.
     """
 
-    def __init__(self, frame: Frame, inequalities: Sequence[Inequality], unit: np.ndarray):
+    def __init__(self, layout: Layout, inequalities: Sequence[Inequality], unit: np.ndarray):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
-        self.frame, self.unit, self.inequalities = frame, unit, inequalities
+        self.layout, self.unit, self.inequalities = layout, unit, inequalities
         self.optimal, self.infeasible = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible
         self.infinity = highspy.kHighsInf
-        self.columns = frame.num_inputs + 2 * frame.num_neurons + 1
+        self.columns = layout.num_inputs + 2 * layout.num_neurons + 1
         # Callbacks, of which we have none, would print a line.
         quiet = type("Quiet", (highspy.Highs,), {"enableCallbacks": lambda solver: None})
         self.solver: Any = quiet()
@@ -62,17 +62,17 @@ class Relaxation:
         for name, value in options.items():
             self.solver.setOptionValue(name, value)
         self.solver.passModel(self._program(highspy))
-        self.slopes = np.zeros((2, frame.num_neurons))
+        self.slopes = np.zeros((2, layout.num_neurons))
         self.goal: tuple[int, float] | None = None
 
     def _program(self, highspy: Any) -> Any:
         """All rows: equations, lines above, lines below, inequalities; lines have slope 0 and no bound yet."""
-        frame, m, n = self.frame, self.frame.num_inputs, self.frame.num_neurons
+        layout, m, n = self.layout, self.layout.num_inputs, self.layout.num_neurons
         rows, columns, entries = [], [], []
         bias = np.zeros(n)
-        for block in frame.blocks:
+        for block in layout.blocks:
             for i in range(block.layer.affine.n_out):
-                neuron, (values, weights, constant) = block.neurons.start + i, frame.row(block, i)
+                neuron, (values, weights, constant) = block.neurons.start + i, layout.row(block, i)
                 bias[neuron] = constant * self.unit[neuron]
                 rows.append(np.full(len(values) + 1, neuron))
                 columns.append(np.append(self._column(values), m + neuron))
@@ -102,7 +102,7 @@ class Relaxation:
         return program
 
     def _column(self, values: np.ndarray) -> np.ndarray:
-        return np.where(values < self.frame.num_inputs, values, values + self.frame.num_neurons)
+        return np.where(values < self.layout.num_inputs, values, values + self.layout.num_neurons)
 
     def duals(self, ranges: Ranges, atoms: Sequence[int], goal: tuple[int, float] | None, seconds: float) -> Duals | None:
         """What proves most of one row of ranges; None if HiGHS fails or takes longer than `seconds`.
@@ -111,7 +111,7 @@ class Relaxation:
         """
         self._aim(goal)
         self._set(ranges, atoms)
-        status, n = self._run(seconds), self.frame.num_neurons
+        status, n = self._run(seconds), self.layout.num_neurons
         if status == self.optimal:
             rows = np.array(self.solver.getSolution().row_dual)
         elif status == self.infeasible:
@@ -127,7 +127,7 @@ class Relaxation:
         """Maximise the slack, or the accumulator of a goal."""
         if goal == self.goal:
             return
-        m = self.frame.num_inputs
+        m = self.layout.num_inputs
         if self.goal is not None:
             self.solver.changeColCost(m + self.goal[0], 0.0)
         self.solver.changeColCost(self.columns - 1, 0.0 if goal else -1.0)
@@ -137,14 +137,14 @@ class Relaxation:
 
     def _set(self, ranges: Ranges, atoms: Sequence[int]) -> None:
         """Bounds, slopes and inequalities."""
-        frame, solver, n = self.frame, self.solver, self.frame.num_neurons
+        layout, solver, n = self.layout, self.solver, self.layout.num_neurons
         slopes, above, below = np.zeros((2, n)), np.full(n, self.infinity), np.full(n, -self.infinity)
-        for block in frame.blocks:
+        for block in layout.blocks:
             if block.stepped.all():
                 at = block.neurons
                 slopes[:, at], above[at], below[at] = _lines(block, ranges, self.unit[at])
         lo, hi = ranges.lo[0].astype(float), ranges.hi[0].astype(float)
-        m = frame.num_inputs
+        m = layout.num_inputs
         lower = np.concatenate([lo[:m], ranges.acc_lo[0] * self.unit, lo[m:], [-FAR]])
         upper = np.concatenate([hi[:m], ranges.acc_hi[0] * self.unit, hi[m:], [FAR]])
         solver.changeColsBounds(self.columns, np.arange(self.columns, dtype=np.int32), lower, upper)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.bounds.dual import Inequality
-from qbitsat.bounds.frame import Block, Frame
+from qbitsat.bounds.layout import Block, Layout
 
 
 def table(block: Block, i: int) -> list[int]:
@@ -32,10 +32,10 @@ def row_of(block: Block, i: int) -> tuple[list[int], int]:
     return weights, constant
 
 
-def outputs_of(frame: Frame, first: dict[int, int]) -> tuple[dict[int, int], dict[int, float]]:
+def outputs_of(layout: Layout, first: dict[int, int]) -> tuple[dict[int, int], dict[int, float]]:
     """Output and accumulator of every neuron, from the outputs of the neurons that read inputs; their own accumulators are not known."""
-    m, y, acc = frame.num_inputs, dict(first), {}
-    for block in frame.blocks:
+    m, y, acc = layout.num_inputs, dict(first), {}
+    for block in layout.blocks:
         for i in range(block.layer.affine.n_out):
             neuron = block.neurons.start + i
             if neuron in first:
@@ -49,15 +49,15 @@ def outputs_of(frame: Frame, first: dict[int, int]) -> tuple[dict[int, int], dic
     return y, acc
 
 
-def deficit(frame: Frame, inequality: Inequality, y: dict[int, int], acc: dict[int, float]) -> float:
+def deficit(layout: Layout, inequality: Inequality, y: dict[int, int], acc: dict[int, float]) -> float:
     """Steps that accumulators have to go until the inequality holds: the cheapest one first, for its coefficient, each time."""
     values, coefficients, bound = inequality
-    terms = [(int(v) - frame.num_inputs, int(c)) for v, c in zip(values, coefficients, strict=True) if c]
+    terms = [(int(v) - layout.num_inputs, int(c)) for v, c in zip(values, coefficients, strict=True) if c]
     excess, cost, taken = sum(c * y[neuron] for neuron, c in terms) - bound, 0.0, [0] * len(terms)
     while excess > 0:
         prices = []
         for k, (neuron, c) in enumerate(terms):
-            block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
+            block = next(b for b in layout.blocks if b.neurons.start <= neuron < b.neurons.stop)
             i = neuron - block.neurons.start
             level, row = y[neuron] - block.layer.requantizer(i).lo, table(block, i)
             last = len(row) - 2
@@ -71,13 +71,13 @@ def deficit(frame: Frame, inequality: Inequality, y: dict[int, int], acc: dict[i
     return cost
 
 
-def score(frame: Frame, inequalities: Sequence[Inequality], ranges: Sequence[tuple[int, float, float]], first: dict[int, int]) -> float:
+def score(layout: Layout, inequalities: Sequence[Inequality], ranges: Sequence[tuple[int, float, float]], first: dict[int, int]) -> float:
     """What is missing of all inequalities, and of (neuron, lo, hi) for accumulators as long as something is."""
-    y, acc = outputs_of(frame, first)
-    total = sum(deficit(frame, inequality, y, acc) for inequality in inequalities)
+    y, acc = outputs_of(layout, first)
+    total = sum(deficit(layout, inequality, y, acc) for inequality in inequalities)
     if total == 0:
         return 0.0
     for neuron, lo, hi in ranges:
-        block = next(b for b in frame.blocks if b.neurons.start <= neuron < b.neurons.stop)
+        block = next(b for b in layout.blocks if b.neurons.start <= neuron < b.neurons.stop)
         total += max(lo - acc[neuron], acc[neuron] - hi, 0.0) / length(block, neuron - block.neurons.start)
     return total

@@ -16,7 +16,7 @@ from .._kernels.exact import ranges as _ranges
 from .._kernels.exact.layers import Layers
 from .._kernels.suggest.ascent import Ascent
 from .._kernels.suggest.floats import Floats
-from .frame import Block, Frame, Inequalities, Inequality
+from .layout import Block, Inequalities, Inequality, Layout
 from .ranges import PASS_WORK, Ranges
 
 RATE, DECAY = 0.3, 0.95
@@ -40,27 +40,27 @@ class Suggestion(NamedTuple):
 
 
 class Ascender:
-    """Ascends on some blocks of a frame (each after what it reads) and some inequalities over their values.
+    """Ascends on some blocks of a layout (each after what it reads) and some inequalities over their values.
 
     layers and floats are these blocks, numbered among themselves: value v is place[v] there.
     """
 
-    def __init__(self, frame: Frame, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
-        self.frame, self.blocks = frame, blocks
+    def __init__(self, layout: Layout, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
+        self.layout, self.blocks = layout, blocks
         self.products = sum(block.layer.affine.num_products for block in blocks)
         self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
-        self.whole = len(self.neurons) == frame.num_neurons
+        self.whole = len(self.neurons) == layout.num_neurons
         # Values in the kernel's order: inputs, then the neurons of these blocks.
-        self.place = np.full(frame.num_values, -1, np.int32)
-        self.place[: frame.num_inputs] = np.arange(frame.num_inputs)
-        self.place[frame.num_inputs + self.neurons] = frame.num_inputs + np.arange(len(self.neurons))
+        self.place = np.full(layout.num_values, -1, np.int32)
+        self.place[: layout.num_inputs] = np.arange(layout.num_inputs)
+        self.place[layout.num_inputs + self.neurons] = layout.num_inputs + np.arange(len(self.neurons))
         # Weights of the kernels and of the floats, and once more as columns.
-        frame.limits.require(sum(12 * b.layer.affine.num_weights + 12 * b.layer.affine.n_out for b in blocks))
+        layout.limits.require(sum(12 * b.layer.affine.num_weights + 12 * b.layer.affine.n_out for b in blocks))
         parts: Any = [(b.layer.affine, self._placed(b), b.layer.input.zero_point, ()) for b in blocks]
-        self.layers = Layers(frame.num_inputs, parts)
+        self.layers = Layers(layout.num_inputs, parts)
         self.floats = Floats(self.layers)
-        self.kernel = Ascent(self.floats, Inequalities.of(inequalities).floats(self.place), frame.limits.check)
-        fixed = root.lo[0, frame.num_inputs :] == root.hi[0, frame.num_inputs :]
+        self.kernel = Ascent(self.floats, Inequalities.of(inequalities).floats(self.place), layout.limits.check)
+        fixed = root.lo[0, layout.num_inputs :] == root.hi[0, layout.num_inputs :]
         self.useless = np.concatenate([fixed[b.neurons] for b in blocks])
 
     def _placed(self, block: Block) -> np.ndarray:
@@ -96,9 +96,9 @@ class Ascender:
         n = len(atoms)
         held, fresh = np.full(n, -1, np.int32) if held is None else held, fresh.astype(np.uint8)
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
-        work = PASS_WORK * ((self.products + len(self.neurons)) * (steps + polish) + self.frame.num_values)
+        work = PASS_WORK * ((self.products + len(self.neurons)) * (steps + polish) + self.layout.num_values)
         nodes, parts = (atoms, held, fresh, multipliers, shares), list[tuple[np.ndarray, ...]]()
-        for rows in self.frame.limits.slices(n, work, self.bytes):
+        for rows in self.layout.limits.slices(n, work, self.bytes):
             mine = ranges if len(ranges) == 1 else ranges.take(rows)
             parts.append(self._run(mine, [array[rows] for array in nodes], steps, polish, means))
         parts = parts or [self._run(ranges, nodes, steps, polish, means)]
@@ -108,13 +108,13 @@ class Ascender:
     @property
     def bytes(self) -> int:
         """What one node takes while its ascent runs: the corners of all neurons, those of the blocks once more, and the suggestion."""
-        return 52 * (self.frame.num_neurons + len(self.neurons)) + 12 * self.frame.num_values + 16 * len(self.neurons)
+        return 52 * (self.layout.num_neurons + len(self.neurons)) + 12 * self.layout.num_values + 16 * len(self.neurons)
 
     def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int, means: bool) -> tuple[np.ndarray, ...]:
         atoms, held, fresh, multipliers, shares = nodes
-        corners = _ranges.corners(self.frame.kernel, *ranges.arrays)
+        corners = _ranges.corners(self.layout.kernel, *ranges.arrays)
         acc, y, slopes = corners if self.whole else (np.ascontiguousarray(part[..., self.neurons]) for part in corners)
         slopes[:, self.useless] = -1
-        x_lo, x_hi = (np.ascontiguousarray(a[:, : self.frame.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
+        x_lo, x_hi = (np.ascontiguousarray(a[:, : self.layout.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
         answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, held, fresh, multipliers, shares, steps, RATE, DECAY, polish, means)
         return answer[:-1]

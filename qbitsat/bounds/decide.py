@@ -11,7 +11,7 @@ from ..arithmetic import Requantizer, ShiftRequantizer
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
-from .frame import Block, Frame
+from .layout import Block, Layout
 from .ranges import Ranges
 
 # Beyond this many output levels the widest step is not looked up; such outputs hardly ever tie.
@@ -73,25 +73,25 @@ def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Range
     c, j = sorted(terms, key=lambda ref: -terms[ref])
     if c.network != j.network or {c.tensor, j.tensor} != {OUTPUT}:
         return False
-    frame, (value_c, value_j) = bounds.frame, (bounds.frame.value(ref) for ref in (c, j))
-    if min(value_c, value_j) < frame.num_inputs:
+    layout, (value_c, value_j) = bounds.layout, (bounds.layout.value(ref) for ref in (c, j))
+    if min(value_c, value_j) < layout.num_inputs:
         return False
-    placed_c, placed_j = frame.place(value_c), frame.place(value_j)
+    placed_c, placed_j = layout.place(value_c), layout.place(value_j)
     requantizer, other = (block.layer.requantizer(i) for block, i in (placed_c, placed_j))
     if requantizer != other or not requantizer.monotone:
         return False
-    difference = _largest_difference(frame, bounds, placed_j, placed_c)
+    difference = _largest_difference(layout, bounds, placed_j, placed_c)
     if bound < 0:
         return difference <= 0
     clear = bounds.lo[0, value_c] > requantizer.lo and bounds.hi[0, value_j] < requantizer.hi
     return bool(clear) and difference <= -widest_step(requantizer)
 
 
-def _largest_difference(frame: Frame, bounds: Ranges, j: tuple[Block, int], c: tuple[Block, int]) -> int:
+def _largest_difference(layout: Layout, bounds: Ranges, j: tuple[Block, int], c: tuple[Block, int]) -> int:
     """The largest acc_j - acc_c over the values' ranges; below 2**61 because accumulators stay below 2**60."""
-    row, total = np.zeros(frame.num_values, np.int64), 0
+    row, total = np.zeros(layout.num_values, np.int64), 0
     for place, sign in ((j, 1), (c, -1)):
-        values, weights, bias = frame.row(*place)
+        values, weights, bias = layout.row(*place)
         row[values] += sign * weights
         total += sign * bias
     return total + int(row @ np.where(row > 0, bounds.hi[0], bounds.lo[0]))

@@ -21,7 +21,7 @@ from .._kernels.exact import dual as _dual
 from ..arithmetic import Requantizer
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE, POINTS, SHIFT, steps_of
 from ..network.layers import PADDING
-from .frame import Frame, Inequalities, Inequality
+from .layout import Inequalities, Inequality, Layout
 from .ranges import PASS_WORK, Ranges
 
 NO_POINT, NO_BOUND = -math.inf, math.inf
@@ -39,11 +39,11 @@ class Proved(NamedTuple):
 
 
 class Dual:
-    """The exact dual function of a frame's values under some inequalities."""
+    """The exact dual function of a layout's values under some inequalities."""
 
-    def __init__(self, frame: Frame, inequalities: Sequence[Inequality]):
-        self.frame, self.inequalities = frame, Inequalities.of(inequalities)
-        self.kernel = _dual.Dual(frame.kernel, self.inequalities.kernel(frame.num_values))
+    def __init__(self, layout: Layout, inequalities: Sequence[Inequality]):
+        self.layout, self.inequalities = layout, Inequalities.of(inequalities)
+        self.kernel = _dual.Dual(layout.kernel, self.inequalities.kernel(layout.num_values))
 
     def prove(self, ranges: Ranges, rows: np.ndarray, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> Proved:
         """Upper bounds of D = sum of shares * (bound - coefficients . values) for some rows of many nodes; below 0 they prove a row empty.
@@ -52,8 +52,8 @@ class Dual:
         multipliers float32[nodes, num_neurons] are scaled by a common power of two for each node, and rounded, before they count.
         """
         parts, floats = [], (atoms, shares, multipliers)
-        work, size = PASS_WORK * self.frame.products + self.frame.num_values, 8 * (self.frame.num_neurons + atoms.shape[1])
-        for part in self.frame.limits.slices(len(rows), work, size):
+        work, size = PASS_WORK * self.layout.products + self.layout.num_values, 8 * (self.layout.num_neurons + atoms.shape[1])
+        for part in self.layout.limits.slices(len(rows), work, size):
             parts.append(self.kernel.run(*ranges.arrays, rows[part], *floats))
         parts = parts or [self.kernel.run(*ranges.arrays, rows, *floats)]
         states, bounds, whole_shares, whole_multipliers = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
@@ -67,22 +67,22 @@ class Dual:
 
     def _by_python(self, ranges: Ranges, row: int, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> int | float:
         """The bound of one node on Python integers, which no multiplier overflows."""
-        objective, total = np.zeros(self.frame.num_values, object), 0
+        objective, total = np.zeros(self.layout.num_values, object), 0
         for atom, share in zip(atoms[atoms >= 0].tolist(), shares.tolist(), strict=False):
             values, coefficients, bound = self.inequalities[atom]
             objective[values] -= share * coefficients.astype(object)
             total += share * bound
-        most = upper_bound(self.frame, ranges, row, objective, multipliers)
+        most = upper_bound(self.layout, ranges, row, objective, multipliers)
         return NO_POINT if most is None else total + most
 
 
-def upper_bound(frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray) -> int | None:
+def upper_bound(layout: Layout, ranges: Ranges, row: int, objective: np.ndarray, multipliers: np.ndarray) -> int | None:
     """An upper bound of objective . values over all points in the ranges of one node; None if there is no such point.
 
     Integers objective[num_values] and multipliers[num_neurons]: any prove something. On Python integers, and slow.
     """
     total, c = 0, [int(v) for v in objective]
-    for block in reversed(frame.blocks):
+    for block in reversed(layout.blocks):
         affine, view, padding = block.layer.affine, block.view.tolist(), block.layer.input.zero_point
         for i in range(block.size):
             neuron, value = block.neurons.start + i, block.target.start + i
@@ -98,7 +98,7 @@ def upper_bound(frame: Frame, ranges: Ranges, row: int, objective: np.ndarray, m
             if best is None:
                 return None
             total += m * int(affine.biases[i]) + best
-    return total + sum(max(c[i] * int(ranges.lo[row, i]), c[i] * int(ranges.hi[row, i])) for i in range(frame.num_inputs))
+    return total + sum(max(c[i] * int(ranges.lo[row, i]), c[i] * int(ranges.hi[row, i])) for i in range(layout.num_inputs))
 
 
 def largest(requantizer: Requantizer, m: int, c: int, acc_lo: int, acc_hi: int, lo: int, hi: int) -> int | None:

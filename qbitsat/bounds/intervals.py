@@ -11,7 +11,7 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.inference import requantize
 from ..properties import Box, Query
-from .frame import Frame
+from .layout import Layout
 from .ranges import Ranges
 
 
@@ -22,29 +22,29 @@ def propagate(query: Query, limits: Limits = NO_LIMITS) -> Ranges:
 
 def propagate_boxes(networks: Sequence[Network], boxes: Sequence[Box], limits: Limits = NO_LIMITS) -> Ranges:
     """Ranges of everything that networks compute for inputs in boxes, one for each: one row."""
-    frame = Frame(networks, limits)
-    lo, hi = np.zeros((2, 1, frame.num_values), np.int64)
-    for part, box in zip(frame.inputs, boxes, strict=True):
+    layout = Layout(networks, limits)
+    lo, hi = np.zeros((2, 1, layout.num_values), np.int64)
+    for part, box in zip(layout.inputs, boxes, strict=True):
         lo[0, part], hi[0, part] = box.lo, box.hi
-    acc_lo, acc_hi = np.zeros((2, 1, frame.num_neurons), np.int64)
-    for k, block in enumerate(frame.blocks):
+    acc_lo, acc_hi = np.zeros((2, 1, layout.num_neurons), np.int64)
+    for k, block in enumerate(layout.blocks):
         limits.check()
         accs = acc_lo[:, block.neurons], acc_hi[:, block.neurons]
-        _forward.accumulate_ranges(frame.kernel, k, lo, hi, *accs)
+        _forward.accumulate_ranges(layout.kernel, k, lo, hi, *accs)
         for end, acc in zip((lo, hi), accs, strict=True):
-            end[:, block.target] = requantize(frame.kernel, k, block.layer, acc)
+            end[:, block.target] = requantize(layout.kernel, k, block.layer, acc)
         for i in np.flatnonzero(~block.monotone).tolist():
             value = block.target.start + i
             lo[0, value], hi[0, value] = block.layer.requantizer(i).image(int(accs[0][0, i]), int(accs[1][0, i]))
-    return Ranges(lo, hi, acc_lo, acc_hi, frame)
+    return Ranges(lo, hi, acc_lo, acc_hi, layout)
 
 
-def accumulated(frame: Frame, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
+def accumulated(layout: Layout, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
     """What the ranges of values alone leave of every accumulator: acc_lo and acc_hi, int64[nodes, num_neurons]."""
-    acc_lo, acc_hi = np.empty((2, len(ranges), frame.num_neurons), np.int64)
-    for k, block in enumerate(frame.blocks):
-        frame.limits.check()
+    acc_lo, acc_hi = np.empty((2, len(ranges), layout.num_neurons), np.int64)
+    for k, block in enumerate(layout.blocks):
+        layout.limits.check()
         accs = np.empty((2, len(ranges), block.size), np.int64)
-        _forward.accumulate_ranges(frame.kernel, k, ranges.lo, ranges.hi, *accs)
+        _forward.accumulate_ranges(layout.kernel, k, ranges.lo, ranges.hi, *accs)
         acc_lo[:, block.neurons], acc_hi[:, block.neurons] = accs
     return acc_lo, acc_hi

@@ -1,4 +1,4 @@
-"""Ranges of all values and accumulators of a frame, for a batch of nodes of a search."""
+"""Ranges of all values and accumulators of a layout, for a batch of nodes of a search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .._kernels.exact import ranges as _ranges
 from ..properties import Ref
-from .frame import Frame
+from .layout import Layout
 
 # Vector instructions do eight multiply-adds at a time.
 PASS_WORK = 1 / 8
@@ -32,13 +32,13 @@ class LayerRanges(NamedTuple):
 class Ranges:
     """lo and hi, int64[nodes, num_values], acc_lo and acc_hi, int64[nodes, num_neurons]; both ends included.
 
-    frame says where everything stands. It does not go with them to another process.
+    layout says where everything stands. It does not go with them to another process.
     """
 
-    __slots__ = ("_frame", "acc_hi", "acc_lo", "hi", "lo")
+    __slots__ = ("_layout", "acc_hi", "acc_lo", "hi", "lo")
 
-    def __init__(self, lo: np.ndarray, hi: np.ndarray, acc_lo: np.ndarray, acc_hi: np.ndarray, frame: Frame | None = None):
-        self.lo, self.hi, self.acc_lo, self.acc_hi, self._frame = lo, hi, acc_lo, acc_hi, frame
+    def __init__(self, lo: np.ndarray, hi: np.ndarray, acc_lo: np.ndarray, acc_hi: np.ndarray, layout: Layout | None = None):
+        self.lo, self.hi, self.acc_lo, self.acc_hi, self._layout = lo, hi, acc_lo, acc_hi, layout
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Ranges, self.arrays
@@ -47,10 +47,10 @@ class Ranges:
         return len(self.lo)
 
     @property
-    def frame(self) -> Frame:
-        if self._frame is None:
-            raise ValueError("ranges from another process have no frame")
-        return self._frame
+    def layout(self) -> Layout:
+        if self._layout is None:
+            raise ValueError("ranges from another process have no layout")
+        return self._layout
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -59,37 +59,37 @@ class Ranges:
 
     def of(self, ref: Ref, row: int = 0) -> tuple[int, int]:
         """The range of an element that a formula names, in one node."""
-        value = self.frame.value(ref)
+        value = self.layout.value(ref)
         return int(self.lo[row, value]), int(self.hi[row, value])
 
     def layer(self, network: int, k: int, row: int = 0) -> LayerRanges:
         """The ranges of layer k of a network, in one node."""
-        block = self.frame.block(network, k)
+        block = self.layout.block(network, k)
         return LayerRanges(*(a[row, block.neurons] for a in self.arrays[2:]), *(a[row, block.target] for a in self.arrays[:2]))
 
     def network(self, k: int, row: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The ranges of network k in one node, in the order of `arrays` and numbered as in `Network`."""
-        inputs, outputs = self.frame.inputs[k], self.frame.outputs[k]
-        neurons = slice(outputs.start - self.frame.num_inputs, outputs.stop - self.frame.num_inputs)
+        inputs, outputs = self.layout.inputs[k], self.layout.outputs[k]
+        neurons = slice(outputs.start - self.layout.num_inputs, outputs.stop - self.layout.num_inputs)
         lo, hi = (np.concatenate([ends[row, inputs], ends[row, outputs]]) for ends in (self.lo, self.hi))
         return lo, hi, self.acc_lo[row, neurons], self.acc_hi[row, neurons]
 
     def take(self, rows: np.ndarray | slice) -> Ranges:
         """Some rows, in the given order: a copy, or a view of a slice."""
-        return Ranges(self.lo[rows], self.hi[rows], self.acc_lo[rows], self.acc_hi[rows], self._frame)
+        return Ranges(self.lo[rows], self.hi[rows], self.acc_lo[rows], self.acc_hi[rows], self._layout)
 
     @staticmethod
     def stack(parts: Sequence[Ranges]) -> Ranges:
         lo, hi, acc_lo, acc_hi = (np.concatenate(ends) for ends in zip(*(p.arrays for p in parts), strict=True))
-        return Ranges(lo, hi, acc_lo, acc_hi, next((p._frame for p in parts if p._frame is not None), None))
+        return Ranges(lo, hi, acc_lo, acc_hi, next((p._layout for p in parts if p._layout is not None), None))
 
-    def propagate(self, frame: Frame, inputs: bool = False) -> np.ndarray:
+    def propagate(self, layout: Layout, inputs: bool = False) -> np.ndarray:
         """Forward once, in place: accumulators from what they read, outputs from accumulators and back.
 
         Layers that read an input are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
         something left, bool[nodes]; the ranges of the others are of no use.
         """
         left = np.zeros(len(self), bool)
-        for rows in frame.limits.slices(len(self), PASS_WORK * frame.products + frame.num_values):
-            left[rows] = _ranges.propagate(frame.kernel, *self.take(rows).arrays, inputs)
+        for rows in layout.limits.slices(len(self), PASS_WORK * layout.products + layout.num_values):
+            left[rows] = _ranges.propagate(layout.kernel, *self.take(rows).arrays, inputs)
         return left

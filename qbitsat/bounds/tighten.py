@@ -13,7 +13,7 @@ import numpy as np
 from ..network.layers import PADDING
 from .ascent import Ascender
 from .dual import NO_BOUND, NO_POINT, Dual
-from .frame import Block, Frame, Inequalities
+from .layout import Block, Inequalities, Layout
 from .ranges import PASS_WORK, Ranges
 
 # Products of a weight and a float that all of it may take: a second or two. What would need more is left out, with all that comes
@@ -26,7 +26,7 @@ NEURON = 8
 class Fact(NamedTuple):
     """side * acc <= bound for one neuron (side is 1 or -1).
 
-    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values of the neuron's row (`Frame.row`);
+    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values of the neuron's row (`Layout.row`);
     none are kept unless they are asked for.
     """
 
@@ -37,46 +37,46 @@ class Fact(NamedTuple):
     multipliers: np.ndarray
 
 
-def tighten(frame: Frame, ranges: Ranges, steps: int, kept: bool = True) -> list[Fact] | None:
+def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True) -> list[Fact] | None:
     """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left. kept: facts keep multipliers."""
     facts: list[Fact] = []
     work = float(WORK)
-    for block in frame.blocks:
+    for block in layout.blocks:
         if not block.reads_neurons:
             continue
-        before = _before(frame, block)
+        before = _before(layout, block)
         outputs = np.flatnonzero(ranges.lo[0, block.target] < ranges.hi[0, block.target])
         if len(outputs):
-            work -= 2 * len(outputs) * steps * _products(frame, before, block, int(outputs[len(outputs) // 2]))
+            work -= 2 * len(outputs) * steps * _products(layout, before, block, int(outputs[len(outputs) // 2]))
         if work < 0:
             break
-        found = _prove_ends(frame, ranges, before, block, steps, kept)
+        found = _prove_ends(layout, ranges, before, block, steps, kept)
         if found is None:
             return None
         facts += found
         for neuron, side, bound, _, _ in found:
             ends, better = (ranges.acc_hi, min) if side > 0 else (ranges.acc_lo, max)
             ends[0, neuron] = better(int(ends[0, neuron]), side * bound)
-        if not ranges.propagate(frame).all():
+        if not ranges.propagate(layout).all():
             return None
     return facts
 
 
-def _before(frame: Frame, block: Block) -> list[Block]:
+def _before(layout: Layout, block: Block) -> list[Block]:
     """The blocks that a block reads, and those that these read."""
-    found, needed = list[Block](), np.zeros(frame.num_values, bool)
+    found, needed = list[Block](), np.zeros(layout.num_values, bool)
     needed[block.view[block.view != PADDING]] = True
-    for part in reversed(frame.blocks):
+    for part in reversed(layout.blocks):
         if needed[part.target].any():
             needed[part.view[part.view != PADDING]] = True
             found.insert(0, part)
     return found
 
 
-def _products(frame: Frame, before: list[Block], block: Block, output: int) -> int:
+def _products(layout: Layout, before: list[Block], block: Block, output: int) -> int:
     """Multiply-adds of one step for one output: of the positions on which it rests, and what every neuron takes in any case."""
-    needed = np.zeros(frame.num_values, bool)
-    needed[frame.row(block, output)[0]] = True
+    needed = np.zeros(layout.num_values, bool)
+    needed[layout.row(block, output)[0]] = True
     total = NEURON * sum(part.size for part in before)
     for part in reversed(before):
         outputs = needed[part.target]
@@ -86,7 +86,7 @@ def _products(frame: Frame, before: list[Block], block: Block, output: int) -> i
     return total
 
 
-def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[Fact] | None:
+def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[Fact] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
     outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (affine.magnitudes() > 0))
@@ -94,12 +94,12 @@ def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block,
     sides = np.repeat([1, -1], len(outputs))
     if not len(ends):
         return []
-    ascender, facts = Ascender(frame, before, [], ranges), []
-    work = PASS_WORK * (ascender.products * steps + frame.products)
+    ascender, facts = Ascender(layout, before, [], ranges), []
+    work = PASS_WORK * (ascender.products * steps + layout.products)
     # Ranges, multipliers, and the row as an inequality of both kernels; what is kept is taken into account as it comes.
-    size = frame.node_bytes + ascender.bytes + 32 * frame.num_neurons + 40 * (affine.num_products // affine.n_out)
-    for part in frame.limits.slices(len(ends), work, size):
-        found = _prove(frame, ranges, ascender, block, ends[part], sides[part], steps, kept)
+    size = layout.node_bytes + ascender.bytes + 32 * layout.num_neurons + 40 * (affine.num_products // affine.n_out)
+    for part in layout.limits.slices(len(ends), work, size):
+        found = _prove(layout, ranges, ascender, block, ends[part], sides[part], steps, kept)
         if found is None:
             return None
         facts += found
@@ -107,11 +107,11 @@ def _prove_ends(frame: Frame, ranges: Ranges, before: list[Block], block: Block,
 
 
 def _prove(
-    frame: Frame, ranges: Ranges, ascender: Ascender, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
+    layout: Layout, ranges: Ranges, ascender: Ascender, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
 ) -> list[Fact] | None:
     """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
     n, neurons = len(outputs), block.neurons.start + outputs
-    rows = [frame.row(block, i) for i in outputs.tolist()]
+    rows = [layout.row(block, i) for i in outputs.tolist()]
     biases = np.array([bias for _, _, bias in rows], np.int64)
     known = np.where(sides > 0, ranges.acc_hi[0, neurons], -ranges.acc_lo[0, neurons])
     # The kernel stops below 0, which the largest value less the smallest is never.
@@ -131,10 +131,10 @@ def _prove(
     suggestion = ascender.run(ranges, atoms, np.ones(n), none, shares, steps, means=False)
     offsets = sides * biases
     promising = np.flatnonzero(suggestion.value < known - offsets - smallest)
-    multipliers = np.zeros((len(promising), frame.num_neurons), np.float32)
+    multipliers = np.zeros((len(promising), layout.num_neurons), np.float32)
     multipliers[:, ascender.neurons] = suggestion.multipliers[promising]
     copies, places = ranges.take(np.zeros(len(promising), np.int64)), np.arange(len(promising))
-    proved, facts = Dual(frame, inequalities).prove(copies, places, atoms[promising], shares[promising], multipliers), []
+    proved, facts = Dual(layout, inequalities).prove(copies, places, atoms[promising], shares[promising], multipliers), []
     for k, value, scale, row in zip(promising.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
         if value == NO_POINT:
             return None

@@ -14,8 +14,8 @@ import numpy as np
 from ..bounds import Ranges, collect
 from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
-from ..bounds.frame import Frame, has_steps
 from ..bounds.intervals import accumulated
+from ..bounds.layout import Layout, has_steps
 from ..bounds.tighten import tighten
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query
@@ -50,15 +50,15 @@ def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits:
     ways = formula.parts if isinstance(formula, Or) else (formula,)
     if not all(has_steps(layer) for network in query.networks for layer in network.layers):
         return None
-    frame, root = bounds.frame.under(limits), bounds
+    layout, root = bounds.layout.under(limits), bounds
     ranges = root.take(np.zeros(1, np.int64))
-    if options.tighten and tighten(frame, ranges, options.tighten, kept=False) is None:
+    if options.tighten and tighten(layout, ranges, options.tighten, kept=False) is None:
         return []
-    ascender, left = Ascender(frame, frame.blocks, [], ranges), []
+    ascender, left = Ascender(layout, layout.blocks, [], ranges), []
     for way in ways:
         prober = _Prober(ascender, ranges, way)
         if way != FALSE and prober.narrow():
-            left.append((prober.value, Narrowed(way, *node_bounds(frame, root, prober.ranges, 0), prober.ends())))
+            left.append((prober.value, Narrowed(way, *node_bounds(layout, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
 
 
@@ -66,34 +66,34 @@ class _Prober:
     """One way: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
 
     def __init__(self, ascender: Ascender, ranges: Ranges, way: Formula):
-        frame = ascender.frame
-        frame.limits.check()
-        self.frame, self.ascender, self.value = frame, ascender, 0.0
+        layout = ascender.layout
+        layout.limits.check()
+        self.layout, self.ascender, self.value = layout, ascender, 0.0
         self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
         atoms = [part for part in (way.parts if isinstance(way, And) else (way,)) if isinstance(part, AtMost)]
         terms = [(collect(atom), atom.bound) for atom in atoms]
         self.inequalities = [
-            (np.array([frame.value(ref) for ref in sums], np.int64), np.array(list(sums.values()), np.int64), bound)
+            (np.array([layout.value(ref) for ref in sums], np.int64), np.array(list(sums.values()), np.int64), bound)
             for sums, bound in terms
         ]
         ascender.pose(self.inequalities)
-        self.dual = Dual(frame, self.inequalities)
+        self.dual = Dual(layout, self.inequalities)
 
     def narrow(self) -> bool:
         """Narrow the ranges; false if nothing is left."""
         if not self.inequalities:
             return True
         n = len(self.inequalities)
-        best = self._ascend(self.ranges, np.zeros((1, self.frame.num_neurons)), np.ones((1, n)), WAY_STEPS, True)
+        best = self._ascend(self.ranges, np.zeros((1, self.layout.num_neurons)), np.ones((1, n)), WAY_STEPS, True)
         if self._empty(best, self.ranges, np.ones(1, bool))[0]:
             return False
         self.value = float(np.nan_to_num(best.value[0]))
         # The relaxed point stays possible, most likely; probes lie between it and the ends.
         point = np.nan_to_num(best.y[0])
         inner = np.stack([np.floor(point), np.ceil(point)]).astype(np.int64)
-        work = self.ascender.products * PROBE_STEPS * 2 * self.frame.num_neurons
+        work = self.ascender.products * PROBE_STEPS * 2 * self.layout.num_neurons
         for _ in range(min(ROUNDS, WORK // max(1, work))):
             probed = self._probe(inner, best)
             if probed is None:
@@ -110,11 +110,11 @@ class _Prober:
         """See `Narrowed`."""
         if self.best is None:
             return []
-        lo, hi = self.ranges.lo[0, : self.frame.num_inputs], self.ranges.hi[0, : self.frame.num_inputs]
-        coefficients = np.nan_to_num(self.best.coefficients[0, : self.frame.num_inputs])
+        lo, hi = self.ranges.lo[0, : self.layout.num_inputs], self.ranges.hi[0, : self.layout.num_inputs]
+        coefficients = np.nan_to_num(self.best.coefficients[0, : self.layout.num_inputs])
         order = np.argsort(-np.abs(coefficients) * (hi - lo), kind="stable")
         better = np.where(coefficients > 0, hi, lo)
-        starts = [(k, block.start, block.stop) for k, block in enumerate(self.frame.inputs)]
+        starts = [(k, block.start, block.stop) for k, block in enumerate(self.layout.inputs)]
         return [(k, j - start, int(better[j])) for j in order.tolist() if lo[j] < hi[j] for k, start, stop in starts if start <= j < stop]
 
     def _probe(self, inner: np.ndarray, best: Suggestion) -> bool | None:
@@ -122,7 +122,7 @@ class _Prober:
 
         `inner`, int64[2, neurons], moves outwards past halves that stay. True if there was anything to try; None if nothing is left.
         """
-        inputs = self.frame.num_inputs
+        inputs = self.layout.num_inputs
         lo, hi = self.ranges.lo[0, inputs:], self.ranges.hi[0, inputs:]
         np.clip(inner, lo, hi, out=inner)
         down, up = np.flatnonzero(inner[0] > lo), np.flatnonzero(inner[1] < hi)
@@ -130,19 +130,19 @@ class _Prober:
         if not len(down) + len(up):
             return False
         # Ranges, what they ascend from and where that ends.
-        self.frame.limits.require((len(down) + len(up)) * (2 * self.frame.node_bytes + self.ascender.bytes))
+        self.layout.limits.require((len(down) + len(up)) * (2 * self.layout.node_bytes + self.ascender.bytes))
         probes = self.ranges.take(np.zeros(len(down) + len(up), np.int64))
         rows = np.arange(len(probes))
         probes.hi[rows[: len(down)], inputs + down] = down_at
         probes.lo[rows[len(down) :], inputs + up] = up_at
-        left = probes.propagate(self.frame)
+        left = probes.propagate(self.layout)
         multipliers, shares = (np.repeat(array, len(probes), axis=0) for array in (best.multipliers, best.shares))
         tried = self._ascend(probes, multipliers, shares, PROBE_STEPS)
         gone = ~left | self._empty(tried, probes, left)
         gone_down, gone_up = gone[: len(down)], gone[len(down) :]
         inner[0, down[~gone_down]], inner[1, up[~gone_up]] = down_at[~gone_down], up_at[~gone_up]
         lo[down[gone_down]], hi[up[gone_up]] = down_at[gone_down] + 1, up_at[gone_up] - 1
-        return True if (lo <= hi).all() and self.ranges.propagate(self.frame).all() else None
+        return True if (lo <= hi).all() and self.ranges.propagate(self.layout).all() else None
 
     def _ascend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, fresh: bool = False) -> Suggestion:
         return self.ascender.run(ranges, self._atoms(len(ranges)), np.full(len(ranges), fresh), multipliers, shares, steps)
@@ -158,16 +158,16 @@ class _Prober:
         return empty
 
 
-def node_bounds(frame: Frame, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Within]:
+def node_bounds(layout: Layout, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Within]:
     """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay within where splits
     say more: int64[neurons] each.
     """
-    # Nodes from another process have no frame.
+    # Nodes from another process have no layout.
     lo, hi, acc_lo, acc_hi = (ends[[row]] for ends in ranges.arrays)
-    free = Ranges(lo, hi, acc_lo, acc_hi, frame)
-    free.acc_lo, free.acc_hi = accumulated(frame, free)
+    free = Ranges(lo, hi, acc_lo, acc_hi, layout)
+    free.acc_lo, free.acc_hi = accumulated(layout, free)
     # What the facts about the root say holds anyway.
     least = np.where(ranges.acc_lo[row] > np.maximum(free.acc_lo[0], root.acc_lo[0]), ranges.acc_lo[row], free.acc_lo[0])
     most = np.where(ranges.acc_hi[row] < np.minimum(free.acc_hi[0], root.acc_hi[0]), ranges.acc_hi[row], free.acc_hi[0])
-    n = frame.num_inputs
-    return free, [(least[part.start - n : part.stop - n], most[part.start - n : part.stop - n]) for part in frame.outputs]
+    n = layout.num_inputs
+    return free, [(least[part.start - n : part.stop - n], most[part.start - n : part.stop - n]) for part in layout.outputs]

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._kernels.exact import ranges as _ranges
 from ..bounds import collect
-from ..bounds.frame import Frame, Inequalities
+from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..properties import And, AtMost, Formula, Or
@@ -25,8 +25,8 @@ class Case(NamedTuple):
 class Cases:
     """The inequalities of a formula without `Not`, and the cases met so far; case 0 is the formula itself."""
 
-    def __init__(self, frame: Frame, formula: Formula):
-        limits = self.limits = frame.limits
+    def __init__(self, layout: Layout, formula: Formula):
+        limits = self.limits = layout.limits
         self.numbers: dict[AtMost, int] = {}
         starts, values, coefficients = [0], list[int](), list[int]()
         for atom in atoms(formula):
@@ -34,22 +34,22 @@ class Cases:
             if atom not in self.numbers:
                 self.numbers[atom] = len(self.numbers)
                 terms = collect(atom)
-                values += [frame.value(ref) for ref in terms]
+                values += [layout.value(ref) for ref in terms]
                 coefficients += terms.values()
                 starts.append(len(values))
         self.formulas = list(self.numbers)
         bounds = [atom.bound for atom in self.formulas]
         self.inequalities = Inequalities(*(np.array(part, np.int64) for part in (starts, values, coefficients, bounds)))
-        self.frame, self.kernel = frame, self.inequalities.kernel(frame.num_values)
+        self.layout, self.kernel = layout, self.inequalities.kernel(layout.num_values)
         self.most = max(1, _longest(formula, limits))
         # Terms of the inequalities of one node, at most.
         self.work = min(len(values), self.most * int(np.diff(starts).max(initial=0)))
         # A cut through outputs that do not grow with their accumulators would say nothing of these.
-        self.cuttable = np.ones(frame.num_values, np.uint8)
-        for block in frame.blocks:
+        self.cuttable = np.ones(layout.num_values, np.uint8)
+        for block in layout.blocks:
             self.cuttable[block.target] = block.stepped
         self.names_inputs = np.zeros(len(bounds), bool)
-        self.names_inputs[np.repeat(np.arange(len(bounds)), np.diff(starts))[self.inequalities.values < frame.num_inputs]] = True
+        self.names_inputs[np.repeat(np.arange(len(bounds)), np.diff(starts))[self.inequalities.values < layout.num_inputs]] = True
         # The cases, and the inequalities of each once more, int32.
         self.table: list[Case] = []
         self.arrays: list[np.ndarray] = []
@@ -98,14 +98,14 @@ class Cases:
         """Cut the ranges of nodes by each inequality of their cases in turn; bool[nodes]: whether all are within reach."""
         possible = np.zeros(len(case), bool)
         for rows in self.limits.slices(len(case), self.work, 4 * self.most):
-            cut = self.frame.kernel, *ranges.take(rows).arrays, self.kernel, self.atoms_of(case[rows]), self.cuttable
+            cut = self.layout.kernel, *ranges.take(rows).arrays, self.kernel, self.atoms_of(case[rows]), self.cuttable
             possible[rows] = _ranges.narrow(*cut)
         return possible
 
     def undecided(self, case: np.ndarray, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The inequalities that ranges leave open, where in the case they stand (int32[nodes, most] each, then -1s), and how many."""
         self.limits.check()
-        return _ranges.undecided(self.frame.kernel, *ranges.arrays, self.kernel, self.atoms_of(case))
+        return _ranges.undecided(self.layout.kernel, *ranges.arrays, self.kernel, self.atoms_of(case))
 
     def name_inputs(self, case: np.ndarray) -> bool:
         """Whether some inequality of some of the cases does."""

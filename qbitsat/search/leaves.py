@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..bounds import propagate
-from ..bounds.frame import Frame
+from ..bounds.layout import Layout
 from ..bounds.ranges import Ranges
 from ..encode import Cnf, encode_query
 from ..encode.narrowing import node_bounds
@@ -22,7 +22,7 @@ class Leaf(NamedTuple):
     """The inequalities that must hold inside the ranges of one node."""
 
     query: Query
-    frame: Frame
+    layout: Layout
     root: Ranges
     ranges: Ranges
     row: int
@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
 
     def encode(self, options: Any, limits: Limits) -> Cnf:
         """The CNF that is satisfiable iff some inputs inside the ranges make all inequalities true."""
-        bounds, within = node_bounds(self.frame, self.root, self.ranges, self.row)
+        bounds, within = node_bounds(self.layout, self.root, self.ranges, self.row)
         return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits, within)
 
     def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Sat | None]:

@@ -15,7 +15,7 @@ from .._kernels.exact import forward as _forward
 from .._kernels.exact import ranges as _ranges
 from .._kernels.suggest.simplex import Simplex
 from ..bounds.ascent import Ascender
-from ..bounds.frame import Frame, Inequalities
+from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import PASS_WORK, Ranges
 from ..limits import Limits
 from .cases import Cases
@@ -43,16 +43,16 @@ WORK = 1 << 30
 class Programs:
     """Those of one search."""
 
-    def __init__(self, frame: Frame, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
+    def __init__(self, layout: Layout, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
-        self.frame, self.cases, self.ascender, self.root, self.unit, self.limits = frame, cases, ascender, root, unit, limits
-        self.hidden, named = ~frame.is_result, np.zeros(frame.num_values, bool)
+        self.layout, self.cases, self.ascender, self.root, self.unit, self.limits = layout, cases, ascender, root, unit, limits
+        self.hidden, named = ~layout.is_result, np.zeros(layout.num_values, bool)
         named[cases.inequalities.values] = True
-        self.active = ~ascender.useless & (self.hidden | named[frame.num_inputs :])
+        self.active = ~ascender.useless & (self.hidden | named[layout.num_inputs :])
         self.size = int(self.active.sum()) + cases.most
-        self.work = EXCHANGES * (frame.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * frame.num_neurons)
+        self.work = EXCHANGES * (layout.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * layout.num_neurons)
         self.able = options.programs and self.size <= MAX_SIZE and self.work <= WORK
-        self.able &= frame.stepped
+        self.able &= layout.stepped
         self.kernel: Simplex | None = None
         # For every case the aim of its nodes without inequalities, float64[num_neurons].
         self.aims: dict[int, np.ndarray] = {}
@@ -71,13 +71,13 @@ class Programs:
             self.able = self.kernel is not None
         if not self.able:
             return rows[:0]
-        parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.ascender.bytes + self.frame.node_bytes)
+        parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.ascender.bytes + self.layout.node_bytes)
         return np.concatenate([self._solve(nodes, rows[part]) for part in parts])
 
     def _solve(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
         assert self.kernel is not None
-        part, m = nodes.take(rows), self.frame.num_inputs
-        acc, y, slopes = _ranges.corners(self.frame.kernel, *part.ranges.arrays)
+        part, m = nodes.take(rows), self.layout.num_inputs
+        acc, y, slopes = _ranges.corners(self.layout.kernel, *part.ranges.arrays)
         x_lo, x_hi = (np.ascontiguousarray(a[:, :m], np.float32) for a in (part.ranges.lo, part.ranges.hi))
         aims = np.array([self._aim(case) for case in part.case.tolist()])
         hulls = x_lo, x_hi, acc, y, slopes
@@ -105,7 +105,7 @@ class Programs:
     def _aim(self, case: int) -> np.ndarray:
         """Outputs of a case's inequalities, each with the sign that its multiplier has where its accumulator has to go."""
         if case not in self.aims:
-            aim, m = np.zeros(self.frame.num_neurons), self.frame.num_inputs
+            aim, m = np.zeros(self.layout.num_neurons), self.layout.num_inputs
             for atom in self.cases.table[case].atoms:
                 values, coefficients, _ = self.cases.inequalities[atom]
                 aim[values[values >= m] - m] = -np.sign(coefficients[values >= m])
@@ -114,7 +114,7 @@ class Programs:
 
     def _build(self) -> Simplex | None:
         """The kernel's view of the query, in float32; None if that is too large."""
-        m = self.frame.num_inputs
+        m = self.layout.num_inputs
         pool = min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
         return build(self.ascender, self.cases.inequalities, self.unit, self.active, self.root.lo[0, :m], self.cases.most, pool)
 
@@ -122,18 +122,18 @@ class Programs:
 def build(
     ascender: Ascender, inequalities: Inequalities, unit: np.ndarray, active: np.ndarray, x_lo: np.ndarray, most: int, pool: int
 ) -> Simplex | None:
-    """The kernel for all blocks of a frame, of which an ascender knows the layers; None if its columns would be too large.
+    """The kernel for all blocks of a layout, of which an ascender knows the layers; None if its columns would be too large.
 
     unit float64[num_neurons]; active bool[num_neurons]; x_lo int64[num_inputs]: the root's lower ends.
     """
-    frame = ascender.frame
-    columns = _columns(frame, unit, np.flatnonzero(active))
+    layout = ascender.layout
+    columns = _columns(layout, unit, np.flatnonzero(active))
     if columns is None:
         return None
-    values = np.zeros((2, frame.num_values), np.int64)
-    values[1, : frame.num_inputs] = x_lo
-    accs = np.empty((2, frame.num_neurons), np.int64)
-    for k, block in enumerate(frame.blocks):
+    values = np.zeros((2, layout.num_values), np.int64)
+    values[1, : layout.num_inputs] = x_lo
+    accs = np.empty((2, layout.num_neurons), np.int64)
+    for k, block in enumerate(layout.blocks):
         part = np.empty((2, block.size), np.int64)
         _forward.accumulate(ascender.layers, k, values, part)
         accs[:, block.neurons] = part
@@ -141,13 +141,13 @@ def build(
     return Simplex(ascender.floats, inequalities.floats(), x_lo.astype(np.float32), neurons, columns, most, pool)
 
 
-def _columns(frame: Frame, unit: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _columns(layout: Layout, unit: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """(first, starts, weights): what every value puts on the active neurons, in units; see `Simplex`. None if they are too many."""
     rows = list[tuple[np.ndarray, np.ndarray]]()
-    entries, last = 0, np.array([block.neurons.stop for block in frame.blocks])
+    entries, last = 0, np.array([block.neurons.stop for block in layout.blocks])
     for neuron in active.tolist():
-        frame.limits.check()
-        block = frame.blocks[int(np.searchsorted(last, neuron, side="right"))]
+        layout.limits.check()
+        block = layout.blocks[int(np.searchsorted(last, neuron, side="right"))]
         cells, weights = block.layer.affine.row(neuron - block.neurons.start)
         rows.append((block.view[cells], weights * unit[neuron]))
         entries += len(cells)
@@ -157,11 +157,11 @@ def _columns(frame: Frame, unit: np.ndarray, active: np.ndarray) -> tuple[np.nda
     slots = np.repeat(np.arange(len(rows)), [len(part) for part, _ in rows])
     weights = np.concatenate([np.empty(0), *(part for _, part in rows)])[values >= 0]
     values, slots = values[values >= 0], slots[values >= 0]
-    first, beyond = np.full(frame.num_values, len(rows), np.int32), np.zeros(frame.num_values, np.int32)
+    first, beyond = np.full(layout.num_values, len(rows), np.int32), np.zeros(layout.num_values, np.int32)
     np.minimum.at(first, values, slots)
     np.maximum.at(beyond, values, slots + 1)
     first[beyond == 0] = 0
-    starts = np.zeros(frame.num_values + 1, np.int64)
+    starts = np.zeros(layout.num_values + 1, np.int64)
     np.cumsum(beyond - first, out=starts[1:])
     if starts[-1] > MAX_ENTRIES:
         return None

@@ -7,7 +7,7 @@ import numpy as np
 from .._kernels.suggest.floats import Floats
 from ..attack.margin import margins
 from ..bounds.ascent import Suggestion
-from ..bounds.frame import Frame
+from ..bounds.layout import Layout
 from ..bounds.ranges import PASS_WORK
 from ..limits import Limits
 from ..network import Network, forward
@@ -20,8 +20,8 @@ EXACT = 1 << 24
 class Points:
     """The points of one search."""
 
-    def __init__(self, query: Query, frame: Frame, formula: Formula):
-        self.query, self.frame, self.formula, self.limits = query, frame, formula, frame.limits
+    def __init__(self, query: Query, layout: Layout, formula: Formula):
+        self.query, self.layout, self.formula, self.limits = query, layout, formula, layout.limits
         self.networks = [Approximate(network, self.limits) for network in query.networks]
 
     def propose(self, suggestion: Suggestion) -> tuple[tuple[int, ...], ...] | None:
@@ -31,10 +31,10 @@ class Points:
         right in float32, where long sums are off by a few units, are run again in integers.
         """
         n, limits = len(suggestion.x), self.limits
-        candidates = np.empty((2 * n, self.frame.num_inputs), np.float32)
+        candidates = np.empty((2 * n, self.layout.num_inputs), np.float32)
         np.rint(suggestion.x, out=candidates[:n])
         np.rint(suggestion.x_best, out=candidates[n:])
-        inputs = [_within(candidates[:, self.frame.inputs[k]], box) for k, box in enumerate(self.query.boxes)]
+        inputs = [_within(candidates[:, self.layout.inputs[k]], box) for k, box in enumerate(self.query.boxes)]
         outputs = [network.outputs(x) for network, x in zip(self.networks, inputs, strict=True)]
         inputs = [x.astype(np.int64) for x in inputs]
         promising = np.flatnonzero(margins(self.formula, inputs, outputs, [], limits)[0] >= 0)

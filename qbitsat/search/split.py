@@ -11,27 +11,27 @@ import numpy as np
 
 from .._kernels.exact import ranges as _ranges
 from ..bounds.ascent import Suggestion
-from ..bounds.frame import Frame
+from ..bounds.layout import Layout
 from ..bounds.ranges import Ranges
 
 
-def choose(frame: Frame, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
+def choose(layout: Layout, ranges: Ranges, suggestion: Suggestion) -> tuple[np.ndarray, np.ndarray]:
     """For each node the value of the neuron to cut, or -1 for none, and the first output above the cut: int64[nodes] each."""
-    return _ranges.choose(frame.kernel, *ranges.arrays, suggestion.coefficients, suggestion.acc, suggestion.y)
+    return _ranges.choose(layout.kernel, *ranges.arrays, suggestion.coefficients, suggestion.acc, suggestion.y)
 
 
-def input_bits(frame: Frame, ranges: Ranges, row: int) -> float:
+def input_bits(layout: Layout, ranges: Ranges, row: int) -> float:
     """log2 of the number of inputs in one node's ranges."""
-    inputs = slice(0, frame.num_inputs)
+    inputs = slice(0, layout.num_inputs)
     return float(np.log2((ranges.hi[row, inputs] - ranges.lo[row, inputs] + 1).astype(float)).sum())
 
 
-def choose_input(frame: Frame, ranges: Ranges, row: int, suggestion: Suggestion) -> tuple[int, int]:
+def choose_input(layout: Layout, ranges: Ranges, row: int, suggestion: Suggestion) -> tuple[int, int]:
     """The input of one node to cut where no neuron is left to cut, and the first value above the cut; some input must be open.
 
     The one whose relaxed value is farthest from whole, weighed with what it puts on the dual value.
     """
-    inputs = slice(0, frame.num_inputs)
+    inputs = slice(0, layout.num_inputs)
     lo, hi = ranges.lo[row, inputs], ranges.hi[row, inputs]
     x = np.fmax(np.fmin(suggestion.x[row], hi), lo)
     weight = np.nan_to_num(np.abs(suggestion.coefficients[row, inputs])) + 1e-6

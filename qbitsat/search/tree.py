@@ -38,9 +38,9 @@ class Search:
 
     def __init__(self, query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
         self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
-        self.frame = bounds.frame.under(limits)
-        self.cases = Cases(self.frame, formula)
-        self.dual = Dual(self.frame, self.cases.inequalities)
+        self.layout = bounds.layout.under(limits)
+        self.cases = Cases(self.layout, formula)
+        self.dual = Dual(self.layout, self.cases.inequalities)
         self.root = bounds.take(np.zeros(1, np.int64))
         self.stack: list[Nodes] = []
         # Nodes of one row whose children for these cases, with these names, are still to be made.
@@ -49,8 +49,8 @@ class Search:
         self.relaxed: dict[int, np.ndarray] = {}
         self.names = 1
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
-        self.is_output = self.frame.is_result
-        self.usual = np.concatenate([block.units for block in self.frame.blocks])
+        self.is_output = self.layout.is_result
+        self.usual = np.concatenate([block.units for block in self.layout.blocks])
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
@@ -59,19 +59,19 @@ class Search:
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
         kept = self.proof is not None
-        facts = tighten(self.frame, self.root, self.options.tighten, kept) if self.options.tighten else []
+        facts = tighten(self.layout, self.root, self.options.tighten, kept) if self.options.tighten else []
         if facts is None:
             self._note(0, Emptied())
             self.counts["closed"] = 1
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.ascender = Ascender(self.frame, self.frame.blocks, self.cases.inequalities, self.root)
-        self.points = Points(self.query, self.frame, self.formula)
-        self.programs = Programs(self.frame, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
+        self.ascender = Ascender(self.layout, self.layout.blocks, self.cases.inequalities, self.root)
+        self.points = Points(self.query, self.layout, self.formula)
+        self.programs = Programs(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.walker = Walker(self.query, self.formula, self.cases, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
-        self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.frame.num_neurons, self.cases.most))
+        self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.cases.most))
 
     def run(self) -> Inputs | None:
         """Inputs that make the formula true, to be replayed, or None: there are none. Raises `LimitReached`."""
@@ -140,7 +140,7 @@ class Search:
             case, ranges = int(parts[k].case[at]), parts[k].ranges.take(np.array([at]))
             if newest:
                 return case, ranges, suggestion.x[at].copy()
-            middle = (ranges.lo + ranges.hi)[0, : self.frame.num_inputs] / 2
+            middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
             return case, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle
 
         return self.walker.walk(draw, WALK_SHARE * self.limits.seconds())
@@ -171,7 +171,7 @@ class Search:
         """Up to options.batch nodes from the top of the stack."""
         taken: list[Nodes] = []
         # Their ranges, those of two children each before and after they are narrowed, the ascent's arrays and the points'.
-        size = 6 * self.frame.node_bytes + self.ascender.bytes + 32 * self.frame.num_values + 16 * self.cases.most
+        size = 6 * self.layout.node_bytes + self.ascender.bytes + 32 * self.layout.num_values + 16 * self.cases.most
         wanted = self.limits.fit(self.options.batch, size)
         while self.stack and wanted:
             nodes = self.stack.pop()
@@ -201,12 +201,12 @@ class Search:
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Children of nodes that stay open: cases of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""
         settled = np.array([bool(self.cases.table[case].waiting) for case in nodes.case])
-        value, at = split.choose(self.frame, nodes.ranges, suggestion)
+        value, at = split.choose(self.layout, nodes.ranges, suggestion)
         for row in np.flatnonzero(settled).tolist():
             self._split_case(nodes, row)
         for row in np.flatnonzero(~settled & (value < 0)).tolist():
-            if split.input_bits(self.frame, nodes.ranges, row) > self.options.leaf:
-                value[row], at[row] = split.choose_input(self.frame, nodes.ranges, row, suggestion)
+            if split.input_bits(self.layout, nodes.ranges, row) > self.options.leaf:
+                value[row], at[row] = split.choose_input(self.layout, nodes.ranges, row, suggestion)
                 continue
             settled[row] = True
             found = self._leaf(nodes, row)
@@ -234,7 +234,7 @@ class Search:
     def _make_children(self) -> None:
         """The next of the nodes that wait to be made."""
         parent, parts, names = self.waiting.pop()
-        n = self.limits.fit(min(len(parts), max(TOGETHER, self.options.batch)), 4 * self.frame.node_bytes + 8 * self.frame.num_neurons)
+        n = self.limits.fit(min(len(parts), max(TOGETHER, self.options.batch)), 4 * self.layout.node_bytes + 8 * self.layout.num_neurons)
         if n < len(parts):
             self.waiting.append((parent, parts[:-n], names[:-n]))
         children = parent.take(np.zeros(n, np.int64))
@@ -270,7 +270,7 @@ class Search:
             self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
         children.name, children.depth, children.weight = names, children.depth + 1, children.weight / 2
         self.counts["open"] += n
-        return self._carried_forward(children, inputs=bool((value < self.frame.num_inputs).any()))
+        return self._carried_forward(children, inputs=bool((value < self.layout.num_inputs).any()))
 
     def _push(self, nodes: Nodes) -> None:
         """Onto the stack with what their ranges, cut in place, say of their inequalities; impossible nodes are closed here."""
@@ -290,7 +290,7 @@ class Search:
 
     def _carried_forward(self, nodes: Nodes, inputs: bool) -> Nodes:
         """The nodes with something left after one propagation, which starts at the inputs if one of those was cut."""
-        left = nodes.ranges.propagate(self.frame, inputs)
+        left = nodes.ranges.propagate(self.layout, inputs)
         self._close(nodes, ~left)
         return nodes if left.all() else nodes.take(np.flatnonzero(left))
 
@@ -319,7 +319,7 @@ class Search:
         self.counts["leaves"] += 1
         case = self.cases.table[nodes.case[row]]
         formulas = [self.cases.formulas[atom] for atom in case.atoms]
-        leaf = leaves.Leaf(self.query, self.frame, self.root, nodes.ranges, row, formulas)
+        leaf = leaves.Leaf(self.query, self.layout, self.root, nodes.ranges, row, formulas)
         result, inputs, proof = leaf.solve(self.options, self.limits)
         if inputs is not None and not self._confirmed(inputs, "leaf"):
             # The case over the whole boxes: whatever was wrong with the node's ranges, it is not in there.

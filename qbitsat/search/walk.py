@@ -21,7 +21,7 @@ from ..arithmetic import Requantizer
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE
 from ..attack.margin import margins
 from ..bounds.ascent import Ascender
-from ..bounds.frame import Block, Frame
+from ..bounds.layout import Block, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network import Patches, SparseRows, forward
@@ -61,21 +61,21 @@ class Walker:
     """Walks of one search, one after the other. `seconds` is the time of all."""
 
     def __init__(self, query: Query, formula: Formula, cases: Cases, ascender: Ascender, root: Ranges, options: Any, limits: Limits):
-        frame = ascender.frame
-        self.query, self.frame, self.formula, self.cases, self.root, self.limits = query, frame, formula, cases, root, limits
+        layout = ascender.layout
+        self.query, self.layout, self.formula, self.cases, self.root, self.limits = query, layout, formula, cases, root, limits
         self.floats, self.rng = ascender.floats, np.random.default_rng(options.seed)
-        self.first = [block for block in frame.blocks if _reads_inputs(block, frame)]
+        self.first = [block for block in layout.blocks if _reads_inputs(block, layout)]
         # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
         inequalities = cases.inequalities
         sizes = np.diff(inequalities.starts)
-        inputs = np.bincount(np.repeat(np.arange(len(sizes)), sizes), inequalities.values < frame.num_inputs, len(sizes))
+        inputs = np.bincount(np.repeat(np.arange(len(sizes)), sizes), inequalities.values < layout.num_inputs, len(sizes))
         self.fences = np.flatnonzero(inputs == sizes).tolist()
         self.aims = np.flatnonzero((inputs == 0) & (sizes > 0) & (sizes <= MAX_TERMS)).tolist()
         rows = len(self.fences) + sum(block.layer.affine.n_out for block in self.first)
-        later = sum(block.layer.affine.num_products for block in frame.blocks if not _reads_inputs(block, frame))
-        self.weights = rows * frame.num_inputs + later
-        self.able = self.weights <= MAX_WEIGHTS and len(self.aims) <= MAX_AIMS and all(_is_matrix(b, frame) for b in self.first)
-        self.able &= all(r.monotone and r.hi - r.lo < MAX_LEVELS for block in frame.blocks for r in block.layer.requantizers)
+        later = sum(block.layer.affine.num_products for block in layout.blocks if not _reads_inputs(block, layout))
+        self.weights = rows * layout.num_inputs + later
+        self.able = self.weights <= MAX_WEIGHTS and len(self.aims) <= MAX_AIMS and all(_is_matrix(b, layout) for b in self.first)
+        self.able &= all(r.monotone and r.hi - r.lo < MAX_LEVELS for block in layout.blocks for r in block.layer.requantizers)
         self.able &= len(self.aims) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
         self.kernel: Walk | None = None
@@ -123,7 +123,7 @@ class Walker:
 
     def _outputs(self, atoms: tuple[int, ...], ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The neurons of inequalities, less those of first layers, and the ranges of their accumulators."""
-        named = np.unique(np.concatenate([self.cases.inequalities[atom][0] for atom in atoms])) - self.frame.num_inputs
+        named = np.unique(np.concatenate([self.cases.inequalities[atom][0] for atom in atoms])) - self.layout.num_inputs
         named = named[named >= 0]
         for block in self.first:
             named = named[(named < block.neurons.start) | (named >= block.neurons.stop)]
@@ -150,21 +150,21 @@ class Walker:
 
     def _checked(self, whole: np.ndarray) -> Inputs | None:
         """Whole inputs if they make the formula true in integers."""
-        m = self.frame.num_inputs
+        m = self.layout.num_inputs
         x = np.clip(np.nan_to_num(whole.astype(float)), self.root.lo[0, :m], self.root.hi[0, :m]).astype(np.int64)
-        inputs = [x[None, part] for part in self.frame.inputs]
+        inputs = [x[None, part] for part in self.layout.inputs]
         outputs = [forward(network, part, self.limits) for network, part in zip(self.query.networks, inputs, strict=True)]
         margin, _ = margins(self.formula, inputs, outputs, [], self.limits)
         return tuple(tuple(part[0].tolist()) for part in inputs) if margin[0] >= 0 else None
 
     def _build(self) -> Walk:
         """The kernel's view of the query, in float32."""
-        m, root, inequalities = self.frame.num_inputs, self.root, self.cases.inequalities
+        m, root, inequalities = self.layout.num_inputs, self.root, self.cases.inequalities
         # Two matrices, and tables of steps in float32.
         tables: dict[Requantizer, Steps] = {}
         steps = []
-        self.limits.require(8 * self.weights + 48 * self.frame.num_neurons)
-        for block in self.frame.blocks:
+        self.limits.require(8 * self.weights + 48 * self.layout.num_neurons)
+        for block in self.layout.blocks:
             for r in block.layer.requantizers:
                 if r not in tables:
                     self.limits.require(4 * (r.hi - r.lo + 2))
@@ -192,20 +192,20 @@ class Walker:
             aims.append(((values - m).astype(np.int32)[counts], coefficients[counts].astype(np.float32), float(bound)))
         levels = neurons.astype(np.int32), lowest.astype(np.int32), highest.astype(np.int32)
         box = root.lo[0, :m].astype(np.float32), root.hi[0, :m].astype(np.float32)
-        later = np.array([k for k, block in enumerate(self.frame.blocks) if not _reads_inputs(block, self.frame)], np.int32)
+        later = np.array([k for k, block in enumerate(self.layout.blocks) if not _reads_inputs(block, self.layout)], np.int32)
         tolerance = min(1.0, (0.1 * min(row[3] for row in steps)) ** 2)
         return Walk(box, (matrix, bias, shy, *levels), steps, self.floats, later, aims, tolerance)
 
 
-def _reads_inputs(block: Block, frame: Frame) -> bool:
-    return bool(((block.view >= 0) & (block.view < frame.num_inputs)).any())
+def _reads_inputs(block: Block, layout: Layout) -> bool:
+    return bool(((block.view >= 0) & (block.view < layout.num_inputs)).any())
 
 
-def _is_matrix(block: Block, frame: Frame) -> bool:
+def _is_matrix(block: Block, layout: Layout) -> bool:
     """Whether a layer is one matrix, and over inputs alone."""
     affine = block.layer.affine
     one = isinstance(affine, SparseRows) or (isinstance(affine, Patches) and affine.is_dense)
-    return one and bool(((block.view >= 0) & (block.view < frame.num_inputs)).all())
+    return one and bool(((block.view >= 0) & (block.view < layout.num_inputs)).all())
 
 
 # A requantizer's steps, and the line that they are near: (steps, base, begin, length, y_min) of `Walk`.

@@ -15,7 +15,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import DECAY, RATE, Ascender
 from qbitsat.bounds.dual import Dual
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.limits import LimitReached
 from qbitsat.network import Convolution, Dense, Network, Patches, SparseRows, TensorFormat
 from qbitsat.properties.formula import TRUE
@@ -235,13 +235,13 @@ def test_ascent_value_is_what_integers_prove(rounding):
             layers.append(Dense("layer", form or layer.input, output, (requantizer,), layer.weights, layer.bias))
             form = output
         asked = query(Network(tuple(layers)), TRUE)
-        frame, ranges = Frame(asked.networks), propagate(asked)
-        outputs = frame.results[0]
+        layout, ranges = Layout(asked.networks), propagate(asked)
+        outputs = layout.results[0]
         inequality = outputs, np.array([rng.choice([-2, -1, 1, 3]) for _ in outputs]), -1000
-        found = Ascender(frame, frame.blocks, [inequality], ranges).run(
-            ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, frame.num_neurons)), np.ones((1, 1)), 10
+        found = Ascender(layout, layout.blocks, [inequality], ranges).run(
+            ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, layout.num_neurons)), np.ones((1, 1)), 10
         )
-        said = Dual(frame, [inequality]).prove(ranges, np.zeros(1, np.int64), np.zeros((1, 1), np.int32), found.shares, found.multipliers)
+        said = Dual(layout, [inequality]).prove(ranges, np.zeros(1, np.int64), np.zeros((1, 1), np.int32), found.shares, found.multipliers)
         assert said.values[0] / said.shares[0, 0] * found.shares[0, 0] == pytest.approx(found.value[0], abs=0.05)
 
 

@@ -16,7 +16,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps, bends
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.properties import Box
 from qbitsat.properties.formula import TRUE
 
@@ -28,13 +28,13 @@ def test_upper_bound_is_above_every_point_for_random_multipliers(seed):
     generator = np.random.default_rng(seed)
     asked = random_asked(rng)
     points = space(asked)
-    ranges = narrowed(rng, asked, points.frame, 4, 4)
-    ranges.propagate(points.frame)
+    ranges = narrowed(rng, asked, points.layout, 4, 4)
+    ranges.propagate(points.layout)
     for row in range(4):
         size = 10 ** generator.integers(0, 12)
-        objective = generator.integers(-size, size + 1, points.frame.num_values) * generator.integers(0, 2, points.frame.num_values)
-        multipliers = generator.integers(-size, size + 1, points.frame.num_neurons)
-        given_ = points.frame, ranges, row, objective, multipliers
+        objective = generator.integers(-size, size + 1, points.layout.num_values) * generator.integers(0, 2, points.layout.num_values)
+        multipliers = generator.integers(-size, size + 1, points.layout.num_neurons)
+        given_ = points.layout, ranges, row, objective, multipliers
         bound = upper_bound(*given_)
         inside = points.inside(ranges, row)
         if bound is None:
@@ -52,7 +52,7 @@ def line():
 def test_upper_bound_of_an_output_by_hand(m, bound):
     """max y over y = acc = x: m x + (1 - m) acc, each at its own end."""
     ranges = propagate(line())
-    assert upper_bound(Frame(line().networks), ranges, 0, np.array([0, 1]), np.array([m])) == bound
+    assert upper_bound(Layout(line().networks), ranges, 0, np.array([0, 1]), np.array([m])) == bound
 
 
 def test_upper_bound_right_multipliers_are_exact():
@@ -60,20 +60,20 @@ def test_upper_bound_right_multipliers_are_exact():
     requantizer = ShiftRequantizer(1, "floor", -8, 7)
     asked = query(one_layer([[1, 1], [1, 1]], [0, 0], requantizer, tensor(2, -4, 3)), TRUE)
     ranges, objective = propagate(asked), np.array([0, 0, 1, -1])
-    bounds = [upper_bound(Frame(asked.networks), ranges, 0, objective * 2, np.array([m, -m])) for m in range(4)]
+    bounds = [upper_bound(Layout(asked.networks), ranges, 0, objective * 2, np.array([m, -m])) for m in range(4)]
     assert bounds == [14, 1, 14, 28]
 
 
 def test_upper_bound_none_when_no_step_is_left():
     ranges = propagate(line())
     ranges.acc_lo[0, 0], ranges.acc_hi[0, 0], ranges.hi[0, 1] = 5, 9, 4
-    arguments = Frame(line().networks), ranges, 0, np.array([0, 1]), np.array([1])
+    arguments = Layout(line().networks), ranges, 0, np.array([0, 1]), np.array([1])
     assert upper_bound(*arguments) is None
 
 
 def test_upper_bound_leaves_its_arguments_alone():
     objective, multipliers = np.array([0, 1]), np.array([3])
-    upper_bound(Frame(line().networks), propagate(line()), 0, objective, multipliers)
+    upper_bound(Layout(line().networks), propagate(line()), 0, objective, multipliers)
     assert (objective.tolist(), multipliers.tolist()) == ([0, 1], [3])
 
 
@@ -82,22 +82,24 @@ def random_node(seed: int, exponent: int):
     rng, generator = random.Random(seed), np.random.default_rng(seed)
     asked = random_asked(rng)
     points = space(asked)
-    frame, ranges = points.frame, narrowed(rng, asked, points.frame, 1, 4)
+    layout, ranges = points.layout, narrowed(rng, asked, points.layout, 1, 4)
     if rng.random() < 0.5:
-        ranges.propagate(frame)
+        ranges.propagate(layout)
     terms = []
     for _ in range(rng.randint(1, 3)):
-        values = generator.permutation(frame.num_values)[: rng.randint(1, frame.num_values)]
+        values = generator.permutation(layout.num_values)[: rng.randint(1, layout.num_values)]
         terms.append((values, generator.integers(-9, 10, len(values)), rng.randint(-50, 50)))
     shares = generator.normal(0.5, 10.0 ** max(-20, exponent), len(terms)).astype(np.float32)
-    multipliers = (generator.normal(0, 10.0**exponent, frame.num_neurons) * generator.integers(0, 2, frame.num_neurons)).astype(np.float32)
+    multipliers = (generator.normal(0, 10.0**exponent, layout.num_neurons) * generator.integers(0, 2, layout.num_neurons)).astype(
+        np.float32
+    )
     return points, ranges, terms, shares, multipliers
 
 
-def prove(frame, ranges, terms, shares, multipliers):
+def prove(layout, ranges, terms, shares, multipliers):
     """The one row's value, shares and multipliers."""
     atoms = np.arange(len(terms), dtype=np.int32)[None]
-    said = Dual(frame, terms).prove(ranges, np.zeros(1, np.int64), atoms, shares[None], multipliers[None])
+    said = Dual(layout, terms).prove(ranges, np.zeros(1, np.int64), atoms, shares[None], multipliers[None])
     return said.values[0], said.shares[0].tolist(), said.multipliers[0].tolist()
 
 
@@ -106,8 +108,8 @@ def prove(frame, ranges, terms, shares, multipliers):
 def test_kernel_and_twin_say_the_same(seed, exponent):
     """Whether the integers fit or not, and never less than any point attains."""
     points, ranges, terms, shares, multipliers = random_node(seed, exponent)
-    value, whole, rounded = prove(points.frame, ranges, terms, shares, multipliers)
-    expected = proved(points.frame, ranges, 0, terms, shares, multipliers)
+    value, whole, rounded = prove(points.layout, ranges, terms, shares, multipliers)
+    expected = proved(points.layout, ranges, 0, terms, shares, multipliers)
     if expected[0] == NO_BOUND:
         assert value == NO_BOUND
         return
@@ -131,7 +133,7 @@ def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
         (1, "half_up"),
     ]:
         network = one_layer([[3, -2], [5, 7]], [1, -9], ShiftRequantizer(shift, rounding, -20, 23), tensor(2, -15, 15))
-        frame = Frame(query(network, TRUE).networks)
+        layout = Layout(query(network, TRUE).networks)
         for _ in range(60):
             ranges = propagate(query(network, TRUE))
             for lo, hi, width in ((ranges.acc_lo, ranges.acc_hi, 40), (ranges.lo[:, 2:], ranges.hi[:, 2:], 12)):
@@ -140,7 +142,7 @@ def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
                     lo[0, i], hi[0, i] = (a, b) if rng.random() < 0.5 else (a, min(int(hi[0, i]), a + width))
             terms = [(np.array([2, 3]), np.array([rng.randint(-9, 9), rng.randint(-9, 9)]), 0)]
             floats = np.ones(1, np.float32), np.array([rng.uniform(-3, 3), rng.uniform(-3, 3)], np.float32)
-            assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
+            assert prove(layout, ranges, terms, *floats) == proved(layout, ranges, 0, terms, *floats)
 
 
 def test_bends_by_hand():
@@ -160,29 +162,29 @@ HUGE = {
 @pytest.mark.parametrize(("network", "m"), HUGE.values(), ids=HUGE)
 def test_integers_near_int64_are_answered_by_python(network, m, sign):
     asked = query(network, TRUE, Box(np.array([0, 0]), np.array([3, 3])))
-    frame, ranges = Frame(asked.networks), propagate(asked)
+    layout, ranges = Layout(asked.networks), propagate(asked)
     terms, floats = [(np.array([2]), np.array([-sign]), 0)], (np.ones(1, np.float32), np.array([m], np.float32))
-    assert states(frame, ranges, terms, *floats) == [_dual.OVERFLOW]
-    assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
+    assert states(layout, ranges, terms, *floats) == [_dual.OVERFLOW]
+    assert prove(layout, ranges, terms, *floats) == proved(layout, ranges, 0, terms, *floats)
 
 
 @pytest.mark.parametrize("bound", [(1 << 59) + 3, -(1 << 59) - 3])
 def test_bounds_of_inequalities_near_int64_are_answered_by_python(bound):
-    frame, ranges = Frame(line().networks), propagate(line())
+    layout, ranges = Layout(line().networks), propagate(line())
     terms, floats = [(np.array([1]), np.array([1]), bound)], (np.ones(1, np.float32), np.ones(1, np.float32))
-    assert states(frame, ranges, terms, *floats) == [_dual.OVERFLOW]
-    assert prove(frame, ranges, terms, *floats) == proved(frame, ranges, 0, terms, *floats)
+    assert states(layout, ranges, terms, *floats) == [_dual.OVERFLOW]
+    assert prove(layout, ranges, terms, *floats) == proved(layout, ranges, 0, terms, *floats)
 
 
-def states(frame, ranges, terms, shares, multipliers) -> list[int]:
+def states(layout, ranges, terms, shares, multipliers) -> list[int]:
     arrays = np.arange(len(terms), dtype=np.int32)[None], shares[None], multipliers[None]
-    return Dual(frame, terms).kernel.run(ranges.lo, ranges.hi, ranges.acc_lo, ranges.acc_hi, np.zeros(1, np.int64), *arrays)[0].tolist()
+    return Dual(layout, terms).kernel.run(ranges.lo, ranges.hi, ranges.acc_lo, ranges.acc_hi, np.zeros(1, np.int64), *arrays)[0].tolist()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, 2.0**62])
 def test_multipliers_that_are_no_integers_prove_nothing(value):
     terms, floats = [(np.array([1]), np.array([1]), -1)], (np.ones(1, np.float32), np.array([value], np.float32))
-    assert prove(Frame(line().networks), propagate(line()), terms, *floats)[0] == NO_BOUND
+    assert prove(Layout(line().networks), propagate(line()), terms, *floats)[0] == NO_BOUND
 
 
 @pytest.mark.parametrize("value", [np.inf, 1e30, 2.0**62])
@@ -192,20 +194,20 @@ def test_shares_that_are_no_integers_prove_nothing(value, values):
         [(np.array(values, np.int64), np.ones(len(values), np.int64), -1)],
         (np.array([value], np.float32), np.zeros(1, np.float32)),
     )
-    assert prove(Frame(line().networks), propagate(line()), terms, *floats)[0] == NO_BOUND
+    assert prove(Layout(line().networks), propagate(line()), terms, *floats)[0] == NO_BOUND
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0, -np.inf])
 def test_shares_below_zero_count_as_none(value):
     """y <= -1 is impossible, but without its share there is nothing to refute."""
     terms, floats = [(np.array([1]), np.array([1]), -1)], (np.array([value], np.float32), np.zeros(1, np.float32))
-    assert prove(Frame(line().networks), propagate(line()), terms, *floats) == (0, [0], [0])
+    assert prove(Layout(line().networks), propagate(line()), terms, *floats) == (0, [0], [0])
 
 
 def test_no_point_where_no_step_is_left():
     ranges = propagate(line())
     ranges.acc_lo[0, 0], ranges.acc_hi[0, 0], ranges.hi[0, 1] = 5, 9, 4
-    assert prove(Frame(line().networks), ranges, [], np.ones(0, np.float32), np.ones(1, np.float32))[0] == NO_POINT
+    assert prove(Layout(line().networks), ranges, [], np.ones(0, np.float32), np.ones(1, np.float32))[0] == NO_POINT
 
 
 def test_rows_and_inequalities_are_those_asked_for():
@@ -214,7 +216,7 @@ def test_rows_and_inequalities_are_those_asked_for():
     ranges.lo[2] = ranges.acc_lo[2, 0] = 7
     terms = [(np.array([1]), np.array([1]), bound) for bound in (-1, 3)]
     atoms = np.array([[0, -1], [-1, -1], [1, -1]], np.int32)
-    said = Dual(Frame(line().networks), terms).prove(
+    said = Dual(Layout(line().networks), terms).prove(
         ranges, np.array([2, 0]), atoms, np.ones((3, 2), np.float32), np.full((3, 1), -1, np.float32)
     )  # fmt: skip
     scales = said.shares[:, 0].tolist()

@@ -128,15 +128,15 @@ def test_propagate_holds_every_value_and_accumulator_of_graphs(seed):
         assert np.concatenate([twin.acc_hi for twin in twins]).tolist() == acc_hi.tolist()
         outputs = [ranges.of(Ref(k, "output", i)) for i in range(len(network.outputs))]
         assert outputs == [(lo[v], hi[v]) for v in network.outputs.tolist()]
-    assert [ends.tolist() for ends in accumulated(ranges.frame, ranges)] == [ranges.acc_lo.tolist(), ranges.acc_hi.tolist()]
-    for block in ranges.frame.blocks:
+    assert [ends.tolist() for ends in accumulated(ranges.layout, ranges)] == [ranges.acc_lo.tolist(), ranges.acc_hi.tolist()]
+    for block in ranges.layout.blocks:
         acc_lo, acc_hi = ranges_twin.accumulated(block, ranges)
         assert (ranges.acc_lo[:, block.neurons] == acc_lo).all()
         assert (ranges.acc_hi[:, block.neurons] == acc_hi).all()
 
 
-def test_ranges_go_to_other_processes_without_their_frame():
+def test_ranges_go_to_other_processes_without_their_layout():
     ranges = pickle.loads(pickle.dumps(propagate(query(copying(1), TRUE))))
     assert ranges.hi.tolist() == [[15, 15]]
-    with pytest.raises(ValueError, match="have no frame"):
+    with pytest.raises(ValueError, match="have no layout"):
         ranges.of(Ref(0, "input", 0))

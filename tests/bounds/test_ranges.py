@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import Box
 from qbitsat.properties.formula import TRUE
@@ -29,13 +29,13 @@ def test_propagate_loses_no_point(seed):
     rng = random.Random(seed)
     asked = random_asked(rng)
     points = space(asked)
-    ranges = narrowed(rng, asked, points.frame, 6, 5)
+    ranges = narrowed(rng, asked, points.layout, 6, 5)
     inputs = rng.random() < 0.5
     if inputs:
-        i = rng.randrange(points.frame.num_inputs)
+        i = rng.randrange(points.layout.num_inputs)
         ranges.lo[:3, i] = rng.randint(int(ranges.lo[0, i]), int(ranges.hi[0, i]))
     before = [points.inside(ranges, row) for row in range(6)]
-    left = ranges.propagate(points.frame, inputs)
+    left = ranges.propagate(points.layout, inputs)
     for row in range(6):
         if left[row]:
             assert (points.inside(ranges, row) == before[row]).all()
@@ -55,7 +55,7 @@ def test_ranges_of_interval_bounds():
 def test_propagate_outputs_narrow_accumulators():
     ranges = propagate(half())
     ranges.lo[0, 2], ranges.hi[0, 2] = 3, 5
-    assert ranges.propagate(Frame(half().networks)).tolist() == [True]
+    assert ranges.propagate(Layout(half().networks)).tolist() == [True]
     assert lists(ranges) == ([0, 0, 3], [15, 15, 5], [6], [11])
 
 
@@ -63,21 +63,21 @@ def test_propagate_outputs_narrow_accumulators():
 def test_propagate_reads_inputs_when_told(inputs, acc_hi):
     ranges = propagate(half())
     ranges.hi[0, 0] = 4
-    assert ranges.propagate(Frame(half().networks), inputs).all()
+    assert ranges.propagate(Layout(half().networks), inputs).all()
     assert ranges.acc_hi[0, 0] == acc_hi
 
 
 def test_propagate_says_which_nodes_are_empty():
     ranges = propagate(half()).take(np.zeros(3, np.int64))
     ranges.acc_lo[1, 0], ranges.hi[1, 2] = 4, 1
-    assert ranges.propagate(Frame(half().networks)).tolist() == [True, False, True]
+    assert ranges.propagate(Layout(half().networks)).tolist() == [True, False, True]
 
 
 def test_propagate_wrapping_outputs_say_nothing_of_accumulators():
     asked = query(one_layer([[1]], None, ShiftRequantizer(0, "floor", 0, 3, "wrap"), tensor(1)), TRUE)
     ranges = propagate(asked)
     ranges.lo[0, 1] = 3
-    assert ranges.propagate(Frame(asked.networks)).all()
+    assert ranges.propagate(Layout(asked.networks)).all()
     assert lists(ranges) == ([0, 3], [15, 3], [0], [15])
 
 
@@ -96,20 +96,20 @@ def test_stack_joins_nodes():
     assert (lists(joined, 0), lists(joined, 1)) == (lists(a), lists(b))
 
 
-def nodes(seed: int) -> tuple[Frame, Ranges]:
+def nodes(seed: int) -> tuple[Layout, Ranges]:
     """Cut nodes of a random query."""
     rng = random.Random(seed)
     asked = random_asked(rng)
-    frame = Frame(asked.networks)
-    return frame, narrowed(rng, asked, frame, 8, 6)
+    layout = Layout(asked.networks)
+    return layout, narrowed(rng, asked, layout, 8, 6)
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_propagate_equals_its_twin(seed, inputs):
-    frame, ranges = nodes(seed)
+    layout, ranges = nodes(seed)
     same = ranges.take(np.arange(len(ranges)))
-    left, expected = ranges.propagate(frame, inputs), ranges_twin.propagate(frame, same, inputs)
+    left, expected = ranges.propagate(layout, inputs), ranges_twin.propagate(layout, same, inputs)
     assert left.tolist() == expected.tolist()
     for mine, other in zip(ranges.arrays, same.arrays, strict=True):
         assert mine[left].tolist() == other[left].tolist()
@@ -128,23 +128,23 @@ AFFINE = {
 @pytest.mark.parametrize(("weights", "form"), AFFINE.values(), ids=AFFINE)
 def test_propagate_reads_every_kind_of_matrix(weights, form):
     network = one_layer(weights.tolist(), [7, -8, 9], ShiftRequantizer(3, "half_up", -128, 127), form)
-    frame, rng = Frame(query(network, TRUE).networks), np.random.default_rng(1)
+    layout, rng = Layout(query(network, TRUE).networks), np.random.default_rng(1)
     ranges = propagate(query(network, TRUE)).take(np.zeros(20, np.int64))
     ends = np.sort(rng.integers(form.lo, form.hi + 1, (2, 20, 40)), axis=0)
     ranges.lo[:, :40], ranges.hi[:, :40] = ends
     same = ranges.take(np.arange(20))
-    assert ranges.propagate(frame, True).all()
-    assert ranges_twin.propagate(frame, same, True).all()
+    assert ranges.propagate(layout, True).all()
+    assert ranges_twin.propagate(layout, same, True).all()
     assert all((mine == other).all() for mine, other in zip(ranges.arrays, same.arrays, strict=True))
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_corners_equal_their_twin(seed):
-    frame, ranges = nodes(seed)
-    ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
+    layout, ranges = nodes(seed)
+    ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
     for found, *parts in zip(
-        _ranges.corners(frame.kernel, *ranges.arrays), *(ranges_twin.corners(b, ranges) for b in frame.blocks), strict=True
+        _ranges.corners(layout.kernel, *ranges.arrays), *(ranges_twin.corners(b, ranges) for b in layout.blocks), strict=True
     ):
         assert found.tolist() == np.concatenate(parts, axis=-1).tolist()
 
@@ -152,17 +152,17 @@ def test_corners_equal_their_twin(seed):
 @pytest.mark.parametrize("name", ["lo", "hi"])
 @pytest.mark.parametrize("change", [-1, 1])
 def test_ranges_beyond_the_steps_are_refused(name, change):
-    frame, ranges = Frame(half().networks), propagate(half())
-    block = frame.blocks[0]
+    layout, ranges = Layout(half().networks), propagate(half())
+    block = layout.blocks[0]
     getattr(ranges, name)[0, block.target.start] = block.layer.output.hi + 1 if change > 0 else block.layer.output.lo - 1
-    for run in (lambda: ranges.propagate(frame), lambda: _ranges.corners(frame.kernel, *ranges.arrays)):
+    for run in (lambda: ranges.propagate(layout), lambda: _ranges.corners(layout.kernel, *ranges.arrays)):
         with pytest.raises(ValueError, match="leaves the steps"):
             run()
 
 
 @pytest.mark.parametrize("k", range(4))
-def test_ranges_of_another_frame_are_refused(k):
+def test_ranges_of_another_layout_are_refused(k):
     arrays = list(propagate(half()).arrays)
     arrays[k] = np.zeros((1, arrays[k].shape[1] + 1), np.int64)
     with pytest.raises(ValueError, match="expected"):
-        _ranges.propagate(Frame(half().networks).kernel, *arrays, False)
+        _ranges.propagate(Layout(half().networks).kernel, *arrays, False)

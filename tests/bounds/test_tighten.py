@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 from enumerated import space
+from graphs import graph_query
 from handmade import dense, query, tensor
 from tiny import busy_query, deep_query
 
@@ -12,7 +13,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import upper_bound
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.bounds.tighten import tighten
 from qbitsat.network import Network
@@ -21,33 +22,33 @@ from qbitsat.properties.formula import TRUE
 NAMES = ("lo", "hi", "acc_lo", "acc_hi")
 
 
-def replayed(frame: Frame, ranges: Ranges, facts) -> None:
+def replayed(layout: Layout, ranges: Ranges, facts) -> None:
     """Narrow the ranges by the facts, layer by layer, each recomputed from its multipliers alone."""
-    for block in frame.blocks:
+    for block in layout.blocks:
         mine = [fact for fact in facts if block.neurons.start <= fact.neuron < block.neurons.stop]
         for neuron, side, bound, scale, multipliers in mine:
-            values, weights, bias = frame.row(block, neuron - block.neurons.start)
-            objective = np.zeros(frame.num_values, np.int64)
+            values, weights, bias = layout.row(block, neuron - block.neurons.start)
+            objective = np.zeros(layout.num_values, np.int64)
             objective[values] = side * scale * weights
-            most = upper_bound(frame, ranges, 0, objective, multipliers)
+            most = upper_bound(layout, ranges, 0, objective, multipliers)
             assert bound == most // scale + side * bias
         for fact in mine:
             if fact.side > 0:
                 ranges.acc_hi[0, fact.neuron] = min(ranges.acc_hi[0, fact.neuron], fact.bound)
             else:
                 ranges.acc_lo[0, fact.neuron] = max(ranges.acc_lo[0, fact.neuron], -fact.bound)
-        assert ranges.propagate(frame).all()
+        assert ranges.propagate(layout).all()
 
 
 def check_facts(asked) -> int:
     """Hold facts against every point and against their own multipliers; return their number."""
     points = space(asked)
     root, ranges = propagate(asked), propagate(asked)
-    facts = tighten(points.frame, ranges, 20)
+    facts = tighten(points.layout, ranges, 20)
     for fact in facts:
         assert (fact.side * points.accs[:, fact.neuron]).max() <= fact.bound
     assert points.inside(ranges, 0).all()
-    replayed(points.frame, root, facts)
+    replayed(points.layout, root, facts)
     for name in NAMES:
         assert getattr(ranges, name).tolist() == getattr(root, name).tolist()
     return len(facts)
@@ -61,13 +62,22 @@ def test_facts_of_several_networks():
     assert sum(check_facts(busy_query(random.Random(seed))) for seed in range(100)) > 10
 
 
+def test_facts_of_graphs():
+    """Residual reads, padding, values read twice, and requantizers of every kind."""
+    found = 0
+    for seed in range(150):
+        asked = graph_query(random.Random(seed))
+        found += check_facts(asked)
+    assert found > 30
+
+
 def cancelling(steps: int) -> tuple[Ranges, list]:
     """acc = y0 - y1 of two equal neurons, which intervals take for anything from -15 to 15."""
     first = dense([[1, 1], [1, 1]], None, ShiftRequantizer(1, "floor", 0, 15))
     last = dense([[1, -1]], None, ShiftRequantizer(0, "floor", -15, 15), first.output)
     asked = query(Network((first, last)), TRUE)
     ranges = propagate(asked)
-    return ranges, tighten(Frame(asked.networks), ranges, steps)
+    return ranges, tighten(Layout(asked.networks), ranges, steps)
 
 
 def test_tighten_sees_what_cancels():
@@ -79,7 +89,7 @@ def test_tighten_sees_what_cancels():
 
 def test_tighten_says_nothing_of_first_layers():
     asked = query(Network((dense([[1, -1]], None, ShiftRequantizer(0, "floor", 0, 15)),)), TRUE)
-    assert tighten(Frame(asked.networks), propagate(asked), 20) == []
+    assert tighten(Layout(asked.networks), propagate(asked), 20) == []
 
 
 def test_tighten_none_when_nothing_is_left():
@@ -87,7 +97,7 @@ def test_tighten_none_when_nothing_is_left():
     asked = query(Network((first, dense([[1]], None, ShiftRequantizer(0, "floor", 0, 15), first.output))), TRUE)
     ranges = propagate(asked)
     ranges.lo[0, 1], ranges.acc_hi[0, 0] = 9, 5
-    assert tighten(Frame(asked.networks), ranges, 20) is None
+    assert tighten(Layout(asked.networks), ranges, 20) is None
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30, 0.0, -1.0])

@@ -15,7 +15,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps, bends
 from qbitsat.bounds import dual
 from qbitsat.bounds.ascent import Ascender
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.certificate.steps import Shifts, Tables, table
 from qbitsat.encode import cnf
 from qbitsat.limits import NO_LIMITS
@@ -75,7 +75,7 @@ def test_bound_too_tight(tmp_path, monkeypatch, place):
 def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
     """A table of steps off by one accumulator, as a wrong rounding would make it."""
 
-    right = Frame._block
+    right = Layout._block
 
     def late(*arguments):
         block = right(*arguments)
@@ -85,7 +85,7 @@ def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
         table = np.concatenate([[-NOWHERE], requantizer.thresholds(NOWHERE) + 1, [NOWHERE]])
         return Steps(TABLE, requantizer.lo, requantizer.hi, table=table, bends=bends(table))
 
-    monkeypatch.setattr(Frame, "_block", late)
+    monkeypatch.setattr(Layout, "_block", late)
     refused, _ = refusals(tmp_path, engine="hybrid")
     assert refused > 3
 

@@ -83,25 +83,25 @@ def rows(search: Search, count: int):
 
 def propagated(search: Search) -> Callable[[], object]:
     ranges = rows(search, 3000).ranges
-    return lambda: _ranges.propagate(search.frame.kernel, *ranges.arrays, True)
+    return lambda: _ranges.propagate(search.layout.kernel, *ranges.arrays, True)
 
 
 def narrowed(search: Search) -> Callable[[], object]:
-    nodes, cuttable = rows(search, 1), np.ones(search.frame.num_values, np.uint8)
+    nodes, cuttable = rows(search, 1), np.ones(search.layout.num_values, np.uint8)
     # One node, and the same inequality again and again: most of the time goes to the cuts.
     atoms = np.full((1, 1_000_000), nodes.atoms[0, 0], np.int32)
-    return lambda: _ranges.narrow(search.frame.kernel, *nodes.ranges.arrays, search.cases.kernel, atoms, cuttable)
+    return lambda: _ranges.narrow(search.layout.kernel, *nodes.ranges.arrays, search.cases.kernel, atoms, cuttable)
 
 
 def undecided(search: Search) -> Callable[[], object]:
     nodes = rows(search, 1)
     atoms = np.full((1, 1_000_000), nodes.atoms[0, 0], np.int32)
-    return lambda: _ranges.undecided(search.frame.kernel, *nodes.ranges.arrays, search.cases.kernel, atoms)
+    return lambda: _ranges.undecided(search.layout.kernel, *nodes.ranges.arrays, search.cases.kernel, atoms)
 
 
 def corners(search: Search) -> Callable[[], object]:
     ranges = rows(search, 20_000).ranges
-    return lambda: _ranges.corners(search.frame.kernel, *ranges.arrays)
+    return lambda: _ranges.corners(search.layout.kernel, *ranges.arrays)
 
 
 def ascent(search: Search) -> Callable[[], object]:
@@ -130,7 +130,7 @@ def simplex(search: Search) -> Callable[[], object]:
 
 def walk(search: Search) -> Callable[[], object]:
     node, walker = rows(search, 1), search.walker
-    x = (node.ranges.lo + node.ranges.hi)[0, : search.frame.num_inputs] / 2
+    x = (node.ranges.lo + node.ranges.hi)[0, : search.layout.num_inputs] / 2
     assert walker._begin(int(node.case[0]), node.ranges, x)
     return lambda: walker.kernel.on(20_000, 1.0)
 

@@ -11,7 +11,7 @@ from tiny import busy_query, random_formula, truths
 
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.bounds import propagate
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.properties import And, AtMost, Or, Query
 from qbitsat.properties.formula import FALSE, TRUE, without_not
 from qbitsat.search.cases import Cases
@@ -20,7 +20,7 @@ A, B, C, D = (AtMost(((1, y(0)),), k) for k in range(4))
 
 
 def cases_of(formula) -> Cases:
-    return Cases(Frame((copying(2),)), formula)
+    return Cases(Layout((copying(2),)), formula)
 
 
 def conjunctions(cases: Cases, case: int = 0) -> list[tuple[AtMost, ...]]:
@@ -75,9 +75,9 @@ def test_cases_mean_the_formula_on_every_point():
         asked = busy_query(rng)
         asked = Query(asked.networks, asked.boxes, random_formula(rng, asked.networks, 4))
         points, formula = space(asked), without_not(asked.violation)
-        inputs = [points.values[:, part] for part in points.frame.inputs]
-        outputs = [points.values[:, part] for part in points.frame.results]
-        cases = Cases(points.frame, formula)
+        inputs = [points.values[:, part] for part in points.layout.inputs]
+        outputs = [points.values[:, part] for part in points.layout.results]
+        cases = Cases(points.layout, formula)
         found = np.zeros(len(points.values), bool)
         for conjunction in conjunctions(cases):
             assert len(conjunction) <= cases.most
@@ -90,12 +90,12 @@ def test_inequalities_cut_ranges_like_their_twin(seed):
     """Each in turn, until one is out of reach; those that are implied are dropped."""
     rng = random.Random(seed)
     asked = busy_query(rng)
-    frame = Frame(asked.networks)
-    cases = Cases(frame, without_not(asked.violation))
+    layout = Layout(asked.networks)
+    cases = Cases(layout, without_not(asked.violation))
     for case in range(20):  # and those met on the way
         if case < len(cases.table) and cases.table[case].waiting:
             cases.parts(case)
-    ranges = narrowed(rng, asked, frame, 6, 4)
+    ranges = narrowed(rng, asked, layout, 6, 4)
     case = np.array([rng.randrange(len(cases.table)) for _ in range(6)])
     same = ranges.take(np.arange(6))
     possible, (atoms, slots, counts) = cases.narrow(case, ranges), cases.undecided(case, ranges)
@@ -119,7 +119,7 @@ def test_inequalities_cut_ranges_like_their_twin(seed):
 def test_inequalities_cut_what_they_leave():
     """2 x0 - 3 x1 <= 4 over 0 to 15: x0 at most 2 where x1 is 0, x1 at least 6 where x0 is 11 or more; the third is out of reach."""
     asked = query(copying(2), AtMost(((2, x(0)), (-3, x(1))), 4))
-    cases, ranges = Cases(Frame(asked.networks), asked.violation), propagate(asked).take(np.zeros(3, np.int64))
+    cases, ranges = Cases(Layout(asked.networks), asked.violation), propagate(asked).take(np.zeros(3, np.int64))
     ranges.hi[0, 1], ranges.lo[1, 0], ranges.lo[2, 0], ranges.hi[2, 1] = 0, 11, 6, 2
     case = np.zeros(3, np.int64)
     assert cases.narrow(case, ranges).tolist() == [True, True, False]
@@ -131,7 +131,7 @@ def test_inequalities_cut_what_they_leave():
 @pytest.mark.parametrize(("bound", "possible"), [(-3, False), (0, True)])
 def test_inequality_without_terms(bound, possible):
     asked = query(copying(2), AtMost((), bound))
-    cases, ranges = Cases(Frame(asked.networks), asked.violation), propagate(asked)
+    cases, ranges = Cases(Layout(asked.networks), asked.violation), propagate(asked)
     assert cases.narrow(np.zeros(1, np.int64), ranges).tolist() == [possible]
     assert cases.undecided(np.zeros(1, np.int64), ranges)[2].tolist() == [not possible]
 
@@ -139,8 +139,8 @@ def test_inequality_without_terms(bound, possible):
 @pytest.mark.parametrize("change", ["atoms", "rows", "cuttable"])
 def test_inequalities_that_do_not_fit(change):
     asked = query(copying(2), AtMost(((1, x(0)),), 4))
-    cases, ranges = Cases(Frame(asked.networks), asked.violation), propagate(asked)
+    cases, ranges = Cases(Layout(asked.networks), asked.violation), propagate(asked)
     atoms = np.full((2 if change == "rows" else 1, 1), int(change == "atoms"), np.int32)
     cuttable = cases.cuttable[: 2 if change == "cuttable" else None]
     with pytest.raises(ValueError, match=r"expected|not exist"):
-        _ranges.narrow(cases.frame.kernel, *ranges.arrays, cases.kernel, atoms, cuttable)
+        _ranges.narrow(cases.layout.kernel, *ranges.arrays, cases.kernel, atoms, cuttable)

@@ -10,7 +10,7 @@ from tiny import busy_query, tight_formula, truths
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.bounds.tighten import tighten
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import ENCODINGS, make_options
@@ -22,7 +22,7 @@ from qbitsat.solvers import sat
 
 def solved(asked, root, ranges, row, formulas, **options):
     """(satisfiable, inputs)."""
-    result, inputs, _ = Leaf(asked, Frame(asked.networks), root, ranges, row, formulas).solve(make_options(**options), Limits())
+    result, inputs, _ = Leaf(asked, Layout(asked.networks), root, ranges, row, formulas).solve(make_options(**options), Limits())
     return result.satisfiable, inputs
 
 
@@ -33,17 +33,17 @@ def check_leaf(seed: int) -> tuple[bool, bool]:
     points = space(asked)
     root = propagate(asked)
     if rng.random() < 0.5:
-        assert tighten(points.frame, root, 10) is not None
-    ranges = narrowed(rng, asked, points.frame, 1, 6)
+        assert tighten(points.layout, root, 10) is not None
+    ranges = narrowed(rng, asked, points.layout, 1, 6)
     for name in ("acc_lo", "acc_hi"):
         setattr(ranges, name, getattr(root, name).copy())
     inputs = rng.random() < 0.3
     if inputs:
-        i = rng.randrange(points.frame.num_inputs)
+        i = rng.randrange(points.layout.num_inputs)
         ranges.lo[0, i] = rng.randint(int(ranges.lo[0, i]), int(ranges.hi[0, i]))
-    if not ranges.propagate(points.frame, inputs).all():
+    if not ranges.propagate(points.layout, inputs).all():
         return False, False
-    values = ([points.values[:, part] for part in parts] for parts in (points.frame.inputs, points.frame.results))
+    values = ([points.values[:, part] for part in parts] for parts in (points.layout.inputs, points.layout.results))
     inputs, outputs = values
     formulas = list(atoms(without_not(tight_formula(rng, asked.networks, inputs, outputs, rng.randint(0, 2)))))
     inside = points.inside(ranges, 0)
@@ -52,7 +52,7 @@ def check_leaf(seed: int) -> tuple[bool, bool]:
     assert satisfiable == wanted.any()
     if found is not None:
         flat = [v for x in found for v in x]
-        assert flat in points.values[wanted][:, : points.frame.num_inputs].tolist()
+        assert flat in points.values[wanted][:, : points.layout.num_inputs].tolist()
     return bool(inside.any()), bool(wanted.any())
 
 
@@ -73,7 +73,7 @@ def test_leaf_cuts_of_outputs_that_no_inequality_names(wanted, inputs):
     root = propagate(asked)
     ranges = root.take(np.zeros(1, np.int64))
     ranges.hi[0, 3] = 5
-    assert ranges.propagate(Frame(asked.networks)).all()
+    assert ranges.propagate(Layout(asked.networks)).all()
     satisfiable, found = solved(asked, root, ranges, 0, [AtMost(((-1, y(0)),), -wanted)])
     assert (satisfiable, found) == (inputs is not None, inputs and (inputs,))
 
@@ -83,7 +83,7 @@ def test_leaf_with_an_output_fixed_by_a_split():
     root = propagate(asked)
     ranges = root.take(np.zeros(1, np.int64))
     ranges.lo[0, 3] = ranges.hi[0, 3] = 6
-    assert ranges.propagate(Frame(asked.networks)).all()
+    assert ranges.propagate(Layout(asked.networks)).all()
     satisfiable, (found,) = solved(asked, root, ranges, 0, [AtMost(((-1, x(0)),), -4)])
     assert satisfiable
     assert sum(found) == 6
@@ -95,7 +95,7 @@ def test_leaf_narrowed_by_accumulators_alone():
     root = propagate(asked)
     ranges = root.take(np.zeros(1, np.int64))
     ranges.acc_lo[0, 1] = 14
-    assert ranges.propagate(Frame(asked.networks)).all()
+    assert ranges.propagate(Layout(asked.networks)).all()
     assert solved(asked, root, ranges, 0, []) == (True, ((7, 7),))
 
 
@@ -117,4 +117,4 @@ def test_leaf_encoding_keeps_the_limits():
     asked = two_outputs()
     root = propagate(asked)
     with pytest.raises(LimitReached, match="timeout"):
-        Leaf(asked, Frame(asked.networks), root, root, 0, [AtMost(((1, y(1)),), 5)]).encode(make_options(), Limits(timeout=0))
+        Leaf(asked, Layout(asked.networks), root, root, 0, [AtMost(((1, y(1)),), 5)]).encode(make_options(), Limits(timeout=0))

@@ -13,7 +13,7 @@ from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import Dual
-from qbitsat.bounds.frame import Frame, Inequalities
+from qbitsat.bounds.layout import Inequalities, Layout
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties.formula import without_not
@@ -26,15 +26,15 @@ from qbitsat.search.points import Points
 class Solved:
     """One node at a time by the kernel, every neuron with a multiplier; all inequalities of a query are known to it."""
 
-    def __init__(self, frame: Frame, inequalities, root, most: int = 2, pool: int = 8):
-        self.frame, self.most, inequalities = frame, most, Inequalities.of(inequalities)
-        ones, x_lo = np.ones(frame.num_neurons), root.lo[0, : frame.num_inputs]
-        self.kernel = programs.build(Ascender(frame, frame.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool)
+    def __init__(self, layout: Layout, inequalities, root, most: int = 2, pool: int = 8):
+        self.layout, self.most, inequalities = layout, most, Inequalities.of(inequalities)
+        ones, x_lo = np.ones(layout.num_neurons), root.lo[0, : layout.num_inputs]
+        self.kernel = programs.build(Ascender(layout, layout.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool)
 
     def run(self, ranges, atoms, aim=None, basis=-1, limit=3000):
         """(value, multipliers, shares, basis, x, acc, y, exchanges) of one row."""
-        m, n = self.frame.num_inputs, self.frame.num_neurons
-        hull = _ranges.corners(self.frame.kernel, *ranges.arrays)
+        m, n = self.layout.num_inputs, self.layout.num_neurons
+        hull = _ranges.corners(self.layout.kernel, *ranges.arrays)
         boxes = (np.ascontiguousarray(end[:, :m], np.float32) for end in (ranges.lo, ranges.hi))
         mine = np.full((1, self.most), -1, np.int32)
         mine[0, : len(atoms)] = atoms
@@ -48,8 +48,8 @@ class Solved:
 def solved_nodes():
     """Nodes of `relaxed_nodes` with steps that are equally long, and a kernel for each query."""
     for asked, ranges, atoms, relaxed, cases, every in relaxed_nodes():
-        if equal_steps(every.frame) and every.frame.stepped:
-            yield asked, ranges, atoms, relaxed, cases, every, Solved(every.frame, cases.inequalities, ranges)
+        if equal_steps(every.layout) and every.layout.stepped:
+            yield asked, ranges, atoms, relaxed, cases, every, Solved(every.layout, cases.inequalities, ranges)
 
 
 def test_programs_come_to_the_optimum():
@@ -85,9 +85,9 @@ def test_programs_end_at_a_point_of_the_relaxation():
         value, _, _, _, x, acc, y, _ = solved.run(ranges, atoms)
         if value < 0:
             continue
-        values, m = np.concatenate([x, y]).astype(float), every.frame.num_inputs
-        for block in every.frame.blocks:
-            rows = [every.frame.row(block, i) for i in range(block.size)]
+        values, m = np.concatenate([x, y]).astype(float), every.layout.num_inputs
+        for block in every.layout.blocks:
+            rows = [every.layout.row(block, i) for i in range(block.size)]
             reached = [weights @ values[read] + bias for read, weights, bias in rows]
             np.testing.assert_allclose(acc[block.neurons], reached, atol=1e-2, rtol=1e-4)
         assert (ranges.lo[0, :m] - 1e-3 <= x).all()
@@ -102,10 +102,10 @@ def test_programs_come_to_the_same_from_another_basis():
     checked = steps = fresh_steps = 0
     for _, ranges, atoms, _, _, every, solved in solved_nodes():
         basis = solved.run(ranges, atoms)[3]
-        v = every.frame.num_inputs + int(np.argmax(ranges.hi[0, every.frame.num_inputs :] - ranges.lo[0, every.frame.num_inputs :]))
+        v = every.layout.num_inputs + int(np.argmax(ranges.hi[0, every.layout.num_inputs :] - ranges.lo[0, every.layout.num_inputs :]))
         child = ranges.take(np.array([0]))
         child.lo[0, v] = (child.lo[0, v] + child.hi[0, v] + 1) // 2
-        if basis < 0 or not child.propagate(every.frame).all():
+        if basis < 0 or not child.propagate(every.layout).all():
             continue
         cold, warm = solved.run(child, atoms), solved.run(child, atoms, basis=basis)
         if cold[0] >= 0 or warm[0] >= 0:
@@ -134,25 +134,25 @@ def aimed_nodes():
         rng = random.Random(seed)
         asked = busy_query(rng)
         every = space(asked)
-        frame = every.frame
-        if not frame.stepped:
+        layout = every.layout
+        if not layout.stepped:
             continue
-        nodes = narrowed(rng, asked, frame, 20, 6)
-        for row in np.flatnonzero(nodes.propagate(frame, inputs=True)).tolist():
-            yield nodes.take(np.array([row])), every, rng.randrange(frame.num_neurons), rng.choice((-1.0, 1.0))
+        nodes = narrowed(rng, asked, layout, 20, 6)
+        for row in np.flatnonzero(nodes.propagate(layout, inputs=True)).tolist():
+            yield nodes.take(np.array([row])), every, rng.randrange(layout.num_neurons), rng.choice((-1.0, 1.0))
 
 
 def test_nodes_without_inequalities_are_empty_if_programs_and_integers_say_so():
     """Aimed multipliers are as good as any others. Where steps are not equally long floats may say so of a node that is not."""
     empty, none = 0, np.full((1, 0), -1, np.int32)
     for ranges, every, neuron, way in aimed_nodes():
-        aim = np.zeros(every.frame.num_neurons)
+        aim = np.zeros(every.layout.num_neurons)
         aim[neuron] = way
-        value, multipliers, *_ = Solved(every.frame, [], ranges).run(ranges, [], aim)
+        value, multipliers, *_ = Solved(every.layout, [], ranges).run(ranges, [], aim)
         if value >= 0:
             continue
-        proved = Dual(every.frame, []).prove(ranges, np.zeros(1, np.int64), none, np.zeros((1, 0), np.float32), multipliers[None])
-        if equal_steps(every.frame):
+        proved = Dual(every.layout, []).prove(ranges, np.zeros(1, np.int64), none, np.zeros((1, 0), np.float32), multipliers[None])
+        if equal_steps(every.layout):
             assert proved.values[0] < 0
             empty += 1
         assert proved.values[0] >= 0 or not every.inside(ranges, 0).any()

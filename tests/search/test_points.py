@@ -9,7 +9,7 @@ from test_split import suggestion
 from tiny import all_values, busy_query, truths
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.properties import And, AtMost, Box, replay
 from qbitsat.properties.formula import FALSE, TRUE, without_not
 from qbitsat.search.points import Points
@@ -17,8 +17,8 @@ from qbitsat.verify import verify
 
 
 def propose(asked, rng, **change):
-    frame = Frame(asked.networks)
-    return Points(asked, frame, without_not(asked.violation)).propose(suggestion(frame, 5, rng, **change))
+    layout = Layout(asked.networks)
+    return Points(asked, layout, without_not(asked.violation)).propose(suggestion(layout, 5, rng, **change))
 
 
 def test_proposals_are_in_the_boxes_and_violate():

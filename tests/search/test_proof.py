@@ -37,12 +37,12 @@ class Walk:
     """Goes down a proof from the query alone, and holds every entry against its meaning; counts entries and what has none."""
 
     def __init__(self, search: Search, proof: Proof):
-        self.search, self.proof, self.frame = search, proof, search.frame
+        self.search, self.proof, self.layout = search, proof, search.layout
         self.points = space(search.query)
         self.met, self.missing = set(), 0
         ranges = propagate(search.query)
         steps = search.options.tighten
-        assert [fact[:4] for fact in (tighten(self.frame, ranges, steps) if steps else [])] == [fact[:4] for fact in proof.facts]
+        assert [fact[:4] for fact in (tighten(self.layout, ranges, steps) if steps else [])] == [fact[:4] for fact in proof.facts]
         self.node(0, ranges, *self.pending([search.formula]))
 
     def pending(self, formulas):
@@ -60,9 +60,9 @@ class Walk:
 
     def sums(self, atom: AtMost) -> tuple[np.ndarray, int]:
         """Coefficients over all values, and the bound."""
-        c = np.zeros(self.frame.num_values, np.int64)
+        c = np.zeros(self.layout.num_values, np.int64)
         for coefficient, ref in atom.terms:
-            c[self.frame.value(ref)] += coefficient
+            c[self.layout.value(ref)] += coefficient
         return c, atom.bound
 
     def node(self, name, ranges, inequalities, waiting, left=True):
@@ -76,7 +76,7 @@ class Walk:
             for child, side, end in ((entry.below, "hi", entry.at - 1), (entry.above, "lo", entry.at)):
                 part = ranges.take(np.array([0]))
                 getattr(part, side)[0, entry.value] = end
-                rest = bool(part.propagate(self.frame, entry.value < self.frame.num_inputs).all())
+                rest = bool(part.propagate(self.layout, entry.value < self.layout.num_inputs).all())
                 self.node(child, part, inequalities, waiting, rest)
         elif isinstance(entry, Cases):
             assert left
@@ -106,22 +106,23 @@ class Walk:
                 return ranges, False
             for v in np.flatnonzero(c).tolist():
                 if any(
-                    block.target.start <= v < block.target.stop and not block.stepped[v - block.target.start] for block in self.frame.blocks
+                    block.target.start <= v < block.target.stop and not block.stepped[v - block.target.start]
+                    for block in self.layout.blocks
                 ):
                     continue
                 # The largest c * v that the others leave.
                 room = bound - int(ends.sum()) + int(ends[v])
                 kept = [u for u in range(int(ranges.lo[0, v]), int(ranges.hi[0, v]) + 1) if int(c[v]) * u <= room]
                 ranges.lo[0, v], ranges.hi[0, v] = kept[0], kept[-1]
-        return ranges, bool(ranges.propagate(self.frame, True).all())
+        return ranges, bool(ranges.propagate(self.layout, True).all())
 
     def refuted(self, entry, ranges, inequalities):
-        objective, bound = np.zeros(self.frame.num_values, np.int64), 0
+        objective, bound = np.zeros(self.layout.num_values, np.int64), 0
         for share, atom in zip(entry.shares.tolist(), inequalities, strict=True):
             c, most = self.sums(atom)
             assert share >= 0
             objective, bound = objective - share * c, bound + share * most
-        value = upper_bound(self.frame, ranges, 0, objective.astype(np.int64), entry.multipliers)
+        value = upper_bound(self.layout, ranges, 0, objective.astype(np.int64), entry.multipliers)
         assert value is None or value + bound < 0
 
 

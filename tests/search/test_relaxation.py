@@ -17,13 +17,13 @@ from qbitsat.search.cases import Cases
 def relaxation(asked):
     """The relaxation of a query, and its cases."""
     every = space(asked)
-    cases = Cases(every.frame, without_not(asked.violation))
-    units = np.concatenate([block.units for block in every.frame.blocks])
-    return Relaxation(every.frame, cases.inequalities, units), cases, every
+    cases = Cases(every.layout, without_not(asked.violation))
+    units = np.concatenate([block.units for block in every.layout.blocks])
+    return Relaxation(every.layout, cases.inequalities, units), cases, every
 
 
-def equal_steps(frame) -> bool:
-    starts = [r.thresholds(NOWHERE) for block in frame.blocks if block.stepped.all() for r in block.layer.requantizers]
+def equal_steps(layout) -> bool:
+    starts = [r.thresholds(NOWHERE) for block in layout.blocks if block.stepped.all() for r in block.layer.requantizers]
     inner = [np.diff(row[np.abs(row) < NOWHERE]) for row in starts]
     return all(len(np.unique(lengths)) <= 1 for lengths in inner)
 
@@ -34,8 +34,8 @@ def relaxed_nodes():
         rng = random.Random(seed)
         asked = busy_query(rng) if seed < 150 else graph_query(rng, ("shift",), 3)
         relaxed, cases, every = relaxation(asked)
-        ranges = narrowed(rng, asked, every.frame, 1, 2)
-        if ranges.propagate(every.frame, inputs=True).all() and cases.inequalities:
+        ranges = narrowed(rng, asked, every.layout, 1, 2)
+        if ranges.propagate(every.layout, inputs=True).all() and cases.inequalities:
             atoms = rng.sample(range(len(cases.inequalities)), min(2, len(cases.inequalities)))
             yield asked, ranges, atoms, relaxed, cases, every
 
@@ -50,7 +50,7 @@ def test_relaxation_leaves_out_no_point():
     checked = 0
     for _, ranges, atoms, relaxed, cases, every in relaxed_nodes():
         inside = every.inside(ranges, 0)
-        if not inside.any() or not equal_steps(every.frame):
+        if not inside.any() or not equal_steps(every.layout):
             continue
         best = max(
             min(cases.inequalities[a][2] - int(cases.inequalities[a][1] @ row[cases.inequalities[a][0]]) for a in atoms)
@@ -71,8 +71,8 @@ def test_relaxation_is_the_same_after_other_nodes():
         relaxed, cases, every = relaxation(asked)
         if not cases.inequalities:
             continue
-        nodes = narrowed(rng, asked, every.frame, 6, 2)
-        left = np.flatnonzero(nodes.propagate(every.frame, inputs=True))
+        nodes = narrowed(rng, asked, every.layout, 6, 2)
+        left = np.flatnonzero(nodes.propagate(every.layout, inputs=True))
         atoms = list(range(min(1, len(cases.inequalities))))
         alone = [slack(relaxation(asked)[0], nodes.take(np.array([row])), atoms) for row in left]
         together = [slack(relaxed, nodes.take(np.array([row])), atoms) for row in left]

@@ -11,15 +11,15 @@ from tiny import busy_query
 
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Suggestion
-from qbitsat.bounds.frame import Frame
+from qbitsat.bounds.layout import Layout
 from qbitsat.properties import Box
 from qbitsat.properties.formula import TRUE
 from qbitsat.search import split
 
 
-def suggestion(frame: Frame, n: int, rng, **change) -> Suggestion:
+def suggestion(layout: Layout, n: int, rng, **change) -> Suggestion:
     """Points of any size, anywhere."""
-    inputs, neurons = frame.num_inputs, frame.num_neurons
+    inputs, neurons = layout.num_inputs, layout.num_neurons
     widths = {
         "multipliers": neurons,
         "shares": 1,
@@ -37,11 +37,11 @@ def test_choose_cuts_inside_ranges_and_never_without_steps():
     for seed in range(150):
         rng = random.Random(seed)
         asked = busy_query(rng)
-        frame = Frame(asked.networks)
-        ranges = narrowed(rng, asked, frame, 8, 6)
-        ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
-        values, at = split.choose(frame, ranges, suggestion(frame, len(ranges), np.random.default_rng(seed)))
-        steady = {b.target.start + i for b in frame.blocks for i in np.flatnonzero(b.stepped).tolist()}
+        layout = Layout(asked.networks)
+        ranges = narrowed(rng, asked, layout, 8, 6)
+        ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
+        values, at = split.choose(layout, ranges, suggestion(layout, len(ranges), np.random.default_rng(seed)))
+        steady = {b.target.start + i for b in layout.blocks for i in np.flatnonzero(b.stepped).tolist()}
         for row, (value, first) in enumerate(zip(values.tolist(), at.tolist(), strict=True)):
             open_values = [v for v in steady if ranges.lo[row, v] < ranges.hi[row, v]]
             assert (value in open_values) or (value == -1 and not open_values)
@@ -55,15 +55,15 @@ def test_choose_equals_its_twin():
     for seed in range(300):
         rng, generator = random.Random(seed), np.random.default_rng(seed)
         asked = busy_query(rng)
-        frame = Frame(asked.networks)
-        ranges = narrowed(rng, asked, frame, 8, 6)
-        ranges = ranges.take(np.flatnonzero(ranges.propagate(frame)))
-        given = suggestion(frame, len(ranges), generator)
+        layout = Layout(asked.networks)
+        ranges = narrowed(rng, asked, layout, 8, 6)
+        ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
+        given = suggestion(layout, len(ranges), generator)
         if seed % 2:
             share = generator.random(ranges.acc_lo.shape)
-            acc, lo, hi = ranges.acc_lo + share * (ranges.acc_hi - ranges.acc_lo), *(a[:, frame.num_inputs :] for a in ranges.arrays[:2])
+            acc, lo, hi = ranges.acc_lo + share * (ranges.acc_hi - ranges.acc_lo), *(a[:, layout.num_inputs :] for a in ranges.arrays[:2])
             given = given._replace(acc=acc.astype(np.float32), y=(lo + generator.random(lo.shape) * (hi - lo)).astype(np.float32))
-        (value, at), (values, firsts) = split.choose(frame, ranges, given), ranges_twin.choose(frame, ranges, given)
+        (value, at), (values, firsts) = split.choose(layout, ranges, given), ranges_twin.choose(layout, ranges, given)
         assert value.tolist() == values.tolist()
         assert at[value >= 0].tolist() == firsts[value >= 0].tolist()
         cuts += int((value >= 0).sum())
@@ -71,33 +71,33 @@ def test_choose_equals_its_twin():
 
 
 @pytest.mark.parametrize("name", ["coefficients", "acc", "y"])
-def test_choose_points_of_another_frame_are_refused(name):
+def test_choose_points_of_another_layout_are_refused(name):
     asked = query(copying(2), TRUE)
-    frame, ranges = Frame(asked.networks), propagate(asked)
-    wide = suggestion(frame, 1, np.random.default_rng(0), **{name: np.zeros((1, 9), np.float32)})
+    layout, ranges = Layout(asked.networks), propagate(asked)
+    wide = suggestion(layout, 1, np.random.default_rng(0), **{name: np.zeros((1, 9), np.float32)})
     with pytest.raises(ValueError, match="expected"):
-        split.choose(frame, ranges, wide)
+        split.choose(layout, ranges, wide)
 
 
 def test_choose_nothing_when_all_outputs_are_fixed():
     asked = query(copying(2), TRUE, Box(np.array([3, 4]), np.array([3, 4])))
-    frame, ranges = Frame(asked.networks), propagate(asked)
-    assert split.choose(frame, ranges, suggestion(frame, 1, np.random.default_rng(0)))[0].tolist() == [-1]
+    layout, ranges = Layout(asked.networks), propagate(asked)
+    assert split.choose(layout, ranges, suggestion(layout, 1, np.random.default_rng(0)))[0].tolist() == [-1]
 
 
 def test_choose_nothing_where_coefficients_are_zero():
     asked = query(copying(2), TRUE)
-    frame, ranges = Frame(asked.networks), propagate(asked)
-    found = suggestion(frame, 1, np.random.default_rng(0), coefficients=np.zeros((1, 4), np.float32))
-    assert split.choose(frame, ranges, found)[0].tolist() == [-1]
+    layout, ranges = Layout(asked.networks), propagate(asked)
+    found = suggestion(layout, 1, np.random.default_rng(0), coefficients=np.zeros((1, 4), np.float32))
+    assert split.choose(layout, ranges, found)[0].tolist() == [-1]
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 3.4e38])
 def test_choose_survives_any_coefficients(number):
     asked = query(copying(2), TRUE)
-    frame, ranges = Frame(asked.networks), propagate(asked)
+    layout, ranges = Layout(asked.networks), propagate(asked)
     values, at = split.choose(
-        frame, ranges, suggestion(frame, 1, np.random.default_rng(0), coefficients=np.full((1, 4), number, np.float32))
+        layout, ranges, suggestion(layout, 1, np.random.default_rng(0), coefficients=np.full((1, 4), number, np.float32))
     )
     assert values[0] == -1 or ranges.lo[0, values[0]] < at[0] <= ranges.hi[0, values[0]]
 
@@ -105,7 +105,7 @@ def test_choose_survives_any_coefficients(number):
 def test_input_bits_counts_inputs():
     box = Box(np.array([0, 1, 2]), np.array([3, 1, 9]))
     asked = query(copying(3), TRUE, box)
-    assert split.input_bits(Frame(asked.networks), propagate(asked), 0) == pytest.approx(np.log2(len(space(asked).values)))
+    assert split.input_bits(Layout(asked.networks), propagate(asked), 0) == pytest.approx(np.log2(len(space(asked).values)))
 
 
 @pytest.mark.parametrize("number", [None, 0.0, np.nan, np.inf])
@@ -115,7 +115,7 @@ def test_choose_input_cuts_an_open_input(number):
         lo = np.array([rng.randint(0, 7) for _ in range(4)])
         hi = lo + np.array([0, rng.randint(1, 8), 0, rng.randint(0, 8)])
         asked = query(copying(4), TRUE, Box(lo, hi))
-        frame, ranges = Frame(asked.networks), propagate(asked)
+        layout, ranges = Layout(asked.networks), propagate(asked)
         change = {} if number is None else {"coefficients": np.full((1, 8), number, np.float32)}
-        value, at = split.choose_input(frame, ranges, 0, suggestion(frame, 1, np.random.default_rng(seed), **change))
+        value, at = split.choose_input(layout, ranges, 0, suggestion(layout, 1, np.random.default_rng(seed), **change))
         assert lo[value] < at <= hi[value]

@@ -46,7 +46,7 @@ def walkers(count: int, make=busy_query):
         search = started(asked)
         if found == count or not search.stack or not search.walker.able:
             continue
-        m = search.frame.num_inputs
+        m = search.layout.num_inputs
         lo, hi = search.root.lo[0, :m], search.root.hi[0, :m]
         cases = [case for case in cases_of(search) if search.cases.table[case].atoms]
         if cases:
@@ -71,17 +71,18 @@ def begun(rng, search: Search, case: int, start: np.ndarray):
 def test_scores_are_those_of_the_twin():
     compared = positive = 0
     for rng, _, search, case, start in walkers(120):
-        kernel, frame = begun(rng, search, case, start), search.frame
+        kernel, layout = begun(rng, search, case, start), search.layout
         atoms = [search.cases.inequalities[a] for a in search.walker.aims if a in search.cases.table[case].atoms]
         neurons = [n for block in search.walker.first for n in range(block.neurons.start, block.neurons.stop)]
         ranges = list(zip(*(part.tolist() for part in search.walker.series[case].ranges), strict=True))
         for _ in range(5):
             values = {
-                n: rng.randint(int(search.root.lo[0, frame.num_inputs + n]), int(search.root.hi[0, frame.num_inputs + n])) for n in neurons
+                n: rng.randint(int(search.root.lo[0, layout.num_inputs + n]), int(search.root.hi[0, layout.num_inputs + n]))
+                for n in neurons
             }
             y_min = {b.neurons.start + i: b.layer.requantizer(i).lo for b in search.walker.first for i in range(b.layer.affine.n_out)}
             score = kernel.score_of(np.array([values[n] - y_min[n] for n in neurons], np.int32))
-            assert score == pytest.approx(walk_twin.score(frame, atoms, ranges, values), rel=1e-4, abs=1e-4)
+            assert score == pytest.approx(walk_twin.score(layout, atoms, ranges, values), rel=1e-4, abs=1e-4)
             compared, positive = compared + 1, positive + (score > 0)
     assert positive > 0.3 * compared > 0
 
@@ -93,7 +94,7 @@ def test_states_are_inputs_with_these_outputs():
         kernel = begun(rng, search, case, start)
         before = kernel.levels
         found = kernel.on(300, 1.0)
-        here, levels, m = kernel.x.astype(float), kernel.levels, search.frame.num_inputs
+        here, levels, m = kernel.x.astype(float), kernel.levels, search.layout.num_inputs
         moved += (levels != before).any()
         assert (here >= search.root.lo[0, :m] - 1e-3).all()
         assert (here <= search.root.hi[0, :m] + 1e-3).all()
@@ -141,7 +142,7 @@ def walked(asked) -> tuple | None:
     search = started(asked)
     if not search.stack or not search.walker.able:
         return None
-    rng, m, root = search.walker.rng, search.frame.num_inputs, search.root
+    rng, m, root = search.walker.rng, search.layout.num_inputs, search.root
     cases = cases_of(search)
     middle = (root.lo + root.hi)[0, :m] / 2
     return search.walker.walk(lambda: (cases[rng.integers(len(cases))], root, middle), 0.1)

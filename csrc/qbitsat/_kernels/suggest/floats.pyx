@@ -92,7 +92,7 @@ cdef class Floats:
 
 @cython.final
 cdef class Inequalities:
-    """Inequalities over `num_values` values, flat as in `bounds.frame.Inequalities`.
+    """Inequalities over `num_values` values, flat as in `bounds.layout.Inequalities`.
 
     flat: (starts int64[count + 1], values int32, coefficients float32, bounds float32[count]).
     """

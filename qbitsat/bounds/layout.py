@@ -99,7 +99,7 @@ class Block:
         return np.resize([part.unit for part in self.steps], self.size)
 
 
-class Frame:
+class Layout:
     """Where everything that the networks of a query compute stands.
 
     inputs and outputs have the values of each network: those of its inputs, and of the outputs of its layers. results[k] int64 are the
@@ -179,7 +179,7 @@ class Frame:
         block = self.blocks[bisect_right(self.blocks, value, key=lambda part: part.target.start) - 1]
         return block, value - block.target.start
 
-    def under(self, limits: Limits) -> Frame:
+    def under(self, limits: Limits) -> Layout:
         """The same under other limits."""
         other = copy(self)
         other.limits = limits

@@ -6,13 +6,13 @@ from handmade import dense
 
 from qbitsat._kernels.exact.layers import Atoms
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds.frame import Frame, Inequalities
+from qbitsat.bounds.layout import Inequalities, Layout
 from qbitsat.network import Network
 from qbitsat.properties import Ref
 
 
-def frame_of(*networks: Network) -> Frame:
-    return Frame(networks)
+def layout_of(*networks: Network) -> Layout:
+    return Layout(networks)
 
 
 FLOOR = ShiftRequantizer(1, "floor", 0, 15)
@@ -23,21 +23,21 @@ def two_layers(n_in: int, hidden: int, n_out: int) -> Network:
     return Network((first, dense(np.ones((n_out, hidden), np.int64), None, FLOOR, first.output)), "two")
 
 
-def test_frame_slices_of_two_networks():
-    frame = frame_of(two_layers(3, 2, 4), two_layers(2, 5, 1))
-    assert frame.inputs == [slice(0, 3), slice(3, 5)]
-    assert [b.view.tolist() for b in frame.blocks] == [[0, 1, 2], [5, 6], [3, 4], [11, 12, 13, 14, 15]]
-    assert [b.reads_neurons for b in frame.blocks] == [False, True, False, True]
-    assert [b.target for b in frame.blocks] == [slice(5, 7), slice(7, 11), slice(11, 16), slice(16, 17)]
-    assert [b.neurons for b in frame.blocks] == [slice(0, 2), slice(2, 6), slice(6, 11), slice(11, 12)]
-    assert [result.tolist() for result in frame.results] == [[7, 8, 9, 10], [16]]
-    assert np.flatnonzero(frame.is_result).tolist() == [2, 3, 4, 5, 11]
-    assert (frame.num_inputs, frame.num_values, frame.num_neurons) == (5, 17, 12)
+def test_layout_slices_of_two_networks():
+    layout = layout_of(two_layers(3, 2, 4), two_layers(2, 5, 1))
+    assert layout.inputs == [slice(0, 3), slice(3, 5)]
+    assert [b.view.tolist() for b in layout.blocks] == [[0, 1, 2], [5, 6], [3, 4], [11, 12, 13, 14, 15]]
+    assert [b.reads_neurons for b in layout.blocks] == [False, True, False, True]
+    assert [b.target for b in layout.blocks] == [slice(5, 7), slice(7, 11), slice(11, 16), slice(16, 17)]
+    assert [b.neurons for b in layout.blocks] == [slice(0, 2), slice(2, 6), slice(6, 11), slice(11, 12)]
+    assert [result.tolist() for result in layout.results] == [[7, 8, 9, 10], [16]]
+    assert np.flatnonzero(layout.is_result).tolist() == [2, 3, 4, 5, 11]
+    assert (layout.num_inputs, layout.num_values, layout.num_neurons) == (5, 17, 12)
 
 
-def test_frame_value_of_elements_that_formulas_name():
-    frame = frame_of(two_layers(3, 2, 4), two_layers(2, 5, 1))
-    assert [frame.value(Ref(*ref)) for ref in ((0, "input", 2), (1, "input", 1), (0, "output", 3), (1, "output", 0))] == [2, 4, 10, 16]
+def test_layout_value_of_elements_that_formulas_name():
+    layout = layout_of(two_layers(3, 2, 4), two_layers(2, 5, 1))
+    assert [layout.value(Ref(*ref)) for ref in ((0, "input", 2), (1, "input", 1), (0, "output", 3), (1, "output", 0))] == [2, 4, 10, 16]
 
 
 def test_inequalities_are_the_same_in_flat_arrays():
