@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from oracles import TFLITE
+from tflite_networks import RuntimeModel
 
 import qbitsat
 from qbitsat import examples
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import InputError
 from qbitsat.importers import load, load_inputs, load_labels
-from qbitsat.network import classify
+from qbitsat.network import classify, forward
 
 
 def test_example_network_shape():
@@ -26,7 +28,7 @@ def test_example_network_formats():
 
 def test_example_weights_fit_6_bits():
     for layer in load(examples.network_path()).layers:
-        assert -32 <= layer.affine.unrolled.weights.min() <= layer.affine.unrolled.weights.max() <= 31
+        assert -32 <= layer.affine.rows.min() <= layer.affine.rows.max() <= 31
 
 
 def test_example_requantizers_as_documented():
@@ -59,3 +61,12 @@ def test_example_in_two_lines():
     for index in (-1, 50):
         with pytest.raises(InputError, match=r"sample is -?\d+, expected an integer in \[0, 49\]"):
             qbitsat.examples.sample(index)
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
+def test_tflite_example_is_what_the_runtimes_compute(runtime):
+    path = examples.tflite_path()
+    network, model = load(path, runtime=runtime), RuntimeModel(runtime, path.read_bytes())
+    x = network.input.quantize(np.load(examples.images_path()) / 16).reshape(50, -1)
+    assert forward(network, x).tolist() == [model.run(row, network).tolist() for row in x]
+    assert (classify(network, x) == load_labels(examples.labels_path())).sum() == 47

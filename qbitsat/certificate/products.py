@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..errors import UnsupportedError
 from ..limits import NO_LIMITS, Limits
 from ..network import AffineMap, Patches, SparseRows
 
@@ -40,7 +41,9 @@ class Products(ABC):
 def products(affine: AffineMap, limits: Limits = NO_LIMITS) -> Products:
     if isinstance(affine, Patches):
         return PatchProducts(affine, limits)
-    return RowProducts(affine if isinstance(affine, SparseRows) else affine.unrolled, limits)
+    if isinstance(affine, SparseRows):
+        return RowProducts(affine, limits)
+    raise UnsupportedError(f"no products of a map of kind {type(affine).__name__}")
 
 
 def _costs(dtype: np.dtype) -> tuple[int, int]:

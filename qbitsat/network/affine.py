@@ -15,14 +15,11 @@ import numpy as np
 
 from ..arithmetic import INT32, integer
 from ..errors import InputError
-from ..limits import NO_LIMITS, Limits
 
 # Weights are 32-bit words in kernels, both signs of the same size.
 WEIGHT_LIMIT = 1 << 31
 # A matrix with fewer nonzeros than this part of it is kept without its zeros.
 SPARSE = 8
-# What it takes to put a weight into its place, in multiply-adds.
-BUILD_WORK = 16
 # Biases over raw integers stay below it.
 RAW_BIAS_LIMIT = 1 << 60
 
@@ -104,39 +101,6 @@ class AffineMap(Record, ABC):
     def heaviest(self) -> int:
         """The largest magnitude of a weight."""
 
-    # --- unrolled, for kernels that do not know the structure ---
-
-    @cached_property
-    def unrolled(self) -> SparseRows:
-        """The same map in compressed rows."""
-        rows = [self.row(i) for i in range(self.n_out)]
-        indptr = np.cumsum([0, *(len(cells) for cells, _ in rows)])
-        cells, weights = (np.concatenate([row[k] for row in rows]) for k in (0, 1))
-        return SparseRows(self.n_in, indptr, cells, weights, self.biases)
-
-    @cached_property
-    def matrix(self) -> np.ndarray:
-        """W as float32[n_out, n_in], for gradients: it only ever suggests."""
-        return self.build("matrix", NO_LIMITS)
-
-    @cached_property
-    def whole(self) -> np.ndarray:
-        """W as int32[n_out, n_in]: weights are below 2**31 in magnitude."""
-        return self.build("whole", NO_LIMITS)
-
-    def build(self, name: str, limits: Limits) -> np.ndarray:
-        """`matrix` or `whole`, made under limits unless it is there already."""
-        if name not in self.__dict__:
-            limits.require(2 * 4 * self.n_out * self.n_in)  # freezing makes a copy
-            rows = self.unrolled
-            dense = np.zeros((self.n_out, self.n_in), np.float32 if name == "matrix" else np.int32)
-            for some in limits.slices(self.n_out, BUILD_WORK * self.n_in):
-                part = slice(rows.indptr[some.start], rows.indptr[some.stop])
-                counts = np.diff(rows.indptr[some.start : some.stop + 1])
-                dense[np.repeat(np.arange(some.start, some.stop), counts), rows.indices[part]] = rows.weights[part]
-            self.__dict__[name] = frozen(dense)
-        return self.__dict__[name]
-
 
 @dataclass(frozen=True, eq=False)
 class Patches(AffineMap):
@@ -176,12 +140,6 @@ class Patches(AffineMap):
     def dense(cls, matrix: np.ndarray, bias: np.ndarray) -> Patches:
         """W as a matrix (n_out, n_in)."""
         return cls(matrix.shape[1], np.zeros(1, np.int32), np.arange(matrix.shape[1]), 0, matrix[None], bias[None])
-
-    @cached_property
-    def unrolled(self) -> SparseRows:
-        if self.is_dense:
-            return SparseRows.of_matrix(self.rows[0], self.bias[0])
-        return super().unrolled
 
     @property
     def is_dense(self) -> bool:
@@ -305,10 +263,6 @@ class SparseRows(AffineMap):
     @property
     def n_out(self) -> int:
         return len(self.bias)
-
-    @property
-    def unrolled(self) -> SparseRows:
-        return self
 
     @property
     def num_products(self) -> int:

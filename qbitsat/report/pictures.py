@@ -10,8 +10,8 @@ SHADES = " .:-=+*#%@"
 
 
 def side_by_side(form: TensorFormat, before: np.ndarray, after: np.ndarray, titles: tuple[str, str]) -> str:
-    """Two images, int[height * width] of a two-axis format, and between which elements they differ (+ and -)."""
-    height, width = form.shape
+    """Two images, int[height * width] of a format with at most one channel, and where they differ (+ and -)."""
+    height, width = form.shape[:2]
     difference = np.sign(after - before).reshape(height, width)
     panels = [shades(form, before), shades(form, after), ["".join(" +-"[d] * 2 for d in row) for row in difference.tolist()]]
     column = max(2 * width, *map(len, titles))
@@ -22,5 +22,5 @@ def side_by_side(form: TensorFormat, before: np.ndarray, after: np.ndarray, titl
 
 def shades(form: TensorFormat, image: np.ndarray) -> list[str]:
     """One line a row, two characters an element because characters are about twice as high as wide."""
-    levels = (image.reshape(form.shape) - form.lo) * len(SHADES) // (form.hi - form.lo + 1)
+    levels = (image.reshape(form.shape[:2]) - form.lo) * len(SHADES) // (form.hi - form.lo + 1)
     return ["".join(SHADES[level] * 2 for level in row) for row in levels.tolist()]

@@ -39,12 +39,6 @@ def test_affine_types_are_those_of_the_kernels():
     assert [a.dtype for a in (patches.start, patches.offset, patches.rows, patches.bias)] == [np.int32, np.int32, np.int32, np.int64]
 
 
-def test_affine_float_matrix_is_the_matrix():
-    affine = SparseRows.of_matrix(MATRIX, np.arange(5))
-    assert (affine.n_out, affine.n_in) == affine.matrix.shape == (5, 3)
-    assert affine.matrix.tolist() == MATRIX.tolist()
-
-
 @pytest.mark.parametrize("zero_point", [-2, 0, 3, 15, INT31])
 def test_dense_affine_computes_on_values_less_the_zero_point(zero_point):
     layer = dense(MATRIX, [1, 2, 3, 4, 5], form=tensor(3, 0, 15, zero_point))
@@ -155,7 +149,7 @@ def at_reach(reach: int, shift: int = 0) -> Dense:
 
 def test_accumulator_just_inside_the_exact_range():
     layer = at_reach(ACC_LIMIT - 1)
-    assert int(layer.affine.unrolled.weights[0]) * INT31 + int(layer.affine.biases[0]) == ACC_LIMIT - 1
+    assert int(layer.affine.row(0)[1][0]) * INT31 + int(layer.affine.biases[0]) == ACC_LIMIT - 1
 
 
 def test_accumulator_just_beyond_the_exact_range():
