@@ -28,6 +28,7 @@ exit codes:
        all is proved (check)
   10   some query is violated (verify)
   5    none is violated, but some are unknown, or there was nothing to verify or export;
+       the limits were too small to export something;
        nothing is refused, but something is unknown or was not checked, or there was nothing to check (check)
   20   something is refused (check)
   2    bad usage or bad input; nothing is refused, but some certificate or line can't be read (check)
@@ -48,8 +49,8 @@ examples:
 
 """
 
-# What of the options shapes the exported clauses; the others are about solving them.
-EXPORT_OPTIONS = ("encoding", "bounds")
+# What of the options shapes the exported clauses, and what they may take; the others are about solving them.
+EXPORT_OPTIONS = ("encoding", "bounds", "timeout", "memory")
 # What `verify --help` shows beside common rows of the table.
 COMMON = ("help", "network", "inputs", "labels", "samples", "eps", "target", "out", "resume")
 # Each is a query for every sample.
@@ -101,7 +102,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
     }
     for name, run in commands.items():
-        command = subparsers.add_parser(name, help=texts[name], description=f"{texts[name].capitalize()}.", epilog=EXIT_CODES, **kind)
+        description = f"{texts[name][0].upper()}{texts[name][1:]}."
+        command = subparsers.add_parser(name, help=texts[name], description=description, epilog=EXIT_CODES, **kind)
         command.set_defaults(run=run)
         if name not in ("demo", "check"):
             add_network(command)

@@ -18,6 +18,7 @@ from ..encode import dimacs, smtlib
 from ..errors import InputError, QbitsatError
 from ..importers import load, load_inputs, load_labels
 from ..importers.files import replacing
+from ..limits import LimitReached
 from ..network import Network
 from ..network.names import printable
 from ..options import TABLE, make_options
@@ -136,15 +137,21 @@ def export(args: argparse.Namespace) -> int:
     verifier = Verifier(network, options)
     asked = [task for task in tasks if task.settled is None]
     paths = export_paths(args.out, asked, args.overwrite, SUFFIXES[args.format]) if asked else {}
+    complete = bool(asked)
     for task in tasks:
         if task.settled is not None:
             print(result_line(task, task.settled))
             continue
         path = paths[task.index]
-        written = write_query(path, verifier, task, args.format, **({} if args.get_value else {"get_value": False}))
+        try:
+            written = write_query(path, verifier, task, args.format, **({} if args.get_value else {"get_value": False}))
+        except (LimitReached, MemoryError) as limit:
+            complete = False
+            print(f"{head(task)}  not written: {limit.reason if isinstance(limit, LimitReached) else 'memory'}", flush=True)
+            continue
         sizes = ", ".join(f"{count} {name}" for name, count in written.sizes.items())
         print(f"{head(task)}  {printable(str(path))}: {sizes}, {path.stat().st_size} bytes", flush=True)
-    return EXIT_HOLDS if asked else EXIT_UNKNOWN
+    return EXIT_HOLDS if complete else EXIT_UNKNOWN
 
 
 def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> dict[int, Path]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..bounds import propagate, simplify
+from ..limits import Limits
 from ..properties import Query
 from ..properties.formula import without_not
 from .about import about
@@ -21,10 +22,15 @@ c i from 0 (T and F are constants); "output" lines say the same of the outputs t
 
 
 def write(query: Query, options: Any, stream: BinaryIO) -> Cnf:
-    """Write the query's CNF to a binary stream and return it; bounds simplify it unless options.bounds is off."""
-    bounds = propagate(query)
+    """Write the query's CNF to a binary stream and return it; bounds simplify it unless options.bounds is off.
+
+    `LimitReached` where options.timeout or options.memory run out before it is encoded; nothing is written then.
+    """
+    limits = Limits(options.timeout, options.memory)
+    limits.begin("bounds")
+    bounds = propagate(query, limits)
     formula = simplify(query, bounds) if options.bounds else without_not(query.named)
-    cnf = encode_query(query, bounds, options, formula)
+    cnf = encode_query(query, bounds, options, formula, limits)
     stream.write("".join(f"c {line}\n" for line in about(query, options)).encode() + HEAD.encode())
     for line in _map_lines(cnf):
         stream.write(line.encode())

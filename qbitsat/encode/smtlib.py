@@ -76,11 +76,13 @@ class SmtLib:
 def write(query: Query, options: Any, stream: BinaryIO, get_value: bool = True) -> SmtLib:
     """Write the query to a binary stream and return it; bounds simplify it unless options.bounds is off.
 
-    get_value asks for the inputs, too, which some solvers take for an error after `unsat`.
+    get_value asks for the inputs, too, which some solvers take for an error after `unsat`. `LimitReached` as in `dimacs.write`.
     """
-    bounds = propagate(query)
+    limits = Limits(options.timeout, options.memory)
+    limits.begin("bounds")
+    bounds = propagate(query, limits)
     formula = simplify(query, bounds) if options.bounds else without_not(query.named)
-    script = encode_smtlib(query, bounds, options, formula)
+    script = encode_smtlib(query, bounds, options, formula, limits)
     head = "".join(f"; {line}\n" for line in about(query, options))
     stream.write((head + script.body + (script.tail if get_value else CHECK)).encode())
     return script

@@ -6,7 +6,7 @@ import pytest
 from pysat.formula import CNF
 from pysat.solvers import Solver
 
-from qbitsat import __version__, load
+from qbitsat import __version__, examples, load
 from qbitsat.cli.main import main
 from qbitsat.options import STAGES, TABLE
 
@@ -106,6 +106,25 @@ def test_export_leaves_no_part_of_a_file(files, tmp_path, monkeypatch):
     assert list((tmp_path / "cnf").iterdir()) == []
 
 
+@pytest.mark.parametrize("form", ["dimacs", "smt2"])
+def test_export_within_limits(form, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["export", str(examples.network_path()), "--inputs", str(examples.images_path()), "--samples", "1", "--eps", "1"]
+    for limit, reason in (("--memory", "memory"), ("--timeout", "timeout")):
+        assert main([*command, "--format", form, "--out", str(out), limit, "0.001"]) == 5
+        assert capsys.readouterr().out == f"sample 1  eps 1  not written: {reason}\n"
+        assert list(out.iterdir()) == []
+
+
+def test_export_without_memory_says_so(files, tmp_path, monkeypatch, capsys):
+    def fail(query, options, stream):
+        raise MemoryError
+
+    monkeypatch.setattr("qbitsat.encode.dimacs.write", fail)
+    assert main(files.arguments("--out", str(tmp_path / "cnf"), command="export", samples="1,2")) == 5
+    assert capsys.readouterr().out.count("not written: memory") == 2
+
+
 # --- the rest ---
 
 
@@ -121,6 +140,12 @@ def test_help_tells_the_exit_codes(command, capsys):
         main([*command, "--help"])
     assert stop.value.code == 0
     assert "exit codes:" in capsys.readouterr().out
+
+
+def test_help_keeps_names_as_they_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    assert "Give the same queries to SAT and to SMT solvers" in " ".join(capsys.readouterr().out.split())
 
 
 # --- what exported files say of themselves ---
