@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnx_files import LIMITS, Model, differing, f32, feeds, read, samples, session
 
+from qbitsat.errors import UnsupportedError
 from qbitsat.network import forward
 
 Case = Callable[[Model], bytes]
@@ -99,6 +100,17 @@ def single(m: Model, op: str, **attributes) -> bytes:
     return m.build({"x": (1, 400)}, m.through(m.node(op, x, *limits, **attributes), m.random_scale(), m.random_point()))
 
 
+def pair_behind(m: Model, between: tuple[str, ...], same: bool = False) -> bytes:
+    """A QuantizeLinear and a DequantizeLinear behind another such pair, and operators between them that change no float."""
+    constants = {"Add": f32(0), "Mul": f32(1), "Reshape": np.array([4, 5])}
+    meaning = m.random_scale(), m.random_point()
+    x = m.through("x", *meaning)
+    for op in between:
+        x = m.node(op, x, *([m.constant(constants[op])] if op in constants else []), **({"to": 1} if op == "Cast" else {}))
+    x = m.through(x, *(meaning if same else (m.random_scale(), m.random_point())))
+    return m.build({"x": (1, 20)}, m.through(m.node("Mul", x, m.constant(f32(0.7))), m.random_scale(), m.random_point()))
+
+
 def chain(m: Model) -> bytes:
     """Floats between integers: with constants, each rounded."""
     x, _ = start(m)
@@ -163,7 +175,7 @@ CASES: dict[str, Case] = {
     "LeakyRelu": lambda m: single(m, "LeakyRelu", alpha=0.1),
     "Neg": lambda m: single(m, "Neg"),
     "Abs": lambda m: single(m, "Abs"),
-    "Identity": lambda m: single(m, "Identity"),
+    "Identity": lambda m: pair_behind(m, ("Identity", "Reshape")),
     "chain": chain,
     "Concat": joined,
     "moving": moving,
@@ -177,6 +189,22 @@ def test_operator_is_that_of_the_runtime(case, dtype, tmp_path):
         model = CASES[case](Model(dtype, seed))
         outputs, wrong = differing(model, read(model, tmp_path), 60)
         assert wrong == 0, f"seed {seed}: {wrong} of {outputs} differ"
+
+
+@every_type
+@pytest.mark.parametrize("between", [(), ("Identity",), ("Add", "Mul", "Cast")])
+def test_a_pair_behind_a_pair_is_refused(between, dtype, tmp_path):
+    """ONNX Runtime makes one pair of them, whose scale neither of them has."""
+    with pytest.raises(UnsupportedError, match="quantizes again what a QuantizeLinear and a DequantizeLinear give"):
+        read(pair_behind(Model(dtype), between), tmp_path)
+
+
+@every_type
+@pytest.mark.parametrize("between", [(), ("Identity",)])
+def test_a_pair_behind_the_same_pair_changes_nothing(between, dtype, tmp_path):
+    for seed in range(3):
+        model = pair_behind(Model(dtype, seed), between, same=True)
+        assert differing(model, read(model, tmp_path), 60)[1] == 0
 
 
 @every_type

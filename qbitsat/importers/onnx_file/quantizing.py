@@ -57,11 +57,25 @@ def quantize_linear(s: Session, node: Node) -> None:
     elif isinstance(x, Dequantized) and x.form == form:
         wires = x.wires
     elif isinstance(x, Dequantized | Tabulated):
+        if follows_a_pair(s, node):
+            raise UnsupportedError(
+                "quantizes again what a QuantizeLinear and a DequantizeLinear give: the runtime makes one such pair of both, with a scale"
+                " of its own; expected the same scale and zero point"
+            )
         table = x.tabulated
         wires = mapped(s.b, node.name, table, quantized(table.tables, f32(form.scale), form.zero_point, form.lo, form.hi), form)
     else:
         raise UnsupportedError("quantizes what are no floats")
     Target(node, form, becomes_unsigned(s, node, form)).give(s, wires)
+
+
+def follows_a_pair(s: Session, node: Node) -> bool:
+    """Whether the node and its DequantizeLinear come right behind another QuantizeLinear and DequantizeLinear."""
+    before = s.maker_of(node.inputs[0])
+    if before is None or before.op != "DequantizeLinear" or all(reader.op != "DequantizeLinear" for reader in s.readers_of(node)):
+        return False
+    first = s.maker_of(before.inputs[0])
+    return first is not None and first.op == "QuantizeLinear"
 
 
 def becomes_unsigned(s: Session, node: Node, form: TensorFormat) -> bool:

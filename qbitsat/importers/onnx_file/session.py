@@ -11,10 +11,12 @@ from ...errors import InputError, UnsupportedError
 from ...network import Network, TensorFormat
 from ..assembly import Builder, Wires
 from .records import Graph, Node
-from .values import Integers, Outside, Value
+from .values import Integers, Outside, Stored, Value
 
 # What stands for an input until its integers are known.
 UNKNOWN = (-(1 << 31), (1 << 31) - 1)
+# Operators that change nothing, of two operands with a constant.
+DROPPED = {"Identity": None, "Dropout": None, "Cast": None, "Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
 Handler = Callable[["Session", Node], None]
 
 
@@ -25,6 +27,7 @@ class Session:
         self.graph, self.b, self.runtime = graph, b, runtime
         self.values: dict[str, Any] = dict(graph.constants)
         self.readers: dict[str, list[Node]] = {}
+        self.makers = {name: node for node in graph.nodes for name in node.outputs}
         self.done: set[int] = set()
         self.first: dict[str, int] = {}
         for node in graph.nodes:
@@ -84,6 +87,23 @@ class Session:
         """The nodes that read the only output, each as often as it does; and one more for the graph's output."""
         name = node.outputs[0]
         return self.readers.get(name, []) + ([node] if name in self.graph.outputs else [])
+
+    def maker_of(self, name: str) -> Node | None:
+        """The node that a tensor comes from; those that change nothing are left out, as the runtime drops them."""
+        for _ in self.graph.nodes:  # names that hostile files give twice may lead round
+            node = self.makers.get(name)
+            kept = [i for i in node.inputs if not self._is_neutral(node, i)] if node is not None else []
+            if node is None or node.op not in DROPPED or len(kept) != 1:
+                return node
+            name = kept[0]
+        return None
+
+    def _is_neutral(self, node: Node, name: str) -> bool:
+        """Whether an input is a constant that changes nothing, or says what is not computed."""
+        x = self.values.get(name)
+        x = x.floats if isinstance(x, Stored) else x
+        neutral = DROPPED.get(node.op)
+        return isinstance(x, np.ndarray) and (neutral is None or bool((x == neutral).all()))
 
     # --- inputs ---
 
