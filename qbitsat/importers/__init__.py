@@ -52,9 +52,7 @@ def load(
     if onnx_file.is_onnx(magic, path):
         refuse(path, "an .onnx and has its own formats", bits=bits, input_bits=input_bits)
         return onnx_file.read(path, runtime)
-    raise InputError(
-        f"{path}: unknown content; expected a qbitsat network (.npz), a .tflite, an .onnx or Keras weights in HDF5 (.h5); {foreign.READ}"
-    )
+    raise InputError(f"{path}: unknown content; {foreign.READ}")
 
 
 def refuse(path: Path, what: str, **given: Any) -> None:

@@ -17,10 +17,12 @@ PICTURES = {
     "TIFF": rb"II\*\0|MM\0\*",
 }  # fmt: skip
 # Read, but no samples.
-TFLITE = "a TensorFlow Lite model (.tflite)"
+TFLITE, ONNX = "a TensorFlow Lite model (.tflite)", "an ONNX model (.onnx)"
+# Tags of the fields that follow ir_version in an ONNX ModelProto: strings, messages and numbers of fields 2 to 8, 14 and 20.
+ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
-READ = "qbitsat reads its own .npz, which numpy can write (docs/reference/files.md), int8 .tflite, .onnx, and .h5 of AAAI 2021 and QVIP"
+READ = "qbitsat reads its own .npz, made with numpy (docs/reference/files.md), int8 .tflite, quantized .onnx, and .h5 of AAAI 2021 and QVIP"
 
 
 def refuse(path: Path, what: str) -> None:
@@ -40,7 +42,7 @@ def refuse_file(stream: BinaryIO, path: Path) -> None:
     stream.seek(0)
     what = name_of_zip(stream) if head.startswith(ZIP_MAGIC) else name_of(head, os.path.basename(os.fspath(path)))
     stream.seek(0)
-    if what not in ("", TFLITE):
+    if what not in ("", TFLITE, ONNX):
         refuse(path, what)
 
 
@@ -63,7 +65,12 @@ def name_of(head: bytes, name: str) -> str:
         return "gzip data"
     if head[:1] == b"\x08" and name == "saved_model.pb":
         return "a TensorFlow SavedModel"
-    return ""
+    return ONNX if begins_onnx(head) else ""
+
+
+def begins_onnx(head: bytes) -> bool:
+    """Whether these are the first bytes of an ONNX model that begins with ir_version, as almost all do."""
+    return len(head) > 2 and head[0] == 8 and 1 <= head[1] <= 32 and head[2] in ONNX_TAGS
 
 
 def name_of_zip(stream: BinaryIO) -> str:

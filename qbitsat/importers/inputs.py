@@ -31,6 +31,8 @@ FORMATS = ".npy, .npz, .csv or IDX, plain or gzipped"
 MAX_LABEL = (1 << 31) - 1
 CHUNK = 1 << 20
 SHOWN_NAMES = 10
+# The brightest of pixels that have so few levels that they are none from 0 to 255.
+FEW_LEVELS = 16
 
 CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
 # The scale of the network's own input, instead of a number.
@@ -47,7 +49,8 @@ def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, s
     where that is not clear.
     Values are integers, or floats that are whole numbers. With scale they are real values, and become round(x / scale) + form.zero_point,
     ties to even: scale is the real value of one step, or "network" for form.scale. What leaves the range is refused, not clipped.
-    Without it, unsigned bytes for a network that reads images as int8 are pixels: see `reads_pixels`.
+    Without it, unsigned bytes for a network that reads images as int8 are pixels: see `reads_pixels`. Those that end at 16 or less are
+    refused.
     """
     array = read_array(path, ("x", "inputs"), header)
     if array.shape == form.shape:
@@ -66,9 +69,13 @@ def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, s
         return quantized(values, form, scale, path)
     if values.dtype.kind == "f":
         refuse_real(values, form, place)
-    if values.dtype == np.uint8 and reads_pixels(form):
+    if not reads_pixels(form):
+        return integers(values, form.lo, form.hi, place)
+    if values.dtype == np.uint8:
+        refuse_few_levels(values, path)
         return values.astype(np.int64) + form.lo
-    return integers(values, form.lo, form.hi, place)
+    are_bytes = values.min() >= 0 and values.max() <= 255
+    return integers(values, form.lo, form.hi, place, "; --scale 1 takes pixels from 0 to 255 as pixel - 128" if are_bytes else "")
 
 
 def reads_pixels(form: TensorFormat) -> bool:
@@ -80,6 +87,16 @@ def reads_pixels(form: TensorFormat) -> bool:
     return (form.lo, form.hi, form.zero_point) == (-128, 127, -128) and is_pixel
 
 
+def refuse_few_levels(pixels: np.ndarray, path: Path) -> None:
+    """Refuse bytes that are hardly pixels from 0 to 255: of one bit, or of four as scikit-learn's digits have them."""
+    top = int(pixels.max())
+    if 0 < top <= FEW_LEVELS:
+        raise InputError(
+            f"{path}: values from {pixels.min()} to {top}, expected pixels from 0 to 255: --scale {top}/255 takes {top} as the brightest, "
+            f"--scale 1 takes them as they are"
+        )
+
+
 def fits(shape: tuple[int, ...], form: TensorFormat) -> bool:
     """Whether a sample of this shape is one of the network's, axes of length 1 aside: as it is, or flat."""
     long = tuple(n for n in shape if n != 1)
@@ -87,15 +104,23 @@ def fits(shape: tuple[int, ...], form: TensorFormat) -> bool:
 
 
 def quantized(values: np.ndarray, form: TensorFormat, scale: float | str, path: Path) -> np.ndarray:
-    """Real values[n, m] as integers of the format."""
+    """Real values[n, m] as integers of the format; what tells none of them apart is no scale."""
     step = form.scale if scale == NETWORK_SCALE else positive(scale, "scale")
     steps, hint = form.steps(values, step), pixel_hint(values, form)
     wrong = ~((steps >= form.lo) & (steps <= form.hi))
     if wrong.any():
         i, j = first_of(wrong)
+        if values.dtype == np.uint8 and reads_pixels(form):
+            hint = "; without --scale bytes are pixels, each pixel - 128"
         raise InputError(f"{path}: sample {i}, element {j} is {values[i, j]}, {form.outside(steps[i, j], step)}{hint}")
+    levels, differ = steps.max() - steps.min(), (values != values[0, 0]).any()
+    if differ and not levels:
+        raise InputError(
+            f"{path}: all values, from {values.min()} to {values.max()}, are the integer {steps[0, 0]:.0f} at a scale of {step:.12g}; "
+            f"expected the real value of a step{hint}"
+        )
     # Pixels from 0 to 1 would become 0 and 1 where nobody said what a step of the network stands for.
-    if scale == NETWORK_SCALE and form.hi - form.lo > 1 >= steps.max() - steps.min() and (values != values[0, 0]).any():
+    if scale == NETWORK_SCALE and differ and form.hi - form.lo > 1 >= levels:
         raise InputError(
             f"{path}: values from {values.min()} to {values.max()} are at most one step of the network, {form.scale:.12g}; expected "
             f"--scale NUMBER, the real value of a step{hint}"
@@ -137,12 +162,12 @@ def one_hot_hint(array: np.ndarray) -> str:
     return "; these are one-hot, and array.argmax(axis=1) are their labels" if rows else ""
 
 
-def integers(values: np.ndarray, lo: int, hi: int, place: Place) -> np.ndarray:
-    """values[n, m] as int64, or an `InputError` that names the first element that is no integer or not in [lo, hi]."""
+def integers(values: np.ndarray, lo: int, hi: int, place: Place, hint: str = "") -> np.ndarray:
+    """values[n, m] as int64, or an `InputError` that names the first element that is no integer or not in [lo, hi], with a hint then."""
     if values.dtype.kind == "f":
         refuse(values, np.rint(values) != values, "an integer", place)
     # Compared as they are: int64 would turn large unsigned integers and floats into others.
-    refuse(values, (values < lo) | (values > hi), f"a value in [{lo}, {hi}]", place)
+    refuse(values, (values < lo) | (values > hi), f"a value in [{lo}, {hi}]{hint}", place)
     return np.ascontiguousarray(values, np.int64)
 
 

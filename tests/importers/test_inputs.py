@@ -391,3 +391,41 @@ def test_unsigned_bytes_are_pixels_where_int8_stands_for_them(tmp_path, step, ze
             load_inputs(path, form)
     np.save(path, np.array([[0, 127, -128]], np.int8))
     assert load_inputs(path, form).tolist() == [[0, 127, -128]]
+
+
+IMAGE = TensorFormat((3,), -128, 127, 1 / 255, -128)
+
+
+@pytest.mark.parametrize("values", [[[0, 127, 255]], [[0.0, 127.0, 255.0]]])
+def test_pixels_that_are_no_bytes_are_told_of_a_scale(path, values):
+    for make in (npy, text):
+        said = r"element 2 is 255.*, expected a value in \[-128, 127\]; --scale 1 takes pixels from 0 to 255 as pixel - 128"
+        refused(path, make(np.array(values)), said, lambda path: load_inputs(path, IMAGE))
+    assert load_inputs(path, IMAGE, scale=1).tolist() == [[-128, -1, 127]]
+    refused(path, npy(np.array([[0, 127, 256]])), r"expected a value in \[-128, 127\]$", lambda path: load_inputs(path, IMAGE))
+
+
+def test_bytes_with_a_scale_of_real_pixels_are_told_what_they_are_without(path):
+    content = npy(np.array([[0, 127, 255]], np.uint8))
+    said = "element 1 is 127, which is the integer 32257 .*; without --scale bytes are pixels, each pixel - 128"
+    refused(path, content, said, lambda path: load_inputs(path, IMAGE, scale="network"))
+
+
+@pytest.mark.parametrize("top", [1, 15, 16])
+def test_bytes_of_few_levels_are_no_pixels(path, top):
+    content = npy(np.array([[0, 1, top]], np.uint8))
+    said = rf"values from 0 to {top}, expected pixels from 0 to 255: --scale {top}/255 takes {top} as the brightest, --scale 1 takes them"
+    refused(path, content, said, lambda path: load_inputs(path, IMAGE))
+    assert load_inputs(path, IMAGE, scale=top / 255)[0, 2] == 127
+    assert load_inputs(path, IMAGE, scale=1)[0, 2] == top - 128
+    for dark in ([[0, 0, 0]], [[0, 1, 17]]):
+        path.write_bytes(npy(np.array(dark, np.uint8)))
+        assert load_inputs(path, IMAGE)[0, 2] == dark[0][2] - 128
+
+
+def test_scale_that_makes_all_values_one_integer_is_refused(path):
+    content = npy(REAL)
+    said = r"all values, from 0.0 to 1.0, are the integer 0 at a scale of 255; expected the real value of a step"
+    refused(path, content, said, lambda path: load_inputs(path, BENCH, scale=255))
+    path.write_bytes(npy(np.zeros((1, 6))))
+    assert load_inputs(path, BENCH, scale=255).max() == 0

@@ -38,7 +38,7 @@ def test_load_refuses_a_pipe(tmp_path):
 @pytest.mark.parametrize("content", [b"\x80\x04]q\0.", b"hello, world"])
 def test_load_refuses_unknown_content(path, content):
     path.write_bytes(content)
-    refused(path, r"unknown content; expected a qbitsat network \(.npz\), a .tflite or Keras weights")
+    refused(path, r"unknown content; qbitsat reads its own .npz, .* int8 .tflite, quantized .onnx, and .h5")
 
 
 def test_load_goes_by_content_not_by_name(tmp_path):

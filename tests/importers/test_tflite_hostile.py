@@ -81,7 +81,7 @@ FAULTS = {
     "schema": (setting("version", 4), r"schema version 4, expected 3"),
     "int16": (setting(f"{TENSOR}.0.type", schema.TensorType.INT16), r"FULLY_CONNECTED of INT16, INT8, where INT8 is expected"),
     "float": (setting(f"{TENSOR}.0.type", schema.TensorType.FLOAT32),
-              r"weights INT8, activations FLOAT32: dynamic range quantization is no integer network \(operator 0\)"),
+              r"weights INT8, activations FLOAT32: dynamic range quantization is no integer network \(operator 0\); convert it to int8"),
     "fused": (setting(f"{OPERATOR}.builtinOptions", schema.FullyConnectedOptionsT(fusedActivationFunction=4)),
               r"fused activation function TANH, expected NONE, RELU, RELU6, RELU_N1_TO_1"),
     "bias": (setting(f"{TENSOR}.2.shape", [2, 1]), r"tensor 2 \('t2'\): shape \(2, 1\), expected \(2,\)"),

@@ -19,6 +19,7 @@ import numpy as np
 from ...errors import InputError, unknown
 from ...network import Network
 from ...network.names import printable
+from .. import foreign
 from ..assembly import Builder
 from ..files import MAX_BYTES, Path, open_input, size_of
 from . import affine, elementwise, exact, pools, quantizing, shapes
@@ -28,10 +29,8 @@ from .survey import EXACT, refuse_unsupported
 
 __all__ = ["RUNTIMES", "is_onnx", "read"]
 
-# Tags of the fields that follow ir_version in an ONNX ModelProto: strings, messages and numbers of fields 2 to 8, 14 and 20.
-ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
 # The first bytes of any field of a ModelProto.
-FIRST_TAGS = tuple(bytes([tag]) for tag in (0x08, *ONNX_TAGS))
+FIRST_TAGS = tuple(bytes([tag]) for tag in (0x08, *foreign.ONNX_TAGS))
 
 RUNTIMES = ("onnxruntime", "onnxruntime-novnni")
 
@@ -76,8 +75,7 @@ QUANTIZED: dict[str, Handler] = {
 
 def is_onnx(head: bytes, path: Path) -> bool:
     """Whether a file is an ONNX model by its first bytes; those of other protocol buffers are told by their names."""
-    begins = len(head) > 2 and head[0] == 8 and 1 <= head[1] <= 32 and head[2] in ONNX_TAGS
-    return begins or (os.fsdecode(path).endswith(".onnx") and head[:1] in FIRST_TAGS)
+    return foreign.begins_onnx(head) or (os.fsdecode(path).endswith(".onnx") and head[:1] in FIRST_TAGS)
 
 
 def read(path: Path, runtime: str | None = None) -> Network:
@@ -93,7 +91,7 @@ def read(path: Path, runtime: str | None = None) -> Network:
     if is_exact and runtime is not None:
         raise InputError(f"runtime: {runtime}, but {place} is exact by its operators and needs none; expected none")
     if runtime is not None and runtime not in RUNTIMES:
-        raise unknown("runtime:", runtime, RUNTIMES)
+        raise unknown(f"runtime of {place}:", runtime, RUNTIMES)
     operators, result = (exact.OPERATORS, exact.result) if is_exact else (QUANTIZED, elementwise.result)
     refuse_unsupported(graph, operators, place)
     session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])

@@ -106,6 +106,8 @@ def shown(name: str) -> str:
 
 def read_opset(reader: Reader, model: Any) -> int:
     versions = [entry.version for entry in model.opset_import if text(entry.domain) in OWN_DOMAINS]
+    if not versions:
+        raise InputError(f"{reader.path}: says no version of ONNX's operators; expected a whole .onnx, and this may be cut off")
     if len(versions) != 1 or versions[0] not in OPSETS:
         raise UnsupportedError(
             f"{reader.path}: versions {versions} of ONNX's operators, expected one from {OPSETS.start} to {OPSETS.stop - 1}"

@@ -67,7 +67,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
 def read(path: Path, runtime: str) -> Network:
     """The network in the file, with the step functions of one of RUNTIMES."""
     if runtime not in RUNTIMES:
-        raise unknown("runtime:", runtime, RUNTIMES)
+        raise unknown(f"runtime of {os.fsdecode(path)}:", runtime, RUNTIMES)
     with open_input(path) as stream:
         size = size_of(stream)
         if size > MAX_BYTES:

@@ -48,7 +48,8 @@ def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
             places.setdefault(reason, []).append(op.index)
     if places:
         found = "; ".join(f"{reason} (operator {', '.join(map(str, where))})" for reason, where in places.items())
-        raise UnsupportedError(f"{path}: not read: {found}")
+        hint = "; convert it to int8, with a representative data set" if any(text in found for text in NO_NETWORK.values()) else ""
+        raise UnsupportedError(f"{path}: not read: {found}{hint}")
 
 
 def why_not(graph: Graph, op: Operator, constant: set[int]) -> str:
