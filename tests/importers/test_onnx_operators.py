@@ -192,7 +192,7 @@ def test_operator_is_that_of_the_runtime(case, dtype, tmp_path):
 
 
 @every_type
-@pytest.mark.parametrize("between", [(), ("Identity",), ("Add", "Mul", "Cast")])
+@pytest.mark.parametrize("between", [(), ("Identity",), ("Add", "Mul", "Cast"), ("Transpose", "Transpose")])
 def test_a_pair_behind_a_pair_is_refused(between, dtype, tmp_path):
     """ONNX Runtime makes one pair of them, whose scale neither of them has."""
     with pytest.raises(UnsupportedError, match="quantizes again what a QuantizeLinear and a DequantizeLinear give"):
@@ -205,6 +205,21 @@ def test_a_pair_behind_the_same_pair_changes_nothing(between, dtype, tmp_path):
     for seed in range(3):
         model = pair_behind(Model(dtype, seed), between, same=True)
         assert differing(model, read(model, tmp_path), 60)[1] == 0
+
+
+@every_type
+@pytest.mark.parametrize(("factor", "read_at_all"), [(1, True), (1 + 2e-7, True), (1.02, False), (0.5, False)])
+def test_biases_of_other_scales_are_refused(factor, read_at_all, dtype, tmp_path):
+    """Then ONNX Runtime computes floats."""
+    m = Model(dtype, 7)
+    x, scale = start(m)
+    bias = m.stored(m.rng.integers(-9000, 9000, 5).astype(np.int32), f32(0.01 * factor) * scale)
+    model = m.build({"x": (1, 30)}, m.through(m.node("Gemm", x, m.stored(m.weights(5, 30), f32(0.01)), bias, transB=1), f32(0.3), 9))
+    if read_at_all:
+        assert differing(model, read(model, tmp_path), 60)[1] == 0
+    else:
+        with pytest.raises(UnsupportedError, match="computes floats: the bias's scales"):
+            read(model, tmp_path)
 
 
 @every_type

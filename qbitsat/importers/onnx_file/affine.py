@@ -20,6 +20,8 @@ from .values import Dequantized, Stored, Sums
 from .windows import Windows, as_before, image
 
 INT16 = (-(1 << 15), (1 << 15) - 1)
+# How far scales of biases may be off, relatively; the runtime takes somewhat more before it computes floats.
+BIAS_TOLERANCE = 1e-3
 
 
 def rescaling(s: Session, x: Dequantized, scales: np.ndarray, form: TensorFormat) -> tuple[Requantizer, ...]:
@@ -174,6 +176,9 @@ def operands(s: Session, node: Node) -> tuple[Dequantized, Stored, np.ndarray | 
     bias: Any = s.computed(node, 2, Stored)
     if bias.integers.dtype != np.int64 or bias.hi < 1 << 16 or bias.zero_points.any():
         raise UnsupportedError("computes floats: a bias that is not stored as int32 with a zero point of 0")
+    expected = np.float64(x.scale) * weights.scales
+    if len(bias.scales) not in (1, len(expected)) or (np.abs(bias.scales - expected) > BIAS_TOLERANCE * expected).any():
+        raise UnsupportedError("computes floats: the bias's scales are not those of its input times those of its weights, expected these")
     return x, weights, bias.integers
 
 

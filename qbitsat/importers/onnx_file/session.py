@@ -15,8 +15,8 @@ from .values import Integers, Outside, Stored, Value
 
 # What stands for an input until its integers are known.
 UNKNOWN = (-(1 << 31), (1 << 31) - 1)
-# Operators that change nothing, of two operands with a constant.
-DROPPED = {"Identity": None, "Dropout": None, "Cast": None, "Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
+# Operators that change nothing, of two operands with a constant, or that another Transpose, wherever it is, may undo.
+DROPPED = {"Identity": None, "Dropout": None, "Cast": None, "Transpose": None, "Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
 Handler = Callable[["Session", Node], None]
 
 
@@ -89,7 +89,7 @@ class Session:
         return self.readers.get(name, []) + ([node] if name in self.graph.outputs else [])
 
     def maker_of(self, name: str) -> Node | None:
-        """The node that a tensor comes from; those that change nothing are left out, as the runtime drops them."""
+        """The node that a tensor comes from; those that change no number are left out, as the runtime drops or moves them."""
         for _ in self.graph.nodes:  # names that hostile files give twice may lead round
             node = self.makers.get(name)
             kept = [i for i in node.inputs if not self._is_neutral(node, i)] if node is not None else []
