@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     print(summary(found), flush=True)
     if args.out:
         print(f"outputs in {args.out}")
+    elif not args.quiet and outputs.shape[1] > MOST_OUTPUTS:
+        print(f"{outputs.shape[1]} outputs a sample are not shown; --out FILE writes them")
     return EXIT_HOLDS
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .._kernels.exact import forward as _forward
@@ -39,7 +41,8 @@ def check_inputs(network: Network, x: np.ndarray) -> None:
     if x.dtype.kind not in "iu":
         raise InputError(f"inference: inputs have dtype {x.dtype}, expected integers")
     if x.ndim != 2 or x.shape[1] != network.num_inputs:
-        raise InputError(f"inference: inputs have shape {x.shape}, expected (batch, {network.num_inputs})")
+        hint = "; x.reshape(len(x), -1) is that" if x.ndim > 2 and math.prod(x.shape[1:]) == network.num_inputs else ""
+        raise InputError(f"inference: inputs have shape {x.shape}, expected (batch, {network.num_inputs}){hint}")
     start = 0
     for form in network.inputs:
         part = x[:, start : start + form.size]

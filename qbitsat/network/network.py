@@ -29,7 +29,7 @@ MAX_VALUES = (1 << 31) - 1
 MAX_TABLES = 1 << 27
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network(Record):
     """Layers in topological order. `source` is the file that it came from, or "".
 
@@ -73,6 +73,11 @@ class Network(Record):
         self._set_reads()
         outputs = np.arange(self.first_value(len(self.layers) - 1), self.num_values) if self.outputs is None else self.outputs
         object.__setattr__(self, "outputs", self._values(outputs, None, self.num_values, "outputs"))
+
+    def __repr__(self) -> str:
+        runtime = f", runtime {self.runtime}" if self.runtime else ""
+        shapes = ", ".join("x".join(map(str, form.shape)) for form in self.inputs)
+        return f"<Network {self.name!r}: {len(self.layers)} {'layer' if len(self.layers) == 1 else 'layers'} on {shapes}{runtime}>"
 
     def _set_reads(self) -> None:
         if not self.reads:

@@ -39,7 +39,8 @@ def describe(network: Network) -> str:
 
 def format_text(form: TensorFormat) -> str:
     """A tensor's shape, range and meaning in words."""
-    return f"{shape_text(form.shape)} integers in [{form.lo}, {form.hi}], scale {form.scale:g}, zero point {form.zero_point}"
+    noun = "integer" if form.size == 1 else "integers"
+    return f"{shape_text(form.shape)} {noun} in [{form.lo}, {form.hi}], scale {form.scale:g}, zero point {form.zero_point}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

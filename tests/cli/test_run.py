@@ -9,7 +9,7 @@ import pytest
 import qbitsat
 from qbitsat import examples
 from qbitsat.cli.main import main
-from qbitsat.network import reference
+from qbitsat.network import Dense, Network, TensorFormat, reference
 
 NETWORK, IMAGES, LABELS = map(str, (examples.network_path(), examples.images_path(), examples.labels_path()))
 COMMAND = ["run", NETWORK, "--inputs", IMAGES]
@@ -83,3 +83,20 @@ def test_what_is_there_is_kept(tmp_path, capsys):
     assert (tmp_path / "y.npy").read_text() == "precious"
     assert main([*COMMAND, "--out", str(tmp_path / "y.npy"), "--overwrite"]) == 0
     assert np.load(tmp_path / "y.npy").shape == (50, 10)
+
+
+def test_many_outputs_are_said_to_be_elsewhere(tmp_path, capsys):
+    form = TensorFormat((1,), 0, 9)
+    wide = TensorFormat((20,), 0, 9)
+    weights = np.ones((20, 1), np.int64)
+    qbitsat.save(
+        Network((Dense("wide", form, wide, (wide.requantizer(0, "floor"),), weights, np.zeros(20, np.int64)),)), tmp_path / "n.npz"
+    )
+    np.save(tmp_path / "x.npy", np.array([[3]]))
+    command = ["run", str(tmp_path / "n.npz"), "--inputs", str(tmp_path / "x.npy")]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["1 sample", "20 outputs a sample are not shown; --out FILE writes them"]
+    assert main([*command, "--out", str(tmp_path / "y.csv")]) == 0
+    assert "not shown" not in capsys.readouterr().out
+    assert main(["inspect", command[1]]) == 0
+    assert "input       1 integer in [0, 9]," in capsys.readouterr().out

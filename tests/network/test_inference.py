@@ -70,6 +70,13 @@ def test_inference_wrong_shape(shape):
         forward(copying(2), np.zeros(shape, np.int64))
 
 
+def test_inference_of_shaped_inputs_says_how_they_are_flat():
+    with pytest.raises(InputError, match=r"shape \(4, 2, 1\), expected \(batch, 2\); x.reshape\(len\(x\), -1\) is that"):
+        forward(copying(2), np.zeros((4, 2, 1), np.int64))
+    with pytest.raises(InputError, match=r"shape \(0, 3, 1\), expected \(batch, 2\)$"):
+        forward(copying(2), np.zeros((0, 3, 1), np.int64))
+
+
 @pytest.mark.parametrize("x", [[[0.7, 1.0]], [["1", "2"]]], ids=["float", "text"])
 def test_inference_refuses_what_is_not_an_integer(x):
     with pytest.raises(InputError, match=r"inference: .*expected integers"):

@@ -30,6 +30,12 @@ def test_network_input_and_output_are_those_of_the_chain():
     assert (chain.input.size, chain.output.size) == (2, 4)
 
 
+def test_network_shows_itself_in_a_line():
+    network = Network((dense([[1, 0], [0, 1]], form=replace(tensor(2), shape=(1, 2))),), "small")
+    assert repr(network) == "<Network 'small': 1 layer on 1x2>"
+    assert repr(replace(network, runtime="tflm")) == "<Network 'small': 1 layer on 1x2, runtime tflm>"
+
+
 def test_network_without_layers():
     with pytest.raises(InputError, match="network 'empty': has no layers"):
         Network((), "empty")
