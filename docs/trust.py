@@ -56,6 +56,7 @@ GROUPS = {
 # Imported with these, but nothing that is proved rests on them.
 IDLE = {
     "network/inference.py": "the fast inference",
+    "arithmetic/steps.py": "requantizers as the kernels of search and inference read them",
     "properties/replay.py": "the search's own replay of witnesses",
     "importers/foreign.py": "what is said of formats that are not read",
     "certificate/cake.py": "the way to cake_lpr",

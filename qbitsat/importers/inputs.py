@@ -70,7 +70,9 @@ def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, s
     if values.dtype.kind == "f":
         refuse_real(values, form, place)
     if not reads_pixels(form):
-        return integers(values, form.lo, form.hi, place)
+        unread = values.dtype == np.uint8 and form.lo < 0
+        hint = f"; bytes are no pixels at a zero point of {form.zero_point} and a scale of {form.scale:.6g}, --scale takes real values"
+        return integers(values, form.lo, form.hi, place, hint if unread else "")
     if values.dtype == np.uint8:
         refuse_few_levels(values, path)
         return values.astype(np.int64) + form.lo

@@ -387,7 +387,7 @@ def test_unsigned_bytes_are_pixels_where_int8_stands_for_them(tmp_path, step, ze
     if read:
         assert load_inputs(path, form).tolist() == [[-128, -1, 127]]
     else:
-        with pytest.raises(InputError, match=r"element 2 is 255, expected a value in \[-128, 127\]"):
+        with pytest.raises(InputError, match=r"element 2 is 255, expected a value in \[-128, 127\]; bytes are no pixels at"):
             load_inputs(path, form)
     np.save(path, np.array([[0, 127, -128]], np.int8))
     assert load_inputs(path, form).tolist() == [[0, 127, -128]]
