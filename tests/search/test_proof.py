@@ -163,7 +163,7 @@ def test_proofs_of_leaves_are_kept_for_certificates():
 
 def test_proofs_of_random_multipliers(monkeypatch):
     run, rng = Ascender.run, np.random.default_rng(0)
-    monkeypatch.setattr(Ascender, "run", lambda self, *arguments: LIES["random"](rng, run(self, *arguments)))
+    monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: LIES["random"](rng, run(self, *arguments, **named)))
     for seed in range(60):
         check_proof(busy_query(random.Random(seed), 3), points=False, tighten=0)
 

@@ -71,7 +71,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
 def test_search_lies_about_multipliers_cost_time_never_a_verdict(monkeypatch, lie):
     run, rng = Ascender.run, np.random.default_rng(0)
-    monkeypatch.setattr(Ascender, "run", lambda self, *arguments: lie(rng, run(self, *arguments)))
+    monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: lie(rng, run(self, *arguments, **named)))
     for seed in range(40):
         check_search(busy_query(random.Random(seed), 3), seed)
 
@@ -80,8 +80,8 @@ def test_search_huge_shares_of_huge_coefficients_are_no_proof(monkeypatch):
     """2**61 times 8 is 0 in int64, and an objective of 0 is below any negative bound."""
     run = Ascender.run
 
-    def lie(self, *arguments):
-        found = run(self, *arguments)
+    def lie(self, *arguments, **named):
+        found = run(self, *arguments, **named)
         return found._replace(value=like(found.value, -1), multipliers=like(found.multipliers, 0), shares=like(found.shares, 2.0**61))
 
     monkeypatch.setattr(Ascender, "run", lie)
@@ -153,7 +153,7 @@ def digits_query(eps: int) -> Query:
 def stubborn(monkeypatch) -> None:
     """No node is ever refuted by multipliers."""
     run = Ascender.run
-    monkeypatch.setattr(Ascender, "run", lambda self, *arguments: LIES["never"](None, run(self, *arguments)))
+    monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: LIES["never"](None, run(self, *arguments, **named)))
 
 
 def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
@@ -230,8 +230,8 @@ def test_search_negative_shares_are_no_proof(monkeypatch):
     """y0 = y1, so y0 - y1 <= 5 always holds, which intervals do not see; times -1 that reads as never."""
     run = Ascender.run
 
-    def lie(self, *arguments):
-        found = run(self, *arguments)
+    def lie(self, *arguments, **named):
+        found = run(self, *arguments, **named)
         multipliers = np.broadcast_to(np.array([1, -1], np.float32), found.multipliers.shape).copy()
         return found._replace(value=like(found.value, -1), multipliers=multipliers, shares=like(found.shares, -1))
 
