@@ -134,16 +134,17 @@ def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
     bounds = propagate(query)
     simple = simplify(query, bounds)
     tables = []
-    for network, box, network_bounds in zip(query.networks, query.boxes, bounds.networks, strict=True):
+    for k, (network, box) in enumerate(zip(query.networks, query.boxes, strict=True)):
         points = points_of(box)
-        layers = network.by_layer(forward_all(network, points))
-        for layer, layer_bounds in zip(layers, network_bounds.layers, strict=True):
-            assert (layer >= layer_bounds.lo).all()
-            assert (layer <= layer_bounds.hi).all()
+        values = forward_all(network, points)
+        lo, hi, _, _ = bounds.network(k)
+        assert (values >= lo).all()
+        assert (values <= hi).all()
+        layers = network.by_layer(values)
         slow = [reference.run_all(network, x) for x in points.tolist()]
-        for k, layer in enumerate(layers):
-            assert layer.tolist() == [values[k + 1] for values in slow]
-        tables.append([(values[0], values[-1]) for values in slow])
+        for number, layer in enumerate(layers):
+            assert layer.tolist() == [parts[number + 1] for parts in slow]
+        tables.append([(parts[0], parts[-1]) for parts in slow])
     violated = False
     for combination in itertools.product(*tables):
         inputs, outputs = [c[0] for c in combination], [c[1] for c in combination]
