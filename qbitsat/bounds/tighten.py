@@ -17,7 +17,7 @@ from .layout import Block, Inequalities, Layout
 from .ranges import PASS_WORK, Ranges
 
 # Products of a weight and a float that all of it may take: a second or two. What would need more is left out, with all that comes
-# after: on MNIST ConvNets of 4,000 to 8,000 values four times as much decided no more queries, later.
+# after: of three queries of a depthwise MNIST network of 4,700 values, 2**30 decided two and 2**32 one in the same time.
 WORK = 1 << 31
 # What a neuron takes in a step, in multiply-adds.
 NEURON = 8
