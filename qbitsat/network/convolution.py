@@ -45,11 +45,11 @@ class Convolution(Layer):
             raise InputError(f"{where}: shapes {self.input.shape} and {self.output.shape}, expected (height, width, channels) of both")
         object.__setattr__(self, "groups", integer(self.groups, f"{where}: groups", 1, MAX_EXTENT))
         for name, least in (("strides", 1), ("dilation", 1)):
-            object.__setattr__(self, name, _pair(getattr(self, name), least, f"{where}: {name}"))
+            object.__setattr__(self, name, pair_of(getattr(self, name), least, f"{where}: {name}"))
         padding = self.padding
         if not isinstance(padding, tuple | list) or len(padding) != 2:
             raise InputError(f"{where}: padding {padding!r}, expected ((top, bottom), (left, right))")
-        object.__setattr__(self, "padding", tuple([_pair(pair, 0, f"{where}: padding") for pair in padding]))
+        object.__setattr__(self, "padding", tuple([pair_of(pair, 0, f"{where}: padding") for pair in padding]))
         self._check_parameters(where)
         self.check()
 
@@ -99,8 +99,17 @@ class Convolution(Layer):
         return Patches(self._padded[0] * width * channels, start, offset, depth, rows, bias)
 
 
-def _pair(value: object, least: int, what: str) -> Pair:
+def pair_of(value: object, least: int, what: str) -> Pair:
+    """Two integers of at least `least`, as a tuple."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise InputError(f"{what} {value!r}, expected two integers")
     first, second = (integer(part, what, least, MAX_EXTENT) for part in value)
     return first, second
+
+
+def out_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
+    """How many positions of a window there are along an axis."""
+    room = size + sum(padding) - (kernel - 1) * dilation - 1
+    if room < 0:
+        raise InputError(f"a kernel that spans {(kernel - 1) * dilation + 1} of {size} cells, expected at most those")
+    return room // stride + 1

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arithmetic import Requantizer
-from ...errors import InputError
 from ...network import Convolution, Dense, Layer, TensorFormat
+from ...network.convolution import Pair, out_size
 from .wires import CONSTANT, Wires
 
 if TYPE_CHECKING:
     from .builder import Builder
-
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -109,11 +107,3 @@ def without_dead(dead: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarr
     live = np.repeat(kept, len(weights) // groups)
     inputs = np.repeat(kept, depth)
     return live, inputs, replace(kernel, weights=weights[live], bias=kernel.bias[live], groups=int(kept.sum()))
-
-
-def out_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
-    """How many positions there are along an axis."""
-    room = size + sum(padding) - (kernel - 1) * dilation - 1
-    if room < 0:
-        raise InputError(f"a kernel that spans {(kernel - 1) * dilation + 1} of {size} cells, expected at most those")
-    return room // stride + 1
