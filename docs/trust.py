@@ -50,7 +50,7 @@ GROUPS = {
     "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
     "that samples are those of a data set": ["certificate/samples.py", "importers/inputs.py", "importers/csv_file.py"],
     "the command: its arguments, processes and words": [
-        *("cli/check.py", "cli/arguments.py", "campaign/workers.py", "solvers/processes.py", "certificate/words.py"),
+        *("cli/check.py", "cli/arguments.py", "campaign/workers.py", "processes.py", "certificate/words.py"),
     ],
 }
 # Imported with these, but nothing that is proved rests on them.

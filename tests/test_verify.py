@@ -11,9 +11,9 @@ import qbitsat
 from qbitsat.campaign import plan
 from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
+from qbitsat.processes import call_in_child
 from qbitsat.properties import And, Box, Or, Query, replay
 from qbitsat.solvers import sat
-from qbitsat.solvers.processes import call_in_child
 from qbitsat.verify import verify
 
 

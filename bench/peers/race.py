@@ -16,9 +16,9 @@ from qbitsat.bounds import propagate, simplify
 from qbitsat.campaign.compare import ERROR, Backend, Run
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import ENGINES
+from qbitsat.processes import ChildDied, call_in_child, die_with_parent
 from qbitsat.properties import Or, Query, replay
 from qbitsat.properties.formula import FALSE, TRUE
-from qbitsat.solvers.processes import ChildDied, call_in_child, die_with_parent
 from qbitsat.verify import HOLDS, UNKNOWN, VIOLATED, verify
 
 from . import milp

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import InputError, QbitsatError
 from ..limits import GIB, cpu_seconds, resident_bytes
-from ..solvers.processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
+from ..processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from ..verify import UNKNOWN, Verdict
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from ..limits import LimitReached
 from ..network import Network
 from ..network.names import printable
 from ..options import TABLE, make_options
+from ..processes import interrupts_held
 from ..report import describe, head, result_line
-from ..solvers.processes import interrupts_held
 from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer

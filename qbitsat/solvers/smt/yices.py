@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ...limits import Limits
-from ..processes import POLL_SECONDS, die_with_parent
+from ...processes import POLL_SECONDS, die_with_parent
 from .base import SAT, UNKNOWN, UNSAT, Answer, Script, nameless_file
 
 PROGRAM = "yices-smt2"

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..limits import GIB, LimitReached, Limits, resident_bytes
+from .limits import GIB, LimitReached, Limits, resident_bytes
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.02
