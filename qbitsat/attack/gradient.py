@@ -19,7 +19,7 @@ from .._kernels.suggest.floats import Floats
 from ..limits import Limits
 from ..network import Network, forward_all
 from ..properties import AtMost, Formula, Or, Query
-from .margin import gradients, margins
+from ..properties.margin import gradients, margins
 
 STEPS = 16
 MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from .._kernels.suggest.floats import Floats
-from ..attack.margin import margins
 from ..bounds.ascent import Suggestion
 from ..bounds.layout import Layout
 from ..bounds.ranges import PASS_WORK
 from ..limits import Limits
 from ..network import Network, forward
 from ..properties import Box, Formula, Query
+from ..properties.margin import margins
 
 # Integers below this are exact in float32.
 EXACT = 1 << 24

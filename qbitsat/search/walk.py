@@ -19,13 +19,13 @@ import numpy as np
 from .._kernels.suggest.walk import Walk
 from ..arithmetic import Requantizer
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE
-from ..attack.margin import margins
 from ..bounds.ascent import Ascender
 from ..bounds.layout import Block, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network import Patches, SparseRows, forward
 from ..properties import Formula, Query
+from ..properties.margin import margins
 from .cases import Cases
 from .leaves import Inputs
 

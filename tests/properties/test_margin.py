@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import random_formula, random_network
 
-from qbitsat.attack.margin import gradients, margins
 from qbitsat.network import forward
 from qbitsat.properties import And, AtMost, Or, Ref
 from qbitsat.properties.formula import FALSE, TRUE, is_true, without_not
+from qbitsat.properties.margin import gradients, margins
 
 A, B = AtMost(((2, x(0)), (-3, y(1))), 4), AtMost(((1, y(0)),), 1)
 INPUTS, OUTPUTS = [np.array([[0, 0], [5, 0]])], [np.array([[0, 0], [3, 7]])]

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..limits import NO_LIMITS, Limits
-from ..properties import And, AtMost, Formula
-from ..properties.formula import INPUT
+from .formula import INPUT, And, AtMost, Formula
 
 Batch = list[np.ndarray]
 
