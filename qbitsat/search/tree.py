@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..attack.rounding import Points
 from ..bounds import Ranges
 from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
@@ -18,7 +19,6 @@ from .cases import Cases
 from .leaves import Inputs
 from .linear_programs import Programs
 from .nodes import Nodes
-from .points import Points
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
 from .walk import Walker

@@ -10,6 +10,7 @@ from test_shared import digits_query
 from tiny import busy_query, check_search
 
 from qbitsat._kernels.exact import ranges as _ranges
+from qbitsat.attack.rounding import Points
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import Dual
@@ -20,7 +21,6 @@ from qbitsat.properties.formula import without_not
 from qbitsat.search import Search
 from qbitsat.search import linear_programs as programs
 from qbitsat.search.linear_programs import Programs
-from qbitsat.search.points import Points
 
 
 class Solved:

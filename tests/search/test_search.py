@@ -260,12 +260,12 @@ def test_leaf_that_does_not_replay_is_solved_without_its_ranges(monkeypatch, tim
     assert (verdict.verdict, verdict.reason) == expected
 
 
-@pytest.mark.parametrize(("module", "name"), [("points.Points", "propose"), ("walk", "Walker.walk")])
+@pytest.mark.parametrize(("module", "name"), [("attack.rounding.Points", "propose"), ("search.walk.Walker", "walk")])
 def test_points_and_walks_that_do_not_replay_are_dropped(monkeypatch, module, name):
     asked = robustness(load(network_path()), np.load(images_path())[14], 1, int(np.load(labels_path())[14]))
     middle = tuple(((box.lo + box.hi) // 2).tolist() for box in asked.boxes)
-    monkeypatch.setattr(f"qbitsat.search.{module}.{name}", lambda *_: middle)
-    with pytest.warns(RuntimeWarning, match="relaxed points" if "points" in module else "walk"):
+    monkeypatch.setattr(f"qbitsat.{module}.{name}", lambda *_: middle)
+    with pytest.warns(RuntimeWarning, match="relaxed points" if "rounding" in module else "walk"):
         verdict = verify(asked, engine="hybrid", attack=False)
     assert (verdict.verdict, verdict.reason) == ("HOLDS", "")
     assert verdict.statistics["unconfirmed"] > 0

@@ -7,30 +7,14 @@ import pytest
 import ranges_twin
 from enumerated import narrowed, space
 from handmade import copying, query
+from suggested import suggestion
 from tiny import busy_query
 
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Suggestion
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties import Box
 from qbitsat.properties.formula import TRUE
 from qbitsat.search import split
-
-
-def suggestion(layout: Layout, n: int, rng, **change) -> Suggestion:
-    """Points of any size, anywhere."""
-    inputs, neurons = layout.num_inputs, layout.num_neurons
-    widths = {
-        "multipliers": neurons,
-        "shares": 1,
-        "coefficients": inputs + neurons,
-        "x_best": inputs,
-        "x": inputs,
-        "acc": neurons,
-        "y": neurons,
-    }
-    arrays = {name: rng.normal(0, 10.0 ** rng.integers(-2, 6), (n, width)).astype(np.float32) for name, width in widths.items()}
-    return Suggestion(np.zeros(n, np.float32), **{**arrays, **change})
 
 
 def test_choose_cuts_inside_ranges_and_never_without_steps():

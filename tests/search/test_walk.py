@@ -11,13 +11,13 @@ from tiny import all_values, busy_query, check_search, deep_query, truths
 
 from qbitsat._kernels.suggest.floats import Floats
 from qbitsat._kernels.suggest.walk import Walk
+from qbitsat.attack.rounding import Points
 from qbitsat.bounds import propagate
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, replay
 from qbitsat.properties.formula import without_not
 from qbitsat.search import Search, tree, walk
-from qbitsat.search.points import Points
 from qbitsat.verify import verify
 
 

@@ -5,14 +5,14 @@ import random
 import numpy as np
 import pytest
 from handmade import copying, one_layer, query, tensor, x, y
-from test_split import suggestion
+from suggested import suggestion
 from tiny import all_values, busy_query, truths
 
 from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.attack.rounding import Points
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties import And, AtMost, Box, replay
 from qbitsat.properties.formula import FALSE, TRUE, without_not
-from qbitsat.search.points import Points
 from qbitsat.verify import verify
 
 
