@@ -13,8 +13,8 @@ import numpy as np
 
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
 from qbitsat.attack import propose
-from qbitsat.bounds import propagate, simplify
-from qbitsat.encode import Cnf, encode_query, encode_ways, substitution
+from qbitsat.bounds import linear_cut, propagate, simplify
+from qbitsat.encode import Cnf, encode_query, encode_ways
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward, forward_all, reference
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
@@ -160,7 +160,7 @@ def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
     for encoding in ENCODINGS:
         for formula in (simple, None):
             # Tiny queries have few facts that are near enough to be kept.
-            with mock.patch.object(substitution, "NEAR", 1 if seed % 4 else substitution.NEAR):
+            with mock.patch.object(linear_cut, "NEAR", 1 if seed % 4 else linear_cut.NEAR):
                 cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
             result = sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, solver, None)
             assert result.satisfiable == violated, (encoding, solver)

@@ -9,8 +9,8 @@ import numpy as np
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import Ranges, collect
+from qbitsat.bounds.view import View, views
 from qbitsat.encode.cnf import cone
-from qbitsat.encode.view import View, views
 from qbitsat.errors import UnsupportedError
 from qbitsat.properties import And, AtMost, Formula, Query, Ref
 from qbitsat.properties.formula import atoms

@@ -14,6 +14,9 @@ from ..properties import Box, Query
 from .layout import Layout
 from .ranges import Ranges
 
+# For each network the ends of its accumulators, int64[neurons] each.
+Within = Sequence[tuple[np.ndarray, ...]]
+
 
 def propagate(query: Query, limits: Limits = NO_LIMITS) -> Ranges:
     """Ranges of everything that the query's networks compute inside its boxes: one row."""
@@ -48,3 +51,18 @@ def accumulated(layout: Layout, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]
         _forward.accumulate_ranges(layout.kernel, k, ranges.lo, ranges.hi, *accs)
         acc_lo[:, block.neurons], acc_hi[:, block.neurons] = accs
     return acc_lo, acc_hi
+
+
+def node_bounds(layout: Layout, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Within]:
+    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay within where splits
+    say more: int64[neurons] each.
+    """
+    # Nodes from another process have no layout.
+    lo, hi, acc_lo, acc_hi = (ends[[row]] for ends in ranges.arrays)
+    free = Ranges(lo, hi, acc_lo, acc_hi, layout)
+    free.acc_lo, free.acc_hi = accumulated(layout, free)
+    # What the facts about the root say holds anyway.
+    least = np.where(ranges.acc_lo[row] > np.maximum(free.acc_lo[0], root.acc_lo[0]), ranges.acc_lo[row], free.acc_lo[0])
+    most = np.where(ranges.acc_hi[row] < np.minimum(free.acc_hi[0], root.acc_hi[0]), ranges.acc_hi[row], free.acc_hi[0])
+    n = layout.num_inputs
+    return free, [(least[part.start - n : part.stop - n], most[part.start - n : part.stop - n]) for part in layout.outputs]

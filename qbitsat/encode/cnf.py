@@ -7,7 +7,7 @@ Elements that the bounds fix are constants.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,21 +17,19 @@ from .._kernels.cnf.clauses import ClauseBuffer
 from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
 from ..bounds import Ranges, collect
+from ..bounds.intervals import Within
+from ..bounds.linear_cut import Fact, Substitution
+from ..bounds.probing import narrow
+from ..bounds.view import Neuron, View, views
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import OUTPUT, atoms, without_not
-from .narrowing import narrow
-from .requantizers import Line, Neuron, circuit, reaches
-from .substitution import Fact, Substitution
-from .view import View, views
+from .requantizers import Line, circuit, reaches
 
 TRUE_LIT = 0x7FFFFFFF
 
 # Shares of the inputs that are held where they help a way most, while an assignment is looked for.
 DIVES = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-
-# For each network the ends of its accumulators, int64[neurons] each.
-Within = Sequence[tuple[np.ndarray, ...]]
 
 
 class WordMap(NamedTuple):

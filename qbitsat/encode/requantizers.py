@@ -27,6 +27,7 @@ from ..arithmetic import (
     TableRequantizer,
     ThresholdRequantizer,
 )
+from ..bounds.view import Neuron
 from ..errors import UnsupportedError
 
 # A subclass may mean something else by `apply`.
@@ -42,17 +43,6 @@ LEVELS = 1 << 12
 # Products, and levels that are shifted to the left, stay below it.
 LIMIT = 1 << 60
 FAR = 1 << 61
-
-
-class Neuron(NamedTuple):
-    """An output and its ranges: acc = base + word; the circuit is right for acc in [least, most], and y is clamped to [lo, hi]."""
-
-    requantizer: Requantizer
-    base: int
-    least: int
-    most: int
-    lo: int
-    hi: int
 
 
 class Steps(NamedTuple):

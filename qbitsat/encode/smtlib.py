@@ -14,13 +14,13 @@ import numpy as np
 
 from ..arithmetic import ShiftRequantizer
 from ..bounds import Ranges, collect, propagate, simplify
+from ..bounds.view import View, views
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, OUTPUT, atoms, without_not
 from .about import about
 from .cnf import cone
 from .requantizers import Neuron, Steps, circuit, reaches
-from .view import View, views
 
 HEAD = """\
 ; satisfiable iff the property is violated

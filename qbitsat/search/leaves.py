@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..bounds import propagate
+from ..bounds.intervals import node_bounds
 from ..bounds.layout import Layout
 from ..bounds.ranges import Ranges
 from ..encode import Cnf, encode_query
-from ..encode.narrowing import node_bounds
 from ..limits import Limits
 from ..options import LAYOUTS
 from ..properties import And, AtMost, Query

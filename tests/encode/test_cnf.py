@@ -12,17 +12,17 @@ from test_twin import requantize_arguments
 from tiny import gentle_query, points_of, random_query
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds import collect, propagate, simplify
+from qbitsat.bounds import collect, linear_cut, propagate, simplify
+from qbitsat.bounds.linear_cut import Substitution
+from qbitsat.bounds.probing import narrow
+from qbitsat.bounds.view import views
 from qbitsat.certificate.cnf import Walk
 from qbitsat.certificate.formula import plain, simplified
 from qbitsat.certificate.space import Space
 from qbitsat.certificate.twin import TRUE as TRUE_LIT
 from qbitsat.certificate.twin import TwinEncoder
-from qbitsat.encode import dimacs, encode_query, encode_ways, substitution
-from qbitsat.encode.narrowing import narrow
+from qbitsat.encode import dimacs, encode_query, encode_ways
 from qbitsat.encode.requantizers import Line, Neuron, circuit
-from qbitsat.encode.substitution import Substitution
-from qbitsat.encode.view import views
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.options import ENCODINGS, make_options
@@ -128,7 +128,7 @@ def twin_term(twin, what, words, layers):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
-    monkeypatch.setattr(substitution, "NEAR", 1)
+    monkeypatch.setattr(linear_cut, "NEAR", 1)
     for seed in range(200):
         query = (gentle_query if seed % 4 == 3 else random_query)(random.Random(seed))
         bounds = propagate(query)
@@ -164,7 +164,7 @@ def test_ways_equal_the_twin_byte_for_byte():
 
 def test_number_of_solutions_is_the_number_of_violating_inputs(monkeypatch):
     """One assignment for each violating input of the cone: no clause is missing, and no variable is left loose."""
-    monkeypatch.setattr(substitution, "NEAR", 1)
+    monkeypatch.setattr(linear_cut, "NEAR", 1)
     for seed in range(80):
         query = random_query(random.Random(seed))
         bounds = propagate(query)

@@ -12,9 +12,9 @@ from test_gates import clauses_of
 from tiny import all_values, truths
 
 from qbitsat.arithmetic import TableRequantizer
-from qbitsat.bounds import propagate
-from qbitsat.encode import encode_query, encode_smtlib, substitution
-from qbitsat.encode.view import views
+from qbitsat.bounds import linear_cut, propagate
+from qbitsat.bounds.view import views
+from qbitsat.encode import encode_query, encode_smtlib
 from qbitsat.network import Dense, Network, TensorFormat, forward_all
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
 from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
@@ -26,7 +26,7 @@ from qbitsat.solvers import sat
 def graphs(monkeypatch):
     monkeypatch.setattr(Network, "is_chain", True)
     # Small queries have few facts that are near enough to be kept.
-    monkeypatch.setattr(substitution, "NEAR", 1)
+    monkeypatch.setattr(linear_cut, "NEAR", 1)
 
 
 def query_of(seed, kinds=KINDS):
@@ -82,7 +82,7 @@ def test_number_of_solutions(seed):
     """One assignment for each violating input of the cone."""
     query = query_of(seed)
     bounds = propagate(query)
-    formula = substitution.Substitution(query, views(query, bounds)).simplify(without_not(query.violation))
+    formula = linear_cut.Substitution(query, views(query, bounds)).simplify(without_not(query.violation))
     cnf = encode_query(query, bounds, make_options(encoding=ENCODINGS[seed % len(ENCODINGS)]), formula)
     assert count_solutions(clauses_of(cnf.clauses), cnf.num_vars) == count_violating(query, bounds, formula)
 

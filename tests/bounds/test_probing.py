@@ -11,10 +11,10 @@ from tiny import all_inputs, gentle_query, random_query, truths
 
 import qbitsat
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds import propagate, simplify
-from qbitsat.encode import encode_query, encode_ways, narrowing
-from qbitsat.encode.narrowing import narrow
-from qbitsat.encode.view import views
+from qbitsat.bounds import probing, propagate, simplify
+from qbitsat.bounds.probing import narrow
+from qbitsat.bounds.view import views
+from qbitsat.encode import encode_query, encode_ways
 from qbitsat.network import Network, forward
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.properties import AtMost, Or
@@ -84,8 +84,8 @@ def test_probes_find_what_the_way_itself_does_not(digits, monkeypatch):
     query = qbitsat.robustness(network, images[4], 1, int(labels[4]))
     bounds = propagate(query)
     sizes = []
-    for rounds in (narrowing.ROUNDS, 0):
-        monkeypatch.setattr(narrowing, "ROUNDS", rounds)
+    for rounds in (probing.ROUNDS, 0):
+        monkeypatch.setattr(probing, "ROUNDS", rounds)
         sizes.append(encode_ways(query, bounds, make_options()).sizes["variables"])
     assert 0 < sizes[0] < sizes[1]
 

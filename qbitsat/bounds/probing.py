@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bounds import Ranges, collect
-from ..bounds.ascent import Ascender, Suggestion
-from ..bounds.dual import Dual
-from ..bounds.intervals import accumulated
-from ..bounds.layout import Layout, has_steps
-from ..bounds.tighten import tighten
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query
 from ..properties.formula import FALSE
+from .ascent import Ascender, Suggestion
+from .decide import collect
+from .dual import Dual
+from .intervals import Within, node_bounds
+from .layout import has_steps
+from .ranges import Ranges
+from .tighten import tighten
 
 # Steps of the search for multipliers of a way, and of a probe, which starts from those.
 WAY_STEPS, PROBE_STEPS = 100, 30
@@ -27,9 +28,6 @@ WAY_STEPS, PROBE_STEPS = 100, 30
 ROUNDS = 6
 # Products of a weight and a float that probes of one way may take: about a second.
 WORK = 1 << 31
-
-# For each network the ends of its accumulators.
-Within = list[tuple[np.ndarray, ...]]
 
 
 class Narrowed(NamedTuple):
@@ -156,18 +154,3 @@ class _Prober:
         proved = self.dual.prove(ranges, rows, self._atoms(len(ranges)), suggestion.shares, suggestion.multipliers)
         empty[rows] = [value < 0 for value in proved.values]
         return empty
-
-
-def node_bounds(layout: Layout, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Within]:
-    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay within where splits
-    say more: int64[neurons] each.
-    """
-    # Nodes from another process have no layout.
-    lo, hi, acc_lo, acc_hi = (ends[[row]] for ends in ranges.arrays)
-    free = Ranges(lo, hi, acc_lo, acc_hi, layout)
-    free.acc_lo, free.acc_hi = accumulated(layout, free)
-    # What the facts about the root say holds anyway.
-    least = np.where(ranges.acc_lo[row] > np.maximum(free.acc_lo[0], root.acc_lo[0]), ranges.acc_lo[row], free.acc_lo[0])
-    most = np.where(ranges.acc_hi[row] < np.minimum(free.acc_hi[0], root.acc_hi[0]), ranges.acc_hi[row], free.acc_hi[0])
-    n = layout.num_inputs
-    return free, [(least[part.start - n : part.stop - n], most[part.start - n : part.stop - n]) for part in layout.outputs]

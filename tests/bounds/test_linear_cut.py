@@ -10,9 +10,9 @@ from tiny import gentle_query, points_of, random_query
 import qbitsat
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
+from qbitsat.bounds.linear_cut import Slack, Substitution
+from qbitsat.bounds.view import views
 from qbitsat.encode import encode_query
-from qbitsat.encode.substitution import Slack, Substitution
-from qbitsat.encode.view import views
 from qbitsat.network import Dense, Network, TensorFormat, reference
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref
@@ -47,7 +47,7 @@ def traces_of(query):
 @pytest.fixture(autouse=True)
 def _all_facts(monkeypatch):
     """Tiny queries have few facts that are near enough to be kept."""
-    monkeypatch.setattr("qbitsat.encode.substitution.NEAR", 1)
+    monkeypatch.setattr("qbitsat.bounds.linear_cut.NEAR", 1)
 
 
 @pytest.mark.parametrize("block", range(6))

@@ -24,13 +24,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer
-from ..bounds import collect
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, INPUT
-from .requantizers import Neuron
-from .view import Row, View
+from .decide import collect
+from .view import Neuron, Row, View
 
 # Slopes are multiples of 2**-SLOPE_BITS of the requantizer's own.
 SLOPE_BITS = 3

@@ -1,4 +1,4 @@
-"""One network of a query as the encoders see it: what bounds say of its values, and rows as sums over these."""
+"""One network of a query, numbered by itself: what bounds say of its values, and rows as sums over these."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bounds import Ranges
+from ..arithmetic import Requantizer
 from ..network import Network
 from ..properties import Query, Ref
 from ..properties.formula import INPUT
-from .requantizers import Neuron
+from .ranges import Ranges
 
 
 class Row(NamedTuple):
@@ -21,6 +21,17 @@ class Row(NamedTuple):
     bias: int
     base: int
     top: int
+
+
+class Neuron(NamedTuple):
+    """An output and its ranges: acc = base + word; the circuit is right for acc in [least, most], and y is clamped to [lo, hi]."""
+
+    requantizer: Requantizer
+    base: int
+    least: int
+    most: int
+    lo: int
+    hi: int
 
 
 class View(NamedTuple):
