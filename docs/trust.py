@@ -26,7 +26,7 @@ GROUPS = {
     ],
     "and HOLDS by bounds or search": [f"certificate/{name}.py" for name in ("tree", "space", "products", "steps", "formula")],
     "and HOLDS by SAT": [
-        *(f"certificate/{name}.py" for name in ("cnf", "staircases", "twin", "gates", "lrat")),
+        *(f"certificate/{name}.py" for name in ("cnf", "staircases", "bitblast", "gates", "lrat")),
         *(f"certificate/{name}.py" for name in ("space", "products", "steps", "formula")),
     ],
     "and HOLDS by enumeration": ["certificate/enumeration.py", "certificate/products.py"],

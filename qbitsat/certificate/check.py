@@ -2,7 +2,7 @@
 
 VIOLATED   the witness's inputs lie in the boxes; slow, obvious inference gives its outputs; the violation is true of both
 HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `space`), some perhaps by SAT; or
-           the CNF that the whole query has in plain Python (`cnf`, `twin`) is the one refuted by the LRAT proof (`lrat`); or
+           the CNF that the whole query has in plain Python (`cnf`, `bitblast`) is the one refuted by the LRAT proof (`lrat`); or
            every point of the region, run again, makes the violation false (`enumeration`)
 """
 
@@ -23,7 +23,7 @@ from ..network.tensor import positive
 from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
 from .cake import check_by_cake_lpr
-from .cnf import Walk, digest, leaf_walk
+from .cnf import QueryEncoder, digest, leaf_encoder
 from .enumeration import check_enumeration
 from .formula import Atom, Plain, plain, simplified
 from .lrat import check_lrat
@@ -193,8 +193,8 @@ def _check_tree(certificate: Certificate, query: Query, means: Means, limits: Li
     certificate.check_all_used()
 
     def check_sat(k: int, root: Ranges, leaf: Ranges, atoms: list[Atom]) -> None:
-        walk = leaf_walk(space, root, leaf, atoms, _is_balanced(certificate), limits.check)
-        _check_cnf(walk, hashes[k], proofs[k], means, limits.check)
+        encoder = leaf_encoder(space, root, leaf, atoms, _is_balanced(certificate), limits.check)
+        _check_cnf(encoder, hashes[k], proofs[k], means, limits.check)
 
     TreeChecker(space, _formula(certificate, space), tree, limits.check, check_sat).check()
 
@@ -203,8 +203,8 @@ def _check_sat(certificate: Certificate, query: Query, means: Means, limits: Lim
     claimed, proof = certificate.cnf_sha256(), certificate.lrat(0)
     certificate.check_all_used()
     space = Space(query, limits)
-    walk = Walk(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), limits.check)
-    _check_cnf(walk, claimed, proof, means, limits.check)
+    encoder = QueryEncoder(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), limits.check)
+    _check_cnf(encoder, claimed, proof, means, limits.check)
 
 
 def _check_enumeration(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
@@ -234,11 +234,11 @@ def _is_balanced(certificate: Certificate) -> bool:
     return encoding != "linear"
 
 
-def _check_cnf(walk: Walk, claimed: str, proof: bytes, means: Means, tick: Tick) -> None:
-    twin = walk.twin
-    found = digest(twin.num_vars, twin.data, tick)
+def _check_cnf(encoder: QueryEncoder, claimed: str, proof: bytes, means: Means, tick: Tick) -> None:
+    blaster = encoder.blaster
+    found = digest(blaster.num_vars, blaster.data, tick)
     if found != claimed:
         raise Refused(f"the query's CNF has hash {found[:16]}..., the proof is of {claimed[:16]}...")
-    check_lrat(twin.num_vars, twin.data, proof, tick)
+    check_lrat(blaster.num_vars, blaster.data, proof, tick)
     if means.cake_lpr is not None:
-        check_by_cake_lpr(twin.num_vars, twin.data, proof, means.cake_lpr, tick)
+        check_by_cake_lpr(blaster.num_vars, blaster.data, proof, means.cake_lpr, tick)

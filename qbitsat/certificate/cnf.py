@@ -1,6 +1,6 @@
 """The CNF of a query once more, in plain Python: what the SAT engine gave to its solver, byte for byte.
 
-The order of the walk fixes the numbers of the variables: network by network the words of the inputs, then layer by layer every output
+The order of encoding fixes the numbers of the variables: network by network the words of the inputs, then layer by layer every output
 that the formula can see; last the formula. What the ranges decide is not encoded.
 """
 
@@ -12,18 +12,18 @@ import numpy as np
 
 from ..arithmetic import ShiftRequantizer
 from ..limits import Tick
+from .bitblast import Bitblaster
 from .formula import Atom, Joint, Plain
 from .reading import Refused
 from .space import Block, Ranges, Space
 from .staircases import FEW, STAIRCASES, Output, line, steps
-from .twin import TwinEncoder
 
 # Variables between questions whether limits hold, and literals that are hashed at a time.
 TICK, PIECE = 64, 1 << 16
 
 
-class Encoder(TwinEncoder):
-    """The twin, which asks whether limits hold as it works."""
+class LimitedBitblaster(Bitblaster):
+    """Asks whether limits hold as it works."""
 
     def __init__(self, tick: Tick):
         super().__init__()
@@ -35,8 +35,8 @@ class Encoder(TwinEncoder):
         return super().fresh()
 
 
-class Walk:
-    """Encodes a formula over the ranges' values; `twin` has the clauses.
+class QueryEncoder:
+    """Encodes a formula over the ranges' values; `blaster` has the clauses.
 
     ranges: accumulators as they follow from the values. within: what they must keep, if that is narrower. balanced: sums as trees,
     not as chains.
@@ -45,12 +45,12 @@ class Walk:
     def __init__(self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, within: Ranges | None = None):
         self.space, self.ranges, self.balanced, self.tick = space, ranges, balanced, tick
         self.within = within or ranges
-        self.twin = Encoder(tick)
+        self.blaster = LimitedBitblaster(tick)
         self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
         seen = self._cone(formula)
         for k in range(len(space.inputs)):
             for value in range(space.inputs[k].start, space.inputs[k].stop):
-                self.words[value] = self.twin.variable_word(int(ranges.hi[value] - ranges.lo[value]) if seen[value] else 0)
+                self.words[value] = self.blaster.variable_word(int(ranges.hi[value] - ranges.lo[value]) if seen[value] else 0)
             for block in space.blocks:
                 if block.network == k:
                     self._encode_block(block, seen)
@@ -83,16 +83,16 @@ class Walk:
         return values, weights, bias + int(weights @ ends)
 
     def _encode_block(self, block: Block, seen: np.ndarray) -> None:
-        twin, ranges, within = self.twin, self.ranges, self.within
+        blaster, ranges, within = self.blaster, self.ranges, self.within
         for i in np.flatnonzero(seen[block.target]).tolist():
             self.tick()
             values, weights, base = self._row(block, i)
-            acc = twin.dot(self.words, values.tolist(), weights.tolist(), self.balanced)
+            acc = blaster.dot(self.words, values.tolist(), weights.tolist(), self.balanced)
             n, value = block.neurons.start + i, block.target.start + i
             if within.acc_lo[n] > ranges.acc_lo[n]:
-                twin.require_any([twin.at_least(acc[0], int(within.acc_lo[n]) - base)])
+                blaster.require_any([blaster.at_least(acc[0], int(within.acc_lo[n]) - base)])
             if within.acc_hi[n] < ranges.acc_hi[n]:
-                twin.require_any([-twin.at_least(acc[0], int(within.acc_hi[n]) - base + 1)])
+                blaster.require_any([-blaster.at_least(acc[0], int(within.acc_hi[n]) - base + 1)])
             lo, hi = int(ranges.lo[value]), int(ranges.hi[value])
             if lo < hi:
                 output = Output(block.layer.requantizer(i), base, base, base + acc[1], lo, hi)
@@ -103,14 +103,14 @@ class Walk:
         requantizer, levels = output.requantizer, output.hi - output.lo
         if type(requantizer) is ShiftRequantizer:
             delta = requantizer.offset - output.lo
-            return self.twin.requantize(acc, output.base, requantizer.shift, requantizer.rounding, delta, levels, *_reaches(output))
+            return self.blaster.requantize(acc, output.base, requantizer.shift, requantizer.rounding, delta, levels, *_reaches(output))
         if type(requantizer) not in STAIRCASES:
             raise Refused(f"{where}: no encoding of a requantizer of kind {type(requantizer).__name__}")
         found = steps(output)
         if found is None:
             raise Refused(f"{where}: no encoding of so many steps of a {type(requantizer).__name__}")
         straight = line(output, *found) if len(found[0]) > FEW else None
-        return self.twin.line(acc, *straight[:3], levels, *straight[3:]) if straight else self.twin.steps(acc, *found, levels)
+        return self.blaster.line(acc, *straight[:3], levels, *straight[3:]) if straight else self.blaster.steps(acc, *found, levels)
 
     # --- the formula ---
 
@@ -121,16 +121,16 @@ class Walk:
                 self._require(part)
         else:
             parts = formula.parts if isinstance(formula, Joint) else (formula,)
-            self.twin.require_any([self._literal(part) for part in parts])
+            self.blaster.require_any([self._literal(part) for part in parts])
 
     def _literal(self, formula: Plain) -> int:
         """A literal that holds iff the formula does. For an atom: not (sum - smallest >= bound - smallest + 1)."""
         if isinstance(formula, Joint):
             lits = [self._literal(part) for part in formula.parts]
-            return self.twin.all_of(lits) if formula.every else self.twin.any_of(lits)
+            return self.blaster.all_of(lits) if formula.every else self.blaster.any_of(lits)
         words = [self.words[value] for value in formula.terms]
-        total, _ = self.twin.dot(words, range(len(words)), list(formula.terms.values()), self.balanced)
-        return -self.twin.at_least(total, formula.bound - self.space.smallest(formula.terms, self.ranges) + 1)
+        total, _ = self.blaster.dot(words, range(len(words)), list(formula.terms.values()), self.balanced)
+        return -self.blaster.at_least(total, formula.bound - self.space.smallest(formula.terms, self.ranges) + 1)
 
 
 def _reaches(output: Output) -> tuple[int, int]:
@@ -145,7 +145,7 @@ def _reaches(output: Output) -> tuple[int, int]:
     return reach_low, reach_high
 
 
-def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Tick) -> Walk:
+def leaf_encoder(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Tick) -> QueryEncoder:
     """The CNF of a leaf of a search: its atoms over its values, and accumulators held where splits narrow them.
 
     What the facts about the root say of an accumulator holds anyway and is left out.
@@ -153,7 +153,7 @@ def leaf_walk(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balan
     free = space.accumulators(leaf)
     least = np.where(leaf.acc_lo > np.maximum(free.acc_lo, root.acc_lo), leaf.acc_lo, free.acc_lo)
     most = np.where(leaf.acc_hi < np.minimum(free.acc_hi, root.acc_hi), leaf.acc_hi, free.acc_hi)
-    return Walk(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges(leaf.lo, leaf.hi, least, most))
+    return QueryEncoder(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges(leaf.lo, leaf.hi, least, most))
 
 
 def digest(num_vars: int, data: list[int], tick: Tick) -> str:

@@ -1,10 +1,10 @@
-"""Clauses and gates in plain Python, byte for byte as csrc/qbitsat/_kernels/cnf (clauses, gates) writes them: see twin.py."""
+"""Clauses and gates in plain Python, byte for byte as csrc/qbitsat/_kernels/cnf (clauses, gates) writes them: see bitblast.py."""
 
 TRUE = 0x7FFFFFFF
 FALSE = -TRUE
 
 
-class TwinGates:
+class Gates:
     def __init__(self):
         self.data: list[int] = []
         self.num_vars = self.num_clauses = 0

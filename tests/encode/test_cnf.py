@@ -16,11 +16,11 @@ from qbitsat.bounds import collect, linear_cut, propagate, simplify
 from qbitsat.bounds.linear_cut import Substitution
 from qbitsat.bounds.probing import narrow
 from qbitsat.bounds.view import views
-from qbitsat.certificate.cnf import Walk
+from qbitsat.certificate.bitblast import TRUE as TRUE_LIT
+from qbitsat.certificate.bitblast import Bitblaster
+from qbitsat.certificate.cnf import QueryEncoder
 from qbitsat.certificate.formula import plain, simplified
 from qbitsat.certificate.space import Space
-from qbitsat.certificate.twin import TRUE as TRUE_LIT
-from qbitsat.certificate.twin import TwinEncoder
 from qbitsat.encode import dimacs, encode_query, encode_ways
 from qbitsat.encode.requantizers import Line, Neuron, circuit
 from qbitsat.limits import LimitReached, Limits
@@ -62,7 +62,7 @@ def twin_requantize(twin, acc, neuron, image):
 
 def twin_encode(query, bounds, formula, encoding, within=None, snug=True):
     """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `within` as for a narrowed way."""
-    twin, words, layers, atom_lits = TwinEncoder(), [], {}, {}
+    twin, words, layers, atom_lits = Bitblaster(), [], {}, {}
     seen = views(query, bounds)
     balanced, tied = encoding != "linear", Substitution(query, seen)
     if encoding == "substituted":
@@ -138,8 +138,10 @@ def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
         if encoding != "substituted":
             space = Space(query)
             ranges, again = space.whole(), plain(query.violation, space)
-            walk = Walk(space, ranges, simplified(again, space, ranges) if seed % 2 else again, encoding == "balanced", lambda: None)
-            assert walk.twin.data == twin.data
+            encoder = QueryEncoder(
+                space, ranges, simplified(again, space, ranges) if seed % 2 else again, encoding == "balanced", lambda: None
+            )
+            assert encoder.blaster.data == twin.data
         assert np.asarray(cnf.clauses).tolist() == twin.data
         assert (cnf.num_vars, cnf.num_clauses, cnf.core) == (twin.num_vars, twin.num_clauses, core)
 

@@ -11,7 +11,7 @@ from test_twin import random_neuron, requantize_arguments
 
 from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
-from qbitsat.certificate.twin import TRUE
+from qbitsat.certificate.bitblast import TRUE
 
 
 def value(bits, true):

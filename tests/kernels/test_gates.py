@@ -7,7 +7,7 @@ import pytest
 from pysat.solvers import Solver
 
 from qbitsat._kernels.cnf.clauses import ClauseBuffer
-from qbitsat.certificate.twin import FALSE, TRUE
+from qbitsat.certificate.bitblast import FALSE, TRUE
 
 
 def clauses_of(buffer):

@@ -21,7 +21,7 @@ from qbitsat.arithmetic import (
     ThresholdRequantizer,
 )
 from qbitsat.certificate import staircases
-from qbitsat.certificate.twin import TRUE, TwinEncoder
+from qbitsat.certificate.bitblast import TRUE, Bitblaster
 from qbitsat.encode import requantizers
 from qbitsat.encode.requantizers import Line, Neuron, circuit
 from qbitsat.errors import UnsupportedError
@@ -42,7 +42,7 @@ def random_neuron(rng: random.Random, kind: str, spans=(3, 40, 300, 3000, 30000)
 
 def built(neuron: Neuron, span: int) -> tuple[list[int], list[int], Encoder]:
     """The bits of a word of that span and of the output, and the encoder; the twin gives the same."""
-    encoder, target, twin = Encoder(), Words(2), TwinEncoder()
+    encoder, target, twin = Encoder(), Words(2), Bitblaster()
     source = encoder.variables(np.array([span]))
     encoder.dot(source, np.zeros(1, np.int32), np.ones(1, np.int64), True)
     acc, found, levels = twin.variable_word(span), circuit(neuron, "here"), neuron.hi - neuron.lo

@@ -7,7 +7,7 @@ import pytest
 
 from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
-from qbitsat.certificate.twin import FALSE, TRUE, TwinEncoder
+from qbitsat.certificate.bitblast import FALSE, TRUE, Bitblaster
 
 
 def random_literals(rng, count):
@@ -17,7 +17,7 @@ def random_literals(rng, count):
 def test_gates_random_circuits():
     rng = random.Random(2)
     for _ in range(300):
-        kernel, twin = Encoder(), TwinEncoder()
+        kernel, twin = Encoder(), Bitblaster()
         kernel.variables(np.array([15], np.int64))
         twin.variable_word(15)
         for _ in range(30):
@@ -73,7 +73,7 @@ def test_neurons_random(balanced):
     rng = random.Random(3)
     for _ in range(400):
         spans, weights, base, requantizer = random_neuron(rng)
-        kernel, twin = Encoder(), TwinEncoder()
+        kernel, twin = Encoder(), Bitblaster()
         source = kernel.variables(np.array(spans, np.int64))
         words = [twin.variable_word(span) for span in spans]
         target = Words(2)
@@ -97,7 +97,7 @@ def test_differences_and_budgets_random():
     rng = random.Random(7)
     for _ in range(300):
         spans = [rng.choice([0, 1, 2, 3, 4, 5, 7, 16, 255]) for _ in range(rng.randint(1, 6))]
-        kernel, twin = Encoder(), TwinEncoder()
+        kernel, twin = Encoder(), Bitblaster()
         source = kernel.variables(np.array(spans, np.int64))
         words = [twin.variable_word(span) for span in spans]
         target, differences = Words(len(spans)), []

@@ -11,7 +11,7 @@ from test_twin import requantize_arguments
 
 from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
-from qbitsat.certificate.twin import TRUE
+from qbitsat.certificate.bitblast import TRUE
 
 # Wide enough for every sum and rounded sum here, in two's complement.
 WIDTH = 40

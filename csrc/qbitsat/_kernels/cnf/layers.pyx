@@ -60,7 +60,7 @@ cdef class Words:
 
 @cython.final
 cdef class Encoder:
-    """Dot products, requantizers and thresholds into one ClauseBuffer. Its plain Python twin is qbitsat/certificate/twin.py.
+    """Dot products, requantizers and thresholds into one ClauseBuffer. Its plain Python twin is qbitsat/certificate/bitblast.py.
 
     limits: as of `Gates`.
     """

@@ -6,12 +6,12 @@ SAT. A word is a list of literals, LSB first, together with its span: the larges
 
 from itertools import pairwise
 
-from .gates import FALSE, TRUE, TwinGates
+from .gates import FALSE, TRUE, Gates
 
-__all__ = ["FALSE", "TRUE", "TwinEncoder"]
+__all__ = ["FALSE", "TRUE", "Bitblaster"]
 
 
-class TwinEncoder(TwinGates):
+class Bitblaster(Gates):
     def __init__(self):
         super().__init__()
         self.staircases: dict[tuple, list[int]] = {}
