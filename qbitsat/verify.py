@@ -23,9 +23,9 @@ from .properties import Formula, Query, Witness, confirm
 from .properties.formula import FALSE, TRUE, without_not
 from .search import Search, shared
 from .search.enumerate import Enumeration
+from .search.portfolio import decide
 from .search.proof import Cases, Enumerated, Proof, Sat
 from .search.tree import UNCONFIRMED
-from .solvers.decide import decide
 
 LOG = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from ..limits import LimitReached, Limits
 from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
 from ..properties import Formula, Query, replay
 from ..properties.formula import FALSE, TRUE, without_not
+from ..search.portfolio import decide
 from ..solvers import smt
-from ..solvers.decide import decide
 from ..verify import HOLDS, UNKNOWN, VIOLATED
 from .queries import Task, Verifier
 

@@ -8,15 +8,14 @@ most of them end before a child would have started.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from pysat.solvers import Solver
 
-from ..encode import Encoding
 from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
 from ..processes import ChildDied, call_in_child, interrupts_held
@@ -32,9 +31,6 @@ FIRST_WORK = 10_000_000
 ONE_SHOT = ("kissat404",)
 
 CHUNK = 1 << 18
-
-# Of narrowed ways: on dev queries faster than any solver that gives proofs, most of all where there is a violation.
-WAYS_SOLVER = "minisat22"
 
 # PySAT gets no proofs out of these.
 WITHOUT_PROOFS = ("kissat404",)
@@ -59,31 +55,30 @@ class SatResult:
         raise TypeError("a solver's result is neither true nor false; ask for .satisfiable")
 
 
-def solve(
-    clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, core: int | None = None, proof: bool = False
-) -> SatResult:
+def solve(clauses: Any, num_vars: int, solver: str, limits: Limits, conflicts: int | None = None, proof: bool = False) -> SatResult:
     """Decide a CNF: `clauses` is a buffer of int32, zero-terminated; conflicts bounds the solver's conflicts.
 
-    What follows the first `core` entries is redundant. Such facts make refutations short and assignments hard to find, so two
-    solvers, with and without them, take turns in one thread. With `proof` there is one, of the core alone, if the CNF is
-    unsatisfiable. Solvers that give none are refused with `UnsupportedError`.
+    With `proof` there is one if the CNF is unsatisfiable. Solvers that give none are refused with `UnsupportedError`.
     """
+    flat, budget = np.asarray(clauses), None if conflicts is None else int(conflicts)
     if proof:
-        return _refute(np.asarray(clauses)[:core], num_vars, solver, limits, conflicts)
-    flat = np.asarray(clauses)
-    budget = None if conflicts is None else int(conflicts)
-    if len(flat) <= SMALL:
-        first = _first_conflicts(flat, budget)
-        result = _run_briefly(flat, num_vars, solver, first)
-        if result.satisfiable is not None or first == budget:
-            return result
+        return _refute(flat, num_vars, solver, limits, budget)
+    tried = try_briefly(flat, num_vars, solver, budget)
+    if tried is not None:
+        return tried
     limits.check()
-    if core in (None, len(flat)) or solver in ONE_SHOT:
-        return _in_child(limits, run_solver, flat, num_vars, solver, budget)
-    # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
-    whole = np.concatenate([flat[core:], flat[:core]])
-    teams = [[Job(part, num_vars, solver)] for part in (whole, flat[:core])]
-    return _in_child(limits, run_in_turns, teams, budget)
+    return in_child(limits, run_solver, flat, num_vars, solver, budget)
+
+
+def try_briefly(flat: np.ndarray, num_vars: int, solver: str, budget: int | None) -> SatResult | None:
+    """What a short try of a small formula in this process says; None if that is open."""
+    if len(flat) > SMALL:
+        return None
+    first = first_conflicts(flat, budget)
+    # Ctrl-C waits: PySAT would leave a solver in mid-flight, which must not be touched again.
+    with interrupts_held():
+        result = run_solver(flat, num_vars, solver, first)
+    return result if result.satisfiable is not None or first == budget else None
 
 
 def _refute(flat: np.ndarray, num_vars: int, solver: str, limits: Limits, conflicts: int | None) -> SatResult:
@@ -98,65 +93,13 @@ def _refute(flat: np.ndarray, num_vars: int, solver: str, limits: Limits, confli
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise
             return SatResult(None, proofs.NO_ROOM)
-        result = _in_child(limits, run_prover, flat, num_vars, solver, None if conflicts is None else int(conflicts), path)
+        result = in_child(limits, run_prover, flat, num_vars, solver, conflicts, path)
         failed = result.satisfiable is None and "solver" in result.reason
         return SatResult(None, proofs.NO_ROOM) if failed and not proofs.has_room(file) else result
 
 
-class Job(NamedTuple):
-    """A formula for a solver, which gets `turn` conflicts in its first turn, and assumptions to try first, the narrowest at the head."""
-
-    flat: np.ndarray
-    num_vars: int
-    solver: str
-    turn: int = FIRST_CONFLICTS
-    dives: Sequence[list[int]] = ()
-
-
-def decide(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult, tuple[tuple[int, ...], ...] | None]:
-    """Decide a query, and the networks' inputs where it is satisfiable.
-
-    Narrowed ways and the whole formula are two roads to an answer, walked in turns; the ways come first and get twice the conflicts.
-    """
-    whole, ways, dives = encoding
-    if ways is None or options.solver in ONE_SHOT:
-        core = None if options.certificates else whole.core
-        result = solve(whole.clauses, whole.num_vars, options.solver, limits, options.conflicts, core, options.certificates)
-        return result, whole.decode(result.assignment) if result.assignment is not None else None
-    teams = [
-        [Job(np.asarray(way.clauses), way.num_vars, WAYS_SOLVER, dives=own) for way, own in zip(ways, dives, strict=True)],
-        [Job(np.asarray(whole.clauses), whole.num_vars, options.solver, FIRST_CONFLICTS // 2)],
-    ]
-    result = _solve_teams(teams, limits, options.conflicts)
-    if result.assignment is None:
-        return result, None
-    team, number = result.found
-    return result, (whole if team else ways[number]).decode(result.assignment)
-
-
-def _solve_teams(teams: list[list[Job]], limits: Limits, conflicts: int | None) -> SatResult:
-    """First a short try of the first team's small formulas in this process."""
-    left: list[int] = []
-    for number, job in enumerate(teams[0]):
-        limits.check()
-        if len(job.flat) > SMALL:
-            left.append(number)
-            continue
-        first = _first_conflicts(job.flat, conflicts)
-        with interrupts_held():
-            result = run_in_turns([[job._replace(turn=first)]], first)
-        if result.satisfiable:
-            return replace(result, found=(0, number))
-        if result.satisfiable is None:
-            left.append(number)
-    if not left:
-        return SatResult(False)
-    result = _in_child(limits, run_in_turns, [[teams[0][number] for number in left], *teams[1:]], conflicts)
-    team, number = result.found
-    return replace(result, found=(team, number if team else left[number])) if result.satisfiable else result
-
-
-def _in_child(limits: Limits, run: Callable[..., SatResult], *arguments: Any) -> SatResult:
+def in_child(limits: Limits, run: Callable[..., SatResult], *arguments: Any) -> SatResult:
+    """What a solver in a child process says; a child that dies, or whose limit runs out, says nothing, and why."""
     try:
         return call_in_child(limits, run, *arguments)
     except LimitReached as limit:
@@ -165,22 +108,17 @@ def _in_child(limits: Limits, run: Callable[..., SatResult], *arguments: Any) ->
         return SatResult(None, f"solver {death}")
 
 
-def _first_conflicts(flat: np.ndarray, budget: int | None) -> int:
+def first_conflicts(flat: np.ndarray, budget: int | None) -> int:
+    """The conflicts of a short try."""
     first = max(1, min(FIRST_CONFLICTS, FIRST_WORK // max(1, len(flat))))
     return first if budget is None else min(int(budget), first)
-
-
-def _run_briefly(flat: np.ndarray, num_vars: int, name: str, conflicts: int) -> SatResult:
-    """Solve here, with Ctrl-C held back: PySAT would leave a solver in mid-flight, which must not be touched again."""
-    with interrupts_held():
-        return run_solver(flat, num_vars, name, conflicts)
 
 
 def run_solver(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None) -> SatResult:
     """Load and solve in this process, with no limit but conflicts."""
     with Solver(name=name) as solver:
         satisfiable = load(solver, flat) and _solve(solver, conflicts)
-        return _result(solver, name, satisfiable, num_vars)
+        return result_of(solver, name, satisfiable, num_vars)
 
 
 def run_prover(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None, path: str) -> SatResult:
@@ -188,7 +126,7 @@ def run_prover(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None
     with Solver(name=name, with_proof=True) as solver:
         proofs.trace_to(solver.solver, path)
         satisfiable = load(solver, flat) and _solve(solver, conflicts)
-        result = _result(solver, name, satisfiable, num_vars)
+        result = result_of(solver, name, satisfiable, num_vars)
         if satisfiable is not False:
             return result
         lrat = proofs.lrat_of(flat, num_vars, solver.solver, lambda: None)
@@ -202,56 +140,8 @@ def _solve(solver: Solver, conflicts: int | None) -> bool | None:
     return solver.solve_limited()
 
 
-def run_in_turns(teams: list[list[Job]], conflicts: int | None) -> SatResult:
-    """Solvers take turns in this process, and every turn of one allows twice the conflicts of its last.
-
-    The formulas of a team are unsatisfiable together iff those of any other team are: one satisfiable formula decides, and so does one
-    team without any. conflicts bounds those of each solver, and those of its dives alike. The statistics are those of the solver that
-    decides.
-    """
-    with ExitStack() as stack:
-        left: list[list[tuple[int, Job, Solver]]] = []
-        for team in teams:
-            solvers = [(number, job, stack.enter_context(Solver(name=job.solver))) for number, job in enumerate(team)]
-            left.append([entry for entry in solvers if load(entry[2], entry[1].flat)])
-            if not left[-1]:
-                return SatResult(False)
-        dives = {id(solver): list(job.dives) for runners in left for _, job, solver in runners}
-        factor, least = 1, min(job.turn for team in teams for job in team)
-        while conflicts is None or least * (factor - 1) < conflicts:
-            for t, runners in enumerate(left):
-                for entry in list(runners):
-                    number, job, solver = entry
-                    # All turns before add up to one of its first turns less than this one.
-                    turn = job.turn * factor if conflicts is None else min(job.turn * factor, conflicts - job.turn * (factor - 1))
-                    if turn <= 0:
-                        continue
-                    satisfiable = _dive_and_solve(solver, dives[id(solver)], turn)
-                    if satisfiable:
-                        return replace(_result(solver, job.solver, True, job.num_vars), found=(t, number))
-                    if satisfiable is False:
-                        runners.remove(entry)
-                    if not runners:
-                        return _result(solver, job.solver, False, job.num_vars)
-            factor *= 2
-        return SatResult(None, "conflicts")
-
-
-def _dive_and_solve(solver: Solver, dives: list[list[int]], conflicts: int) -> bool | None:
-    """Try dives up to one that stays open, then all; each gets that many conflicts. Dives without an assignment are taken off."""
-    while dives:
-        solver.conf_budget(conflicts)
-        satisfiable = solver.solve_limited(assumptions=dives[0])
-        if satisfiable:
-            return True
-        if satisfiable is None:
-            break
-        del dives[0]
-    solver.conf_budget(conflicts)
-    return solver.solve_limited()
-
-
-def _result(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) -> SatResult:
+def result_of(solver: Solver, name: str, satisfiable: bool | None, num_vars: int) -> SatResult:
+    """The answer of a solver that has just solved, with its statistics."""
     statistics = {} if name in ONE_SHOT else dict(solver.accum_stats() or {})
     if not satisfiable:
         return SatResult(satisfiable, "conflicts" if satisfiable is None else "", None, statistics)

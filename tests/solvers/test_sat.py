@@ -1,6 +1,5 @@
 """The SAT back end: answers, limits that are kept, children that die."""
 
-import itertools
 import multiprocessing
 import os
 import signal
@@ -9,23 +8,12 @@ import time
 
 import numpy as np
 import pytest
+from clauses import flat, pigeons
 
 from qbitsat import processes
 from qbitsat.limits import LimitReached, Limits, resident_bytes
 from qbitsat.options import SOLVERS
 from qbitsat.solvers import sat
-
-
-def flat(clauses):
-    return np.array([lit for clause in clauses for lit in (*clause, 0)], np.int32)
-
-
-def pigeons(n):
-    """n + 1 pigeons in n holes: unsatisfiable, and out of reach of resolution from n = 10 or so."""
-    var = lambda i, j: i * n + j + 1  # noqa: E731
-    clauses = [[var(i, j) for j in range(n)] for i in range(n + 1)]
-    clauses += [[-var(a, j), -var(b, j)] for j in range(n) for a, b in itertools.combinations(range(n + 1), 2)]
-    return flat(clauses), n * (n + 1)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -52,47 +40,6 @@ def test_timeout_is_kept(solver):
     limits = Limits(timeout=1)
     result = sat.solve(*pigeons(13), solver, limits)
     assert (result.satisfiable, result.reason) == (None, "timeout")
-
-
-def with_facts(clauses, facts, monkeypatch):
-    """A formula followed by redundant clauses, its number of entries without them, and no first try in this process."""
-    monkeypatch.setattr(sat, "SMALL", 0)
-    return np.concatenate([flat(clauses), flat(facts)]), len(flat(clauses))
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_facts_satisfiable(solver, monkeypatch):
-    formula, core = with_facts([[1, 2], [-1]], [[2]], monkeypatch)
-    result = sat.solve(formula, 2, solver, Limits(), core=core)
-    assert result.assignment.tolist()[1:] == [False, True]
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_facts_unsatisfiable(solver, monkeypatch):
-    formula, core = with_facts([[1, 2], [-1, 2], [1, -2], [-1, -2]], [[1], []], monkeypatch)
-    assert sat.solve(formula, 2, solver, Limits(), core=core).satisfiable is False
-
-
-def test_solver_without_facts_has_its_turns(monkeypatch):
-    """Facts that contradict a formula would be a mistake; they show who is asked: here only the second solver can say yes."""
-    monkeypatch.setattr(sat, "FIRST_CONFLICTS", 5)
-    hard, num_vars = pigeons(12)
-    result = sat.run_in_turns([[sat.Job(hard, num_vars, "glucose42")], [sat.Job(flat([[1]]), num_vars, "glucose42")]], None)
-    assert (result.satisfiable, result.found) == (True, (1, 0))
-    assert result.assignment[1]
-
-
-def test_team_decides_when_all_of_its_formulas_are_unsatisfiable():
-    hard, yes, no = sat.Job(*pigeons(13), "glucose42"), sat.Job(flat([[1]]), 1, "minisat22"), sat.Job(flat([[1], [-1]]), 1, "minisat22")
-    assert sat.run_in_turns([[hard], [no, no]], None).satisfiable is False
-    assert sat.run_in_turns([[hard], [no, yes]], None).found == (1, 1)
-    assert sat.run_in_turns([[hard], [no, hard]], 2000).reason == "conflicts"
-
-
-def test_turns_keep_the_conflict_limit(monkeypatch):
-    formula, num_vars = pigeons(12)
-    result = sat.run_in_turns([[sat.Job(formula, num_vars, "glucose42", turn)] for turn in (700, 300)], 3000)
-    assert (result.satisfiable, result.reason) == (None, "conflicts")
 
 
 @pytest.mark.parametrize("solver", ["cadical195", "glucose42"])
@@ -213,13 +160,3 @@ def test_chunks_are_whole_clauses(monkeypatch):
     assert all(part[-1] == 0 for part in parts)
     assert np.concatenate(parts).tolist() == clauses.tolist()
     assert len(parts) > 2
-
-
-def test_dives_decide_nothing_but_yes():
-    """A dive without an assignment is given up, and the formula is still satisfiable."""
-    formula = flat([[1, 2], [-1, 3]])
-    for dives in ([[-1, -2], [1, -3]], [[-1, -2], [1]], [[1]]):
-        result = sat.run_in_turns([[sat.Job(formula, 3, "minisat22", dives=dives)]], None)
-        assert result.satisfiable
-        assert result.assignment[1] | result.assignment[2]
-    assert sat.run_in_turns([[sat.Job(flat([[1], [-1]]), 1, "minisat22", dives=[[1]])]], None).satisfiable is False
