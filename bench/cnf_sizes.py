@@ -18,7 +18,7 @@ import pyboolector
 from bench import suite
 from qbitsat import Network
 from qbitsat.bounds import propagate, simplify
-from qbitsat.campaign import Verifier
+from qbitsat.campaign import query_of
 from qbitsat.encode import SmtLib, encode_smtlib, encode_ways
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.solvers.smt.base import nameless_file
@@ -56,7 +56,7 @@ def measure(cases: Sequence[suite.Case], networks: dict[str, Network]) -> dict[s
     """Sizes for every EVERYth case, and their geometric means."""
     rows = []
     for case in cases[::EVERY]:
-        query = Verifier(networks[case.network], {}).query(suite.task_of(case.network, case.sample, case.eps))
+        query = query_of(suite.task_of(case.network, case.sample, case.eps), networks[case.network])
         bounds = propagate(query)
         formula = simplify(query, bounds)
         row: dict[str, Any] = {"network": case.network, "sample": case.sample, "eps": case.eps}

@@ -21,7 +21,7 @@ from pysat.solvers import Solver
 from bench import suite
 from qbitsat._kernels.cnf import lrat as _lrat
 from qbitsat.bounds import propagate, simplify
-from qbitsat.campaign import Verifier
+from qbitsat.campaign import query_of
 from qbitsat.certificate.lrat import check_lrat
 from qbitsat.encode import encode_query
 from qbitsat.limits import Limits
@@ -46,7 +46,7 @@ def drup_of(flat: np.ndarray, solver: str) -> bytes:
 def measure(case: suite.Case, work: Path, solver: str) -> dict[str, float]:
     """Seconds and bytes of one query."""
     network = suite.load_network(case.network, work)
-    query = Verifier(network, {}).query(suite.task_of(case.network, case.sample, case.eps))
+    query = query_of(suite.task_of(case.network, case.sample, case.eps), network)
     bounds = propagate(query)
     options = make_options(certificates=True, engine="sat", encoding="balanced")
     cnf = encode_query(query, bounds, options, simplify(query, bounds), Limits())

@@ -33,7 +33,7 @@ import qbitsat
 from bench.digits import split
 from qbitsat.attack import propose
 from qbitsat.bounds import propagate, simplify
-from qbitsat.campaign import Task, Verifier
+from qbitsat.campaign import Task, Verifier, query_of
 from qbitsat.campaign.compare import Backend, compare
 from qbitsat.importers import load_inputs, load_labels
 from qbitsat.limits import Limits
@@ -106,7 +106,7 @@ def candidates(name: str, network: Network, eps: int, samples: int, restarts: in
     right = classify(network, x[:samples]) == y[:samples]
     for sample in np.flatnonzero(right).tolist():
         task = task_of(name, sample, eps)
-        query = verifier.query(task)
+        query = query_of(task, network)
         formula = simplify(query, propagate(query))
         if formula in (FALSE, TRUE) or propose(query, formula, make_options(), Limits()) is not None:
             continue
@@ -161,7 +161,7 @@ def open_candidate(network: Network, task: Task) -> bool:
     """Whether the network is right and neither bounds nor the attack decide."""
     if int(classify(network, np.array(task.x)[None])[0]) != task.label:
         return False
-    query = Verifier(network, {}).query(task)
+    query = query_of(task, network)
     formula = simplify(query, propagate(query))
     return formula not in (FALSE, TRUE) and propose(query, formula, make_options(), Limits()) is None
 

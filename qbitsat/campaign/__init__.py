@@ -1,6 +1,6 @@
 """Many queries: their tasks, the workers that verify them, and the store of their results."""
 
-from .queries import Task, Verifier, plan, verdicts
+from .queries import Task, Verifier, plan, query_of, verdicts
 from .store import CERTIFICATES, RESULTS, Store, record
 
-__all__ = ["CERTIFICATES", "RESULTS", "Store", "Task", "Verifier", "plan", "record", "verdicts"]
+__all__ = ["CERTIFICATES", "RESULTS", "Store", "Task", "Verifier", "plan", "query_of", "record", "verdicts"]

@@ -18,7 +18,7 @@ from ..properties.formula import FALSE, TRUE, without_not
 from ..search.portfolio import decide
 from ..solvers import smt
 from ..verify import HOLDS, UNKNOWN, VIOLATED
-from .queries import Task, Verifier
+from .queries import Task, Verifier, query_of
 
 ERROR = "ERROR"
 BACKENDS = ("sat", *smt.BACKENDS)
@@ -103,7 +103,7 @@ def compare(verifier: Verifier, tasks: Sequence[Task], backends: Sequence[Backen
     A task that bounds decide has a single run, of BOUNDS. The verifier's options (timeout, memory, bounds) hold for all.
     """
     for turn, task in enumerate(tasks):
-        query = verifier.query(task)
+        query = query_of(task, verifier.network)
         bounds = propagate(query)
         options = make_options(**verifier.options)
         formula = simplify(query, bounds) if options.bounds else without_not(query.named)

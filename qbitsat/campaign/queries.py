@@ -74,6 +74,11 @@ def plan(
     return tasks
 
 
+def query_of(task: Task, network: Network) -> Query:
+    """A task's question."""
+    return robustness(network, task.x, task.eps, task.label, task.target, region=task.region, sample=task.sample)
+
+
 @dataclass(frozen=True, eq=False)
 class Verifier:
     """What a worker does with a task; holds the network, so that it is handed over once and not with every task.
@@ -86,12 +91,8 @@ class Verifier:
     certificates: Path | None = None
     source: Source | None = None
 
-    def query(self, task: Task) -> Query:
-        """The task's question."""
-        return robustness(self.network, task.x, task.eps, task.label, task.target, region=task.region, sample=task.sample)
-
     def __call__(self, task: Task) -> Verdict:
-        query = self.query(task)
+        query = query_of(task, self.network)
         verdict = verify(query, **self.options)
         if self.certificates is None:
             return replace(verdict, proof=None)

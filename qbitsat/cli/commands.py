@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, record, verdicts
+from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, query_of, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
 from ..errors import InputError, QbitsatError
@@ -177,4 +177,4 @@ def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> 
 def write_query(path: Path, verifier: Verifier, task: Task, form: str, **how: Any) -> Any:
     """The task's query in a format of WRITERS, and what that returns; the file takes its name only once it is complete."""
     with replacing(path, sync=False) as stream:
-        return WRITERS[form].write(verifier.query(task), make_options(**verifier.options), stream, **how)
+        return WRITERS[form].write(query_of(task, verifier.network), make_options(**verifier.options), stream, **how)
