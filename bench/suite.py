@@ -101,7 +101,7 @@ def task_of(name: str, sample: int, eps: int, index: int = 0) -> Task:
 
 def candidates(name: str, network: Network, eps: int, samples: int, restarts: int = LONG_RESTARTS) -> list[tuple[Task, bool]]:
     """Tasks that bounds and attack leave open, and whether a longer attack succeeds; in the order of the walk."""
-    verifier, found = Verifier(network, {}), []
+    found = []
     x, y = images(name)
     right = classify(network, x[:samples]) == y[:samples]
     for sample in np.flatnonzero(right).tolist():
