@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds import Ranges, collect
+from qbitsat.bounds import Ranges
 from qbitsat.bounds.view import View, views
 from qbitsat.encode.cnf import cone
 from qbitsat.errors import UnsupportedError
@@ -75,7 +75,7 @@ def formulate(query: Query, bounds: Ranges, formula: Formula) -> Program:
     Raises `UnsupportedError` for wrap-around and for roundings other than floor and half_up.
     """
     program = Program()
-    refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
+    refs = dict.fromkeys(ref for atom in atoms(formula) for ref in atom.coefficients())
     tensors, places = list[Tensor](), dict[Ref, int]()
     for k, view in enumerate(views(query, bounds)):
         places |= {ref: view.value(ref) for ref in refs if ref.network == k}
@@ -127,7 +127,7 @@ def _require(program: Program, formula: Formula, tensors: list[Tensor], places: 
     or    guard <= sum of one new binary a part, each the guard of its part
     """
     if isinstance(formula, AtMost):
-        terms = collect(formula)
+        terms = formula.coefficients()
         parts = [_dot(np.array([places[ref]]), np.array([c]), tensors[ref.network]) for ref, c in terms.items()]
         columns, weights = [c for part in parts for c in part[0]], [w for part in parts for w in part[1]]
         program.rows.append(Row(columns, weights, None, formula.bound - sum(part[2] for part in parts), guard))

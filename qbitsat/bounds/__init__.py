@@ -1,7 +1,7 @@
 """Exact integer bounds of everything a query computes, and what they decide."""
 
-from .decide import collect, simplify
+from .decide import simplify
 from .intervals import propagate
 from .ranges import Ranges
 
-__all__ = ["Ranges", "collect", "propagate", "simplify"]
+__all__ = ["Ranges", "propagate", "simplify"]

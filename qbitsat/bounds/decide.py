@@ -41,7 +41,7 @@ def _simplify(formula: Formula, query: Query, bounds: Ranges, limits: Limits) ->
 
 
 def _atom_truth(atom: AtMost, query: Query, bounds: Ranges) -> bool | None:
-    terms = collect(atom)
+    terms = atom.coefficients()
     low = high = 0
     for ref, coefficient in terms.items():
         lo, hi = bounds.of(ref)
@@ -52,14 +52,6 @@ def _atom_truth(atom: AtMost, query: Query, bounds: Ranges) -> bool | None:
     if low > atom.bound or _ranked_below(terms, atom.bound, query, bounds):
         return False
     return None
-
-
-def collect(atom: AtMost) -> dict[Ref, int]:
-    """Coefficients by element, equal elements added up, zeros dropped; in order of first mention."""
-    terms: dict[Ref, int] = {}
-    for coefficient, ref in atom.terms:
-        terms[ref] = terms.get(ref, 0) + coefficient
-    return {ref: coefficient for ref, coefficient in terms.items() if coefficient}
 
 
 def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Ranges) -> bool:

@@ -28,7 +28,6 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Layer
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, INPUT
-from .decide import collect
 from .view import Neuron, Row, View
 
 # Slopes are multiples of 2**-SLOPE_BITS of the requantizer's own.
@@ -119,7 +118,7 @@ class Substitution:
     def _derived(self, atom: AtMost) -> Fact | None:
         self.limits.check()
         # sum <= bound is turned into 0 <= bound - sum, which wants every part of -sum at the upper end of its range.
-        wanted = {ref: -coefficient for ref, coefficient in collect(atom).items()}
+        wanted = {ref: -coefficient for ref, coefficient in atom.coefficients().items()}
         forms = [self._form(k, wanted) for k in range(len(self.query.networks))]
         scale = max(form.scale for form in forms)
         budget = atom.bound << scale

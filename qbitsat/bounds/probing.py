@@ -15,7 +15,6 @@ from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query
 from ..properties.formula import FALSE
 from .ascent import Ascender, Suggestion
-from .decide import collect
 from .dual import Dual
 from .intervals import Within, node_bounds
 from .layout import has_steps
@@ -71,7 +70,7 @@ class _Prober:
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
         atoms = [part for part in (way.parts if isinstance(way, And) else (way,)) if isinstance(part, AtMost)]
-        terms = [(collect(atom), atom.bound) for atom in atoms]
+        terms = [(atom.coefficients(), atom.bound) for atom in atoms]
         self.inequalities = [
             (np.array([layout.value(ref) for ref in sums], np.int64), np.array(list(sums.values()), np.int64), bound)
             for sums, bound in terms

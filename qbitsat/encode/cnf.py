@@ -16,7 +16,7 @@ import numpy as np
 from .._kernels.cnf.clauses import ClauseBuffer
 from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
-from ..bounds import Ranges, collect
+from ..bounds import Ranges
 from ..bounds.intervals import Within
 from ..bounds.linear_cut import Fact, Substitution
 from ..bounds.probing import narrow
@@ -177,7 +177,7 @@ def _named(formula: Formula, limits: Limits) -> Iterator[Ref]:
     """The elements that a formula's inequalities name, each as often as it is named."""
     for atom in atoms(formula):
         limits.check()
-        yield from collect(atom)
+        yield from atom.coefficients()
 
 
 def _word_map(words: Words, view: View, value: int) -> WordMap:
@@ -291,7 +291,7 @@ class _FormulaEncoder:
 
     def _atom(self, atom: AtMost) -> int:
         """sum <= bound  <=>  not (sum - smallest >= bound - smallest + 1)."""
-        terms: dict[Ref, int] = collect(atom)
+        terms: dict[Ref, int] = atom.coefficients()
         words, smallest = Words(len(terms)), 0
         for n, (ref, coefficient) in enumerate(terms.items()):
             view = self.seen[ref.network]

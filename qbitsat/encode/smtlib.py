@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer
-from ..bounds import Ranges, collect, propagate, simplify
+from ..bounds import Ranges, propagate, simplify
 from ..bounds.view import View, views
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Query, Ref
@@ -98,7 +98,7 @@ def encode_smtlib(
     """The script that is satisfiable iff some input of the boxes makes the violation true; arguments as of `encode_query`."""
     formula = without_not(query.named if formula is None else formula, limits=limits)
     writer = _Writer(options.encoding != "linear", limits)
-    refs = dict.fromkeys(ref for atom in atoms(formula) for ref in collect(atom))
+    refs = dict.fromkeys(ref for atom in atoms(formula) for ref in atom.coefficients())
     seen = views(query, bounds)
     words = [_write_network(writer, k, view, [view.value(ref) for ref in refs if ref.network == k]) for k, view in enumerate(seen)]
     _require(writer, formula, seen, words)
@@ -289,7 +289,7 @@ def _require(writer: _Writer, formula: Formula, seen: list[View], words: list[li
 
 def _atom(writer: _Writer, atom: AtMost, seen: list[View], words: list[list[Word]]) -> str:
     """sum <= bound  <=>  not (sum - smallest >= bound - smallest + 1)."""
-    terms = [(seen[ref.network], ref, c) for ref, c in collect(atom).items()]
+    terms = [(seen[ref.network], ref, c) for ref, c in atom.coefficients().items()]
     smallest = sum(c * view.of(ref)[c < 0] for view, ref, c in terms)
     total = writer.dot([(c, words[ref.network][view.value(ref)]) for view, ref, c in terms])
     return f"(not {_at_least(total, atom.bound - smallest + 1)})"

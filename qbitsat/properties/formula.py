@@ -57,6 +57,13 @@ class AtMost:
             ) from error
         object.__setattr__(self, "terms", tuple((c, ref if parts is None else Ref(*parts)) for c, ref, parts in terms))
 
+    def coefficients(self) -> dict[Ref, int]:
+        """Coefficients by element, equal elements added up, zeros dropped; in order of first mention."""
+        terms: dict[Ref, int] = {}
+        for coefficient, ref in self.terms:
+            terms[ref] = terms.get(ref, 0) + coefficient
+        return {ref: coefficient for ref, coefficient in terms.items() if coefficient}
+
 
 @dataclass(frozen=True, init=False, slots=True)
 class _Parts:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.exact import ranges as _ranges
-from ..bounds import collect
 from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
@@ -33,7 +32,7 @@ class Cases:
             limits.check()
             if atom not in self.numbers:
                 self.numbers[atom] = len(self.numbers)
-                terms = collect(atom)
+                terms = atom.coefficients()
                 values += [layout.value(ref) for ref in terms]
                 coefficients += terms.values()
                 starts.append(len(values))

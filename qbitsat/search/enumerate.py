@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bounds import collect
 from ..errors import UnsupportedError
 from ..limits import Limits, resident_bytes
 from ..network import Network, forward
@@ -189,7 +188,7 @@ def _truth(formula: Formula, value: Callable[[Ref], np.ndarray | int], dimension
         check()
         # Every partial sum is below 2**60, as the query has checked.
         total = np.zeros((1,) * dimensions, np.int64)
-        for ref, coefficient in collect(formula).items():
+        for ref, coefficient in formula.coefficients().items():
             total = total + coefficient * value(ref)
         return total <= formula.bound
     every = isinstance(formula, And)

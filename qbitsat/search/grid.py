@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bounds import collect
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, atoms
@@ -59,7 +58,7 @@ def grid(query: Query, formula: Formula, limits: Limits = NO_LIMITS) -> Grid:
     for number, part in enumerate(parts):
         if number % TICK == 0:
             limits.check()
-        terms = [(start[ref.network] + ref.element, c) for ref, c in collect(part).items()] if isinstance(part, AtMost) else []
+        terms = [(start[ref.network] + ref.element, c) for ref, c in part.coefficients().items()] if isinstance(part, AtMost) else []
         if any(ref.tensor != INPUT for atom in atoms(part) for _, ref in atom.terms):
             rest.append(part)
         elif isinstance(part, AtMost) and len(terms) == 1:
@@ -114,7 +113,7 @@ def _ties(parts: list[Formula], start: list[int], limits: Limits) -> dict[tuple[
         if number % TICK == 0:
             limits.check()
         if isinstance(part, AtMost) and all(ref.tensor == INPUT for _, ref in part.terms):
-            pair = _pair([(start[ref.network] + ref.element, c) for ref, c in collect(part).items()])
+            pair = _pair([(start[ref.network] + ref.element, c) for ref, c in part.coefficients().items()])
             if pair is not None:
                 ties[pair] = min(part.bound, ties.get(pair, part.bound))
     return ties

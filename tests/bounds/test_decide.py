@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny import points_of, random_query
 
 from qbitsat.arithmetic import ROUNDINGS, DivisionRequantizer, ShiftRequantizer
-from qbitsat.bounds import collect, propagate, simplify
+from qbitsat.bounds import propagate, simplify
 from qbitsat.bounds.decide import MAX_LEVELS, widest_step
 from qbitsat.network import forward
 from qbitsat.properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
@@ -118,8 +118,8 @@ def test_simplify_ranking_needs_elements_added_up():
     assert simple(AtMost(((2, y(1)), (-1, y(0))), 0), network) != FALSE
 
 
-def test_collect_in_order_of_first_mention_without_zeros():
-    terms = collect(AtMost(((1, y(1)), (2, x(0)), (3, y(1)), (-1, y(0)), (1, y(0)), (0, x(1))), 5))
+def test_coefficients_in_order_of_first_mention_without_zeros():
+    terms = AtMost(((1, y(1)), (2, x(0)), (3, y(1)), (-1, y(0)), (1, y(0)), (0, x(1))), 5).coefficients()
     assert list(terms.items()) == [(y(1), 4), (x(0), 2)]
 
 

@@ -30,7 +30,7 @@ def test_ranked_outputs_are_never_ranked_otherwise():
             atom = AtMost(((1, Ref(0, "output", c)), (-1, Ref(0, "output", j))), rng.choice([0, -1]))
             query = Query((network,), (box,), atom)
             bounds = propagate(query)
-            terms = decide.collect(atom)
+            terms = atom.coefficients()
             if decide._ranked_below(terms, atom.bound, query, bounds):
                 assert not truths(atom, *all_values((network,), (box,))).any()
                 found += 1

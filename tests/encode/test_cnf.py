@@ -12,7 +12,7 @@ from test_twin import requantize_arguments
 from tiny import gentle_query, points_of, random_query
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.bounds import collect, linear_cut, propagate, simplify
+from qbitsat.bounds import linear_cut, propagate, simplify
 from qbitsat.bounds.linear_cut import Substitution
 from qbitsat.bounds.probing import narrow
 from qbitsat.bounds.view import views
@@ -33,7 +33,7 @@ from qbitsat.verify import HOLDS, UNKNOWN, verify
 
 def needed(query, bounds, formula, within=None):
     """For each network the set of needed values, by plain reachability."""
-    refs = [ref for atom in atoms(formula) for ref in collect(atom)]
+    refs = [ref for atom in atoms(formula) for ref in atom.coefficients()]
     sets = []
     for k, view in enumerate(views(query, bounds)):
         network, wanted = view.network, {view.value(ref) for ref in refs if ref.network == k}
@@ -92,7 +92,7 @@ def twin_encode(query, bounds, formula, encoding, within=None, snug=True):
 
     def literal(node):
         if isinstance(node, AtMost):
-            terms = collect(node)
+            terms = node.coefficients()
             smallest = sum(c * seen[ref.network].of(ref)[c < 0] for ref, c in terms.items())
             row = [words[ref.network][seen[ref.network].value(ref)] for ref in terms]
             total, _ = twin.dot(row, range(len(row)), list(terms.values()), balanced)
