@@ -19,7 +19,7 @@ from ..arithmetic.steps import Steps, table_bytes
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..network.layers import PADDING
-from ..properties import Ref
+from ..properties import AtMost, Ref
 from ..properties.formula import INPUT
 
 # Values, their coefficients and a bound: sum of coefficient * value <= bound.
@@ -42,6 +42,19 @@ class Inequalities(Sequence[Inequality]):
         starts = np.cumsum([0, *(len(values) for values, _, _ in inequalities)])
         values, coefficients = (np.concatenate([[], *(part[k] for part in inequalities)]).astype(np.int64) for k in (0, 1))
         return cls(starts, values, coefficients, np.array([bound for _, _, bound in inequalities], np.int64))
+
+    @classmethod
+    def stated(cls, layout: Layout, formulas: Sequence[AtMost]) -> Inequalities:
+        """Those of a formula, over the values of a layout."""
+        starts, values, coefficients = [0], list[int](), list[int]()
+        for formula in formulas:
+            layout.limits.check()
+            terms = formula.coefficients()
+            values += [layout.value(ref) for ref in terms]
+            coefficients += terms.values()
+            starts.append(len(values))
+        bounds = [formula.bound for formula in formulas]
+        return cls(*(np.array(part, np.int64) for part in (starts, values, coefficients, bounds)))
 
     def __len__(self) -> int:
         return len(self.bounds)

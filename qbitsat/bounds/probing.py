@@ -17,7 +17,7 @@ from ..properties.formula import FALSE
 from .ascent import Ascender, Suggestion
 from .dual import Dual
 from .intervals import Within, node_bounds
-from .layout import has_steps
+from .layout import Inequalities, has_steps
 from .ranges import Ranges
 from .tighten import tighten
 
@@ -70,11 +70,7 @@ class _Prober:
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
         atoms = [part for part in (way.parts if isinstance(way, And) else (way,)) if isinstance(part, AtMost)]
-        terms = [(atom.coefficients(), atom.bound) for atom in atoms]
-        self.inequalities = [
-            (np.array([layout.value(ref) for ref in sums], np.int64), np.array(list(sums.values()), np.int64), bound)
-            for sums, bound in terms
-        ]
+        self.inequalities = Inequalities.stated(layout, atoms)
         ascender.pose(self.inequalities)
         self.dual = Dual(layout, self.inequalities)
 

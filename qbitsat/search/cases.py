@@ -27,18 +27,12 @@ class Cases:
     def __init__(self, layout: Layout, formula: Formula):
         limits = self.limits = layout.limits
         self.numbers: dict[AtMost, int] = {}
-        starts, values, coefficients = [0], list[int](), list[int]()
         for atom in atoms(formula):
             limits.check()
-            if atom not in self.numbers:
-                self.numbers[atom] = len(self.numbers)
-                terms = atom.coefficients()
-                values += [layout.value(ref) for ref in terms]
-                coefficients += terms.values()
-                starts.append(len(values))
+            self.numbers.setdefault(atom, len(self.numbers))
         self.formulas = list(self.numbers)
-        bounds = [atom.bound for atom in self.formulas]
-        self.inequalities = Inequalities(*(np.array(part, np.int64) for part in (starts, values, coefficients, bounds)))
+        self.inequalities = Inequalities.stated(layout, self.formulas)
+        starts, values = self.inequalities.starts, self.inequalities.values
         self.layout, self.kernel = layout, self.inequalities.kernel(layout.num_values)
         self.most = max(1, _longest(formula, limits))
         # Terms of the inequalities of one node, at most.
@@ -47,8 +41,8 @@ class Cases:
         self.cuttable = np.ones(layout.num_values, np.uint8)
         for block in layout.blocks:
             self.cuttable[block.target] = block.stepped
-        self.names_inputs = np.zeros(len(bounds), bool)
-        self.names_inputs[np.repeat(np.arange(len(bounds)), np.diff(starts))[self.inequalities.values < layout.num_inputs]] = True
+        self.names_inputs = np.zeros(len(self.formulas), bool)
+        self.names_inputs[np.repeat(np.arange(len(self.formulas)), np.diff(starts))[values < layout.num_inputs]] = True
         # The cases, and the inequalities of each once more, int32.
         self.table: list[Case] = []
         self.arrays: list[np.ndarray] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..attack.annealing import Start, Walker
 from ..attack.rounding import Points
 from ..bounds import Ranges
 from ..bounds.ascent import Ascender, Suggestion
@@ -21,7 +22,6 @@ from .linear_programs import Programs
 from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
-from .walk import Walker
 
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
@@ -69,7 +69,7 @@ class Search:
         self.ascender = Ascender(self.layout, self.layout.blocks, self.cases.inequalities, self.root)
         self.points = Points(self.query, self.layout, self.formula)
         self.programs = Programs(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
-        self.walker = Walker(self.query, self.formula, self.cases, self.ascender, self.root, self.options, self.limits)
+        self.walker = Walker(self.query, self.formula, self.cases.inequalities, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.cases.most))
 
@@ -131,17 +131,18 @@ class Search:
         ends = np.cumsum([len(part) for part in parts])
         rng = self.walker.rng
 
-        def draw() -> tuple[int, Ranges, np.ndarray]:
+        def draw() -> Start:
             """One of the newest nodes, or an open one that is likely old, as these are of more cases; relaxed inputs, or the middle."""
             newest = rng.random() < 0.5
             row = int(ends[-1] - 1 - rng.integers(len(nodes)) if newest else ends[-1] * rng.random() ** 2)
             k = int(np.searchsorted(ends, row, side="right"))
             at = row - int(ends[k]) + len(parts[k])
             case, ranges = int(parts[k].case[at]), parts[k].ranges.take(np.array([at]))
+            atoms = () if self.cases.table[case].waiting else self.cases.table[case].atoms
             if newest:
-                return case, ranges, suggestion.x[at].copy()
+                return Start(case, atoms, ranges, suggestion.x[at].copy())
             middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
-            return case, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle
+            return Start(case, atoms, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle)
 
         return self.walker.walk(draw, WALK_SHARE * self.limits.seconds())
 

@@ -128,10 +128,11 @@ def simplex(search: Search) -> Callable[[], object]:
     return solve
 
 
-def walk(search: Search) -> Callable[[], object]:
+def annealing(search: Search) -> Callable[[], object]:
     node, walker = rows(search, 1), search.walker
+    case = int(node.case[0])
     x = (node.ranges.lo + node.ranges.hi)[0, : search.layout.num_inputs] / 2
-    assert walker._begin(int(node.case[0]), node.ranges, x)
+    assert walker._begin(case, search.cases.table[case].atoms, node.ranges, x)
     return lambda: walker.kernel.on(20_000, 1.0)
 
 
@@ -172,7 +173,7 @@ def dimacs(_: Search) -> Callable[[], object]:
     return lambda: encoder.clauses.dimacs(0, len(encoder.clauses))
 
 
-KERNELS = (forward, intervals, propagated, narrowed, undecided, corners, ascent, dual, simplex, walk, dot, variables, at_most,
+KERNELS = (forward, intervals, propagated, narrowed, undecided, corners, ascent, dual, simplex, annealing, dot, variables, at_most,
            difference, dimacs)  # fmt: skip
 
 

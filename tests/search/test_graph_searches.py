@@ -8,6 +8,7 @@ from graphs import graph_query
 from test_linear_programs import Solved
 from tiny import check_search
 
+from qbitsat.attack.annealing import Walker
 from qbitsat.attack.rounding import Points
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
@@ -16,7 +17,6 @@ from qbitsat.properties.formula import without_not
 from qbitsat.search import linear_programs, tree
 from qbitsat.search.cases import Cases
 from qbitsat.search.linear_programs import Programs
-from qbitsat.search.walk import Walker
 
 
 def graphs(count: int, first: int = 0):

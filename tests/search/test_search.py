@@ -260,7 +260,7 @@ def test_leaf_that_does_not_replay_is_solved_without_its_ranges(monkeypatch, tim
     assert (verdict.verdict, verdict.reason) == expected
 
 
-@pytest.mark.parametrize(("module", "name"), [("attack.rounding.Points", "propose"), ("search.walk.Walker", "walk")])
+@pytest.mark.parametrize(("module", "name"), [("attack.rounding.Points", "propose"), ("attack.annealing.Walker", "walk")])
 def test_points_and_walks_that_do_not_replay_are_dropped(monkeypatch, module, name):
     asked = robustness(load(network_path()), np.load(images_path())[14], 1, int(np.load(labels_path())[14]))
     middle = tuple(((box.lo + box.hi) // 2).tolist() for box in asked.boxes)

@@ -3,21 +3,23 @@
 import random
 import time
 
+import anneal_twin
 import numpy as np
 import pytest
-import walk_twin
 from handmade import copying, one_layer, query, tensor, x, y
 from tiny import all_values, busy_query, check_search, deep_query, truths
 
+from qbitsat._kernels.suggest.anneal import Annealing
 from qbitsat._kernels.suggest.floats import Floats
-from qbitsat._kernels.suggest.walk import Walk
+from qbitsat.attack import annealing
+from qbitsat.attack.annealing import Start
 from qbitsat.attack.rounding import Points
 from qbitsat.bounds import propagate
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, replay
 from qbitsat.properties.formula import without_not
-from qbitsat.search import Search, tree, walk
+from qbitsat.search import Search, tree
 from qbitsat.verify import verify
 
 
@@ -25,6 +27,12 @@ def started(asked, **options) -> Search:
     search = Search(asked, propagate(asked), without_not(asked.violation), make_options(**options), Limits(options.get("timeout")))
     search.start()
     return search
+
+
+def start_of(search: Search, case: int, x: np.ndarray) -> Start:
+    """A walk of a case in the whole root."""
+    atoms, waiting = search.cases.table[case]
+    return Start(case, () if waiting else atoms, search.root, x)
 
 
 def cases_of(search: Search) -> list[int]:
@@ -64,7 +72,7 @@ def walkers(count: int, make=busy_query):
 def begun(rng, search: Search, case: int, start: np.ndarray):
     """The walker's kernel at the begin of a walk."""
     walker = search.walker
-    assert any(walker._begin(case, search.root, start) for _ in range(50))
+    assert any(walker._begin(*start_of(search, case, start)) for _ in range(50))
     return walker.kernel
 
 
@@ -82,7 +90,7 @@ def test_scores_are_those_of_the_twin():
             }
             y_min = {b.neurons.start + i: b.layer.requantizer(i).lo for b in search.walker.first for i in range(b.layer.affine.n_out)}
             score = kernel.score_of(np.array([values[n] - y_min[n] for n in neurons], np.int32))
-            assert score == pytest.approx(walk_twin.score(layout, atoms, ranges, values), rel=1e-4, abs=1e-4)
+            assert score == pytest.approx(anneal_twin.score(layout, atoms, ranges, values), rel=1e-4, abs=1e-4)
             compared, positive = compared + 1, positive + (score > 0)
     assert positive > 0.3 * compared > 0
 
@@ -104,7 +112,7 @@ def test_states_are_inputs_with_these_outputs():
         if (levels == before).all():
             continue
         for row, (block, i) in enumerate((b, i) for b in search.walker.first for i in range(b.layer.affine.n_out)):
-            steps, (weights, constant) = walk_twin.table(block, i), walk_twin.row_of(block, i)
+            steps, (weights, constant) = anneal_twin.table(block, i), anneal_twin.row_of(block, i)
             acc = constant + sum(w * v for w, v in zip(weights, here.tolist(), strict=False))
             assert steps[levels[row]] - 1.01 <= acc <= steps[levels[row] + 1] + 0.01
         for atom in set(search.walker.fences) & set(search.cases.table[case].atoms):
@@ -145,7 +153,7 @@ def walked(asked) -> tuple | None:
     rng, m, root = search.walker.rng, search.layout.num_inputs, search.root
     cases = cases_of(search)
     middle = (root.lo + root.hi)[0, :m] / 2
-    return search.walker.walk(lambda: (cases[rng.integers(len(cases))], root, middle), 0.1)
+    return search.walker.walk(lambda: start_of(search, cases[rng.integers(len(cases))], middle), 0.1)
 
 
 def test_walks_find_violations_and_nothing_else():
@@ -215,7 +223,7 @@ def test_search_agrees_with_enumeration_whatever_walks_say(monkeypatch, lie):
         def whole(self):
             return LIES[lie](rng, self.shape).astype(np.float32)
 
-    monkeypatch.setattr(walk, "Walk", Liar)
+    monkeypatch.setattr(annealing, "Annealing", Liar)
     for seed in range(60):
         check_search(busy_query(random.Random(seed), 3), seed)
     assert told
@@ -225,29 +233,29 @@ def test_walks_keep_the_timeout():
     search = started(query(copying(2), AtMost(((-1, y(0)),), -3)), timeout=0.05)
     time.sleep(0.06)
     with pytest.raises(LimitReached):
-        search.walker.walk(lambda: (0, search.root, np.zeros(2)), 10.0)
+        search.walker.walk(lambda: start_of(search, 0, np.zeros(2)), 10.0)
 
 
 def test_walks_end_with_their_time():
     search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
     assert search.walker.able
     began = time.monotonic()
-    assert search.walker.walk(lambda: (0, search.root, np.zeros(2)), 0.05) is None
+    assert search.walker.walk(lambda: start_of(search, 0, np.zeros(2)), 0.05) is None
     assert search.walker.seconds >= 0.05
     assert time.monotonic() - began < 5
 
 
 def test_the_tree_gets_a_turn(monkeypatch):
-    monkeypatch.setattr(walk, "CALL", 0.02)
+    monkeypatch.setattr(annealing, "CALL", 0.02)
     search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
-    assert search.walker.walk(lambda: (0, search.root, np.zeros(2)), 1e9) is None
+    assert search.walker.walk(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
     assert search.walker.seconds < 5
 
 
 def test_nothing_to_walk_for_ends_at_once():
     search = started(query(copying(2), AtMost(((-1, y(0)),), -3)))
     search.cases.table[0] = search.cases.table[0]._replace(atoms=())
-    assert search.walker.walk(lambda: (0, search.root, np.zeros(2)), 1e9) is None
+    assert search.walker.walk(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
 
 
 def test_no_walks_for_inequalities_over_inputs_and_outputs_together():
@@ -258,13 +266,13 @@ def test_no_walks_for_inequalities_over_inputs_and_outputs_together():
 def test_no_walks_where_a_move_takes_too_long(monkeypatch, name, most):
     asked = query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -3))
     for limit in (most, most - 1):
-        monkeypatch.setattr(walk, name, limit)
+        monkeypatch.setattr(annealing, name, limit)
         assert started(asked).walker.able == (limit == most)
 
 
 def test_no_walks_when_told_so(monkeypatch):
     always(monkeypatch)
-    monkeypatch.setattr(walk.Walker, "walk", lambda *args: pytest.fail("walked"))
+    monkeypatch.setattr(annealing.Walker, "walk", lambda *args: pytest.fail("walked"))
     assert verify(query(copying(2), AtMost(((-1, y(0)),), -3)), walks=False, attack=False, bounds=False).verdict == "VIOLATED"
 
 
@@ -293,9 +301,9 @@ AIMS = [(np.zeros(1, np.int32), np.full(1, -1, np.float32), -2.0)]
     ],
 )
 def test_kernel_refuses_what_does_not_fit(arguments):
-    Walk(BOX, ROWS, STEPS, *LATER, AIMS, 1.0)
+    Annealing(BOX, ROWS, STEPS, *LATER, AIMS, 1.0)
     with pytest.raises(ValueError, match=r"rows|box|neuron|layer|inequality"):
-        Walk(*arguments, 1.0)
+        Annealing(*arguments, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -309,12 +317,12 @@ def test_kernel_refuses_what_does_not_fit(arguments):
 )
 def test_kernel_refuses_a_walk_that_does_not_fit(arguments):
     with pytest.raises(ValueError, match=r"walk|ranges|bound|broadcast"):
-        Walk(BOX, ROWS, STEPS, *LATER, AIMS, 1.0).begin(*arguments, 1)
+        Annealing(BOX, ROWS, STEPS, *LATER, AIMS, 1.0).begin(*arguments, 1)
 
 
 def test_kernel_keeps_its_goal_when_another_is_refused():
     none = np.zeros(0, np.int32), *(np.zeros(0, np.float32),) * 2
-    kernel = Walk(BOX, ROWS, STEPS, *LATER, AIMS, 0.01)
+    kernel = Annealing(BOX, ROWS, STEPS, *LATER, AIMS, 0.01)
     kernel.begin(np.zeros(2), [0], none, np.zeros(0, np.float32), 1)
     with pytest.raises(ValueError, match="dtype"):
         kernel.begin(np.zeros(2), [0], none, np.zeros(0), 1)
@@ -323,7 +331,7 @@ def test_kernel_keeps_its_goal_when_another_is_refused():
 
 def test_kernel_walks_to_inputs_that_are_not_numbers():
     """A start that is no number begins in the box."""
-    kernel = Walk(BOX, ROWS, STEPS, *LATER, AIMS, 0.01)
+    kernel = Annealing(BOX, ROWS, STEPS, *LATER, AIMS, 0.01)
     kernel.begin(np.array([np.nan, 1e30]), [0], (np.zeros(0, np.int32), *(np.zeros(0, np.float32),) * 2), np.zeros(0, np.float32), 1)
     assert kernel.on(1000, 1.0) or kernel.score == 0
     assert kernel.x.min() >= 0

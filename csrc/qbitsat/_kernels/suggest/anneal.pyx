@@ -1,4 +1,4 @@
-"""Annealing over the outputs of the layers that read inputs: walk_loops.c with numpy around it.
+"""Annealing over the outputs of the layers that read inputs: anneal_loops.c with numpy around it.
 
 A state is one level for each of these outputs and real inputs whose accumulators lie within the levels' steps. A move changes up to three
 levels by one; it is taken by the score of the outputs behind it, which are exact, as in simulated annealing, and only if the inputs can
@@ -16,7 +16,7 @@ from qbitsat._kernels.suggest.floats cimport Floats, floats_t
 from qbitsat._kernels.types cimport int32_t, uint64_t
 
 
-cdef extern from "walk.h":
+cdef extern from "anneal.h":
     ctypedef struct steps_t:
         const float *steps
         int last, base
@@ -28,7 +28,7 @@ cdef extern from "walk.h":
         const float *coefficients
         float bound
 
-    ctypedef struct walk_plan_t:
+    ctypedef struct anneal_plan_t:
         int num_inputs, num_levels, num_rows, stride, num_neurons, num_later, num_open, longest
         const float *columns
         const float *matrix
@@ -54,7 +54,7 @@ cdef extern from "walk.h":
         const float *hi
         const float *fences
 
-    ctypedef struct walk_t:
+    ctypedef struct anneal_t:
         float *x
         float *whole
         float *saved_x
@@ -76,10 +76,10 @@ cdef extern from "walk.h":
         int *taken
         float score, best, scale
 
-    int WALK_LANES
-    void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint64_t seed) noexcept nogil
-    int walk_on(const walk_plan_t *plan, const goal_t *goal, walk_t *state, long moves, float temperature) noexcept nogil
-    float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels) noexcept nogil
+    int ROW_LANES
+    void anneal_begin(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, uint64_t seed) noexcept nogil
+    int anneal_on(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, long moves, float temperature) noexcept nogil
+    float anneal_score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, const int *levels) noexcept nogil
 
 
 cdef const float *numbers(const float[::1] array) noexcept:
@@ -91,22 +91,22 @@ cdef const int *ints(const int32_t[::1] array) noexcept:
 
 
 @cython.final
-cdef class Walk:
+cdef class Annealing:
     """One walk at a time over the outputs of the layers of a query that read inputs.
 
     inputs      (x_lo, x_hi) float32[num_inputs] each: the box
     rows        (matrix float32[rows, num_inputs], bias, shy float32[rows], neuron, lowest, highest int32[levels]): the neurons that read
                 inputs, how far accumulators keep from the ends of their steps, and the levels that each may have; the rest of the rows
                 are sums of inputs that must not exceed a bound
-    steps       for every neuron (float32[last + 2], base, begin, length, y_min): see walk.h
+    steps       for every neuron (float32[last + 2], base, begin, length, y_min): see anneal.h
     floats      all layers; later: int32, those that read no inputs, in order: whatever is no row
     aims        (neurons int32[k], coefficients float32[k], bound) of every inequality
     tolerance   what accumulators may be outside their ranges, as a sum of squares
     """
 
-    cdef walk_plan_t plan
+    cdef anneal_plan_t plan
     cdef goal_t goal
-    cdef walk_t state
+    cdef anneal_t state
     cdef steps_t *steps
     cdef Floats floats
     cdef aim_t *aims
@@ -121,7 +121,7 @@ cdef class Walk:
         cdef int num_rows = <int> matrix.shape[0], m = <int> matrix.shape[1], n = <int> len(steps)
         if m < 1:
             raise ValueError("a walk without inputs has nothing to move: rows of none")
-        stride = (max(1, num_rows) + WALK_LANES - 1) // WALK_LANES * WALK_LANES
+        stride = (max(1, num_rows) + ROW_LANES - 1) // ROW_LANES * ROW_LANES
         if any(len(part) != num_rows for part in (bias, shy)) or not len(neuron) == len(lowest) == len(highest) <= num_rows:
             raise ValueError("rows of different sizes")
         if any(len(part) != m for part in inputs):
@@ -186,7 +186,7 @@ cdef class Walk:
 
     def _set_state(self):
         """Arrays of 4-byte numbers out of one piece of memory."""
-        cdef walk_t *w = &self.state
+        cdef anneal_t *w = &self.state
         cdef long m = self.plan.num_inputs, s = self.plan.stride, n = self.plan.num_neurons
         cdef long cells = self.floats.plan.most_cells, taps = self.floats.plan.most_taps
         self.work = <char *> calloc(6 * m + 7 * s + 3 * n + cells + taps + self.plan.longest + 16, 4)
@@ -234,13 +234,13 @@ cdef class Walk:
         if self.plan.num_inputs:
             memcpy(self.state.x, &start[0], self.plan.num_inputs * sizeof(float))
         with nogil:
-            walk_begin(&self.plan, &self.goal, &self.state, seed)
+            anneal_begin(&self.plan, &self.goal, &self.state, seed)
 
     def on(self, long moves, float temperature):
         """So many moves, at a temperature in mean changes of the score; whether `whole` are inputs that reach the goal, as floats see it."""
         cdef int found
         with nogil:
-            found = walk_on(&self.plan, &self.goal, &self.state, moves, temperature)
+            found = anneal_on(&self.plan, &self.goal, &self.state, moves, temperature)
         return bool(found)
 
     @property
@@ -277,7 +277,7 @@ cdef class Walk:
         """The score of other levels int32[levels], for tests; the walk has to begin anew after it."""
         if len(levels) != self.plan.num_levels or any(not 0 <= k <= self.steps[self.plan.neuron[row]].last for row, k in enumerate(levels)):
             raise ValueError("a level that exists for every row")
-        return walk_score(&self.plan, &self.goal, &self.state, ints(levels))
+        return anneal_score(&self.plan, &self.goal, &self.state, ints(levels))
 
 
 cdef _copy(const float *values, Py_ssize_t size):

@@ -1,4 +1,4 @@
-"""Plain Python twin of the score in the kernel `walk`: how far outputs are from inequalities, in steps of their requantizers."""
+"""Plain Python twin of the score in the kernel `anneal`: how far outputs are from inequalities, in steps of their requantizers."""
 
 from __future__ import annotations
 

@@ -12,22 +12,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._kernels.suggest.walk import Walk
+from .._kernels.suggest.anneal import Annealing
 from ..arithmetic import Requantizer
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE
 from ..bounds.ascent import Ascender
-from ..bounds.layout import Block, Layout
+from ..bounds.layout import Block, Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network import Patches, SparseRows, forward
 from ..properties import Formula, Query
 from ..properties.margin import margins
-from .cases import Cases
-from .leaves import Inputs
+from ..properties.replay import Inputs
 
 # Weights, those of inequalities over inputs among them, outputs in one inequality, and inequalities, beyond which a move takes too long.
 MAX_WEIGHTS, MAX_TERMS, MAX_AIMS = 1 << 21, 256, 1 << 14
@@ -57,16 +56,31 @@ class Series:
     ended: bool = False
 
 
+class Start(NamedTuple):
+    """Where a walk may begin: a case and its inequalities, none of which makes no walk.
+
+    ranges are those of a node, of one row: while inequalities do not hold yet, the accumulators of their outputs are drawn there. x are
+    inputs float[num_inputs] to start from.
+    """
+
+    case: int
+    atoms: tuple[int, ...]
+    ranges: Ranges
+    x: np.ndarray
+
+
 class Walker:
     """Walks of one search, one after the other. `seconds` is the time of all."""
 
-    def __init__(self, query: Query, formula: Formula, cases: Cases, ascender: Ascender, root: Ranges, options: Any, limits: Limits):
+    def __init__(
+        self, query: Query, formula: Formula, inequalities: Inequalities, ascender: Ascender, root: Ranges, options: Any, limits: Limits
+    ):
         layout = ascender.layout
-        self.query, self.layout, self.formula, self.cases, self.root, self.limits = query, layout, formula, cases, root, limits
+        self.query, self.layout, self.formula, self.root, self.limits = query, layout, formula, root, limits
+        self.inequalities = inequalities
         self.floats, self.rng = ascender.floats, np.random.default_rng(options.seed)
         self.first = [block for block in layout.blocks if _reads_inputs(block, layout)]
         # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
-        inequalities = cases.inequalities
         sizes = np.diff(inequalities.starts)
         inputs = np.bincount(np.repeat(np.arange(len(sizes)), sizes), inequalities.values < layout.num_inputs, len(sizes))
         self.fences = np.flatnonzero(inputs == sizes).tolist()
@@ -78,7 +92,7 @@ class Walker:
         self.able &= all(r.monotone and r.hi - r.lo < MAX_LEVELS for block in layout.blocks for r in block.layer.requantizers)
         self.able &= len(self.aims) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
-        self.kernel: Walk | None = None
+        self.kernel: Annealing | None = None
         # The case whose walk is under way, or None, and the moves that it has made.
         self.case: int | None = None
         self.moves = 0
@@ -86,11 +100,10 @@ class Walker:
         self.series: dict[int, Series] = {}
         self.best: dict[int, float] = {}
 
-    def walk(self, draw: Callable[[], tuple[int, Ranges, np.ndarray]], seconds: float) -> Inputs | None:
+    def walk(self, draw: Callable[[], Start], seconds: float) -> Inputs | None:
         """Go on until all walks of the search have taken so many seconds, or for CALL: inputs that make the formula true, or None.
 
-        draw() is for new walks: the case and the ranges of a node, of one row (while inequalities do not hold yet, the accumulators of
-        their outputs are drawn there), and inputs float[num_inputs] to start from.
+        draw() is for new walks.
         """
         inputs, until = None, min(seconds, self.seconds + CALL)
         while inputs is None and self.able and self.seconds < until:
@@ -102,10 +115,9 @@ class Walker:
             self.seconds += time.monotonic() - started
         return inputs
 
-    def _begin(self, case: int, ranges: Ranges, x: np.ndarray) -> bool:
+    def _begin(self, case: int, atoms: tuple[int, ...], ranges: Ranges, x: np.ndarray) -> bool:
         """Whether the case gets a walk: one whose walks ended far from a witness, more rarely."""
-        atoms, waiting = self.cases.table[case]
-        if waiting or not atoms:
+        if not atoms:
             return False
         nearest = min(self.best.values(), default=0.0)
         if self.rng.random() > ((nearest + 1) / (self.best.get(case, nearest) + 1)) ** 2:
@@ -114,7 +126,7 @@ class Walker:
             self.kernel = self._build()
         if case not in self.series or self.series[case].ended:
             self.series[case] = Series(self._outputs(atoms, ranges), x)
-        series, inequalities = self.series[case], self.cases.inequalities
+        series, inequalities = self.series[case], self.inequalities
         self.case, self.moves = case, 0
         aims = [k for k, atom in enumerate(self.aims) if atom in atoms]
         fences = np.array([inequalities[atom][2] if atom in atoms else np.inf for atom in self.fences], np.float32)
@@ -123,7 +135,7 @@ class Walker:
 
     def _outputs(self, atoms: tuple[int, ...], ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The neurons of inequalities, less those of first layers, and the ranges of their accumulators."""
-        named = np.unique(np.concatenate([self.cases.inequalities[atom][0] for atom in atoms])) - self.layout.num_inputs
+        named = np.unique(np.concatenate([self.inequalities[atom][0] for atom in atoms])) - self.layout.num_inputs
         named = named[named >= 0]
         for block in self.first:
             named = named[(named < block.neurons.start) | (named >= block.neurons.stop)]
@@ -157,9 +169,9 @@ class Walker:
         margin, _ = margins(self.formula, inputs, outputs, [], self.limits)
         return tuple(tuple(part[0].tolist()) for part in inputs) if margin[0] >= 0 else None
 
-    def _build(self) -> Walk:
+    def _build(self) -> Annealing:
         """The kernel's view of the query, in float32."""
-        m, root, inequalities = self.layout.num_inputs, self.root, self.cases.inequalities
+        m, root, inequalities = self.layout.num_inputs, self.root, self.inequalities
         # Two matrices, and tables of steps in float32.
         tables: dict[Requantizer, Steps] = {}
         steps = []
@@ -194,7 +206,7 @@ class Walker:
         box = root.lo[0, :m].astype(np.float32), root.hi[0, :m].astype(np.float32)
         later = np.array([k for k, block in enumerate(self.layout.blocks) if not _reads_inputs(block, self.layout)], np.int32)
         tolerance = min(1.0, (0.1 * min(row[3] for row in steps)) ** 2)
-        return Walk(box, (matrix, bias, shy, *levels), steps, self.floats, later, aims, tolerance)
+        return Annealing(box, (matrix, bias, shy, *levels), steps, self.floats, later, aims, tolerance)
 
 
 def _reads_inputs(block: Block, layout: Layout) -> bool:
@@ -208,7 +220,7 @@ def _is_matrix(block: Block, layout: Layout) -> bool:
     return one and bool(((block.view >= 0) & (block.view < layout.num_inputs)).all())
 
 
-# A requantizer's steps, and the line that they are near: (steps, base, begin, length, y_min) of `Walk`.
+# A requantizer's steps, and the line that they are near: (steps, base, begin, length, y_min) of `Annealing`.
 Steps = tuple[np.ndarray, int, float, float, float]
 
 

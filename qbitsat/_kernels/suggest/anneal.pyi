@@ -5,7 +5,7 @@ from .floats import Array, Floats
 
 Ints = NDArray[np.int32]
 
-class Walk:
+class Annealing:
     def __init__(
         self,
         inputs: tuple[Array, Array],

@@ -1,6 +1,6 @@
-/* Annealing over the outputs of the layers that read inputs: see walk.pyx. Floats; nothing here decides. */
-#ifndef QBITSAT_WALK_H
-#define QBITSAT_WALK_H
+/* Annealing over the outputs of the layers that read inputs: see anneal.pyx. Floats; nothing here decides. */
+#ifndef QBITSAT_ANNEAL_H
+#define QBITSAT_ANNEAL_H
 
 #include "floats.h"
 
@@ -34,7 +34,7 @@ typedef struct {
     const floats_t *floats;
     const int *later;       /* num_later layers that read no inputs, in order: all but those of the levels */
     float tolerance;        /* a sum of squares that counts as none */
-} walk_plan_t;
+} anneal_plan_t;
 
 /* What to reach: all inequalities; on the way there, these accumulators go to their ranges. */
 typedef struct {
@@ -56,17 +56,17 @@ typedef struct {
     int *reached, *taken;                                 /* num_neurons; longest */
     float score, best, scale;
     uint64_t random[2];
-} walk_t;
+} anneal_t;
 
-enum { WALK_LANES = 16, LINKED = 3 };
+enum { ROW_LANES = 16, LINKED = 3 };
 
 /* Start at state->x, inside the box. */
-void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint64_t seed);
+void anneal_begin(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, uint64_t seed);
 
 /* So many moves at one temperature; 1 as soon as state->whole are whole inputs that reach the goal. */
-int walk_on(const walk_plan_t *plan, const goal_t *goal, walk_t *state, long moves, float temperature);
+int anneal_on(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, long moves, float temperature);
 
 /* How far the outputs behind these levels of the rows are from the goal, in output steps; 0: there. The walk has to begin anew after it. */
-float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels);
+float anneal_score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, const int *levels);
 
 #endif

@@ -1,4 +1,4 @@
-#include "walk.h"
+#include "anneal.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,7 +32,7 @@ INLINE float smaller(float a, float b) { return a < b ? a : b; }
 INLINE float larger(float a, float b) { return a > b ? a : b; }
 
 /* xorshift128+ */
-INLINE uint64_t draw(walk_t *w) {
+INLINE uint64_t draw(anneal_t *w) {
     uint64_t a = w->random[0], b = w->random[1];
     w->random[0] = b;
     a ^= a << 23;
@@ -40,8 +40,8 @@ INLINE uint64_t draw(walk_t *w) {
     return w->random[1] + b;
 }
 
-INLINE float draw_share(walk_t *w) { return (float)(draw(w) >> 40) * (1.0f / 16777216); }
-INLINE int draw_below(walk_t *w, int n) { return (int)((draw(w) >> 33) % (uint64_t)n); }
+INLINE float draw_share(anneal_t *w) { return (float)(draw(w) >> 40) * (1.0f / 16777216); }
+INLINE int draw_below(anneal_t *w, int n) { return (int)((draw(w) >> 33) % (uint64_t)n); }
 
 /* How far an accumulator is above, or less than 0 below, its range. */
 INLINE float outside(float acc, float least, float most) { return larger(0, acc - most) - larger(0, least - acc); }
@@ -55,7 +55,7 @@ INLINE int level_of(const steps_t *s, float acc) {
 }
 
 /* Outputs of all later layers from those of the rows; accumulators and levels too. */
-INLINE void run_later(const walk_plan_t *plan, walk_t *w) {
+INLINE void run_later(const anneal_plan_t *plan, anneal_t *w) {
     for (int l = 0; l < plan->num_later; l++) {
         const float_layer_t *layer = &plan->floats->layers[plan->later[l]];
         int n = layer->map->n_out, neuron = layer->map->neuron;
@@ -75,7 +75,7 @@ INLINE float first_step(const steps_t *s, float acc, int level, float coefficien
 }
 
 /* The steps that accumulators of an inequality have to go until it holds, the cheapest ones first. */
-INLINE float deficit(const walk_plan_t *plan, const aim_t *aim, walk_t *w) {
+INLINE float deficit(const anneal_plan_t *plan, const aim_t *aim, anneal_t *w) {
     float excess = -aim->bound, cost = 0;
     for (int t = 0; t < aim->size; t++) excess += aim->coefficients[t] * w->y[aim->neurons[t]], w->taken[t] = 0;
     while (excess > 0) {
@@ -99,7 +99,7 @@ INLINE float deficit(const walk_plan_t *plan, const aim_t *aim, walk_t *w) {
     return cost;
 }
 
-INLINE float score(const walk_plan_t *plan, const goal_t *goal, walk_t *w) {
+INLINE float score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *w) {
     float total = 0;
     run_later(plan, w);
     for (int k = 0; k < goal->num_aims; k++) total += deficit(plan, goal->aims[k], w);
@@ -112,7 +112,7 @@ INLINE float score(const walk_plan_t *plan, const goal_t *goal, walk_t *w) {
 }
 
 /* Give a row a level: its output, and the accumulators that it may have, `shy` away from the ends of the step. */
-INLINE void set_level(const walk_plan_t *plan, walk_t *w, int row, int level, float shy) {
+INLINE void set_level(const anneal_plan_t *plan, anneal_t *w, int row, int level, float shy) {
     int i = plan->neuron[row];
     const steps_t *s = &plan->steps[i];
     w->level[row] = w->reached[i] = level;
@@ -122,7 +122,7 @@ INLINE void set_level(const walk_plan_t *plan, walk_t *w, int row, int level, fl
     w->most[row] = level == s->last ? UNBOUNDED : s->steps[level + 1] - 1 - shy;
 }
 
-INLINE void accumulate(const walk_plan_t *plan, const float *x, float *restrict acc) {
+INLINE void accumulate(const anneal_plan_t *plan, const float *x, float *restrict acc) {
     memset(acc, 0, sizeof(float) * plan->stride);
     memcpy(acc, plan->bias, sizeof(float) * plan->num_rows);
     for (int j = 0; j < plan->num_inputs; j++) {
@@ -132,7 +132,7 @@ INLINE void accumulate(const walk_plan_t *plan, const float *x, float *restrict 
 }
 
 /* w->beyond, and the sum of its squares */
-INLINE float look(const walk_plan_t *plan, walk_t *w) {
+INLINE float look(const anneal_plan_t *plan, anneal_t *w) {
     const float *restrict acc = w->acc, *restrict least = w->least, *restrict most = w->most;
     float *restrict beyond = w->beyond, squares = 0;
     for (int i = 0; i < plan->stride; i++) {
@@ -143,7 +143,7 @@ INLINE float look(const walk_plan_t *plan, walk_t *w) {
 }
 
 /* The inputs that promise most, by the slope of the squares and the rooms that they have; how many. */
-INLINE int list_promising(const walk_plan_t *plan, walk_t *w) {
+INLINE int list_promising(const anneal_plan_t *plan, anneal_t *w) {
     int m = plan->num_inputs, count = 0;
     float *restrict slope = w->slope, *restrict gain = w->gain, curvature = 1e-9f, best = 0;
     const float *restrict x = w->x, *restrict lo = plan->x_lo, *restrict hi = plan->x_hi;
@@ -160,12 +160,12 @@ INLINE int list_promising(const walk_plan_t *plan, walk_t *w) {
         float room = larger(slope[j] * (x[j] - lo[j]), slope[j] * (x[j] - hi[j])), way = slope[j] * slope[j] * scale;
         gain[j] = smaller(room, way);
     }
-    float tops[WALK_LANES] = {0};
-    int whole = m & ~(WALK_LANES - 1);
-    for (int j = 0; j < whole; j += WALK_LANES)
-        for (int k = 0; k < WALK_LANES; k++) tops[k] = larger(tops[k], gain[j + k]);
+    float tops[ROW_LANES] = {0};
+    int whole = m & ~(ROW_LANES - 1);
+    for (int j = 0; j < whole; j += ROW_LANES)
+        for (int k = 0; k < ROW_LANES; k++) tops[k] = larger(tops[k], gain[j + k]);
     for (int j = whole; j < m; j++) best = larger(best, gain[j]);
-    for (int k = 0; k < WALK_LANES; k++) best = larger(best, tops[k]);
+    for (int k = 0; k < ROW_LANES; k++) best = larger(best, tops[k]);
     if (best <= 0) return 0;
     float enough = PROMISING * best;
     for (int j = 0; j < m; j++)
@@ -174,7 +174,7 @@ INLINE int list_promising(const walk_plan_t *plan, walk_t *w) {
 }
 
 /* Move one input to where the squares are about smallest along it, as far as its range goes. */
-INLINE void slide(const walk_plan_t *plan, walk_t *w, int j) {
+INLINE void slide(const anneal_plan_t *plan, anneal_t *w, int j) {
     const float *restrict column = plan->columns + (long)j * plan->stride, *restrict least = w->least, *restrict most = w->most;
     float *restrict acc = w->acc, *restrict beyond = w->beyond, slope = 0, curvature = 1e-6f, after = 0;
     for (int i = 0; i < plan->stride; i++) {
@@ -194,7 +194,7 @@ INLINE void slide(const walk_plan_t *plan, walk_t *w, int j) {
 }
 
 /* Move inputs until every accumulator is in its range; 0 if that seems impossible. */
-INLINE int follow(const walk_plan_t *plan, walk_t *w) {
+INLINE int follow(const anneal_plan_t *plan, anneal_t *w) {
     float before = INFINITY;
     for (int sweep = 0; sweep < SWEEPS; sweep++) {
         float squares = look(plan, w);
@@ -212,7 +212,7 @@ INLINE int follow(const walk_plan_t *plan, walk_t *w) {
 }
 
 /* The sum of distances squared if w->acc moved by so many columns. */
-INLINE float squares_after(const walk_plan_t *plan, const walk_t *w, int j, float by) {
+INLINE float squares_after(const anneal_plan_t *plan, const anneal_t *w, int j, float by) {
     const float *restrict column = plan->columns + (long)j * plan->stride, *restrict acc = w->acc, *restrict least = w->least,
                 *restrict most = w->most;
     float squares = 0;
@@ -224,7 +224,7 @@ INLINE float squares_after(const walk_plan_t *plan, const walk_t *w, int j, floa
 }
 
 /* Every input down or up, from a random one on, whichever leaves the accumulators nearer to where they were: w->whole, w->acc. */
-INLINE void round_inputs(const walk_plan_t *plan, walk_t *w) {
+INLINE void round_inputs(const anneal_plan_t *plan, anneal_t *w) {
     float *restrict off = w->beyond;
     int first = draw_below(w, plan->num_inputs);
     memset(off, 0, sizeof(float) * plan->stride);
@@ -243,7 +243,7 @@ INLINE void round_inputs(const walk_plan_t *plan, walk_t *w) {
 }
 
 /* Whole inputs near w->x with the same levels, in w->whole: rounded, then mended one by one. */
-INLINE int mend(const walk_plan_t *plan, walk_t *w) {
+INLINE int mend(const anneal_plan_t *plan, anneal_t *w) {
     int looks = LOOKS < plan->num_inputs ? LOOKS : plan->num_inputs;
     round_inputs(plan, w);
     for (int move = 0; move < REPAIRS; move++) {
@@ -270,7 +270,7 @@ INLINE int mend(const walk_plan_t *plan, walk_t *w) {
     return 0;
 }
 
-INLINE void set_room(const walk_plan_t *plan, walk_t *w, float factor) {
+INLINE void set_room(const anneal_plan_t *plan, anneal_t *w, float factor) {
     for (int row = 0; row < plan->num_levels; row++) {
         float most = WIDEST * (plan->steps[plan->neuron[row]].length - 1), shy = factor * plan->shy[row];
         set_level(plan, w, row, w->level[row], factor > 1 ? larger(plan->shy[row], smaller(shy, most)) : shy);
@@ -278,7 +278,7 @@ INLINE void set_room(const walk_plan_t *plan, walk_t *w, float factor) {
 }
 
 /* Whether whole inputs with these levels were found: from inputs that keep further from the ends of their steps, as far as there are any. */
-INLINE int make_whole(const walk_plan_t *plan, walk_t *w) {
+INLINE int make_whole(const anneal_plan_t *plan, anneal_t *w) {
     int found = 0;
     for (float factor = SHYEST; factor >= 1 && !found; factor /= 2) {
         memcpy(w->saved_x, w->x, sizeof(float) * plan->num_inputs);
@@ -301,7 +301,7 @@ INLINE int make_whole(const walk_plan_t *plan, walk_t *w) {
 }
 
 /* Up to three rows one level up or down; how many, and which from what. */
-INLINE int propose(const walk_plan_t *plan, walk_t *w, int *rows, int *levels) {
+INLINE int propose(const anneal_plan_t *plan, anneal_t *w, int *rows, int *levels) {
     int wanted = 1 + (draw_share(w) < 0.5f) + (draw_share(w) < 0.2f), count = 0;
     for (int k = 0; k < wanted; k++) {
         int row = plan->open[draw_below(w, plan->num_open)], level = w->level[row] + (draw(w) >> 63 ? 1 : -1), again = 0;
@@ -313,17 +313,17 @@ INLINE int propose(const walk_plan_t *plan, walk_t *w, int *rows, int *levels) {
     return count;
 }
 
-INLINE void take_back(const walk_plan_t *plan, walk_t *w, const int *rows, const int *levels, int count) {
+INLINE void take_back(const anneal_plan_t *plan, anneal_t *w, const int *rows, const int *levels, int count) {
     for (int k = 0; k < count; k++) set_level(plan, w, rows[k], levels[k], plan->shy[rows[k]]);
 }
 
-float walk_score(const walk_plan_t *plan, const goal_t *goal, walk_t *state, const int *levels) {
+float anneal_score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, const int *levels) {
     for (int row = 0; row < plan->num_levels; row++) set_level(plan, state, row, levels[row], 0);
     return score(plan, goal, state);
 }
 
 EVERY_TARGET
-void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint64_t seed) {
+void anneal_begin(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, uint64_t seed) {
     int rows[LINKED], levels[LINKED], changed = 0;
     float sum = 0;
     state->random[0] = seed * 0x9E3779B97F4A7C15u + 1, state->random[1] = seed ^ 0xD1B54A32D192ED03u;
@@ -347,7 +347,7 @@ void walk_begin(const walk_plan_t *plan, const goal_t *goal, walk_t *state, uint
 }
 
 EVERY_TARGET
-int walk_on(const walk_plan_t *plan, const goal_t *goal, walk_t *state, long moves, float temperature) {
+int anneal_on(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, long moves, float temperature) {
     int rows[LINKED], levels[LINKED];
     for (long move = 0; move < moves && plan->num_open; move++) {
         int count = propose(plan, state, rows, levels);
