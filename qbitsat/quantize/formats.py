@@ -1,0 +1,190 @@
+"""The formats that a float model is quantized to, and what they are called.
+
+paper:B,F           TACAS 2020: B bits, F of them fractional, everywhere (F is B - 4 if it is left out); shifts truncate, and the bias is
+                    added after the shift, in units of the activations
+benchmark:B         AAAI 2021 and QVIP: weights B - 1 fractional bits, biases and activations B - 2; half up; activations unsigned
+power-of-two:B      fractional bits of every tensor by calibration (per-channel: of the weights of every output); biases are as wide as sums
+ap_fixed<W,I,Q,O>   what hls4ml generates; sums are exact unless `accumulator` says otherwise
+int8                as TensorFlow Lite's converter, computed by a runtime: int8:tflm, int8:xnnpack, ...
+
+What differs follows, separated by commas: input=u8.8, weights=6, bias=8, activations=u8.6, output=s8.4, accumulator=s16.10 (ap_fixed<W,I>),
+rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; for one layer only as in dense_1.weights=4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..errors import InputError, unknown
+from ..importers.runtimes import RUNTIMES
+from .numbers import OVERFLOWS, ROUNDINGS, Fixed, parse_ap, parse_fixed
+
+NAMES = ("paper", "benchmark", "power-of-two", "int8", "ap_fixed<W,I,Q,O>")
+# Those of TensorFlow Lite: what `int8` can be computed by.
+INT8_RUNTIMES = tuple(name for name in RUNTIMES if not name.startswith("onnx"))
+PIXEL = Fixed(8, 8, False)
+
+
+@dataclass(frozen=True)
+class LayerFormat:
+    """How a layer of a fixed-point format computes.
+
+    output       what its sums become, where no rectifier follows
+    rectified    what they become with one, clamped at 0
+    accumulator  what sums are kept in, None for exact ones
+    """
+
+    weights: Fixed
+    bias: Fixed | None
+    output: Fixed
+    rectified: Fixed
+    accumulator: Fixed | None = None
+    per_channel: bool = False
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A fixed-point format: of the input, of layers, and of those that differ, by name.
+
+    bias_after_shift  the bias is added to the shifted sum, in units of the output, and has its fractional bits
+    two_casts         sums become `output`, and then `rectified`; else that at once
+    hls               weights are those of hls4ml's files, which have as many decimal places as fractional bits
+    """
+
+    name: str
+    input: Fixed
+    layer: LayerFormat
+    layers: Mapping[str, LayerFormat] = field(default_factory=dict)
+    bias_after_shift: bool = False
+    two_casts: bool = False
+    hls: bool = False
+
+    def of(self, name: str) -> LayerFormat:
+        """The format of the layer with that name."""
+        return self.layers.get(name, self.layer)
+
+
+@dataclass(frozen=True)
+class Int8:
+    """Affine int8: scales and zero points from ranges, as TensorFlow Lite's converter chooses them, and a runtime's rounding."""
+
+    name: str
+    runtime: str = RUNTIMES[0]
+    per_channel: bool = True
+
+
+Format = FixedPoint | Int8
+
+
+def paper(bits: int, fraction: int | None = None) -> FixedPoint:
+    """Giacobbe, Henzinger and Lechner (TACAS 2020)."""
+    weights = Fixed(bits, bits - 4 if fraction is None else fraction)
+    output = replace(weights, rounding="floor")
+    return FixedPoint(f"paper:{bits},{weights.fraction}", PIXEL, LayerFormat(weights, weights, output, output), bias_after_shift=True)
+
+
+def benchmark(bits: int) -> FixedPoint:
+    """Henzinger, Lechner and Zikelic (AAAI 2021); Zhang et al. (ASE 2022)."""
+    bias, output = Fixed(bits, bits - 2), Fixed(bits, bits - 2, rounding="half_up")
+    layer = LayerFormat(Fixed(bits, bits - 1), bias, output, replace(output, signed=False))
+    return FixedPoint(f"benchmark:{bits}", PIXEL, layer)
+
+
+def power_of_two(bits: int) -> FixedPoint:
+    """Shifts, and whatever fractional bits suit each tensor."""
+    weights, output = Fixed(bits, None), Fixed(bits, None, rounding="half_up")
+    layer = LayerFormat(weights, None, output, replace(output, signed=False))
+    return FixedPoint(f"power-of-two:{bits}", Fixed(8, None, rounding="half_even"), layer)
+
+
+def ap_fixed(text: str) -> FixedPoint:
+    """hls4ml: results, weights, biases and the input of one type."""
+    fixed = parse_ap(text, "--format")
+    return FixedPoint(text.replace(" ", ""), fixed, LayerFormat(fixed, fixed, fixed, fixed), two_casts=True, hls=True)
+
+
+def parse_format(text: str) -> Format:
+    """The format of that name; raises `InputError`."""
+    head, *options = re.split(r",(?![^<]*>)", text.strip())
+    name, colon, first = head.partition(":")
+    numbers = [first] if colon else []
+    while options and re.fullmatch(r"\d{1,9}", options[0]):
+        numbers.append(options.pop(0))
+    if name == "int8":
+        return parse_int8(text, numbers, options)
+    if name.startswith("ap_"):
+        if numbers:
+            raise InputError(f"--format: {text!r}, expected {name} and options, as in weights=ap_fixed<8,2>")
+        base = ap_fixed(name)
+    else:
+        builders = {"paper": (paper, 2), "benchmark": (benchmark, 1), "power-of-two": (power_of_two, 1)}
+        if name not in builders:
+            raise unknown("--format:", name, NAMES)
+        build, most = builders[name]
+        if not 1 <= len(numbers) <= most or not all(re.fullmatch(r"\d{1,3}", number) for number in numbers):
+            raise InputError(f"--format: {text!r}, expected {name}:BITS{',FRACTION' * (most - 1)}, as in {name}:8{',5' * (most - 1)}")
+        base = build(*map(int, numbers))
+    for option in options:
+        base = with_option(base, option.strip())
+    return replace(base, name=text.strip())
+
+
+def parse_int8(text: str, numbers: list[str], options: list[str]) -> Int8:
+    made = Int8(text, ":".join(numbers) or RUNTIMES[0])
+    if made.runtime not in INT8_RUNTIMES:
+        raise unknown("--format: int8: runtime", made.runtime, INT8_RUNTIMES)
+    for option in options:
+        if option not in ("per-tensor", "per-channel"):
+            raise unknown("--format: int8:", option, ("per-tensor", "per-channel"))
+        made = replace(made, per_channel=option == "per-channel")
+    return made
+
+
+def with_option(form: FixedPoint, text: str) -> FixedPoint:
+    """The format with KEY=VALUE, or with LAYER.KEY=VALUE for one layer."""
+    key, equals, value = text.partition("=")
+    layer, dot, key = key.rpartition(".")
+    if key == "input" and not dot and equals:
+        return replace(form, input=parse_fixed(value, form.input, "--format: input"))
+    changed = changed_layer(form.of(layer), key, value if equals else None, f"--format: {text}")
+    if dot:
+        return replace(form, layers={**form.layers, layer: changed})
+    return replace(form, layer=changed)
+
+
+def changed_layer(layer: LayerFormat, key: str, value: str | None, what: str) -> LayerFormat:
+    if key == "per-channel" and value is None:
+        return replace(layer, per_channel=True)
+    if value is None:
+        raise unknown(f"{what}:", key, ("per-channel", *(f"{word}=..." for word in KEYS)))
+    if key == "weights":
+        return replace(layer, weights=parse_fixed(value, layer.weights, what))
+    if key == "bias":
+        return replace(layer, bias=parse_fixed(value, layer.bias or layer.weights, what))
+    if key == "accumulator":
+        return replace(layer, accumulator=parse_fixed(value, layer.accumulator or layer.output, what))
+    if key == "output":
+        return replace(layer, output=parse_fixed(value, layer.output, what))
+    if key == "activations":
+        return replace(layer, rectified=parse_fixed(value, layer.rectified, what))
+    if key == "rounding":
+        return replace(layer, output=checked(layer.output, what, rounding=value), rectified=checked(layer.rectified, what, rounding=value))
+    if key == "overflow":
+        return replace(layer, output=checked(layer.output, what, overflow=value), rectified=checked(layer.rectified, what, overflow=value))
+    if key == "weight-rounding":
+        bias = layer.bias and checked(layer.bias, what, rounding=value)
+        return replace(layer, weights=checked(layer.weights, what, rounding=value), bias=bias)
+    raise unknown(f"{what}:", key, ("input", "per-channel", *KEYS))
+
+
+KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow")
+
+
+def checked(fixed: Fixed, what: str, **change: str) -> Fixed:
+    for name, word in change.items():
+        words = ROUNDINGS if name == "rounding" else OVERFLOWS
+        if word not in words:
+            raise unknown(f"{what}:", word, words)
+    return replace(fixed, **change)  # type: ignore[arg-type]

@@ -1,0 +1,205 @@
+"""What all formats share: a float model's layers one after the other, each as layers of integers."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import UnsupportedError
+from ..importers.assembly import Builder, Kernel, Wires, pooled
+from ..network import Network, TensorFormat
+from ..network.float_network import (
+    Activation,
+    Add,
+    Clip,
+    Concat,
+    FloatConvolution,
+    FloatDense,
+    FloatLayer,
+    FloatNetwork,
+    GlobalPool,
+    Pad,
+    Pool,
+    Reshape,
+    Transpose,
+)
+from .calibration import Method, Observed
+from .losses import LayerReport, Loss, Probe, Tap
+
+# Numbers of the network for each of the model's: pools and products of pairs need more than one.
+ROOM = 1 << 24
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the network: its wires, in its shape, and what its integers mean; format's range holds them all."""
+
+    wires: Wires
+    form: TensorFormat
+
+
+class Lowering(ABC):
+    """The way from a float model to a network; `layer_...` are those of one format.
+
+    tensors are those of the model by their index. An activation that the layer before can do by itself is `fused`: it has no layer.
+    """
+
+    def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method):
+        self.model, self.seen, self.method = model, seen, method
+        self.b = Builder(model.source or model.name, ROOM)
+        self.tensors: dict[int, Tensor] = {}
+        self.reports: dict[int, LayerReport] = {}
+        self.fused: set[int] = set()
+
+    def run(self, runtime: str = "") -> tuple[Network, Probe, list[LayerReport]]:
+        """The network, the one with all tensors as outputs, and what is to be said of each layer."""
+        if len(self.model.inputs) != 1:
+            raise UnsupportedError(f"{self.model.place}: {len(self.model.inputs)} inputs, expected one")
+        self.tensors[-1] = self.input()
+        for k, layer in enumerate(self.model.layers):
+            if k in self.fused:
+                continue
+            with self.b.named(layer.place):
+                place = self.place(k, layer)
+                self.tensors[place] = self.lower(k, layer)
+        ends = [self.tensors[k].wires for k in self.model.outputs]
+        outputs = np.concatenate([self.b.values(wires.map(np.ravel)) for wires in ends])
+        network = self.b.finish(self.model.name, outputs, runtime)
+        return network, self.probe(), [self.reports[k] for k in sorted(self.reports)]
+
+    def probe(self) -> Probe:
+        """The network whose outputs are all tensors of layers."""
+        taps, parts, start = [], [], 0
+        for k in sorted(k for k in self.tensors if k >= 0):
+            tensor = self.tensors[k]
+            part = slice(start, start + tensor.wires.size)
+            taps.append(Tap(k, part, tensor.form.scale, tensor.form.zero_point))
+            parts.append(self.b.values(tensor.wires.map(np.ravel)))
+            start = part.stop
+        return Probe(self.b.finish("probe", np.concatenate(parts)), tuple(taps))
+
+    def place(self, k: int, layer: FloatLayer) -> int:
+        """Whose tensor it becomes: its own, or that of a rectifier that is its only reader."""
+        readers = self.model.readers.get(k, ())
+        if not isinstance(layer, FloatDense | FloatConvolution | Add) or len(readers) != 1 or k in self.model.outputs:
+            return k
+        reader = self.model.layers[readers[0]]
+        if not is_rectifier(reader):
+            return k
+        self.fused.add(readers[0])
+        return readers[0]
+
+    def lower(self, k: int, layer: FloatLayer) -> Tensor:
+        reads = [self.tensors[i] for i in layer.reads]
+        lowers: dict[type, Callable[..., Tensor]] = {
+            FloatDense: self.affine, FloatConvolution: self.affine, Add: self.add, Activation: self.activation, Clip: self.activation,
+            Pool: self.pool, GlobalPool: self.pool, Concat: self.concat, Pad: self.pad, Reshape: self.move, Transpose: self.move,
+        }  # fmt: skip
+        if type(layer) not in lowers:
+            raise UnsupportedError(f"a layer of kind {type(layer).__name__}")
+        return lowers[type(layer)](k, layer, *reads)
+
+    def move(self, k: int, layer: Reshape | Transpose, x: Tensor) -> Tensor:
+        wires = x.wires.reshape(*layer.target) if isinstance(layer, Reshape) else x.wires.map(lambda a: a.transpose(layer.axes))
+        return Tensor(wires, x.form)
+
+    def pad(self, k: int, layer: Pad, x: Tensor) -> Tensor:
+        value = int(np.clip(round(layer.value / x.form.scale) + x.form.zero_point, x.form.lo, x.form.hi))
+        size = tuple(n + sum(pair) for n, pair in zip(x.wires.shape, layer.padding, strict=True))
+        inside = tuple(slice(first, first + n) for (first, _), n in zip(layer.padding, x.wires.shape, strict=True))
+        self.b.charge(math.prod(size))
+        wires = Wires.of_constants(np.full(size, value, np.int64))
+        wires.values[inside], wires.constants[inside] = x.wires.values, x.wires.constants
+        return Tensor(wires, x.form)
+
+    def concat(self, k: int, layer: Concat, *reads: Tensor) -> Tensor:
+        parts, form = self.alike(k, layer, reads)
+        joined = Wires(*(np.concatenate([getattr(p, name) for p in parts], layer.axis) for name in ("values", "constants")))
+        return Tensor(joined, form)
+
+    def pool(self, k: int, layer: Pool | GlobalPool, x: Tensor) -> Tensor:
+        if isinstance(layer, GlobalPool):
+            height, width, _ = x.wires.shape
+            layer = Pool(layer.name, layer.reads, layer.kind, (height, width))
+        shape = self.model.shapes[k]
+        if layer.kind == "average":
+            return Tensor(self.average(layer, x).reshape(*shape), x.form)
+        wires = x.wires
+        for axis in (0, 1):
+            wires = pooled(self.b, layer.name, wires, axis, (layer.window[axis], layer.strides[axis], layer.padding[axis]), x.form)
+        return Tensor(wires.reshape(*shape), x.form)
+
+    def kernel_of_sums(self, layer: Pool, channels: int) -> Kernel:
+        """Sums of windows, each channel by itself."""
+        ones = np.ones((channels, *layer.window, 1), np.int64)
+        return Kernel(ones, np.zeros(channels, np.int64), layer.strides, layer.padding, (1, 1), channels)
+
+    def place_now(self, k: int) -> int:
+        """The tensor that layer k gives: its own, or its rectifier's."""
+        readers = self.model.readers.get(k, ())
+        return readers[0] if len(readers) == 1 and readers[0] in self.fused else k
+
+    def note(self, k: int, name: str, formats: str, step: float, loss: Loss | None = None) -> None:
+        """Remember what there is to say of tensor k, which the layer of that name gives."""
+        self.reports[k] = LayerReport(name, formats, step, loss)
+
+    @abstractmethod
+    def input(self) -> Tensor: ...
+
+    @abstractmethod
+    def affine(self, k: int, layer: FloatDense | FloatConvolution, x: Tensor) -> Tensor:
+        """Its sums, rectified where that is fused."""
+
+    @abstractmethod
+    def add(self, k: int, layer: Add, *reads: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def activation(self, k: int, layer: Activation | Clip, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def average(self, layer: Pool, x: Tensor) -> Wires:
+        """Averages with the meaning of x."""
+
+    @abstractmethod
+    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> tuple[list[Wires], TensorFormat]:
+        """Tensors that are joined, all with one meaning."""
+
+
+def is_rectifier(layer: FloatLayer) -> bool:
+    return isinstance(layer, Clip) or (isinstance(layer, Activation) and layer.kind in ("relu", "relu_n"))
+
+
+def limits_of(layer: FloatLayer) -> tuple[float, float]:
+    """Between which real numbers a rectifier keeps what it is given."""
+    if isinstance(layer, Clip):
+        return layer.lo, layer.hi
+    assert isinstance(layer, Activation)
+    return 0.0, layer.n if layer.kind == "relu_n" else math.inf
+
+
+def kernel_of(layer: FloatDense | FloatConvolution, weights: np.ndarray, bias: np.ndarray) -> Kernel:
+    """Integers as the kernel of a layer; a dense one is a convolution of 1 x 1."""
+    if isinstance(layer, FloatDense):
+        return Kernel(weights[:, None, None], bias)
+    return Kernel(weights, bias, layer.strides, layer.padding, layer.dilation, layer.groups)
+
+
+def image_of(layer: FloatDense | FloatConvolution, wires: Wires) -> Wires:
+    return wires.reshape(1, 1, wires.size) if isinstance(layer, FloatDense) else wires
+
+
+def apply_function(layer: Activation, values: np.ndarray) -> np.ndarray:
+    """An activation of real numbers, as a function that never decreases."""
+    if layer.kind == "leaky_relu" and layer.alpha < 0:
+        raise UnsupportedError(f"an alpha of {layer.alpha}, expected at least 0")
+    return np.maximum.accumulate(layer.apply(values))
+
+
+def loss_of(weights: np.ndarray, whole: np.ndarray, w_out: int, bias: np.ndarray, biases: np.ndarray, b_out: int) -> Loss:
+    """weights and bias are real, whole and biases the integers that they became; so many of them were clipped."""
+    zeroed = [int(((q == 0) & (v != 0)).sum()) for v, q in ((weights, whole), (bias, biases))]
+    return Loss(weights.size, w_out, zeroed[0], bias.size, b_out, zeroed[1])

@@ -1,0 +1,107 @@
+"""From a float model, a format and calibration data to an integer network, and how far that is from the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, expect_kind
+from ..network import Network, classify
+from ..network.float_network import FloatNetwork
+from .calibration import Method, observe
+from .fixed_point import FixedPointLowering
+from .formats import FixedPoint, Format, Int8, parse_format
+from .int8 import Int8Lowering
+from .losses import LayerReport, Report, float_classes
+from .prepare import prepared
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A network, and the report of what quantizing did."""
+
+    network: Network
+    report: Report
+
+
+def quantize(
+    model: FloatNetwork, format: str | Format, calibration: Any = None, *, method: str | Method | None = None, labels: Any = None
+) -> Network:
+    """The integer network of a float model in a format: "paper:8,5", "benchmark:6", "power-of-two:8,per-channel", "int8:tflm",
+    "ap_fixed<16,6>", each with options as in docs/reference/files.md.
+
+    calibration are samples of the model's input as it was trained, real numbers [n, *shape]: formats that choose scales or fractional
+    bits need them. method says how those are chosen: "range", "percentile:99.9" or "mse"; without, "range" for int8 and else "mse".
+    The network's remarks say what was clipped. See `quantize_with_report`.
+    """
+    return quantize_with_report(model, format, calibration, method=method, labels=labels).network
+
+
+def quantize_with_report(
+    model: FloatNetwork, format: str | Format, calibration: Any = None, *, method: str | Method | None = None, labels: Any = None
+) -> Quantized:
+    """The same with a report: clipped weights and biases, the error of each layer on the calibration data, and with labels int[n] the
+    accuracies of model and network on it.
+    """
+    expect_kind(model, FloatNetwork, "quantize: model", "a FloatNetwork, as of load_float(path)")
+    form = parse_format(format) if isinstance(format, str) else format
+    expect_kind(form, (FixedPoint, Int8), "quantize: format", "the name of a format, as in paper:8,5")
+    if not isinstance(method, Method):
+        method = Method.parse(method or ("range" if isinstance(form, Int8) else "mse"))
+    real = None if calibration is None else samples_of(model, calibration)
+    floats, remarks = prepared(model)
+    seen = None if real is None else observe(floats, real)
+    lowering = Int8Lowering(floats, seen, method, form) if isinstance(form, Int8) else FixedPointLowering(floats, seen, method, form)
+    network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "")
+    inputs = None if real is None else integers_of(network, real)
+    if real is not None and inputs is not None:
+        errors = probe.errors(floats, inputs, real)
+        places = sorted(lowering.reports)
+        layers = [replace(r, max_error=errors[k][0], mean_error=errors[k][1]) for k, r in zip(places, layers, strict=True)]
+    report = Report(tuple(layers), 0 if real is None else len(real))
+    if labels is not None:
+        if real is None or inputs is None:
+            raise InputError("quantize: labels without calibration data, expected both")
+        wanted = np.asarray(labels)
+        if wanted.shape != (len(real),):
+            raise InputError(f"quantize: labels of shape {wanted.shape}, expected ({len(real)},), one for each sample")
+        mine, theirs = classify(network, inputs), float_classes(floats, real)
+        report = replace(report, float_accuracy=float((theirs == wanted).mean()), accuracy=float((mine == wanted).mean()))
+    remark = f"quantized to {form.name}"
+    return Quantized(replace(network, remarks=(remark, *model.remarks, *remarks, *clipping(report.layers))), report)
+
+
+def samples_of(model: FloatNetwork, samples: Any) -> np.ndarray:
+    """Real samples of the model's input, float64[n, *shape], finite; axes of length 1 aside."""
+    shape = model.inputs[0]
+    array = np.asarray(samples)
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"calibration data: dtype {array.dtype}, expected numbers")
+    if not array.ndim or not len(array):
+        raise InputError(f"calibration data: shape {array.shape}, expected at least one sample")
+    long = tuple(n for n in array.shape[1:] if n != 1)
+    if long not in (tuple(n for n in shape if n != 1), tuple(n for n in (int(np.prod(shape)),) if n != 1)):
+        raise InputError(f"calibration data: shape {array.shape}, expected (n, {', '.join(map(str, shape))})")
+    real = array.astype(np.float64).reshape(len(array), *shape)
+    if not np.isfinite(real).all():
+        sample = int(np.argwhere(~np.isfinite(real))[0][0])
+        raise InputError(f"calibration data: sample {sample} holds a number that is not finite")
+    return real
+
+
+def integers_of(network: Network, real: np.ndarray) -> np.ndarray:
+    """Real samples as the network's input, int64[n, size]: the nearest integers, ties to even, within the range."""
+    form = network.input
+    return np.clip(form.steps(real.reshape(len(real), -1), form.scale), form.lo, form.hi).astype(np.int64)
+
+
+def clipping(layers: tuple[LayerReport, ...]) -> tuple[str, ...]:
+    """What is lost of weights and biases, in words."""
+    losses = [layer.loss for layer in layers if layer.loss]
+    clipped = [sum(loss.weights_clipped for loss in losses), sum(loss.biases_clipped for loss in losses)]
+    if not any(clipped):
+        return ()
+    sizes = [sum(loss.weights for loss in losses), sum(loss.biases for loss in losses)]
+    return (f"of {sizes[0]} weights and {sizes[1]} biases {clipped[0]} and {clipped[1]} were clipped",)

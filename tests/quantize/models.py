@@ -1,0 +1,48 @@
+"""Small float models of all kinds of layers, with weights that are often beside a tie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qbitsat.network.float_network import Activation, Add, Concat, FloatConvolution, FloatDense, FloatNetwork, Pad, Pool, Reshape
+
+
+def reals(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Half of them multiples of 1/64."""
+    values = rng.normal(0, 0.6, shape)
+    return np.where(rng.random(shape) < 0.5, np.round(values * 64) / 64, values)
+
+
+def rectifier(rng: np.random.Generator, name: str, k: int) -> Activation:
+    return Activation(name, (k,), "relu") if rng.random() < 0.5 else Activation(name, (k,), "relu_n", float(rng.choice([1.0, 1.7, 7.0])))
+
+
+def chain(rng: np.random.Generator, n_in: int = 4, n_out: int = 3) -> FloatNetwork:
+    """Two or three dense layers."""
+    layers, width = [], n_in
+    for k in range(int(rng.integers(1, 3))):
+        size = int(rng.integers(2, 6))
+        layers.append(FloatDense(f"dense{k}", (len(layers) - 1,), reals(rng, size, width), reals(rng, size)))
+        layers.append(rectifier(rng, f"relu{k}", len(layers) - 1))
+        width = size
+    layers.append(FloatDense("last", (len(layers) - 1,), reals(rng, n_out, width), reals(rng, n_out)))
+    return FloatNetwork(((n_in,),), tuple(layers), name="chain")
+
+
+def graph(rng: np.random.Generator) -> FloatNetwork:
+    """A convolution, a depthwise one beside it, their sum, pools and a dense layer."""
+    channels = 2
+    layers = [
+        FloatConvolution("conv", (-1,), reals(rng, channels, 3, 3, 1), reals(rng, channels), padding=((1, 1), (1, 1))),
+        rectifier(rng, "relu_conv", 0),
+        FloatConvolution("depthwise", (1,), reals(rng, channels, 1, 1, 1), reals(rng, channels), groups=channels),
+        Add("add", (1, 2)),
+        rectifier(rng, "relu_add", 3),
+        Pool("largest", (4,), "max", (2, 2), (2, 2)),
+        Pool("mean", (4,), "average", (2, 2), (2, 2)),
+        Concat("concat", (5, 6), 2),
+        Pad("pad", (7,), ((0, 1), (0, 0), (0, 0))),
+        Reshape("flat", (8,), (3 * 2 * 4,)),
+        FloatDense("last", (9,), reals(rng, 3, 24), reals(rng, 3)),
+    ]
+    return FloatNetwork(((4, 4, 1),), tuple(layers), name="graph")
