@@ -69,7 +69,7 @@ class Start(NamedTuple):
     x: np.ndarray
 
 
-class Walker:
+class Annealer:
     """Walks of one search, one after the other. `seconds` is the time of all."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Walker:
         self.series: dict[int, Series] = {}
         self.best: dict[int, float] = {}
 
-    def walk(self, draw: Callable[[], Start], seconds: float) -> Inputs | None:
+    def anneal(self, draw: Callable[[], Start], seconds: float) -> Inputs | None:
         """Go on until all walks of the search have taken so many seconds, or for CALL: inputs that make the formula true, or None.
 
         draw() is for new walks.

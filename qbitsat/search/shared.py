@@ -86,8 +86,8 @@ class _Pool:
             if worker is None:
                 if len(self.workers) == self.processes:
                     return
-                walks = not any(w.walks for w in self.workers)  # the others do more for the tree
-                self.workers.append(worker := _Worker(self.search, self.started, walks))
+                anneals = not any(w.anneals for w in self.workers)  # the others do more for the tree
+                self.workers.append(worker := _Worker(self.search, self.started, anneals))
                 self.started += 1
             worker.portion = self.waiting.popleft()
             self._send(worker, worker.portion.handed)
@@ -152,12 +152,12 @@ class _Pool:
 class _Worker:
     """The parent's side of a process: `portion` is what it works on, None while it is idle; `asked` while it owes an answer."""
 
-    def __init__(self, search: Search, number: int, walks: bool):
+    def __init__(self, search: Search, number: int, anneals: bool):
         self.connection, theirs = CONTEXT.Pipe()
         self.portion: Portion | None = None
-        self.asked, self.walks = False, walks
+        self.asked, self.anneals = False, anneals
         with interrupts_held():
-            self.process = start(_work, search, number, walks, theirs, daemon=True)
+            self.process = start(_work, search, number, anneals, theirs, daemon=True)
         theirs.close()
 
     def end(self) -> None:
@@ -166,12 +166,12 @@ class _Worker:
         self.process.join()
 
 
-def _work(search: Search, number: int, walks: bool, connection: Connection, parent: int) -> None:
+def _work(search: Search, number: int, anneals: bool, connection: Connection, parent: int) -> None:
     """The process: steps until the nodes that it is sent run out; what it is asked for it answers between steps."""
     begin_child(parent)
     search.limits.cancel = search.limits.progress = None  # the parent's
     search.names = NAMES * (number + 1)
-    search.walker.able &= walks
+    search.annealer.able &= anneals
     try:
         while True:
             search.stack = [_adopt(search, _next_nodes(connection))]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..attack.annealing import Start, Walker
+from ..attack.annealing import Annealer, Start
 from ..attack.rounding import Points
 from ..bounds import Ranges
 from ..bounds.ascent import Ascender, Suggestion
@@ -25,7 +25,7 @@ from .proof import Emptied, Multipliers, Proof, Split
 
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
-WALK_AFTER, WALK_SHARE = 1000, 1 / 3
+ANNEAL_AFTER, ANNEAL_SHARE = 1000, 1 / 3
 
 # Children of one node that are made at a time.
 TOGETHER = 256
@@ -69,7 +69,7 @@ class Search:
         self.ascender = Ascender(self.layout, self.layout.blocks, self.cases.inequalities, self.root)
         self.points = Points(self.query, self.layout, self.formula)
         self.programs = Programs(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
-        self.walker = Walker(self.query, self.formula, self.cases.inequalities, self.ascender, self.root, self.options, self.limits)
+        self.annealer = Annealer(self.query, self.formula, self.cases.inequalities, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.cases.most))
 
@@ -114,22 +114,22 @@ class Search:
             found = self.points.propose(suggestion)
             if found is not None and self._confirmed(found, "relaxed points"):
                 return found
-        found = self._walk(nodes, suggestion)
-        return found if found is not None and self._confirmed(found, "walk") else self._divide(nodes, suggestion)
+        found = self._anneal(nodes, suggestion)
+        return found if found is not None and self._confirmed(found, "annealing") else self._divide(nodes, suggestion)
 
     def _confirmed(self, inputs: Inputs, stage: str) -> bool:
         """Whether inputs replay; those that don't are our own mistake, and dropped."""
         return confirm(self.query, inputs, stage, self.counts, self.limits) is not None
 
-    def _walk(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
+    def _anneal(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
-        if not self.options.walks or self.worked < WALK_AFTER:
+        if not self.options.anneal or self.worked < ANNEAL_AFTER:
             return None
         for row, case in enumerate(nodes.case.tolist()):
             self.relaxed[case] = suggestion.x[row].copy()
         parts = [*self.stack, nodes]
         ends = np.cumsum([len(part) for part in parts])
-        rng = self.walker.rng
+        rng = self.annealer.rng
 
         def draw() -> Start:
             """One of the newest nodes, or an open one that is likely old, as these are of more cases; relaxed inputs, or the middle."""
@@ -144,7 +144,7 @@ class Search:
             middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
             return Start(case, atoms, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle)
 
-        return self.walker.walk(draw, WALK_SHARE * self.limits.seconds())
+        return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the ascent says of them."""

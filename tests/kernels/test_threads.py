@@ -53,7 +53,7 @@ def counter() -> Iterator[Counter]:
 def search() -> Search:
     """The search of a query that bounds leave open."""
     network, (x, label) = qbitsat.load(qbitsat.examples.network_path()), qbitsat.examples.sample(40)
-    query, options = qbitsat.robustness(network, x, 2, label), make_options(points=False, walks=False)
+    query, options = qbitsat.robustness(network, x, 2, label), make_options(points=False, anneal=False)
     search = Search(query, propagate(query), without_not(query.violation), options, Limits())
     search.start()
     while search.cases.table[int(search.stack[-1].case[0])].waiting:
@@ -129,11 +129,11 @@ def simplex(search: Search) -> Callable[[], object]:
 
 
 def annealing(search: Search) -> Callable[[], object]:
-    node, walker = rows(search, 1), search.walker
+    node, annealer = rows(search, 1), search.annealer
     case = int(node.case[0])
     x = (node.ranges.lo + node.ranges.hi)[0, : search.layout.num_inputs] / 2
-    assert walker._begin(case, search.cases.table[case].atoms, node.ranges, x)
-    return lambda: walker.kernel.on(20_000, 1.0)
+    assert annealer._begin(case, search.cases.table[case].atoms, node.ranges, x)
+    return lambda: annealer.kernel.on(20_000, 1.0)
 
 
 def dot(_: Search) -> Callable[[], object]:

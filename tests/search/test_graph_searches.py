@@ -8,7 +8,7 @@ from graphs import graph_query
 from test_linear_programs import Solved
 from tiny import check_search
 
-from qbitsat.attack.annealing import Walker
+from qbitsat.attack.annealing import Annealer
 from qbitsat.attack.rounding import Points
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
@@ -55,9 +55,9 @@ def test_points_and_programs_of_graphs_agree_with_enumeration(monkeypatch):
 def test_walks_of_graphs_agree_with_enumeration(monkeypatch):
     """Walks from the first node on, and no other witnesses: they find some."""
     monkeypatch.setattr(Points, "propose", lambda *_: None)
-    monkeypatch.setattr(tree, "WALK_AFTER", 0)
-    monkeypatch.setattr(tree, "WALK_SHARE", 0.5)
-    walked = counted(monkeypatch, Walker, "walk")
+    monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
+    monkeypatch.setattr(tree, "ANNEAL_SHARE", 0.5)
+    walked = counted(monkeypatch, Annealer, "anneal")
     for seed, asked in graphs(40, 100):
         check_search(asked, seed, timeout=20)
     assert sum(found is not None for found in walked) > 0

@@ -231,7 +231,7 @@ def test_search_agrees_with_enumeration_when_numbers_fail(monkeypatch, value):
 
 def search_digits(**options) -> Search:
     asked = digits_query(14)
-    values = make_options(walks=False, points=False, **options)
+    values = make_options(anneal=False, points=False, **options)
     return Search(asked, propagate(asked), without_not(asked.violation), values, Limits(values.timeout))
 
 

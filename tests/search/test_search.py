@@ -179,7 +179,7 @@ def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
 
 def test_search_says_how_far_it_got(monkeypatch):
     stubborn(monkeypatch)
-    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, walks=False, leaf=0, timeout=1)
+    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, anneal=False, leaf=0, timeout=1)
     assert verdict.statistics["open"] > 0
     assert 0 <= verdict.statistics["closed"] < 1
 
@@ -187,7 +187,7 @@ def test_search_says_how_far_it_got(monkeypatch):
 def test_search_keeps_the_timeout(monkeypatch):
     stubborn(monkeypatch)
     start = time.monotonic()
-    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, walks=False, leaf=0, timeout=1)
+    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, anneal=False, leaf=0, timeout=1)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "timeout")
     assert verdict.statistics["nodes"] > 0
     assert time.monotonic() - start < 60
@@ -195,7 +195,7 @@ def test_search_keeps_the_timeout(monkeypatch):
 
 def test_search_keeps_the_memory_limit(monkeypatch):
     stubborn(monkeypatch)
-    asked, options = digits_query(3), make_options(leaf=0, points=False, walks=False)
+    asked, options = digits_query(3), make_options(leaf=0, points=False, anneal=False)
     limits = Limits(memory=1)
     search = Search(asked, propagate(asked), asked.violation, options, limits)
     search.start()
@@ -260,12 +260,12 @@ def test_leaf_that_does_not_replay_is_solved_without_its_ranges(monkeypatch, tim
     assert (verdict.verdict, verdict.reason) == expected
 
 
-@pytest.mark.parametrize(("module", "name"), [("attack.rounding.Points", "propose"), ("attack.annealing.Walker", "walk")])
+@pytest.mark.parametrize(("module", "name"), [("attack.rounding.Points", "propose"), ("attack.annealing.Annealer", "anneal")])
 def test_points_and_walks_that_do_not_replay_are_dropped(monkeypatch, module, name):
     asked = robustness(load(network_path()), np.load(images_path())[14], 1, int(np.load(labels_path())[14]))
     middle = tuple(((box.lo + box.hi) // 2).tolist() for box in asked.boxes)
     monkeypatch.setattr(f"qbitsat.{module}.{name}", lambda *_: middle)
-    with pytest.warns(RuntimeWarning, match="relaxed points" if "rounding" in module else "walk"):
+    with pytest.warns(RuntimeWarning, match="relaxed points" if "rounding" in module else "annealing"):
         verdict = verify(asked, engine="hybrid", attack=False)
     assert (verdict.verdict, verdict.reason) == ("HOLDS", "")
     assert verdict.statistics["unconfirmed"] > 0

@@ -38,11 +38,11 @@ def make_search(query, proof=None, **options) -> Search:
 
 def test_shared_search_after_walks_and_programs_before_the_fork(monkeypatch):
     """The processes get copies of linear programs that were solved already, and of a walk that is under way."""
-    monkeypatch.setattr(tree, "WALK_AFTER", 0)
+    monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
     monkeypatch.setattr(linear_programs, "AFTER", 0)
     search = make_search(digits_query(14))
     assert shared.run(search, 3) is None
-    assert search.walker.kernel is not None
+    assert search.annealer.kernel is not None
     assert search.programs.kernel is not None
 
 
