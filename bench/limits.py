@@ -178,7 +178,7 @@ def cases() -> dict[str, Case]:
         found[f"{option}-1000000-time-1"] = small, {option: 10**6, "attack": False}, 1.0, None
         found[f"wide-1000-{option}-1000000-time-1"] = lambda: wide(1000), {option: 10**6, "attack": False}, 1.0, None
     found["restarts-1000000-time-1"] = small, {"restarts": 10**6}, 1.0, None
-    found["batch-10000-time-1"] = small, {"batch": 10**4, "attack": False, "points": False}, 1.0, None
+    found["batch-10000-time-1"] = small, {"batch": 10**4, "attack": False, "rounding": False}, 1.0, None
     found["batch-10000-memory-0.1"] = lambda: wide(500), {"batch": 10**4, "attack": False, "timeout": 20.0}, None, 0.1
     for size in (1000, 2000):
         found[f"twins-{size}-time-1"] = lambda n=size: twins(n), {}, 1.0, None

@@ -12,7 +12,7 @@ import qbitsat
 from qbitsat.verify import verify
 
 # The search of the example's sample 3 at eps 4 takes longer than any test.
-OPEN = {"attack": False, "anneal": False, "points": False}
+OPEN = {"attack": False, "anneal": False, "rounding": False}
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from ..properties.margin import margins
 EXACT = 1 << 24
 
 
-class Points:
-    """The points of one search."""
+class RoundingHeuristic:
+    """Relaxed points of one search, rounded."""
 
     def __init__(self, query: Query, layout: Layout, formula: Formula):
         self.query, self.layout, self.formula, self.limits = query, layout, formula, layout.limits

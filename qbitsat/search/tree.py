@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..attack.annealing import Annealer, Start
-from ..attack.rounding import Points
+from ..attack.rounding import RoundingHeuristic
 from ..bounds import Ranges
 from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
@@ -67,7 +67,7 @@ class Search:
         if self.proof is not None:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.layout, self.layout.blocks, self.cases.inequalities, self.root)
-        self.points = Points(self.query, self.layout, self.formula)
+        self.rounding = RoundingHeuristic(self.query, self.layout, self.formula)
         self.programs = Programs(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.annealer = Annealer(self.query, self.formula, self.cases.inequalities, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
@@ -110,8 +110,8 @@ class Search:
         nodes, suggestion = self._refute(self._pop())
         if not len(nodes):
             return None
-        if self.options.points:
-            found = self.points.propose(suggestion)
+        if self.options.rounding:
+            found = self.rounding.propose(suggestion)
             if found is not None and self._confirmed(found, "relaxed points"):
                 return found
         found = self._anneal(nodes, suggestion)

@@ -13,7 +13,7 @@ from qbitsat._kernels.suggest.anneal import Annealing
 from qbitsat._kernels.suggest.floats import Floats
 from qbitsat.attack import annealing
 from qbitsat.attack.annealing import Start
-from qbitsat.attack.rounding import Points
+from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
@@ -180,7 +180,7 @@ def test_walks_keep_two_networks_on_equal_inputs():
 
 def always(monkeypatch) -> None:
     """Walks from the first node on, and no other witnesses."""
-    monkeypatch.setattr(Points, "propose", lambda *args: None)
+    monkeypatch.setattr(RoundingHeuristic, "propose", lambda *args: None)
     monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
     monkeypatch.setattr(tree, "ANNEAL_SHARE", 0.5)
 

@@ -9,7 +9,7 @@ from suggested import suggestion
 from tiny import all_values, busy_query, truths
 
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.attack.rounding import Points
+from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties import And, AtMost, Box, replay
 from qbitsat.properties.formula import FALSE, TRUE, without_not
@@ -18,7 +18,7 @@ from qbitsat.verify import verify
 
 def propose(asked, rng, **change):
     layout = Layout(asked.networks)
-    return Points(asked, layout, without_not(asked.violation)).propose(suggestion(layout, 5, rng, **change))
+    return RoundingHeuristic(asked, layout, without_not(asked.violation)).propose(suggestion(layout, 5, rng, **change))
 
 
 def test_proposals_are_in_the_boxes_and_violate():

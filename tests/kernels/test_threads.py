@@ -53,7 +53,7 @@ def counter() -> Iterator[Counter]:
 def search() -> Search:
     """The search of a query that bounds leave open."""
     network, (x, label) = qbitsat.load(qbitsat.examples.network_path()), qbitsat.examples.sample(40)
-    query, options = qbitsat.robustness(network, x, 2, label), make_options(points=False, anneal=False)
+    query, options = qbitsat.robustness(network, x, 2, label), make_options(rounding=False, anneal=False)
     search = Search(query, propagate(query), without_not(query.violation), options, Limits())
     search.start()
     while search.cases.table[int(search.stack[-1].case[0])].waiting:

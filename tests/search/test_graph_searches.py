@@ -9,7 +9,7 @@ from test_linear_programs import Solved
 from tiny import check_search
 
 from qbitsat.attack.annealing import Annealer
-from qbitsat.attack.rounding import Points
+from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.layout import Layout
@@ -45,7 +45,7 @@ def test_searches_of_graphs_agree_with_enumeration(first):
 def test_points_and_programs_of_graphs_agree_with_enumeration(monkeypatch):
     """Programs from the first node on: some prove nodes empty, and relaxed points find witnesses."""
     monkeypatch.setattr(linear_programs, "AFTER", 0)
-    proposed, emptied = counted(monkeypatch, Points, "propose"), counted(monkeypatch, Programs, "solve")
+    proposed, emptied = counted(monkeypatch, RoundingHeuristic, "propose"), counted(monkeypatch, Programs, "solve")
     for seed, asked in graphs(40, 100):
         check_search(asked, seed, timeout=20)
     assert sum(found is not None for found in proposed) > 3
@@ -54,7 +54,7 @@ def test_points_and_programs_of_graphs_agree_with_enumeration(monkeypatch):
 
 def test_walks_of_graphs_agree_with_enumeration(monkeypatch):
     """Walks from the first node on, and no other witnesses: they find some."""
-    monkeypatch.setattr(Points, "propose", lambda *_: None)
+    monkeypatch.setattr(RoundingHeuristic, "propose", lambda *_: None)
     monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
     monkeypatch.setattr(tree, "ANNEAL_SHARE", 0.5)
     walked = counted(monkeypatch, Annealer, "anneal")

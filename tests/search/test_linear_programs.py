@@ -10,7 +10,7 @@ from test_shared import digits_query
 from tiny import busy_query, check_search
 
 from qbitsat._kernels.exact import ranges as _ranges
-from qbitsat.attack.rounding import Points
+from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
 from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import Dual
@@ -168,7 +168,7 @@ def make_lie(monkeypatch, lie) -> list:
         return lie(rng, nodes, tell(self, nodes, value))
 
     monkeypatch.setattr(Programs, "solve", lying)
-    monkeypatch.setattr(Points, "propose", lambda *args: None)
+    monkeypatch.setattr(RoundingHeuristic, "propose", lambda *args: None)
     return calls
 
 
@@ -231,7 +231,7 @@ def test_search_agrees_with_enumeration_when_numbers_fail(monkeypatch, value):
 
 def search_digits(**options) -> Search:
     asked = digits_query(14)
-    values = make_options(anneal=False, points=False, **options)
+    values = make_options(anneal=False, rounding=False, **options)
     return Search(asked, propagate(asked), without_not(asked.violation), values, Limits(values.timeout))
 
 

@@ -140,20 +140,20 @@ def check_proof(asked, **rules) -> Search | None:
 
 @pytest.mark.parametrize("rules", [{}, {"tighten": 0, "steps": 3, "bounds": False}, {"batch": 1, "leaf": 2.0, "bounds": False}])
 def test_proofs_are_whole_and_mean_what_they_say(rules):
-    searches = [search for seed in range(100) if (search := check_proof(deep_query(random.Random(seed), 4), points=False, **rules))]
+    searches = [search for seed in range(100) if (search := check_proof(deep_query(random.Random(seed), 4), rounding=False, **rules))]
     assert sum(search.counts["refuted"] for search in searches) > 3
     assert sum(search.names > 1 for search in searches) >= 2
 
 
 def test_proofs_of_any_formula():
     for seed in range(80):
-        check_proof(busy_query(random.Random(seed), 4), points=False, bounds=False)
+        check_proof(busy_query(random.Random(seed), 4), rounding=False, bounds=False)
 
 
 def test_proofs_of_leaves_are_kept_for_certificates():
     leaves = 0
     for seed in range(60):
-        search, proof, holds = recorded(busy_query(random.Random(seed), 3), points=False, bounds=False, certificates=True)
+        search, proof, holds = recorded(busy_query(random.Random(seed), 3), rounding=False, bounds=False, certificates=True)
         if holds:
             leaves += search.counts["leaves"]
             assert set(proof.nodes) == set(range(search.names))
@@ -165,7 +165,7 @@ def test_proofs_of_random_multipliers(monkeypatch):
     run, rng = Ascender.run, np.random.default_rng(0)
     monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: LIES["random"](rng, run(self, *arguments, **named)))
     for seed in range(60):
-        check_proof(busy_query(random.Random(seed), 3), points=False, tighten=0)
+        check_proof(busy_query(random.Random(seed), 3), rounding=False, tighten=0)
 
 
 def test_proof_of_one_node():

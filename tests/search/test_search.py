@@ -86,7 +86,7 @@ def test_search_huge_shares_of_huge_coefficients_are_no_proof(monkeypatch):
 
     monkeypatch.setattr(Ascender, "run", lie)
     asked = query(copying(2), AtMost(((-8, y(0)), (8, y(1))), -8))
-    assert run_search(asked, tighten=0, points=False)[1] is not None
+    assert run_search(asked, tighten=0, rounding=False)[1] is not None
 
 
 def test_search_network_with_biases_near_the_limit():
@@ -97,7 +97,7 @@ def test_search_network_with_biases_near_the_limit():
     for bound in range(-4, 4):
         asked = query(Network((first, last)), AtMost(((-1, y(0)), (1, y(1))), bound))
         violated = truths(asked.violation, *all_values(asked.networks, asked.boxes)).any()
-        for rules in ({}, {"tighten": 0, "points": False, "bounds": False}):
+        for rules in ({}, {"tighten": 0, "rounding": False, "bounds": False}):
             assert (run_search(asked, **rules)[1] is not None) == violated
 
 
@@ -141,7 +141,7 @@ def twins(gap: int) -> Query:
 @pytest.mark.parametrize("leaf", [16.0, 0.0])
 @pytest.mark.parametrize("gap", range(4))
 def test_search_of_twins(gap, leaf):
-    assert (run_search(twins(gap), leaf=leaf, points=False)[1] is not None) == (gap <= 2)
+    assert (run_search(twins(gap), leaf=leaf, rounding=False)[1] is not None) == (gap <= 2)
 
 
 def digits_query(eps: int) -> Query:
@@ -179,7 +179,7 @@ def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
 
 def test_search_says_how_far_it_got(monkeypatch):
     stubborn(monkeypatch)
-    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, anneal=False, leaf=0, timeout=1)
+    verdict = verify(digits_query(3), engine="hybrid", attack=False, rounding=False, anneal=False, leaf=0, timeout=1)
     assert verdict.statistics["open"] > 0
     assert 0 <= verdict.statistics["closed"] < 1
 
@@ -187,7 +187,7 @@ def test_search_says_how_far_it_got(monkeypatch):
 def test_search_keeps_the_timeout(monkeypatch):
     stubborn(monkeypatch)
     start = time.monotonic()
-    verdict = verify(digits_query(3), engine="hybrid", attack=False, points=False, anneal=False, leaf=0, timeout=1)
+    verdict = verify(digits_query(3), engine="hybrid", attack=False, rounding=False, anneal=False, leaf=0, timeout=1)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "timeout")
     assert verdict.statistics["nodes"] > 0
     assert time.monotonic() - start < 60
@@ -195,7 +195,7 @@ def test_search_keeps_the_timeout(monkeypatch):
 
 def test_search_keeps_the_memory_limit(monkeypatch):
     stubborn(monkeypatch)
-    asked, options = digits_query(3), make_options(leaf=0, points=False, anneal=False)
+    asked, options = digits_query(3), make_options(leaf=0, rounding=False, anneal=False)
     limits = Limits(memory=1)
     search = Search(asked, propagate(asked), asked.violation, options, limits)
     search.start()
@@ -208,7 +208,7 @@ def test_search_keeps_the_memory_limit(monkeypatch):
 def test_search_keeps_the_limit_on_conflicts(monkeypatch):
     stubborn(monkeypatch)
     monkeypatch.setattr(sat, "solve", lambda *_, **__: sat.SatResult(None, "conflicts"))
-    verdict = verify(twins(3), engine="hybrid", attack=False, points=False)
+    verdict = verify(twins(3), engine="hybrid", attack=False, rounding=False)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "conflicts")
 
 
@@ -222,7 +222,7 @@ def test_search_hands_its_options_to_leaves(monkeypatch):
     monkeypatch.setattr(sat, "solve", solve)
     box = Box(np.array([1]), np.array([2]))
     asked = query(one_layer([[1]], None, ShiftRequantizer(0, "floor", 0, 3, "wrap"), tensor(1)), AtMost(((-2, y(0)),), -3), box)
-    run_search(asked, solver="glucose4", conflicts=77, points=False)
+    run_search(asked, solver="glucose4", conflicts=77, rounding=False)
     assert seen == [("glucose4", 77)]
 
 
@@ -237,7 +237,7 @@ def test_search_negative_shares_are_no_proof(monkeypatch):
 
     monkeypatch.setattr(Ascender, "run", lie)
     network = one_layer([[1], [1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
-    assert run_search(query(network, AtMost(((1, y(0)), (-1, y(1))), 5)), points=False)[1] is not None
+    assert run_search(query(network, AtMost(((1, y(0)), (-1, y(1))), 5)), rounding=False)[1] is not None
 
 
 def lies_first(truth, times: int, lie):
@@ -260,7 +260,7 @@ def test_leaf_that_does_not_replay_is_solved_without_its_ranges(monkeypatch, tim
     assert (verdict.verdict, verdict.reason) == expected
 
 
-@pytest.mark.parametrize(("module", "name"), [("attack.rounding.Points", "propose"), ("attack.annealing.Annealer", "anneal")])
+@pytest.mark.parametrize(("module", "name"), [("attack.rounding.RoundingHeuristic", "propose"), ("attack.annealing.Annealer", "anneal")])
 def test_points_and_walks_that_do_not_replay_are_dropped(monkeypatch, module, name):
     asked = robustness(load(network_path()), np.load(images_path())[14], 1, int(np.load(labels_path())[14]))
     middle = tuple(((box.lo + box.hi) // 2).tolist() for box in asked.boxes)

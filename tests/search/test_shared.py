@@ -90,7 +90,7 @@ def many_cases(seed: int):
 def test_shared_search_of_many_cases(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 2)
     query, violated = many_cases(seed)
-    assert (shared.run(make_search(query, points=False, steps=1, batch=3), 3) is not None) == violated
+    assert (shared.run(make_search(query, rounding=False, steps=1, batch=3), 3) is not None) == violated
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -98,7 +98,7 @@ def test_children_that_are_still_to_be_made_are_shared_too(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
     monkeypatch.setattr(tree, "TOGETHER", 1)
     query, violated = many_cases(seed)
-    search = make_search(query, points=False, steps=1, batch=1)
+    search = make_search(query, rounding=False, steps=1, batch=1)
     assert (shared.run(search, 3) is not None) == violated
     assert violated or (search.counts["open"], search.counts["closed"]) == (0, pytest.approx(1))
 
@@ -160,7 +160,7 @@ def test_processes_killed_at_random_moments_cost_no_verdict(seed, monkeypatch):
     monkeypatch.setattr(shared, "DEATHS", 1000)
     query = digits_query((14, 9)[seed % 2])
     with killer(random.Random(seed), 10, 0.1) as killed:
-        found = shared.run(make_search(query, points=False, batch=(16, 64)[seed // 2]), 3)
+        found = shared.run(make_search(query, rounding=False, batch=(16, 64)[seed // 2]), 3)
     assert found is None if seed % 2 == 0 else replay(query, found) is not None
     assert killed
 
@@ -171,7 +171,7 @@ def test_processes_killed_among_many_cases_cost_no_verdict(seed, monkeypatch):
     monkeypatch.setattr(shared, "DEATHS", 1000)
     query, violated = many_cases(seed)
     with killer(random.Random(seed), 50, 0.005):
-        found = shared.run(make_search(query, points=False, steps=1, batch=1), 3)
+        found = shared.run(make_search(query, rounding=False, steps=1, batch=1), 3)
     assert (found is not None) == violated
 
 
