@@ -178,7 +178,7 @@ def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
         verdict = verify(query, engine="sat", encoding=encoding, seed=seed, attack=seed % 3 == 0, bounds=seed % 5 > 0, solver=solver)
         assert verdict.verdict == truth
     assert verify(query, engine="enumerate", attack=False, bounds=seed % 5 > 0).verdict == truth
-    rules = {"tighten": (40, 0)[seed % 2], "steps": (1, 5, 20)[seed % 3], "batch": (1, 64)[seed % 2], "points": seed % 4 > 0}
+    rules = {"tighten": (40, 0)[seed % 2], "steps": (1, 5, 20)[seed % 3], "batch": (1, 64)[seed % 2], "rounding": seed % 4 > 0}
     allowed = {(truth, ""), *([(UNKNOWN, "timeout")] if timeout else [])}
     for options in ({"engine": "hybrid", "seed": seed, "attack": seed % 3 == 0, "bounds": seed % 5 > 0, **rules}, {"attack": False}):
         verdict = verify(query, timeout=timeout, **options)
@@ -336,7 +336,7 @@ SEARCH_RULES = {
     "steps": (20, 1, 5),
     "batch": (64, 1, 3),
     "leaf": (16.0, 6.0, 3.0),
-    "points": (True, False),
+    "rounding": (True, False),
     "bounds": (True, False),
 }
 

@@ -2,7 +2,7 @@
 
 The forward pass is the exact integer one. Backwards, a requantizer counts as a line of its mean slope where its output is not
 saturated and as nearly flat where it is, so that a network that saturates everywhere still shows a direction; results
-never count as saturated, as their accumulators decide. Rounding
+never count as saturated, as their accumulators decide. Points
 go to corners of the box, first with all their elements and then with random parts of them: moving everything at once
 overshoots a kink and comes back for ever (of the 17 violated AAAI 2021 MNIST queries, all
 elements at once found 12 and random parts 15, both in about 10 ms each). Whatever makes the formula true is handed back

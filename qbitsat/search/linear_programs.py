@@ -40,7 +40,7 @@ NEURON_WORK = 20
 WORK = 1 << 30
 
 
-class Programs:
+class LinearPrograms:
     """Those of one search."""
 
     def __init__(self, layout: Layout, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
@@ -51,7 +51,7 @@ class Programs:
         self.active = ~ascender.useless & (self.hidden | named[layout.num_inputs :])
         self.size = int(self.active.sum()) + cases.most
         self.work = EXCHANGES * (layout.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * layout.num_neurons)
-        self.able = options.programs and self.size <= MAX_SIZE and self.work <= WORK
+        self.able = options.lp and self.size <= MAX_SIZE and self.work <= WORK
         self.able &= layout.stepped
         self.kernel: Simplex | None = None
         # For every case the aim of its nodes without inequalities, float64[num_neurons].

@@ -18,7 +18,7 @@ from ..properties import Formula, Query, confirm
 from . import leaves, split
 from .cases import Cases
 from .leaves import Inputs
-from .linear_programs import Programs
+from .linear_programs import LinearPrograms
 from .nodes import Nodes
 from .proof import Cases as CasesNode
 from .proof import Emptied, Multipliers, Proof, Split
@@ -68,7 +68,7 @@ class Search:
             self.proof.facts.extend(facts)
         self.ascender = Ascender(self.layout, self.layout.blocks, self.cases.inequalities, self.root)
         self.rounding = RoundingHeuristic(self.query, self.layout, self.formula)
-        self.programs = Programs(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
+        self.lp = LinearPrograms(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
         self.annealer = Annealer(self.query, self.formula, self.cases.inequalities, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.cases.most))
@@ -153,7 +153,7 @@ class Search:
         self._set_goals(nodes)
         aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
         arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
-        programs = self.programs.begun(self.worked)
+        programs = self.lp.begun(self.worked)
         polish = 0 if programs else self.options.polish
         suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, polish)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
@@ -163,7 +163,7 @@ class Search:
         nodes, suggestion = _without(nodes, suggestion, closed)
         if not programs:
             return nodes, suggestion
-        tried = self.programs.solve(nodes, suggestion.value)
+        tried = self.lp.solve(nodes, suggestion.value)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
         return _without(nodes, suggestion, closed)

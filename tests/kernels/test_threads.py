@@ -118,7 +118,7 @@ def dual(search: Search) -> Callable[[], object]:
 
 
 def simplex(search: Search) -> Callable[[], object]:
-    nodes, programs = rows(search, 100), search.programs
+    nodes, programs = rows(search, 100), search.lp
     programs.kernel = programs.kernel or programs._build()
 
     def solve() -> None:

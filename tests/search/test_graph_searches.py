@@ -16,7 +16,7 @@ from qbitsat.bounds.layout import Layout
 from qbitsat.properties.formula import without_not
 from qbitsat.search import linear_programs, tree
 from qbitsat.search.cases import Cases
-from qbitsat.search.linear_programs import Programs
+from qbitsat.search.linear_programs import LinearPrograms
 
 
 def graphs(count: int, first: int = 0):
@@ -43,9 +43,9 @@ def test_searches_of_graphs_agree_with_enumeration(first):
 
 
 def test_points_and_programs_of_graphs_agree_with_enumeration(monkeypatch):
-    """Programs from the first node on: some prove nodes empty, and relaxed points find witnesses."""
+    """Linear programs from the first node on: some prove nodes empty, and relaxed points find witnesses."""
     monkeypatch.setattr(linear_programs, "AFTER", 0)
-    proposed, emptied = counted(monkeypatch, RoundingHeuristic, "propose"), counted(monkeypatch, Programs, "solve")
+    proposed, emptied = counted(monkeypatch, RoundingHeuristic, "propose"), counted(monkeypatch, LinearPrograms, "solve")
     for seed, asked in graphs(40, 100):
         check_search(asked, seed, timeout=20)
     assert sum(found is not None for found in proposed) > 3

@@ -18,9 +18,8 @@ from qbitsat.bounds.layout import Inequalities, Layout
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties.formula import without_not
-from qbitsat.search import Search
-from qbitsat.search import linear_programs as programs
-from qbitsat.search.linear_programs import Programs
+from qbitsat.search import Search, linear_programs
+from qbitsat.search.linear_programs import LinearPrograms
 
 
 class Solved:
@@ -29,7 +28,9 @@ class Solved:
     def __init__(self, layout: Layout, inequalities, root, most: int = 2, pool: int = 8):
         self.layout, self.most, inequalities = layout, most, Inequalities.of(inequalities)
         ones, x_lo = np.ones(layout.num_neurons), root.lo[0, : layout.num_inputs]
-        self.kernel = programs.build(Ascender(layout, layout.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool)
+        self.kernel = linear_programs.build(
+            Ascender(layout, layout.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool
+        )
 
     def run(self, ranges, atoms, aim=None, basis=-1, limit=3000):
         """(value, multipliers, shares, basis, x, acc, y, exchanges) of one row."""
@@ -161,13 +162,13 @@ def test_nodes_without_inequalities_are_empty_if_programs_and_integers_say_so():
 
 def make_lie(monkeypatch, lie) -> list:
     """From now on programs lie, and no points find witnesses; the list grows with every call."""
-    tell, rng, calls = Programs.solve, np.random.default_rng(1), []
+    tell, rng, calls = LinearPrograms.solve, np.random.default_rng(1), []
 
     def lying(self, nodes, value):
         calls.append(None)
         return lie(rng, nodes, tell(self, nodes, value))
 
-    monkeypatch.setattr(Programs, "solve", lying)
+    monkeypatch.setattr(LinearPrograms, "solve", lying)
     monkeypatch.setattr(RoundingHeuristic, "propose", lambda *args: None)
     return calls
 
@@ -202,7 +203,7 @@ LIES = {
 @pytest.mark.parametrize("lie", sorted(LIES))
 def test_search_agrees_with_enumeration_whatever_programs_say(monkeypatch, lie):
     calls = make_lie(monkeypatch, LIES[lie])
-    monkeypatch.setattr(programs, "AFTER", 0)
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
     for seed in range(60):
         check_search(busy_query(random.Random(seed), 3), seed)
     assert len(calls) > 50
@@ -210,7 +211,7 @@ def test_search_agrees_with_enumeration_whatever_programs_say(monkeypatch, lie):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0])
 def test_search_agrees_with_enumeration_when_numbers_fail(monkeypatch, value):
-    build, answers = Programs._build, []
+    build, answers = LinearPrograms._build, []
 
     class Failing:
         def __init__(self, kernel):
@@ -222,8 +223,8 @@ def test_search_agrees_with_enumeration_when_numbers_fail(monkeypatch, value):
             answers.append(None)
             return answer
 
-    monkeypatch.setattr(Programs, "_build", lambda self: Failing(build(self)))
-    monkeypatch.setattr(programs, "AFTER", 0)
+    monkeypatch.setattr(LinearPrograms, "_build", lambda self: Failing(build(self)))
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
     for seed in range(40):
         check_search(busy_query(random.Random(seed), 3), seed)
     assert len(answers) > 5
@@ -236,10 +237,10 @@ def search_digits(**options) -> Search:
 
 
 def test_programs_close_what_the_ascent_leaves_open(monkeypatch):
-    monkeypatch.setattr(programs, "AFTER", 0)
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
     nodes = []
     for asked_for in (False, True):
-        search = search_digits(programs=asked_for, steps=20, polish=0)
+        search = search_digits(lp=asked_for, steps=20, polish=0)
         assert search.run() is None
         nodes.append(search.counts["nodes"])
     assert nodes[1] < 0.5 * nodes[0]
@@ -247,7 +248,7 @@ def test_programs_close_what_the_ascent_leaves_open(monkeypatch):
 
 def test_programs_keep_limits(monkeypatch):
     """However many nodes get programs at once, limits are looked at between some of them."""
-    monkeypatch.setattr(programs, "AFTER", 0)
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
     monkeypatch.setattr("qbitsat.limits.SLICE", 1)
     search = search_digits(batch=64)
     search.start()
@@ -263,15 +264,15 @@ def test_programs_keep_limits(monkeypatch):
     monkeypatch.setattr(search.limits, "check", check)
     nodes = search.stack[-1]
     with pytest.raises(LimitReached):
-        search.programs.solve(nodes, np.zeros(len(nodes)))
+        search.lp.solve(nodes, np.zeros(len(nodes)))
     assert len(looks) == 4
 
 
 def test_networks_that_are_too_wide_get_no_programs(monkeypatch):
-    monkeypatch.setattr(programs, "MAX_SIZE", 5)
-    monkeypatch.setattr(programs, "AFTER", 0)
+    monkeypatch.setattr(linear_programs, "MAX_SIZE", 5)
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
     search = search_digits(timeout=0.2)
     search.start()
-    assert not search.programs.begun(10**6)
+    assert not search.lp.begun(10**6)
     search.step()
-    assert search.programs.kernel is None
+    assert search.lp.kernel is None

@@ -43,7 +43,7 @@ def test_shared_search_after_walks_and_programs_before_the_fork(monkeypatch):
     search = make_search(digits_query(14))
     assert shared.run(search, 3) is None
     assert search.annealer.kernel is not None
-    assert search.programs.kernel is not None
+    assert search.lp.kernel is not None
 
 
 def test_shared_search_holds_with_a_whole_proof():
