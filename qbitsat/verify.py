@@ -24,7 +24,7 @@ from .properties.formula import FALSE, TRUE, without_not
 from .search import Search, shared
 from .search.enumerate import Enumeration
 from .search.portfolio import decide
-from .search.proof import Cases, Enumerated, Proof, Sat
+from .search.proof import Disjunction, Enumerated, Proof, Sat
 from .search.tree import UNCONFIRMED
 
 LOG = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
     formula = simplify(query, bounds, limits) if options.bounds else without_not(query.named, limits=limits)
     if formula == FALSE:
         # A disjunction of nothing: the checker finds out by itself what interval bounds decide.
-        return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Cases(())}) if options.certificates else None)
+        return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Disjunction(())}) if options.certificates else None)
     if formula == TRUE:
         witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics, limits)
         if witness is not None:
@@ -163,7 +163,7 @@ def _decide_by_sat(query: Query, bounds: Ranges, formula: Formula, options: Any,
     if options.certificates and options.encoding == "narrowed" and _has_relaxation(query):
         # The whole formula's clauses know nothing of multipliers, and a proof by those is shorter than one by clauses.
         proof = Proof()
-        if Search(query, bounds, formula, options, limits, proof).refutes_cases():
+        if Search(query, bounds, formula, options, limits, proof).refutes_branches():
             return Verdict(HOLDS, engine="sat", proof=proof)
     limits.begin("sat", lambda: statistics)
     result, witness, cnf_sha256, encoding = decide(query, bounds, formula, options, limits, statistics)

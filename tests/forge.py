@@ -16,7 +16,7 @@ from tiny import random_query
 
 from qbitsat.certificate.check import Checked, check
 from qbitsat.errors import QbitsatError
-from qbitsat.search.proof import Cases, Emptied, Multipliers, Proof, Sat, Split
+from qbitsat.search.proof import Disjunction, Emptied, Multipliers, Proof, Sat, Split
 from qbitsat.verify import HOLDS, VIOLATED, Verdict
 
 
@@ -33,7 +33,7 @@ def is_small(verdict: Verdict) -> bool:
 RECIPES = {
     "witness": (True, 0, {}, lambda v: v.verdict == VIOLATED),
     "bounds": (True, 6, {}, lambda v: v.engine == "bounds" and v.verdict == HOLDS),
-    "tree": (True, 37, {"engine": "hybrid", "steps": 5}, has(Split, Cases, Multipliers, Emptied)),
+    "tree": (True, 37, {"engine": "hybrid", "steps": 5}, has(Split, Disjunction, Multipliers, Emptied)),
     "leaf": (True, 190, {"engine": "hybrid", "steps": 5}, has(Split, Multipliers, Sat)),
     "sat": (True, 4, {"engine": "sat"}, lambda v: isinstance(v.proof, Sat)),
     "formula": (False, 0, {"engine": "sat", "bounds": False}, lambda v: isinstance(v.proof, Sat)),

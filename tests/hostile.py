@@ -84,7 +84,7 @@ def write_all(folder: Path) -> None:
     splits = {"kinds": np.array([0] * 3000 + [3] * 3001, np.uint8), "split_value": np.zeros(3000, np.int8), "split_at": np.arange(3000)}
     certificate(folder, "long_inequality", [n], {"and": [{"at_most": [term] * 200_000, "bound": 0}] * 2}, TREE, splits, bounds=False)
     certificate(
-        folder, "many_cases", [n], {"or": [below(0, -1)] * 200_000}, TREE, {"kinds": np.array([1] + [3] * 200_000, np.uint8)}, False
+        folder, "many_branches", [n], {"or": [below(0, -1)] * 200_000}, TREE, {"kinds": np.array([1] + [3] * 200_000, np.uint8)}, False
     )
     deep = below(0)
     for _ in range(195):

@@ -30,14 +30,14 @@ from ..properties.replay import Inputs
 
 # Weights, those of inequalities over inputs among them, outputs in one inequality, and inequalities, beyond which a move takes too long.
 MAX_WEIGHTS, MAX_TERMS, MAX_AIMS = 1 << 21, 256, 1 << 14
-# Moves of one walk, and how many in a row start from the end of the best before, in a case, until one starts anew; fewer if one ends
+# Moves of one walk, and how many in a row start from the end of the best before, in a branch, until one starts anew; fewer if one ends
 # with more than this share of the smallest score so far, and with more than so many mean changes of the score.
 MOVES, SERIES, GAIN, NEAR = 20_000, 8, 0.9, 4.0
 # Moves between two looks at limits, of networks with up to so many weights; larger ones get fewer.
 SLICE, SLICE_WEIGHTS = 500, 1 << 16
 # Seconds after which the tree, and another process that asks it for nodes, gets a turn.
 CALL = 0.5
-# Nodes that are drawn until one's case gets the next walk.
+# Nodes that are drawn until one's branch gets the next walk.
 DRAWS = 16
 # First temperatures of walks that start anew and of others, and the last one, in mean changes of the score by one move.
 HOT, WARM, COLD = 1.0, 0.15, 0.03
@@ -47,7 +47,7 @@ SHY_WEIGHTS, SHY_SHARE = 2.0, 0.1
 
 @dataclass
 class Series:
-    """The walks of one case since one started anew: what they are drawn to, the smallest score, where that walk ended, how many."""
+    """The walks of one branch since one started anew: what they are drawn to, the smallest score, where that walk ended, how many."""
 
     ranges: tuple[np.ndarray, np.ndarray, np.ndarray]
     x: np.ndarray
@@ -57,13 +57,13 @@ class Series:
 
 
 class Start(NamedTuple):
-    """Where a walk may begin: a case and its inequalities, none of which makes no walk.
+    """Where a walk may begin: a branch and its inequalities, none of which makes no walk.
 
     ranges are those of a node, of one row: while inequalities do not hold yet, the accumulators of their outputs are drawn there. x are
     inputs float[num_inputs] to start from.
     """
 
-    case: int
+    branch: int
     atoms: tuple[int, ...]
     ranges: Ranges
     x: np.ndarray
@@ -93,10 +93,10 @@ class Annealer:
         self.able &= len(self.aims) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
         self.kernel: Annealing | None = None
-        # The case whose walk is under way, or None, and the moves that it has made.
-        self.case: int | None = None
+        # The branch whose walk is under way, or None, and the moves that it has made.
+        self.branch: int | None = None
         self.moves = 0
-        # For every case its walks, and the smallest score of any.
+        # For every branch its walks, and the smallest score of any.
         self.series: dict[int, Series] = {}
         self.best: dict[int, float] = {}
 
@@ -109,25 +109,25 @@ class Annealer:
         while inputs is None and self.able and self.seconds < until:
             self.limits.check()
             started = time.monotonic()
-            if self.case is None and not any(self._begin(*draw()) for _ in range(DRAWS)):
+            if self.branch is None and not any(self._begin(*draw()) for _ in range(DRAWS)):
                 break
             inputs = self._go_on()
             self.seconds += time.monotonic() - started
         return inputs
 
-    def _begin(self, case: int, atoms: tuple[int, ...], ranges: Ranges, x: np.ndarray) -> bool:
-        """Whether the case gets a walk: one whose walks ended far from a witness, more rarely."""
+    def _begin(self, branch: int, atoms: tuple[int, ...], ranges: Ranges, x: np.ndarray) -> bool:
+        """Whether the branch gets a walk: one whose walks ended far from a witness, more rarely."""
         if not atoms:
             return False
         nearest = min(self.best.values(), default=0.0)
-        if self.rng.random() > ((nearest + 1) / (self.best.get(case, nearest) + 1)) ** 2:
+        if self.rng.random() > ((nearest + 1) / (self.best.get(branch, nearest) + 1)) ** 2:
             return False
         if self.kernel is None:
             self.kernel = self._build()
-        if case not in self.series or self.series[case].ended:
-            self.series[case] = Series(self._outputs(atoms, ranges), x)
-        series, inequalities = self.series[case], self.inequalities
-        self.case, self.moves = case, 0
+        if branch not in self.series or self.series[branch].ended:
+            self.series[branch] = Series(self._outputs(atoms, ranges), x)
+        series, inequalities = self.series[branch], self.inequalities
+        self.branch, self.moves = branch, 0
         aims = [k for k, atom in enumerate(self.aims) if atom in atoms]
         fences = np.array([inequalities[atom][2] if atom in atoms else np.inf for atom in self.fences], np.float32)
         self.kernel.begin(series.x, aims, series.ranges, fences, int(self.rng.integers(1 << 62)))
@@ -144,8 +144,8 @@ class Annealer:
     def _go_on(self) -> Inputs | None:
         """The next moves of the walk that is under way."""
         assert self.kernel is not None
-        assert self.case is not None
-        series, kernel = self.series[self.case], self.kernel
+        assert self.branch is not None
+        series, kernel = self.series[self.branch], self.kernel
         hot = WARM if series.walks else HOT
         moves = max(1, SLICE * SLICE_WEIGHTS // max(SLICE_WEIGHTS, self.weights))
         found = kernel.on(moves, hot * (COLD / hot) ** (self.moves / MOVES))
@@ -156,8 +156,8 @@ class Annealer:
             series.ended = series.walks == SERIES or kernel.best > max(GAIN * series.score, NEAR * kernel.scale)
             if kernel.best <= series.score:
                 series.score, series.x = kernel.best, kernel.x
-            self.best[self.case] = min(self.best.get(self.case, math.inf), kernel.best)
-            self.case = None
+            self.best[self.branch] = min(self.best.get(self.branch, math.inf), kernel.best)
+            self.branch = None
         return inputs
 
     def _checked(self, whole: np.ndarray) -> Inputs | None:

@@ -19,12 +19,12 @@ from ..importers.qbitsat_layers import smallest
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true
-from ..search.proof import Cases, Emptied, Enumerated, Multipliers, Node, Proof, Sat, Split
+from ..search.proof import Disjunction, Emptied, Enumerated, Multipliers, Node, Proof, Sat, Split
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
 
 FORMAT, VERSION = "qbitsat certificate", 3
-KINDS: dict[type, int] = {Split: 0, Cases: 1, Multipliers: 2, Emptied: 3, Sat: 4}
+KINDS: dict[type, int] = {Split: 0, Disjunction: 1, Multipliers: 2, Emptied: 3, Sat: 4}
 
 
 class Source(NamedTuple):
@@ -146,7 +146,7 @@ def _in_order(nodes: dict[int, Node]) -> Iterator[Node]:
         yield node
         if isinstance(node, Split):
             stack += [node.above, node.below]
-        elif isinstance(node, Cases):
+        elif isinstance(node, Disjunction):
             stack += reversed(node.parts)
 
 

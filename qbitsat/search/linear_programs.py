@@ -18,7 +18,7 @@ from ..bounds.ascent import Ascender
 from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import PASS_WORK, Ranges
 from ..limits import Limits
-from .cases import Cases
+from .disjuncts import Disjuncts
 from .nodes import Nodes
 
 # Nodes of the search before the first program: most searches end before.
@@ -43,18 +43,20 @@ WORK = 1 << 30
 class LinearPrograms:
     """Those of one search."""
 
-    def __init__(self, layout: Layout, cases: Cases, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits):
+    def __init__(
+        self, layout: Layout, disjuncts: Disjuncts, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
+    ):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
-        self.layout, self.cases, self.ascender, self.root, self.unit, self.limits = layout, cases, ascender, root, unit, limits
+        self.layout, self.disjuncts, self.ascender, self.root, self.unit, self.limits = layout, disjuncts, ascender, root, unit, limits
         self.hidden, named = ~layout.is_result, np.zeros(layout.num_values, bool)
-        named[cases.inequalities.values] = True
+        named[disjuncts.inequalities.values] = True
         self.active = ~ascender.useless & (self.hidden | named[layout.num_inputs :])
-        self.size = int(self.active.sum()) + cases.most
+        self.size = int(self.active.sum()) + disjuncts.most
         self.work = EXCHANGES * (layout.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * layout.num_neurons)
         self.able = options.lp and self.size <= MAX_SIZE and self.work <= WORK
         self.able &= layout.stepped
         self.kernel: Simplex | None = None
-        # For every case the aim of its nodes without inequalities, float64[num_neurons].
+        # For every branch the aim of its nodes without inequalities, float64[num_neurons].
         self.aims: dict[int, np.ndarray] = {}
 
     def begun(self, worked: int) -> bool:
@@ -79,7 +81,7 @@ class LinearPrograms:
         part, m = nodes.take(rows), self.layout.num_inputs
         acc, y, slopes = _ranges.corners(self.layout.kernel, *part.ranges.arrays)
         x_lo, x_hi = (np.ascontiguousarray(a[:, :m], np.float32) for a in (part.ranges.lo, part.ranges.hi))
-        aims = np.array([self._aim(case) for case in part.case.tolist()])
+        aims = np.array([self._aim(branch) for branch in part.branch.tolist()])
         hulls = x_lo, x_hi, acc, y, slopes
         value, *_ = self.kernel.run(part.atoms, *hulls, aims, part.basis, part.multipliers, part.shares, EXCHANGES)
         nodes.basis[rows] = part.basis
@@ -95,28 +97,28 @@ class LinearPrograms:
         single = (nodes.atoms >= 0).sum(axis=1) == 1
         for atom in np.unique(first[single]).tolist():
             rows = np.flatnonzero(single & (first == atom))
-            values, coefficients, bound = self.cases.inequalities[atom]
+            values, coefficients, bound = self.disjuncts.inequalities[atom]
             ends = (coefficients * end[np.ix_(rows, values)] for end in (nodes.ranges.lo, nodes.ranges.hi))
             largest[rows] = bound - np.minimum(*ends).sum(axis=1)
-        cases = nodes.case.tolist()
-        aimed = np.array([not self.cases.table[case].waiting and bool(self._aim(case).any()) for case in cases], bool)
+        branches = nodes.branch.tolist()
+        aimed = np.array([not self.disjuncts.table[branch].waiting and bool(self._aim(branch).any()) for branch in branches], bool)
         return np.flatnonzero(np.where(first < 0, aimed, value < FULL * largest))
 
-    def _aim(self, case: int) -> np.ndarray:
-        """Outputs of a case's inequalities, each with the sign that its multiplier has where its accumulator has to go."""
-        if case not in self.aims:
+    def _aim(self, branch: int) -> np.ndarray:
+        """Outputs of a branch's inequalities, each with the sign that its multiplier has where its accumulator has to go."""
+        if branch not in self.aims:
             aim, m = np.zeros(self.layout.num_neurons), self.layout.num_inputs
-            for atom in self.cases.table[case].atoms:
-                values, coefficients, _ = self.cases.inequalities[atom]
+            for atom in self.disjuncts.table[branch].atoms:
+                values, coefficients, _ = self.disjuncts.inequalities[atom]
                 aim[values[values >= m] - m] = -np.sign(coefficients[values >= m])
-            self.aims[case] = aim * self.active
-        return self.aims[case]
+            self.aims[branch] = aim * self.active
+        return self.aims[branch]
 
     def _build(self) -> Simplex | None:
         """The kernel's view of the query, in float32; None if that is too large."""
         m = self.layout.num_inputs
         pool = min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
-        return build(self.ascender, self.cases.inequalities, self.unit, self.active, self.root.lo[0, :m], self.cases.most, pool)
+        return build(self.ascender, self.disjuncts.inequalities, self.unit, self.active, self.root.lo[0, :m], self.disjuncts.most, pool)
 
 
 def build(

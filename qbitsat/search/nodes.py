@@ -13,7 +13,7 @@ from ..bounds.ranges import Ranges
 @dataclass(eq=False)
 class Nodes:
     """ranges       what is left for every value
-    case         int64[nodes]: which case of the formula
+    branch       int64[nodes]: which branch of the formula
     name         int64[nodes]: number in the proof
     fresh        bool[nodes]: multipliers are not set yet
     held         int32[nodes]: the neuron whose multiplier stays, or -1
@@ -21,12 +21,12 @@ class Nodes:
     weight       float64[nodes]: its share of the tree: the root has 1, children have equal parts of their parent's
     basis        int64[nodes]: where the linear program of its parent ended, or -1
     multipliers  float32[nodes, neurons], shares float32[nodes, most]: where the search for a proof starts
-    atoms        int32[nodes, most]: the case's inequalities that the ranges leave open, then -1s
-    slots        int32[nodes, most]: where in the case each of them stands, and its share
+    atoms        int32[nodes, most]: the branch's inequalities that the ranges leave open, then -1s
+    slots        int32[nodes, most]: where in the branch each of them stands, and its share
     """
 
     ranges: Ranges
-    case: np.ndarray
+    branch: np.ndarray
     name: np.ndarray
     fresh: np.ndarray
     held: np.ndarray
@@ -39,7 +39,7 @@ class Nodes:
     slots: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.case)
+        return len(self.branch)
 
     def take(self, rows: np.ndarray | slice) -> Nodes:
         """Some rows, in the given order: a copy, or a view of a slice."""
@@ -55,7 +55,7 @@ class Nodes:
 
     @staticmethod
     def root(ranges: Ranges, num_neurons: int, most: int) -> Nodes:
-        """The one node that a search starts from: case 0, name 0."""
+        """The one node that a search starts from: branch 0, name 0."""
         zero, none = np.zeros(1, np.int64), np.full((1, most), -1, np.int32)
         floats = np.zeros((1, num_neurons), np.float32), np.ones((1, most), np.float32)
         numbers = zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), zero.copy(), np.ones(1), zero - 1

@@ -27,7 +27,7 @@ class Split(NamedTuple):
     above: int
 
 
-class Cases(NamedTuple):
+class Disjunction(NamedTuple):
     """The first pending `Or`: one node for each of its parts, whose formulas come after the node's other pending ones."""
 
     parts: tuple[int, ...]
@@ -55,7 +55,7 @@ class Enumerated(NamedTuple):
     """Of a whole query, and no node: every point of the region was run, and none makes the violation true."""
 
 
-Node = Split | Cases | Multipliers | Emptied | Sat
+Node = Split | Disjunction | Multipliers | Emptied | Sat
 
 
 @dataclass

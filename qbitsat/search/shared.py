@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..limits import LimitReached
 from ..processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
-from .cases import Case
+from .disjuncts import Branch
 from .nodes import Nodes
 from .tree import Inputs, Search
 
@@ -28,8 +28,8 @@ NAMES = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
 
-# Nodes on their way to another process, and the case of each.
-Handed = tuple[Nodes, list[Case]]
+# Nodes on their way to another process, and the branch of each.
+Handed = tuple[Nodes, list[Branch]]
 
 
 class Portion(NamedTuple):
@@ -213,7 +213,7 @@ def _steps(search: Search, connection: Connection) -> Inputs | None:
 
 
 def _handed(search: Search, nodes: Nodes) -> Handed:
-    return nodes, [search.cases.table[case] for case in nodes.case.tolist()]
+    return nodes, [search.disjuncts.table[branch] for branch in nodes.branch.tolist()]
 
 
 def _halves(search: Search) -> tuple[Handed, Handed] | None:
@@ -230,9 +230,9 @@ def _halves(search: Search) -> tuple[Handed, Handed] | None:
 
 
 def _adopt(search: Search, handed: Handed) -> Nodes:
-    """Nodes of another process, with the numbers that their cases have here: each process counts those that it meets."""
-    nodes, cases = handed
-    nodes.case = np.array([search.cases.number(case) for case in cases], np.int64)
+    """Nodes of another process, with the numbers that their branches have here: each process counts those that it meets."""
+    nodes, branches = handed
+    nodes.branch = np.array([search.disjuncts.number(branch) for branch in branches], np.int64)
     nodes.basis = np.full(len(nodes), -1, np.int64)  # names are each process's own
     return nodes
 

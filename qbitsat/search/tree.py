@@ -16,12 +16,11 @@ from ..bounds.tighten import tighten
 from ..limits import LimitReached, Limits
 from ..properties import Formula, Query, confirm
 from . import leaves, split
-from .cases import Cases
+from .disjuncts import Disjuncts
 from .leaves import Inputs
 from .linear_programs import LinearPrograms
 from .nodes import Nodes
-from .proof import Cases as CasesNode
-from .proof import Emptied, Multipliers, Proof, Split
+from .proof import Disjunction, Emptied, Multipliers, Proof, Split
 
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
@@ -39,13 +38,13 @@ class Search:
     def __init__(self, query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
         self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
         self.layout = bounds.layout.under(limits)
-        self.cases = Cases(self.layout, formula)
-        self.dual = Dual(self.layout, self.cases.inequalities)
+        self.disjuncts = Disjuncts(self.layout, formula)
+        self.dual = Dual(self.layout, self.disjuncts.inequalities)
         self.root = bounds.take(np.zeros(1, np.int64))
         self.stack: list[Nodes] = []
-        # Nodes of one row whose children for these cases, with these names, are still to be made.
+        # Nodes of one row whose children for these branches, with these names, are still to be made.
         self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
-        # For every case the relaxed inputs of its newest node.
+        # For every branch the relaxed inputs of its newest node.
         self.relaxed: dict[int, np.ndarray] = {}
         self.names = 1
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
@@ -66,12 +65,12 @@ class Search:
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.ascender = Ascender(self.layout, self.layout.blocks, self.cases.inequalities, self.root)
+        self.ascender = Ascender(self.layout, self.layout.blocks, self.disjuncts.inequalities, self.root)
         self.rounding = RoundingHeuristic(self.query, self.layout, self.formula)
-        self.lp = LinearPrograms(self.layout, self.cases, self.ascender, self.root, self.usual, self.options, self.limits)
-        self.annealer = Annealer(self.query, self.formula, self.cases.inequalities, self.ascender, self.root, self.options, self.limits)
+        self.lp = LinearPrograms(self.layout, self.disjuncts, self.ascender, self.root, self.usual, self.options, self.limits)
+        self.annealer = Annealer(self.query, self.formula, self.disjuncts.inequalities, self.ascender, self.root, self.options, self.limits)
         self.counts["open"] = 1
-        self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.cases.most))
+        self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
     def run(self) -> Inputs | None:
         """Inputs that make the formula true, to be replayed, or None: there are none. Raises `LimitReached`."""
@@ -87,16 +86,16 @@ class Search:
                 return found
         return None
 
-    def refutes_cases(self) -> bool:
-        """Whether multipliers alone refute the formula, split into its cases and no further."""
+    def refutes_branches(self) -> bool:
+        """Whether multipliers alone refute the formula, split into its branches and no further."""
         self.start()
         while self.stack:
             self.limits.check()
             nodes, _ = self._refute(self._pop())
-            if not all(self.cases.table[case].waiting for case in nodes.case):
+            if not all(self.disjuncts.table[branch].waiting for branch in nodes.branch):
                 return False
             for row in range(len(nodes)):
-                self._split_case(nodes, row)
+                self._split_disjunction(nodes, row)
             self._refill()
         return True
 
@@ -125,24 +124,24 @@ class Search:
         """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
         if not self.options.anneal or self.worked < ANNEAL_AFTER:
             return None
-        for row, case in enumerate(nodes.case.tolist()):
-            self.relaxed[case] = suggestion.x[row].copy()
+        for row, branch in enumerate(nodes.branch.tolist()):
+            self.relaxed[branch] = suggestion.x[row].copy()
         parts = [*self.stack, nodes]
         ends = np.cumsum([len(part) for part in parts])
         rng = self.annealer.rng
 
         def draw() -> Start:
-            """One of the newest nodes, or an open one that is likely old, as these are of more cases; relaxed inputs, or the middle."""
+            """One of the newest nodes, or an open one that is likely old, as these are of more branches; relaxed inputs, or the middle."""
             newest = rng.random() < 0.5
             row = int(ends[-1] - 1 - rng.integers(len(nodes)) if newest else ends[-1] * rng.random() ** 2)
             k = int(np.searchsorted(ends, row, side="right"))
             at = row - int(ends[k]) + len(parts[k])
-            case, ranges = int(parts[k].case[at]), parts[k].ranges.take(np.array([at]))
-            atoms = () if self.cases.table[case].waiting else self.cases.table[case].atoms
+            branch, ranges = int(parts[k].branch[at]), parts[k].ranges.take(np.array([at]))
+            atoms = () if self.disjuncts.table[branch].waiting else self.disjuncts.table[branch].atoms
             if newest:
-                return Start(case, atoms, ranges, suggestion.x[at].copy())
+                return Start(branch, atoms, ranges, suggestion.x[at].copy())
             middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
-            return Start(case, atoms, ranges, self.relaxed.get(case, middle) if rng.random() < 0.5 else middle)
+            return Start(branch, atoms, ranges, self.relaxed.get(branch, middle) if rng.random() < 0.5 else middle)
 
         return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
 
@@ -172,7 +171,7 @@ class Search:
         """Up to options.batch nodes from the top of the stack."""
         taken: list[Nodes] = []
         # Their ranges, those of two children each before and after they are narrowed, the ascent's arrays and the points'.
-        size = 6 * self.layout.node_bytes + self.ascender.bytes + 32 * self.layout.num_values + 16 * self.cases.most
+        size = 6 * self.layout.node_bytes + self.ascender.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
         wanted = self.limits.fit(self.options.batch, size)
         while self.stack and wanted:
             nodes = self.stack.pop()
@@ -185,14 +184,14 @@ class Search:
         return Nodes.stack(taken)
 
     def _refuted(self, nodes: Nodes, rows: np.ndarray) -> list[int]:
-        """Those of the rows whose multipliers, rounded to integers, prove that no point of their ranges satisfies their cases."""
+        """Those of the rows whose multipliers, rounded to integers, prove that no point of their ranges satisfies their branches."""
         proved = self.dual.prove(nodes.ranges, rows, nodes.atoms, nodes.shares, nodes.multipliers)
         closed = [k for k, value in enumerate(proved.values) if value < 0]
         self.counts["refuted"] += len(closed)
         self._count_closed(nodes.weight[rows[closed]])
         for k in closed if self.proof is not None else ():
             row = int(rows[k])
-            shares = np.zeros(len(self.cases.table[nodes.case[row]].atoms), object)
+            shares = np.zeros(len(self.disjuncts.table[nodes.branch[row]].atoms), object)
             for slot, share in zip(nodes.slots[row].tolist(), proved.shares[k].tolist(), strict=True):
                 if slot >= 0:
                     shares[slot] = share
@@ -200,11 +199,11 @@ class Search:
         return rows[closed].tolist()
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
-        """Children of nodes that stay open: cases of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""
-        settled = np.array([bool(self.cases.table[case].waiting) for case in nodes.case])
+        """Children of nodes that stay open: branches of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""
+        settled = np.array([bool(self.disjuncts.table[branch].waiting) for branch in nodes.branch])
         value, at = split.choose(self.layout, nodes.ranges, suggestion)
         for row in np.flatnonzero(settled).tolist():
-            self._split_case(nodes, row)
+            self._split_disjunction(nodes, row)
         for row in np.flatnonzero(~settled & (value < 0)).tolist():
             if split.input_bits(self.layout, nodes.ranges, row) > self.options.leaf:
                 value[row], at[row] = split.choose_input(self.layout, nodes.ranges, row, suggestion)
@@ -218,11 +217,11 @@ class Search:
             self._push(self._halves(nodes, rows, value[rows], at[rows], suggestion))
         return None
 
-    def _split_case(self, nodes: Nodes, row: int) -> None:
+    def _split_disjunction(self, nodes: Nodes, row: int) -> None:
         """A child for each part of the first waiting `Or`; those that are many are made a few at a time."""
-        parts = np.array(self.cases.parts(int(nodes.case[row])), np.int64)
+        parts = np.array(self.disjuncts.parts(int(nodes.branch[row])), np.int64)
         names = self._new_names(len(parts))
-        self._note(int(nodes.name[row]), CasesNode(tuple(names.tolist())))
+        self._note(int(nodes.name[row]), Disjunction(tuple(names.tolist())))
         self.counts["open"] += len(parts) - 1
         if not len(parts):
             self.counts["closed"] += float(nodes.weight[row])
@@ -239,7 +238,7 @@ class Search:
         if n < len(parts):
             self.waiting.append((parent, parts[:-n], names[:-n]))
         children = parent.take(np.zeros(n, np.int64))
-        children.case, children.name = parts[-n:], names[-n:]
+        children.branch, children.name = parts[-n:], names[-n:]
         children.fresh, children.held = np.ones(n, bool), np.full(n, -1, np.int32)
         children.shares, children.basis = np.ones_like(children.shares), np.full(n, -1, np.int64)
         self._push(children)
@@ -278,14 +277,14 @@ class Search:
         nodes = self._narrowed(nodes)
         if not len(nodes):
             return
-        nodes.atoms, nodes.slots, filled = self.cases.undecided(nodes.case, nodes.ranges)
+        nodes.atoms, nodes.slots, filled = self.disjuncts.undecided(nodes.branch, nodes.ranges)
         # A share that lost its partners sets the scale alone.
         nodes.shares[(filled == 1) & (nodes.shares[:, 0] < 1e-3), 0] = 1
         self.stack.append(nodes)
 
     def _narrowed(self, nodes: Nodes) -> Nodes:
         """The nodes that are possible, their ranges cut by each of their inequalities in turn and then carried forward."""
-        possible, inputs = self.cases.narrow(nodes.case, nodes.ranges), self.cases.name_inputs(nodes.case)
+        possible, inputs = self.disjuncts.narrow(nodes.branch, nodes.ranges), self.disjuncts.name_inputs(nodes.branch)
         self._close(nodes, ~possible)
         return self._carried_forward(nodes if possible.all() else nodes.take(np.flatnonzero(possible)), inputs)
 
@@ -318,12 +317,12 @@ class Search:
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
         """Inputs that SAT finds in a node; None closes it."""
         self.counts["leaves"] += 1
-        case = self.cases.table[nodes.case[row]]
-        formulas = [self.cases.formulas[atom] for atom in case.atoms]
+        branch = self.disjuncts.table[nodes.branch[row]]
+        formulas = [self.disjuncts.formulas[atom] for atom in branch.atoms]
         leaf = leaves.Leaf(self.query, self.layout, self.root, nodes.ranges, row, formulas)
         result, inputs, proof = leaf.solve(self.options, self.limits)
         if inputs is not None and not self._confirmed(inputs, "leaf"):
-            # The case over the whole boxes: whatever was wrong with the node's ranges, it is not in there.
+            # The branch over the whole boxes: whatever was wrong with the node's ranges, it is not in there.
             result, inputs = leaf.solve_without_ranges(self.options, self.limits)
             if inputs is not None and not self._confirmed(inputs, "leaf without ranges"):
                 raise LimitReached(UNCONFIRMED)

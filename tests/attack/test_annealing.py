@@ -29,24 +29,24 @@ def started(asked, **options) -> Search:
     return search
 
 
-def start_of(search: Search, case: int, x: np.ndarray) -> Start:
-    """A walk of a case in the whole root."""
-    atoms, waiting = search.cases.table[case]
-    return Start(case, () if waiting else atoms, search.root, x)
+def start_of(search: Search, branch: int, x: np.ndarray) -> Start:
+    """A walk of a branch in the whole root."""
+    atoms, waiting = search.disjuncts.table[branch]
+    return Start(branch, () if waiting else atoms, search.root, x)
 
 
-def cases_of(search: Search) -> list[int]:
-    """The cases without an `Or` that the root splits into."""
+def branches_of(search: Search) -> list[int]:
+    """The branches without an `Or` that the root splits into."""
     todo, done = [0], []
     while todo:
-        case = todo.pop()
-        todo += search.cases.parts(case) if search.cases.table[case].waiting else []
-        done += [] if search.cases.table[case].waiting else [case]
+        branch = todo.pop()
+        todo += search.disjuncts.parts(branch) if search.disjuncts.table[branch].waiting else []
+        done += [] if search.disjuncts.table[branch].waiting else [branch]
     return done
 
 
 def annealers(count: int, make=busy_query):
-    """Random queries with a annealer that can, a case of theirs with inequalities, and inputs in the box."""
+    """Random queries with an annealer that can, a branch of theirs with inequalities, and inputs in the box."""
     found = 0
     for seed in range(10 * count):
         rng = random.Random(seed)
@@ -56,33 +56,33 @@ def annealers(count: int, make=busy_query):
             continue
         m = search.layout.num_inputs
         lo, hi = search.root.lo[0, :m], search.root.hi[0, :m]
-        cases = [case for case in cases_of(search) if search.cases.table[case].atoms]
-        if cases:
+        branches = [branch for branch in branches_of(search) if search.disjuncts.table[branch].atoms]
+        if branches:
             found += 1
             yield (
                 rng,
                 asked,
                 search,
-                rng.choice(cases),
+                rng.choice(branches),
                 np.array([rng.randint(*ends) for ends in zip(lo.tolist(), hi.tolist(), strict=True)]),
             )
     assert found == count
 
 
-def begun(rng, search: Search, case: int, start: np.ndarray):
+def begun(rng, search: Search, branch: int, start: np.ndarray):
     """The annealer's kernel at the begin of a walk."""
     annealer = search.annealer
-    assert any(annealer._begin(*start_of(search, case, start)) for _ in range(50))
+    assert any(annealer._begin(*start_of(search, branch, start)) for _ in range(50))
     return annealer.kernel
 
 
 def test_scores_are_those_of_the_twin():
     compared = positive = 0
-    for rng, _, search, case, start in annealers(120):
-        kernel, layout = begun(rng, search, case, start), search.layout
-        atoms = [search.cases.inequalities[a] for a in search.annealer.aims if a in search.cases.table[case].atoms]
+    for rng, _, search, branch, start in annealers(120):
+        kernel, layout = begun(rng, search, branch, start), search.layout
+        atoms = [search.disjuncts.inequalities[a] for a in search.annealer.aims if a in search.disjuncts.table[branch].atoms]
         neurons = [n for block in search.annealer.first for n in range(block.neurons.start, block.neurons.stop)]
-        ranges = list(zip(*(part.tolist() for part in search.annealer.series[case].ranges), strict=True))
+        ranges = list(zip(*(part.tolist() for part in search.annealer.series[branch].ranges), strict=True))
         for _ in range(5):
             values = {
                 n: rng.randint(int(search.root.lo[0, layout.num_inputs + n]), int(search.root.hi[0, layout.num_inputs + n]))
@@ -98,8 +98,8 @@ def test_scores_are_those_of_the_twin():
 def test_states_are_inputs_with_these_outputs():
     """Inputs stay in the box, within fences, and where each accumulator gives its level; the score is that of the levels."""
     moved = 0
-    for rng, _, search, case, start in annealers(80):
-        kernel = begun(rng, search, case, start)
+    for rng, _, search, branch, start in annealers(80):
+        kernel = begun(rng, search, branch, start)
         before = kernel.levels
         found = kernel.on(300, 1.0)
         here, levels, m = kernel.x.astype(float), kernel.levels, search.layout.num_inputs
@@ -115,16 +115,16 @@ def test_states_are_inputs_with_these_outputs():
             steps, (weights, constant) = anneal_twin.table(block, i), anneal_twin.row_of(block, i)
             acc = constant + sum(w * v for w, v in zip(weights, here.tolist(), strict=False))
             assert steps[levels[row]] - 1.01 <= acc <= steps[levels[row] + 1] + 0.01
-        for atom in set(search.annealer.fences) & set(search.cases.table[case].atoms):
-            values, coefficients, bound = search.cases.inequalities[atom]
+        for atom in set(search.annealer.fences) & set(search.disjuncts.table[branch].atoms):
+            values, coefficients, bound = search.disjuncts.inequalities[atom]
             assert coefficients @ here[values] <= bound + 1.01
     assert moved > 30
 
 
 def test_whole_inputs_have_the_levels_and_reach_the_goal():
     reached = 0
-    for rng, asked, search, case, start in annealers(150):
-        kernel = begun(rng, search, case, start)
+    for rng, asked, search, branch, start in annealers(150):
+        kernel = begun(rng, search, branch, start)
         if not kernel.on(2000, 0.5):
             continue
         inputs = search.annealer._checked(kernel.whole)
@@ -135,25 +135,25 @@ def test_whole_inputs_have_the_levels_and_reach_the_goal():
 
 
 def test_the_same_seed_walks_the_same_way():
-    for rng, _, search, case, start in annealers(20):
+    for rng, _, search, branch, start in annealers(20):
         ends = []
         for _ in range(2):
             search.annealer.rng, search.annealer.series, search.annealer.best = np.random.default_rng(3), {}, {}
-            kernel = begun(rng, search, case, start)
+            kernel = begun(rng, search, branch, start)
             kernel.on(500, 0.7)
             ends.append((kernel.x.tolist(), kernel.levels.tolist(), kernel.score))
         assert ends[0] == ends[1]
 
 
 def walked(asked) -> tuple | None:
-    """What walks from every case find in a moment."""
+    """What walks from every branch find in a moment."""
     search = started(asked)
     if not search.stack or not search.annealer.able:
         return None
     rng, m, root = search.annealer.rng, search.layout.num_inputs, search.root
-    cases = cases_of(search)
+    branches = branches_of(search)
     middle = (root.lo + root.hi)[0, :m] / 2
-    return search.annealer.anneal(lambda: start_of(search, cases[rng.integers(len(cases))], middle), 0.1)
+    return search.annealer.anneal(lambda: start_of(search, branches[rng.integers(len(branches))], middle), 0.1)
 
 
 def test_walks_find_violations_and_nothing_else():
@@ -254,7 +254,7 @@ def test_the_tree_gets_a_turn(monkeypatch):
 
 def test_nothing_to_walk_for_ends_at_once():
     search = started(query(copying(2), AtMost(((-1, y(0)),), -3)))
-    search.cases.table[0] = search.cases.table[0]._replace(atoms=())
+    search.disjuncts.table[0] = search.disjuncts.table[0]._replace(atoms=())
     assert search.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
 
 

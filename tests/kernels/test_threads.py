@@ -56,7 +56,7 @@ def search() -> Search:
     query, options = qbitsat.robustness(network, x, 2, label), make_options(rounding=False, anneal=False)
     search = Search(query, propagate(query), without_not(query.violation), options, Limits())
     search.start()
-    while search.cases.table[int(search.stack[-1].case[0])].waiting:
+    while search.disjuncts.table[int(search.stack[-1].branch[0])].waiting:
         search.step()
     return search
 
@@ -90,13 +90,13 @@ def narrowed(search: Search) -> Callable[[], object]:
     nodes, cuttable = rows(search, 1), np.ones(search.layout.num_values, np.uint8)
     # One node, and the same inequality again and again: most of the time goes to the cuts.
     atoms = np.full((1, 1_000_000), nodes.atoms[0, 0], np.int32)
-    return lambda: _ranges.narrow(search.layout.kernel, *nodes.ranges.arrays, search.cases.kernel, atoms, cuttable)
+    return lambda: _ranges.narrow(search.layout.kernel, *nodes.ranges.arrays, search.disjuncts.kernel, atoms, cuttable)
 
 
 def undecided(search: Search) -> Callable[[], object]:
     nodes = rows(search, 1)
     atoms = np.full((1, 1_000_000), nodes.atoms[0, 0], np.int32)
-    return lambda: _ranges.undecided(search.layout.kernel, *nodes.ranges.arrays, search.cases.kernel, atoms)
+    return lambda: _ranges.undecided(search.layout.kernel, *nodes.ranges.arrays, search.disjuncts.kernel, atoms)
 
 
 def corners(search: Search) -> Callable[[], object]:
@@ -130,9 +130,9 @@ def simplex(search: Search) -> Callable[[], object]:
 
 def annealing(search: Search) -> Callable[[], object]:
     node, annealer = rows(search, 1), search.annealer
-    case = int(node.case[0])
+    branch = int(node.branch[0])
     x = (node.ranges.lo + node.ranges.hi)[0, : search.layout.num_inputs] / 2
-    assert annealer._begin(case, search.cases.table[case].atoms, node.ranges, x)
+    assert annealer._begin(branch, search.disjuncts.table[branch].atoms, node.ranges, x)
     return lambda: annealer.kernel.on(20_000, 1.0)
 
 

@@ -15,7 +15,7 @@ from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties.formula import without_not
 from qbitsat.search import linear_programs, tree
-from qbitsat.search.cases import Cases
+from qbitsat.search.disjuncts import Disjuncts
 from qbitsat.search.linear_programs import LinearPrograms
 
 
@@ -67,13 +67,13 @@ def test_programs_of_graphs_end_at_the_value_of_their_multipliers():
     """At most what an ascent comes to; and the ascent says the same of the program's multipliers."""
     checked = 0
     for seed, asked in graphs(120, 200):
-        cases, ranges = Cases(layout := Layout(asked.networks), without_not(asked.violation)), propagate(asked)
-        if not cases.inequalities or not layout.stepped or not ranges.propagate(layout, inputs=True).all():
+        disjuncts, ranges = Disjuncts(layout := Layout(asked.networks), without_not(asked.violation)), propagate(asked)
+        if not disjuncts.inequalities or not layout.stepped or not ranges.propagate(layout, inputs=True).all():
             continue
-        ascender = Ascender(layout, layout.blocks, cases.inequalities, ranges)
-        atom = np.array([[random.Random(seed).randrange(len(cases.inequalities))]], np.int32)
+        ascender = Ascender(layout, layout.blocks, disjuncts.inequalities, ranges)
+        atom = np.array([[random.Random(seed).randrange(len(disjuncts.inequalities))]], np.int32)
         n, one = layout.num_neurons, np.ones((1, 1))
-        value, multipliers, shares, *_ = Solved(layout, cases.inequalities, ranges, most=1).run(ranges, atom[0])
+        value, multipliers, shares, *_ = Solved(layout, disjuncts.inequalities, ranges, most=1).run(ranges, atom[0])
         if not 0 < value < np.inf:
             continue
         same = ascender.run(ranges, atom, np.zeros(1), multipliers[None], shares[None], 1)

@@ -48,21 +48,21 @@ class Solved:
 
 def solved_nodes():
     """Nodes of `relaxed_nodes` with steps that are equally long, and a kernel for each query."""
-    for asked, ranges, atoms, relaxed, cases, every in relaxed_nodes():
+    for asked, ranges, atoms, relaxed, disjuncts, every in relaxed_nodes():
         if equal_steps(every.layout) and every.layout.stepped:
-            yield asked, ranges, atoms, relaxed, cases, every, Solved(every.layout, cases.inequalities, ranges)
+            yield asked, ranges, atoms, relaxed, disjuncts, every, Solved(every.layout, disjuncts.inequalities, ranges)
 
 
 def test_programs_come_to_the_optimum():
     """At most what HiGHS comes to, whose lines are no tighter than the hulls, and no less than the best point."""
     checked = exact = 0
-    for _, ranges, atoms, relaxed, cases, every, solved in solved_nodes():
+    for _, ranges, atoms, relaxed, disjuncts, every, solved in solved_nodes():
         value, _, shares, *_ = solved.run(ranges, atoms)
         most = slack(relaxed, ranges, atoms)
         inside = every.inside(ranges, 0)
         best = max(
             (
-                min(cases.inequalities[a][2] - int(cases.inequalities[a][1] @ row[cases.inequalities[a][0]]) for a in atoms)
+                min(disjuncts.inequalities[a][2] - int(disjuncts.inequalities[a][1] @ row[disjuncts.inequalities[a][0]]) for a in atoms)
                 for row in every.values[inside]
             ),
             default=-np.inf,

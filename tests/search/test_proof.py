@@ -16,7 +16,7 @@ from qbitsat.bounds.tighten import tighten
 from qbitsat.properties import And, AtMost, Or
 from qbitsat.properties.formula import FALSE
 from qbitsat.search import Proof, Search
-from qbitsat.search.proof import Cases, Emptied, Multipliers, Sat, Split
+from qbitsat.search.proof import Disjunction, Emptied, Multipliers, Sat, Split
 
 
 class Recorder(dict):
@@ -78,7 +78,7 @@ class Walk:
                 getattr(part, side)[0, entry.value] = end
                 rest = bool(part.propagate(self.layout, entry.value < self.layout.num_inputs).all())
                 self.node(child, part, inequalities, waiting, rest)
-        elif isinstance(entry, Cases):
+        elif isinstance(entry, Disjunction):
             assert left
             assert len(entry.parts) == len(waiting[0].parts)
             for child, part in zip(entry.parts, waiting[0].parts, strict=True):
@@ -174,11 +174,11 @@ def test_proof_of_one_node():
     assert [type(node) for node in proof.nodes.values()] == [Multipliers]
 
 
-def test_proof_of_cases():
+def test_proof_of_disjunctions():
     below = AtMost(((1, y(0)), (-1, x(0))), -1), AtMost(((1, y(1)), (-1, x(1))), -1)
     _, proof, _ = recorded(query(copying(2), Or((*below, FALSE))), bounds=False)
-    assert proof.nodes[0] == Cases((1, 2, 3))
-    assert [type(proof.nodes[k]) for k in (1, 2, 3)] == [Multipliers, Multipliers, Cases]
+    assert proof.nodes[0] == Disjunction((1, 2, 3))
+    assert [type(proof.nodes[k]) for k in (1, 2, 3)] == [Multipliers, Multipliers, Disjunction]
 
 
 def test_proof_of_nothing_in_reach():

@@ -11,15 +11,15 @@ from tiny import busy_query
 
 from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.properties.formula import without_not
-from qbitsat.search.cases import Cases
+from qbitsat.search.disjuncts import Disjuncts
 
 
 def relaxation(asked):
-    """The relaxation of a query, and its cases."""
+    """The relaxation of a query, and its disjuncts."""
     every = space(asked)
-    cases = Cases(every.layout, without_not(asked.violation))
+    disjuncts = Disjuncts(every.layout, without_not(asked.violation))
     units = np.concatenate([block.units for block in every.layout.blocks])
-    return Relaxation(every.layout, cases.inequalities, units), cases, every
+    return Relaxation(every.layout, disjuncts.inequalities, units), disjuncts, every
 
 
 def equal_steps(layout) -> bool:
@@ -29,15 +29,15 @@ def equal_steps(layout) -> bool:
 
 
 def relaxed_nodes():
-    """Queries with a node that has something left and one or two of their inequalities; their relaxation, cases and space."""
+    """Queries with a node that has something left and one or two of their inequalities; their relaxation, disjuncts and space."""
     for seed in range(220):
         rng = random.Random(seed)
         asked = busy_query(rng) if seed < 150 else graph_query(rng, ("shift",), 3)
-        relaxed, cases, every = relaxation(asked)
+        relaxed, disjuncts, every = relaxation(asked)
         ranges = narrowed(rng, asked, every.layout, 1, 2)
-        if ranges.propagate(every.layout, inputs=True).all() and cases.inequalities:
-            atoms = rng.sample(range(len(cases.inequalities)), min(2, len(cases.inequalities)))
-            yield asked, ranges, atoms, relaxed, cases, every
+        if ranges.propagate(every.layout, inputs=True).all() and disjuncts.inequalities:
+            atoms = rng.sample(range(len(disjuncts.inequalities)), min(2, len(disjuncts.inequalities)))
+            yield asked, ranges, atoms, relaxed, disjuncts, every
 
 
 def slack(relaxed, ranges, atoms) -> float | None:
@@ -48,12 +48,12 @@ def slack(relaxed, ranges, atoms) -> float | None:
 
 def test_relaxation_leaves_out_no_point():
     checked = 0
-    for _, ranges, atoms, relaxed, cases, every in relaxed_nodes():
+    for _, ranges, atoms, relaxed, disjuncts, every in relaxed_nodes():
         inside = every.inside(ranges, 0)
         if not inside.any() or not equal_steps(every.layout):
             continue
         best = max(
-            min(cases.inequalities[a][2] - int(cases.inequalities[a][1] @ row[cases.inequalities[a][0]]) for a in atoms)
+            min(disjuncts.inequalities[a][2] - int(disjuncts.inequalities[a][1] @ row[disjuncts.inequalities[a][0]]) for a in atoms)
             for row in every.values[inside]
         )
         found = slack(relaxed, ranges, atoms)
@@ -68,12 +68,12 @@ def test_relaxation_is_the_same_after_other_nodes():
     for seed in range(40):
         rng = random.Random(seed)
         asked = busy_query(rng)
-        relaxed, cases, every = relaxation(asked)
-        if not cases.inequalities:
+        relaxed, disjuncts, every = relaxation(asked)
+        if not disjuncts.inequalities:
             continue
         nodes = narrowed(rng, asked, every.layout, 6, 2)
         left = np.flatnonzero(nodes.propagate(every.layout, inputs=True))
-        atoms = list(range(min(1, len(cases.inequalities))))
+        atoms = list(range(min(1, len(disjuncts.inequalities))))
         alone = [slack(relaxation(asked)[0], nodes.take(np.array([row])), atoms) for row in left]
         together = [slack(relaxed, nodes.take(np.array([row])), atoms) for row in left]
         for pair in zip(alone, together, strict=True):

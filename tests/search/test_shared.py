@@ -69,7 +69,7 @@ def test_shared_search_agrees_on_tiny_queries(seed, monkeypatch):
     assert verify(query, attack=False, jobs=3, batch=1).verdict == verify(query, engine="sat").verdict
 
 
-def many_cases(seed: int):
+def many_branches(seed: int):
     """Six `Or`s of three inequalities over the inputs and outputs of one network, each true at few points."""
     rng = random.Random(seed)
     network = deep_network(rng, 6, 4)
@@ -87,9 +87,9 @@ def many_cases(seed: int):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_shared_search_of_many_cases(seed, monkeypatch):
+def test_shared_search_of_many_branches(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 2)
-    query, violated = many_cases(seed)
+    query, violated = many_branches(seed)
     assert (shared.run(make_search(query, rounding=False, steps=1, batch=3), 3) is not None) == violated
 
 
@@ -97,24 +97,24 @@ def test_shared_search_of_many_cases(seed, monkeypatch):
 def test_children_that_are_still_to_be_made_are_shared_too(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
     monkeypatch.setattr(tree, "TOGETHER", 1)
-    query, violated = many_cases(seed)
+    query, violated = many_branches(seed)
     search = make_search(query, rounding=False, steps=1, batch=1)
     assert (shared.run(search, 3) is not None) == violated
     assert violated or (search.counts["open"], search.counts["closed"]) == (0, pytest.approx(1))
 
 
-def test_nodes_of_another_process_keep_their_cases():
-    query, _ = many_cases(0)
+def test_nodes_of_another_process_keep_their_branches():
+    query, _ = many_branches(0)
     one, other = make_search(query), make_search(query)
     for search in (one, other):
         search.start()
-    other.cases.parts(other.cases.parts(0)[1])  # so that numbers differ from here on
+    other.disjuncts.parts(other.disjuncts.parts(0)[1])  # so that numbers differ from here on
     nodes, one.stack = one.stack[0], []
-    one._split_case(nodes, 0)
-    meant = [one.cases.table[case] for case in one.stack[0].case[1::2].tolist()]
+    one._split_disjunction(nodes, 0)
+    meant = [one.disjuncts.table[branch] for branch in one.stack[0].branch[1::2].tolist()]
     handed, _ = shared._halves(one)
     adopted = shared._adopt(other, pickle.loads(pickle.dumps(handed)))
-    assert [other.cases.table[case] for case in adopted.case.tolist()] == meant
+    assert [other.disjuncts.table[branch] for branch in adopted.branch.tolist()] == meant
 
 
 def test_shared_search_keeps_its_timeout(monkeypatch):
@@ -166,10 +166,10 @@ def test_processes_killed_at_random_moments_cost_no_verdict(seed, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_processes_killed_among_many_cases_cost_no_verdict(seed, monkeypatch):
+def test_processes_killed_among_many_branches_cost_no_verdict(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 2)
     monkeypatch.setattr(shared, "DEATHS", 1000)
-    query, violated = many_cases(seed)
+    query, violated = many_branches(seed)
     with killer(random.Random(seed), 50, 0.005):
         found = shared.run(make_search(query, rounding=False, steps=1, batch=1), 3)
     assert (found is not None) == violated

@@ -14,15 +14,15 @@ from ..properties import And, AtMost, Formula, Or
 from ..properties.formula import atoms
 
 
-class Case(NamedTuple):
-    """All of these inequalities (numbers into `Cases.inequalities`) and all of these `Or`s."""
+class Branch(NamedTuple):
+    """All of these inequalities (numbers into `Disjuncts.inequalities`) and all of these `Or`s."""
 
     atoms: tuple[int, ...]
     waiting: tuple[Or, ...]
 
 
-class Cases:
-    """The inequalities of a formula without `Not`, and the cases met so far; case 0 is the formula itself."""
+class Disjuncts:
+    """The inequalities of a formula without `Not`, and the branches met so far; branch 0 is the formula itself."""
 
     def __init__(self, layout: Layout, formula: Formula):
         limits = self.limits = layout.limits
@@ -43,21 +43,21 @@ class Cases:
             self.cuttable[block.target] = block.stepped
         self.names_inputs = np.zeros(len(self.formulas), bool)
         self.names_inputs[np.repeat(np.arange(len(self.formulas)), np.diff(starts))[values < layout.num_inputs]] = True
-        # The cases, and the inequalities of each once more, int32.
-        self.table: list[Case] = []
+        # The branches, and the inequalities of each once more, int32.
+        self.table: list[Branch] = []
         self.arrays: list[np.ndarray] = []
         self.known: dict[tuple, int] = {}
-        self.number(self._joined(Case((), ()), formula))
+        self.number(self._joined(Branch((), ()), formula))
 
-    def parts(self, case: int) -> list[int]:
-        """The cases that the first waiting `Or` of a case splits it into."""
-        atoms_, waiting = self.table[case]
-        rest = Case(atoms_, waiting[1:])
+    def parts(self, branch: int) -> list[int]:
+        """The branches that the first waiting `Or` of a branch splits it into."""
+        atoms_, waiting = self.table[branch]
+        rest = Branch(atoms_, waiting[1:])
         return [self.number(self._joined(rest, part)) for part in waiting[0].parts]
 
-    def _joined(self, case: Case, formula: Formula) -> Case:
-        """The case with all that a formula asks for."""
-        atoms_, waiting, todo = list(case.atoms), list(case.waiting), [formula]
+    def _joined(self, branch: Branch, formula: Formula) -> Branch:
+        """The branch with all that a formula asks for."""
+        atoms_, waiting, todo = list(branch.atoms), list(branch.waiting), [formula]
         while todo:
             self.limits.check()
             part = todo.pop()
@@ -68,46 +68,46 @@ class Cases:
             else:
                 assert isinstance(part, And)
                 todo += reversed(part.parts)
-        return Case(tuple(atoms_), tuple(waiting))
+        return Branch(tuple(atoms_), tuple(waiting))
 
-    def number(self, case: Case) -> int:
-        """Where the case is in the table, from now on."""
-        key = (case.atoms, tuple(map(id, case.waiting)))
+    def number(self, branch: Branch) -> int:
+        """Where the branch is in the table, from now on."""
+        key = (branch.atoms, tuple(map(id, branch.waiting)))
         if key not in self.known:
             self.known[key] = len(self.table)
-            self.table.append(case)
-            self.arrays.append(np.array(case.atoms, np.int32))
+            self.table.append(branch)
+            self.arrays.append(np.array(branch.atoms, np.int32))
         return self.known[key]
 
-    def atoms_of(self, case: np.ndarray) -> np.ndarray:
-        """The inequalities of cases, then -1s: int32[len(case), most]."""
-        mine = [self.arrays[number] for number in case.tolist()]
-        atoms_ = np.full((len(case), self.most), -1, np.int32)
+    def atoms_of(self, branch: np.ndarray) -> np.ndarray:
+        """The inequalities of branches, then -1s: int32[len(branch), most]."""
+        mine = [self.arrays[number] for number in branch.tolist()]
+        atoms_ = np.full((len(branch), self.most), -1, np.int32)
         if mine:
             atoms_[np.arange(self.most) < np.array([len(part) for part in mine])[:, None]] = np.concatenate(mine)
         return atoms_
 
-    def narrow(self, case: np.ndarray, ranges: Ranges) -> np.ndarray:
-        """Cut the ranges of nodes by each inequality of their cases in turn; bool[nodes]: whether all are within reach."""
-        possible = np.zeros(len(case), bool)
-        for rows in self.limits.slices(len(case), self.work, 4 * self.most):
-            cut = self.layout.kernel, *ranges.take(rows).arrays, self.kernel, self.atoms_of(case[rows]), self.cuttable
+    def narrow(self, branch: np.ndarray, ranges: Ranges) -> np.ndarray:
+        """Cut the ranges of nodes by each inequality of their branches in turn; bool[nodes]: whether all are within reach."""
+        possible = np.zeros(len(branch), bool)
+        for rows in self.limits.slices(len(branch), self.work, 4 * self.most):
+            cut = self.layout.kernel, *ranges.take(rows).arrays, self.kernel, self.atoms_of(branch[rows]), self.cuttable
             possible[rows] = _ranges.narrow(*cut)
         return possible
 
-    def undecided(self, case: np.ndarray, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The inequalities that ranges leave open, where in the case they stand (int32[nodes, most] each, then -1s), and how many."""
+    def undecided(self, branch: np.ndarray, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The inequalities that ranges leave open, where in the branch they stand (int32[nodes, most] each, then -1s), and how many."""
         self.limits.check()
-        return _ranges.undecided(self.layout.kernel, *ranges.arrays, self.kernel, self.atoms_of(case))
+        return _ranges.undecided(self.layout.kernel, *ranges.arrays, self.kernel, self.atoms_of(branch))
 
-    def name_inputs(self, case: np.ndarray) -> bool:
-        """Whether some inequality of some of the cases does."""
-        named = np.unique(self.atoms_of(case))
+    def name_inputs(self, branch: np.ndarray) -> bool:
+        """Whether some inequality of some of the branches does."""
+        named = np.unique(self.atoms_of(branch))
         return bool(self.names_inputs[named[named >= 0]].any())
 
 
 def _longest(formula: Formula, limits: Limits) -> int:
-    """The largest number of inequalities that hold together in any case."""
+    """The largest number of inequalities that hold together in any branch."""
     limits.check()
     if isinstance(formula, AtMost):
         return 1

@@ -14,20 +14,20 @@ from qbitsat.bounds import propagate
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties import And, AtMost, Or, Query
 from qbitsat.properties.formula import FALSE, TRUE, without_not
-from qbitsat.search.cases import Cases
+from qbitsat.search.disjuncts import Disjuncts
 
 A, B, C, D = (AtMost(((1, y(0)),), k) for k in range(4))
 
 
-def cases_of(formula) -> Cases:
-    return Cases(Layout((copying(2),)), formula)
+def disjuncts_of(formula) -> Disjuncts:
+    return Disjuncts(Layout((copying(2),)), formula)
 
 
-def conjunctions(cases: Cases, case: int = 0) -> list[tuple[AtMost, ...]]:
-    """The inequalities of every case without a waiting `Or`, in order."""
-    if not cases.table[case].waiting:
-        return [tuple(cases.formulas[k] for k in cases.table[case].atoms)]
-    return [found for part in cases.parts(case) for found in conjunctions(cases, part)]
+def conjunctions(disjuncts: Disjuncts, branch: int = 0) -> list[tuple[AtMost, ...]]:
+    """The inequalities of every branch without a waiting `Or`, in order."""
+    if not disjuncts.table[branch].waiting:
+        return [tuple(disjuncts.formulas[k] for k in disjuncts.table[branch].atoms)]
+    return [found for part in disjuncts.parts(branch) for found in conjunctions(disjuncts, part)]
 
 
 FORMULAS = [
@@ -49,27 +49,27 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize(("formula", "expected", "most"), FORMULAS)
-def test_cases_by_hand(formula, expected, most):
-    cases = cases_of(formula)
-    assert conjunctions(cases) == expected
-    assert cases.most == most
+def test_disjuncts_by_hand(formula, expected, most):
+    disjuncts = disjuncts_of(formula)
+    assert conjunctions(disjuncts) == expected
+    assert disjuncts.most == most
 
 
-def test_cases_inequalities_are_added_up_and_numbered_once():
+def test_disjuncts_inequalities_are_added_up_and_numbered_once():
     double = AtMost(((1, y(0)), (2, x(1)), (3, y(0)), (0, x(0))), 5)
-    cases = cases_of(Or((double, And((double, A)))))
-    assert cases.formulas == [double, A]
-    values, coefficients, bound = cases.inequalities[0]
+    disjuncts = disjuncts_of(Or((double, And((double, A)))))
+    assert disjuncts.formulas == [double, A]
+    values, coefficients, bound = disjuncts.inequalities[0]
     assert (values.tolist(), coefficients.tolist(), bound) == ([2, 1], [4, 2], 5)
 
 
-def test_cases_are_remembered():
-    cases = cases_of(And((Or((A, B)), Or((C, D)))))
-    assert cases.parts(0) == cases.parts(0) == [1, 2]
-    assert len({*cases.parts(1), *cases.parts(2)}) == 4
+def test_disjuncts_are_remembered():
+    disjuncts = disjuncts_of(And((Or((A, B)), Or((C, D)))))
+    assert disjuncts.parts(0) == disjuncts.parts(0) == [1, 2]
+    assert len({*disjuncts.parts(1), *disjuncts.parts(2)}) == 4
 
 
-def test_cases_mean_the_formula_on_every_point():
+def test_disjuncts_mean_the_formula_on_every_point():
     for seed in range(150):
         rng = random.Random(seed)
         asked = busy_query(rng)
@@ -77,10 +77,10 @@ def test_cases_mean_the_formula_on_every_point():
         points, formula = space(asked), without_not(asked.violation)
         inputs = [points.values[:, part] for part in points.layout.inputs]
         outputs = [points.values[:, part] for part in points.layout.results]
-        cases = Cases(points.layout, formula)
+        disjuncts = Disjuncts(points.layout, formula)
         found = np.zeros(len(points.values), bool)
-        for conjunction in conjunctions(cases):
-            assert len(conjunction) <= cases.most
+        for conjunction in conjunctions(disjuncts):
+            assert len(conjunction) <= disjuncts.most
             found |= truths(And(conjunction), inputs, outputs)
         assert (found == truths(formula, inputs, outputs)).all()
 
@@ -91,25 +91,25 @@ def test_inequalities_cut_ranges_like_their_twin(seed):
     rng = random.Random(seed)
     asked = busy_query(rng)
     layout = Layout(asked.networks)
-    cases = Cases(layout, without_not(asked.violation))
-    for case in range(20):  # and those met on the way
-        if case < len(cases.table) and cases.table[case].waiting:
-            cases.parts(case)
+    disjuncts = Disjuncts(layout, without_not(asked.violation))
+    for branch in range(20):  # and those met on the way
+        if branch < len(disjuncts.table) and disjuncts.table[branch].waiting:
+            disjuncts.parts(branch)
     ranges = narrowed(rng, asked, layout, 6, 4)
-    case = np.array([rng.randrange(len(cases.table)) for _ in range(6)])
+    branch = np.array([rng.randrange(len(disjuncts.table)) for _ in range(6)])
     same = ranges.take(np.arange(6))
-    possible, (atoms, slots, counts) = cases.narrow(case, ranges), cases.undecided(case, ranges)
+    possible, (atoms, slots, counts) = disjuncts.narrow(branch, ranges), disjuncts.undecided(branch, ranges)
     for row in range(6):
-        own = cases.table[case[row]].atoms
+        own = disjuncts.table[branch[row]].atoms
         for atom in own:
-            if ranges_twin.reach(cases.inequalities[atom], same, row)[0] > 0:
+            if ranges_twin.reach(disjuncts.inequalities[atom], same, row)[0] > 0:
                 assert not possible[row]
                 break
-            ranges_twin.narrow(cases.inequalities[atom], same, row, cases.cuttable)
+            ranges_twin.narrow(disjuncts.inequalities[atom], same, row, disjuncts.cuttable)
         else:
             assert possible[row]
-        open_slots = [k for k, atom in enumerate(own) if ranges_twin.reach(cases.inequalities[atom], same, row)[1] > 0]
-        rest = [-1] * (cases.most - len(open_slots))
+        open_slots = [k for k, atom in enumerate(own) if ranges_twin.reach(disjuncts.inequalities[atom], same, row)[1] > 0]
+        rest = [-1] * (disjuncts.most - len(open_slots))
         assert slots[row].tolist() == open_slots + rest
         assert atoms[row].tolist() == [own[k] for k in open_slots] + rest
         assert counts[row] == len(open_slots)
@@ -119,28 +119,28 @@ def test_inequalities_cut_ranges_like_their_twin(seed):
 def test_inequalities_cut_what_they_leave():
     """2 x0 - 3 x1 <= 4 over 0 to 15: x0 at most 2 where x1 is 0, x1 at least 6 where x0 is 11 or more; the third is out of reach."""
     asked = query(copying(2), AtMost(((2, x(0)), (-3, x(1))), 4))
-    cases, ranges = Cases(Layout(asked.networks), asked.violation), propagate(asked).take(np.zeros(3, np.int64))
+    disjuncts, ranges = Disjuncts(Layout(asked.networks), asked.violation), propagate(asked).take(np.zeros(3, np.int64))
     ranges.hi[0, 1], ranges.lo[1, 0], ranges.lo[2, 0], ranges.hi[2, 1] = 0, 11, 6, 2
-    case = np.zeros(3, np.int64)
-    assert cases.narrow(case, ranges).tolist() == [True, True, False]
+    branch = np.zeros(3, np.int64)
+    assert disjuncts.narrow(branch, ranges).tolist() == [True, True, False]
     assert (ranges.hi[0, 0], ranges.lo[1, 1]) == (2, 6)
-    assert cases.name_inputs(case)
-    assert cases.undecided(case, ranges)[2].tolist() == [0, 1, 1]
+    assert disjuncts.name_inputs(branch)
+    assert disjuncts.undecided(branch, ranges)[2].tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(("bound", "possible"), [(-3, False), (0, True)])
 def test_inequality_without_terms(bound, possible):
     asked = query(copying(2), AtMost((), bound))
-    cases, ranges = Cases(Layout(asked.networks), asked.violation), propagate(asked)
-    assert cases.narrow(np.zeros(1, np.int64), ranges).tolist() == [possible]
-    assert cases.undecided(np.zeros(1, np.int64), ranges)[2].tolist() == [not possible]
+    disjuncts, ranges = Disjuncts(Layout(asked.networks), asked.violation), propagate(asked)
+    assert disjuncts.narrow(np.zeros(1, np.int64), ranges).tolist() == [possible]
+    assert disjuncts.undecided(np.zeros(1, np.int64), ranges)[2].tolist() == [not possible]
 
 
 @pytest.mark.parametrize("change", ["atoms", "rows", "cuttable"])
 def test_inequalities_that_do_not_fit(change):
     asked = query(copying(2), AtMost(((1, x(0)),), 4))
-    cases, ranges = Cases(Layout(asked.networks), asked.violation), propagate(asked)
+    disjuncts, ranges = Disjuncts(Layout(asked.networks), asked.violation), propagate(asked)
     atoms = np.full((2 if change == "rows" else 1, 1), int(change == "atoms"), np.int32)
-    cuttable = cases.cuttable[: 2 if change == "cuttable" else None]
+    cuttable = disjuncts.cuttable[: 2 if change == "cuttable" else None]
     with pytest.raises(ValueError, match=r"expected|not exist"):
-        _ranges.narrow(cases.layout.kernel, *ranges.arrays, cases.kernel, atoms, cuttable)
+        _ranges.narrow(disjuncts.layout.kernel, *ranges.arrays, disjuncts.kernel, atoms, cuttable)
