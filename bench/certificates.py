@@ -139,7 +139,7 @@ def tables(work: Path | None) -> dict[str, Any]:
     }
     if work is not None:
         found["sat balanced"] = lambda *rest: by_sat({"encoding": "balanced", "solver": "cadical195"}, work, *rest)
-        # Without a certificate narrowed ways, dives and a second solver help, for which there is no proof.
+        # Without a certificate narrowed disjuncts, dives and a second solver help, for which there is no proof.
         found["sat default"] = lambda *rest: by_sat({}, work, *rest)
     return found
 

@@ -19,7 +19,7 @@ from bench import suite
 from qbitsat import Network
 from qbitsat.bounds import propagate, simplify
 from qbitsat.campaign import query_of
-from qbitsat.encode import SmtLib, encode_smtlib, encode_ways
+from qbitsat.encode import SmtLib, encode_disjuncts, encode_smtlib
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.solvers.smt.base import nameless_file
 
@@ -61,7 +61,7 @@ def measure(cases: Sequence[suite.Case], networks: dict[str, Network]) -> dict[s
         formula = simplify(query, bounds)
         row: dict[str, Any] = {"network": case.network, "sample": case.sample, "eps": case.eps}
         for encoding in ENCODINGS:
-            row[encoding] = encode_ways(query, bounds, make_options(encoding=encoding), formula).sizes
+            row[encoding] = encode_disjuncts(query, bounds, make_options(encoding=encoding), formula).sizes
         script = encode_smtlib(query, bounds, make_options(encoding="balanced"), formula)
         rows.append({**row, "bitwuzla": of_bitwuzla(script), "boolector": of_boolector(script)})
     means = {

@@ -79,7 +79,8 @@ TABLE = (
     Option(
         "encoding",
         "narrowed",
-        "sums in balanced trees or linear chains; substituted adds facts over inputs, narrowed cuts ranges for each way to violate",
+        "sums in balanced trees or linear chains; substituted adds facts over inputs; narrowed has a CNF for each disjunct of the "
+        "violation, its bounds tightened by probing",
         ENCODINGS,
         stage="SAT",
     ),

@@ -14,7 +14,7 @@ import numpy as np
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
 from qbitsat.attack import propose
 from qbitsat.bounds import linear_cut, propagate, simplify
-from qbitsat.encode import Cnf, encode_query, encode_ways
+from qbitsat.encode import Cnf, encode_disjuncts, encode_query
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward, forward_all, reference
 from qbitsat.options import ENCODINGS, SOLVERS, make_options
@@ -171,8 +171,8 @@ def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
                     for i, word in enumerate(words):
                         assert word is None or word.value(result.assignment) == witness.outputs[k][i]
     for formula in (simple, without_not(query.violation)):
-        ways = encode_ways(query, bounds, make_options(tighten=(40, 0)[seed % 2]), formula).ways
-        assert ways is None or any(_satisfiable(way, query, solver) for way in ways) == violated
+        disjuncts = encode_disjuncts(query, bounds, make_options(tighten=(40, 0)[seed % 2]), formula).disjuncts
+        assert disjuncts is None or any(_satisfiable(disjunct, query, solver) for disjunct in disjuncts) == violated
     truth = VIOLATED if violated else HOLDS
     for encoding in dict.fromkeys((ENCODINGS[0], ENCODINGS[seed % len(ENCODINGS)])):
         verdict = verify(query, engine="sat", encoding=encoding, seed=seed, attack=seed % 3 == 0, bounds=seed % 5 > 0, solver=solver)

@@ -24,7 +24,7 @@ from ..properties.margin import gradients, margins
 STEPS = 16
 MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn
 LEAK = np.float32(0.1)
-# A batch is one step without a look at the limits: points of a way at once, and elements of all points together.
+# A batch is one step without a look at the limits: points of a disjunct at once, and elements of all points together.
 MAX_POINTS = 16
 MAX_ELEMENTS = 1 << 20
 # What an element of a point takes: its value, its gradient, and as much again in temporary arrays.
@@ -41,7 +41,7 @@ def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tup
     Each disjunct at the top is attacked from the middle of the boxes and from options.restarts random corners.
     """
     rng = np.random.default_rng(options.seed)
-    ways = formula.parts if isinstance(formula, Or) else (formula,)
+    disjuncts = formula.parts if isinstance(formula, Or) else (formula,)
     backwards = [Backward(network, limits) for network in query.networks]
     affines = [layer.affine for network in query.networks for layer in network.layers]
     widest = max(affine.n_in + affine.n_out for affine in affines)
@@ -50,9 +50,9 @@ def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tup
     points = min(1 + options.restarts, MAX_POINTS, most)
     for tried in range(0, 1 + options.restarts, points):
         start = 0
-        while start < len(ways):
-            count = limits.fit(min(most // points, len(ways) - start), POINT_BYTES * elements * points)
-            found = _attack_ways(query, backwards, ways[start : start + count], points, tried == 0, rng, limits)
+        while start < len(disjuncts):
+            count = limits.fit(min(most // points, len(disjuncts) - start), POINT_BYTES * elements * points)
+            found = _attack_disjuncts(query, backwards, disjuncts[start : start + count], points, tried == 0, rng, limits)
             start += count
             if found is not None:
                 return found
@@ -60,7 +60,7 @@ def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tup
 
 
 class Backward:
-    """The way back through a network, layer by layer."""
+    """The path back through a network, layer by layer."""
 
     def __init__(self, network: Network, limits: Limits):
         self.network, self.limits = network, limits
@@ -99,13 +99,19 @@ class Backward:
         return gradient[:, : network.num_inputs]
 
 
-def _attack_ways(
-    query: Query, backwards: list[Backward], ways: tuple[Formula, ...], points: int, middle: bool, rng: np.random.Generator, limits: Limits
+def _attack_disjuncts(
+    query: Query,
+    backwards: list[Backward],
+    disjuncts: tuple[Formula, ...],
+    points: int,
+    middle: bool,
+    rng: np.random.Generator,
+    limits: Limits,
 ):
-    """All ways at once, `points` points each: row w * points + p is point p of way w; p = 0 may start in the middle."""
+    """All disjuncts at once, `points` points each: row w * points + p is point p of disjunct w; p = 0 may start in the middle."""
     batch = []
     for box in query.boxes:
-        x = np.where(rng.random((len(ways) * points, len(box.lo))) < 0.5, box.lo, box.hi)
+        x = np.where(rng.random((len(disjuncts) * points, len(box.lo))) < 0.5, box.lo, box.hi)
         if middle:
             x[::points] = (box.lo + box.hi) // 2
         batch.append(x)
@@ -115,9 +121,9 @@ def _attack_ways(
         outputs = [v[:, network.outputs] for network, v in zip(query.networks, values, strict=True)]
         found: list[AtMost] = []
         deciding = np.empty(len(batch[0]), np.int64)
-        for w, way in enumerate(ways):
+        for w, disjunct in enumerate(disjuncts):
             rows = slice(w * points, (w + 1) * points)
-            margin, deciding[rows] = margins(way, [x[rows] for x in batch], [y[rows] for y in outputs], found, limits)
+            margin, deciding[rows] = margins(disjunct, [x[rows] for x in batch], [y[rows] for y in outputs], found, limits)
             best = int(margin.argmax())
             if margin[best] >= 0:
                 return tuple(tuple(x[w * points + best].tolist()) for x in batch)

@@ -1,8 +1,8 @@
 """What the violation itself says of its neurons' ranges, before a clause is written.
 
-A violation makes one way of the formula true, one part of its `Or`. A probe is a part of one output's range together with a way's
-inequalities: if integer multipliers prove that nothing is left of it (`bounds.dual`), the way's range loses that part. Floats
-propose the multipliers. A way of which nothing is left is gone; every other one gets a CNF of its own, within its own ranges.
+A violation makes one disjunct of the formula true, one part of its `Or`. A probe is a part of one output's range together with a
+disjunct's inequalities: if integer multipliers prove that nothing is left of it (`bounds.dual`), the disjunct's range loses that part.
+Floats propose the multipliers. A disjunct of which nothing is left is gone; every other one gets a CNF of its own, within its ranges.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .layout import Inequalities, has_steps
 from .ranges import Ranges
 from .tighten import tighten
 
-# Steps of the search for multipliers of a way, and of a probe, which starts from those.
-WAY_STEPS, PROBE_STEPS = 100, 30
-# Rounds of probes for each way, at most; each halves what is open of a range.
+# Steps of the search for multipliers of a disjunct, and of a probe, which starts from those.
+DISJUNCT_STEPS, PROBE_STEPS = 100, 30
+# Rounds of probes for each disjunct, at most; each halves what is open of a range.
 ROUNDS = 6
-# Products of a weight and a float that probes of one way may take: about a second.
+# Products of a weight and a float that probes of one disjunct may take: about a second.
 WORK = 1 << 31
 
 
 class Narrowed(NamedTuple):
-    """A way that is left. `bounds` are those of its words, and accumulators must stay within `within`; see `node_bounds`.
+    """A disjunct that is left. `bounds` are those of its words, and accumulators must stay within `within`; see `node_bounds`.
 
-    ends has (network, input, value) of the inputs that are open: the value is the one that helps the way most, as the multipliers
+    ends has (network, input, value) of the inputs that are open: the value is the one that helps the disjunct most, as the multipliers
     weigh it, and those that matter most come first.
     """
 
@@ -43,8 +43,8 @@ class Narrowed(NamedTuple):
 
 
 def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits = NO_LIMITS) -> list[Narrowed] | None:
-    """The ways of a formula without `Not` that are left, the most promising first; None if something can wrap around."""
-    ways = formula.parts if isinstance(formula, Or) else (formula,)
+    """The disjuncts of a formula without `Not` that are left, the most promising first; None if something can wrap around."""
+    disjuncts = formula.parts if isinstance(formula, Or) else (formula,)
     if not all(has_steps(layer) for network in query.networks for layer in network.layers):
         return None
     layout, root = bounds.layout.under(limits), bounds
@@ -52,24 +52,24 @@ def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits:
     if options.tighten and tighten(layout, ranges, options.tighten, kept=False) is None:
         return []
     ascender, left = Ascender(layout, layout.blocks, [], ranges), []
-    for way in ways:
-        prober = _Prober(ascender, ranges, way)
-        if way != FALSE and prober.narrow():
-            left.append((prober.value, Narrowed(way, *node_bounds(layout, root, prober.ranges, 0), prober.ends())))
+    for disjunct in disjuncts:
+        prober = _Prober(ascender, ranges, disjunct)
+        if disjunct != FALSE and prober.narrow():
+            left.append((prober.value, Narrowed(disjunct, *node_bounds(layout, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
 
 
 class _Prober:
-    """One way: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
+    """One disjunct: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
 
-    def __init__(self, ascender: Ascender, ranges: Ranges, way: Formula):
+    def __init__(self, ascender: Ascender, ranges: Ranges, disjunct: Formula):
         layout = ascender.layout
         layout.limits.check()
         self.layout, self.ascender, self.value = layout, ascender, 0.0
         self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
-        atoms = [part for part in (way.parts if isinstance(way, And) else (way,)) if isinstance(part, AtMost)]
+        atoms = [part for part in (disjunct.parts if isinstance(disjunct, And) else (disjunct,)) if isinstance(part, AtMost)]
         self.inequalities = Inequalities.stated(layout, atoms)
         ascender.pose(self.inequalities)
         self.dual = Dual(layout, self.inequalities)
@@ -79,7 +79,7 @@ class _Prober:
         if not self.inequalities:
             return True
         n = len(self.inequalities)
-        best = self._ascend(self.ranges, np.zeros((1, self.layout.num_neurons)), np.ones((1, n)), WAY_STEPS, True)
+        best = self._ascend(self.ranges, np.zeros((1, self.layout.num_neurons)), np.ones((1, n)), DISJUNCT_STEPS, True)
         if self._empty(best, self.ranges, np.ones(1, bool))[0]:
             return False
         self.value = float(np.nan_to_num(best.value[0]))

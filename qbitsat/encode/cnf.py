@@ -28,7 +28,7 @@ from .requantizers import Line, circuit, reaches
 
 TRUE_LIT = 0x7FFFFFFF
 
-# Shares of the inputs that are held where they help a way most, while an assignment is looked for.
+# Shares of the inputs that are held where they help a disjunct most, while an assignment is looked for.
 DIVES = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
@@ -95,34 +95,36 @@ class Cnf:
 
 
 class Encoding(NamedTuple):
-    """One CNF of the whole query and, where ways of it were narrowed, one for each: the query holds iff all `ways` are unsatisfiable.
+    """One CNF of the whole query and, where its disjuncts were narrowed, one for each: the query holds iff all of these are unsatisfiable.
 
-    `dives` has assumptions for each way, under which assignments are found soon if there are any.
+    `dives` has assumptions for each disjunct, under which assignments are found soon if there are any.
     """
 
     whole: Cnf
-    ways: tuple[Cnf, ...] | None
+    disjuncts: tuple[Cnf, ...] | None
     dives: list[list[list[int]]]
 
     @property
     def sizes(self) -> dict[str, float]:
-        """Of what is solved first: the ways, or the whole."""
-        cnfs = (self.whole,) if self.ways is None else self.ways
+        """Of what is solved first: the disjuncts, or the whole."""
+        cnfs = (self.whole,) if self.disjuncts is None else self.disjuncts
         return {"variables": sum(cnf.num_vars for cnf in cnfs), "clauses": sum(cnf.num_clauses for cnf in cnfs)}
 
 
-def encode_ways(query: Query, bounds: Ranges, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
-    """Like `encode_query`, with a CNF for each way that narrowing leaves, if options.encoding is `narrowed`."""
+def encode_disjuncts(query: Query, bounds: Ranges, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
+    """Like `encode_query`, with a CNF for each disjunct that narrowing leaves, if options.encoding is `narrowed`."""
     formula = without_not(query.named if formula is None else formula, limits=limits)
     # The checker of certificates does not know what multipliers prove here.
     narrowed = narrow(query, bounds, formula, options, limits) if options.encoding == "narrowed" and not options.certificates else None
     if narrowed is not None:
-        formula = Or(tuple(way.formula for way in narrowed))
+        formula = Or(tuple(disjunct.formula for disjunct in narrowed))
     whole = encode_query(query, bounds, options, formula, limits)
     if narrowed is None:
         return Encoding(whole, None, [])
-    ways = tuple(encode_query(query, way.bounds, options, way.formula, limits, way.within, snug=True) for way in narrowed)
-    return Encoding(whole, ways, [cnf.dives(way.ends) for cnf, way in zip(ways, narrowed, strict=True)])
+    disjuncts = tuple(
+        encode_query(query, disjunct.bounds, options, disjunct.formula, limits, disjunct.within, snug=True) for disjunct in narrowed
+    )
+    return Encoding(whole, disjuncts, [cnf.dives(disjunct.ends) for cnf, disjunct in zip(disjuncts, narrowed, strict=True)])
 
 
 def encode_query(
@@ -188,8 +190,8 @@ def cone(view: View, named: list[int], cut: tuple[np.ndarray, ...] | None = None
     """bool[num_values]: the values that must be encoded for those that are named.
 
     Those of accumulators that `cut` narrows are among them. If `snug`, cuts and the bounds that follow from them hold wherever the
-    formula does, but a way's bounds may decide the formula itself, or make constant what it reads. So what they say is used only where
-    the clauses say it too. Two things are asked of elements:
+    formula does, but a disjunct's bounds may decide the formula itself, or make constant what it reads. So what they say is used only
+    where the clauses say it too. Two things are asked of elements:
 
         read    its word is its value at the inputs: the formula names it, or an element that is encoded reads it;
         held    its value at the inputs is in its bounds: it is read, or an element that is held reads it.

@@ -15,7 +15,7 @@ import numpy as np
 from pysat.solvers import Solver
 
 from ..bounds import Ranges
-from ..encode import Cnf, Encoding, encode_ways
+from ..encode import Cnf, Encoding, encode_disjuncts
 from ..limits import Limits
 from ..options import LAYOUTS
 from ..processes import interrupts_held
@@ -23,8 +23,8 @@ from ..properties import Formula, Query, Witness, confirm
 from ..solvers import sat
 from ..solvers.sat import SatResult
 
-# Of narrowed ways: on dev queries faster than any solver that gives proofs, most of all where there is a violation.
-WAYS_SOLVER = "minisat22"
+# Of narrowed disjuncts: on dev queries faster than any solver that gives proofs, most of all where there is a violation.
+DISJUNCT_SOLVER = "minisat22"
 
 
 class Decision(NamedTuple):
@@ -42,7 +42,7 @@ def decide(query: Query, bounds: Ranges, formula: Formula, options: Any, limits:
     `statistics` gets the sizes of what was encoded last, the solver's counts, and how many assignments did not replay.
     """
     for encoding in dict.fromkeys((options.encoding, *LAYOUTS)):
-        encoded = encode_ways(query, bounds, replace(options, encoding=encoding), formula, limits)
+        encoded = encode_disjuncts(query, bounds, replace(options, encoding=encoding), formula, limits)
         statistics.update(encoded.sizes, encode_seconds=limits.seconds())
         result, inputs = solve_encoding(encoded, options, limits)
         statistics.update(result.statistics)
@@ -65,21 +65,22 @@ class Job(NamedTuple):
 def solve_encoding(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult, tuple[tuple[int, ...], ...] | None]:
     """Decide a query, and the networks' inputs where it is satisfiable.
 
-    Narrowed ways and the whole formula are two roads to an answer, walked in turns; the ways come first and get twice the conflicts.
+    Narrowed disjuncts and the whole formula are two roads to an answer, walked in turns; the disjuncts come first and get twice the
+    conflicts.
     """
-    whole, ways, dives = encoding
-    if ways is None or options.solver in sat.ONE_SHOT:
+    whole, disjuncts, dives = encoding
+    if disjuncts is None or options.solver in sat.ONE_SHOT:
         result = solve_whole(whole, options, limits)
         return result, whole.decode(result.assignment) if result.assignment is not None else None
     teams = [
-        [Job(np.asarray(way.clauses), way.num_vars, WAYS_SOLVER, dives=own) for way, own in zip(ways, dives, strict=True)],
+        [Job(np.asarray(cnf.clauses), cnf.num_vars, DISJUNCT_SOLVER, dives=own) for cnf, own in zip(disjuncts, dives, strict=True)],
         [Job(np.asarray(whole.clauses), whole.num_vars, options.solver, sat.FIRST_CONFLICTS // 2)],
     ]
     result = _solve_teams(teams, limits, options.conflicts)
     if result.assignment is None:
         return result, None
     team, number = result.found
-    return result, (whole if team else ways[number]).decode(result.assignment)
+    return result, (whole if team else disjuncts[number]).decode(result.assignment)
 
 
 def solve_whole(cnf: Cnf, options: Any, limits: Limits) -> SatResult:

@@ -95,10 +95,10 @@ def test_attack_finds_all_parts_of_a_conjunction():
 
 
 @pytest.mark.parametrize("elements", [1, gradient.MAX_ELEMENTS], ids=["one_by_one", "together"])
-def test_attack_finds_the_last_of_many_ways(monkeypatch, elements):
+def test_attack_finds_the_last_of_many_disjuncts(monkeypatch, elements):
     monkeypatch.setattr(gradient, "MAX_ELEMENTS", elements)
-    ways: tuple[Formula, ...] = tuple(at_least(((1, y(0)),), 16 + k) for k in range(20))
-    asked = query(copying(6), Or((*ways, And(tuple(AtMost(((1, y(i)),), 0) for i in range(6))))))
+    disjuncts: tuple[Formula, ...] = tuple(at_least(((1, y(0)),), 16 + k) for k in range(20))
+    asked = query(copying(6), Or((*disjuncts, And(tuple(AtMost(((1, y(i)),), 0) for i in range(6))))))
     inputs = attack(asked)
     assert inputs is not None
     assert confirmed(asked, inputs)

@@ -14,7 +14,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import probing, propagate, simplify
 from qbitsat.bounds.probing import narrow
 from qbitsat.bounds.view import views
-from qbitsat.encode import encode_query, encode_ways
+from qbitsat.encode import encode_disjuncts, encode_query
 from qbitsat.network import Network, forward
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.properties import AtMost, Or
@@ -26,14 +26,14 @@ def query_of(seed):
     return (random_query, gentle_query)[seed % 2](random.Random(seed))
 
 
-def ways_of(formula):
+def disjuncts_of(formula):
     return formula.parts if isinstance(formula, Or) else (formula,)
 
 
-def outside(points, way):
-    """Values or accumulators of some points that a narrowed way does not allow."""
-    bad = (points.values < way.bounds.lo).any() or (points.values > way.bounds.hi).any()
-    least, most = (np.concatenate(ends) for ends in zip(*way.within, strict=True))
+def outside(points, disjunct):
+    """Values or accumulators of some points that a narrowed disjunct does not allow."""
+    bad = (points.values < disjunct.bounds.lo).any() or (points.values > disjunct.bounds.hi).any()
+    least, most = (np.concatenate(ends) for ends in zip(*disjunct.within, strict=True))
     return bad or (points.accs < least).any() or (points.accs > most).any()
 
 
@@ -47,8 +47,8 @@ def test_narrowed_ranges_keep_every_violation(block):
             continue
         everything, inputs = space(query), all_inputs(query.boxes)
         outputs = [forward(network, x) for network, x in zip(query.networks, inputs, strict=True)]
-        left = {way.formula: way for way in narrowed}
-        for part in ways_of(formula):
+        left = {disjunct.formula: disjunct for disjunct in narrowed}
+        for part in disjuncts_of(formula):
             rows = truths(part, inputs, outputs)
             if rows.any():
                 violating = everything._replace(values=everything.values[rows], accs=everything.accs[rows])
@@ -64,9 +64,11 @@ def test_narrowing_narrows_and_refutes():
         formula = simplify(query, bounds)
         narrowed = narrow(query, bounds, formula, make_options())
         if formula != FALSE and narrowed is not None:
-            gone += len(ways_of(formula)) - len(narrowed)
+            gone += len(disjuncts_of(formula)) - len(narrowed)
             cuts += sum(
-                own[0].sum() > view.acc_lo.sum() for way in narrowed for own, view in zip(way.within, views(query, way.bounds), strict=True)
+                own[0].sum() > view.acc_lo.sum()
+                for disjunct in narrowed
+                for own, view in zip(disjunct.within, views(query, disjunct.bounds), strict=True)
             )
     assert gone > 10
     assert cuts > 20
@@ -86,7 +88,7 @@ def test_probes_find_what_the_way_itself_does_not(digits, monkeypatch):
     sizes = []
     for rounds in (probing.ROUNDS, 0):
         monkeypatch.setattr(probing, "ROUNDS", rounds)
-        sizes.append(encode_ways(query, bounds, make_options()).sizes["variables"])
+        sizes.append(encode_disjuncts(query, bounds, make_options()).sizes["variables"])
     assert 0 < sizes[0] < sizes[1]
 
 
@@ -94,8 +96,8 @@ def test_certificates_are_of_the_plain_formula(digits):
     network, images, labels = digits
     query = qbitsat.robustness(network, images[4], 1, int(labels[4]))
     bounds = propagate(query)
-    encoding = encode_ways(query, bounds, make_options(certificates=True))
-    assert encoding.ways is None
+    encoding = encode_disjuncts(query, bounds, make_options(certificates=True))
+    assert encoding.disjuncts is None
     assert encoding.whole.sha256 == encode_query(query, bounds, make_options(encoding="balanced")).sha256
 
 
@@ -104,8 +106,8 @@ def test_dives_hold_ends_of_inputs():
     found = 0
     for seed in range(100):
         query = query_of(seed)
-        encoding = encode_ways(query, propagate(query), make_options())
-        for cnf, dives in zip(encoding.ways or (), encoding.dives, strict=True):
+        encoding = encode_disjuncts(query, propagate(query), make_options())
+        for cnf, dives in zip(encoding.disjuncts or (), encoding.dives, strict=True):
             own = {abs(lit) for words in cnf.inputs for word in words for lit in word.bits}
             for wide, narrow_ in itertools.pairwise(dives):
                 assert {abs(lit) for lit in wide} <= own
@@ -116,7 +118,7 @@ def test_dives_hold_ends_of_inputs():
 
 
 @pytest.mark.parametrize("depth", range(1, 5))
-def test_ranges_that_decide_their_own_way(depth):
+def test_ranges_that_decide_their_own_disjunct(depth):
     """h = clamp(1 - 2 x), copied `depth` times; y <= 0 makes each of the copies 0 and with them itself true: h <= 0 must still be said."""
     bit = ShiftRequantizer(0, "floor", 0, 1)
     copies = [dense([[1]], None, bit, tensor(1, 0, 1)) for _ in range(depth)]

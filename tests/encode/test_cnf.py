@@ -21,7 +21,7 @@ from qbitsat.certificate.bitblast import Bitblaster
 from qbitsat.certificate.cnf import QueryEncoder
 from qbitsat.certificate.formula import plain, simplified
 from qbitsat.certificate.space import Space
-from qbitsat.encode import dimacs, encode_query, encode_ways
+from qbitsat.encode import dimacs, encode_disjuncts, encode_query
 from qbitsat.encode.requantizers import Line, Neuron, circuit
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward
@@ -61,7 +61,7 @@ def twin_requantize(twin, acc, neuron, image):
 
 
 def twin_encode(query, bounds, formula, encoding, within=None, snug=True):
-    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `within` as for a narrowed way."""
+    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `within` as for a narrowed disjunct."""
     twin, words, layers, atom_lits = Bitblaster(), [], {}, {}
     seen = views(query, bounds)
     balanced, tied = encoding != "linear", Substitution(query, seen)
@@ -146,21 +146,22 @@ def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
         assert (cnf.num_vars, cnf.num_clauses, cnf.core) == (twin.num_vars, twin.num_clauses, core)
 
 
-def test_ways_equal_the_twin_byte_for_byte():
-    ways = cut = 0
+def test_disjuncts_equal_the_twin_byte_for_byte():
+    disjuncts = cut = 0
     for seed in range(200):
         query = (gentle_query if seed % 4 == 3 else random_query)(random.Random(seed))
         bounds, options = propagate(query), make_options()
         formula = simplify(query, bounds) if seed % 2 else without_not(query.violation)
-        narrowed, encoding = narrow(query, bounds, formula, options), encode_ways(query, bounds, options, formula)
-        for way, cnf in zip(narrowed or (), encoding.ways or (), strict=True):
-            twin, _ = twin_encode(query, way.bounds, way.formula, "narrowed", way.within)
+        narrowed, encoding = narrow(query, bounds, formula, options), encode_disjuncts(query, bounds, options, formula)
+        for disjunct, cnf in zip(narrowed or (), encoding.disjuncts or (), strict=True):
+            twin, _ = twin_encode(query, disjunct.bounds, disjunct.formula, "narrowed", disjunct.within)
             assert np.asarray(cnf.clauses).tolist() == twin.data
-            ways += 1
+            disjuncts += 1
             cut += any(
-                (a[0] > v.acc_lo).any() or (a[1] < v.acc_hi).any() for a, v in zip(way.within, views(query, way.bounds), strict=True)
+                (a[0] > v.acc_lo).any() or (a[1] < v.acc_hi).any()
+                for a, v in zip(disjunct.within, views(query, disjunct.bounds), strict=True)
             )
-    assert ways > 30
+    assert disjuncts > 30
     assert cut > 10
 
 
