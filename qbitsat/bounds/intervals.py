@@ -15,7 +15,7 @@ from .layout import Layout
 from .ranges import Ranges
 
 # For each network the ends of its accumulators, int64[neurons] each.
-Within = Sequence[tuple[np.ndarray, ...]]
+Enforced = Sequence[tuple[np.ndarray, ...]]
 
 
 def propagate(query: Query, limits: Limits = NO_LIMITS) -> Ranges:
@@ -53,8 +53,8 @@ def accumulated(layout: Layout, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]
     return acc_lo, acc_hi
 
 
-def node_bounds(layout: Layout, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Within]:
-    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay within where splits
+def node_bounds(layout: Layout, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Enforced]:
+    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay enforced where splits
     say more: int64[neurons] each.
     """
     # Nodes from another process have no layout.

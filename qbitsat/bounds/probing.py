@@ -16,7 +16,7 @@ from ..properties import And, AtMost, Formula, Or, Query
 from ..properties.formula import FALSE
 from .ascent import Ascender, Suggestion
 from .dual import Dual
-from .intervals import Within, node_bounds
+from .intervals import Enforced, node_bounds
 from .layout import Inequalities, has_steps
 from .ranges import Ranges
 from .tighten import tighten
@@ -30,7 +30,7 @@ WORK = 1 << 31
 
 
 class Narrowed(NamedTuple):
-    """A disjunct that is left. `bounds` are those of its words, and accumulators must stay within `within`; see `node_bounds`.
+    """A disjunct that is left. `bounds` are those of its words, and accumulators must stay inside `enforced`; see `node_bounds`.
 
     ends has (network, input, value) of the inputs that are open: the value is the one that helps the disjunct most, as the multipliers
     weigh it, and those that matter most come first.
@@ -38,7 +38,7 @@ class Narrowed(NamedTuple):
 
     formula: Formula
     bounds: Ranges
-    within: Within
+    enforced: Enforced
     ends: list[tuple[int, int, int]]
 
 

@@ -38,13 +38,13 @@ class LimitedBitblaster(Bitblaster):
 class QueryEncoder:
     """Encodes a formula over the ranges' values; `blaster` has the clauses.
 
-    ranges: accumulators as they follow from the values. within: what they must keep, if that is narrower. balanced: sums as trees,
+    ranges: accumulators as they follow from the values. enforced: what they must keep, if that is narrower. balanced: sums as trees,
     not as chains.
     """
 
-    def __init__(self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, within: Ranges | None = None):
+    def __init__(self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, enforced: Ranges | None = None):
         self.space, self.ranges, self.balanced, self.tick = space, ranges, balanced, tick
-        self.within = within or ranges
+        self.enforced = enforced or ranges
         self.blaster = LimitedBitblaster(tick)
         self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
         seen = self._cone(formula)
@@ -57,7 +57,7 @@ class QueryEncoder:
         self._require(formula)
 
     def _cone(self, formula: Plain) -> np.ndarray:
-        """bool[num_values]: what the formula names, or `within` narrows, and what those read; but no values that the ranges fix."""
+        """bool[num_values]: what the formula names, or `enforced` narrows, and what those read; but no values that the ranges fix."""
         seen, stack = np.zeros(self.space.num_values, bool), [formula]
         while stack:
             part = stack.pop()
@@ -67,7 +67,7 @@ class QueryEncoder:
                 stack.extend(part.parts)
         free = self.ranges.lo < self.ranges.hi
         seen &= free
-        held = (self.within.acc_lo > self.ranges.acc_lo) | (self.within.acc_hi < self.ranges.acc_hi)
+        held = (self.enforced.acc_lo > self.ranges.acc_lo) | (self.enforced.acc_hi < self.ranges.acc_hi)
         seen[self.space.num_inputs :] |= held
         for block in reversed(self.space.blocks):
             for i in np.flatnonzero(seen[block.target]).tolist():
@@ -83,16 +83,16 @@ class QueryEncoder:
         return values, weights, bias + int(weights @ ends)
 
     def _encode_block(self, block: Block, seen: np.ndarray) -> None:
-        blaster, ranges, within = self.blaster, self.ranges, self.within
+        blaster, ranges, enforced = self.blaster, self.ranges, self.enforced
         for i in np.flatnonzero(seen[block.target]).tolist():
             self.tick()
             values, weights, base = self._row(block, i)
             acc = blaster.dot(self.words, values.tolist(), weights.tolist(), self.balanced)
             n, value = block.neurons.start + i, block.target.start + i
-            if within.acc_lo[n] > ranges.acc_lo[n]:
-                blaster.require_any([blaster.at_least(acc[0], int(within.acc_lo[n]) - base)])
-            if within.acc_hi[n] < ranges.acc_hi[n]:
-                blaster.require_any([-blaster.at_least(acc[0], int(within.acc_hi[n]) - base + 1)])
+            if enforced.acc_lo[n] > ranges.acc_lo[n]:
+                blaster.require_any([blaster.at_least(acc[0], int(enforced.acc_lo[n]) - base)])
+            if enforced.acc_hi[n] < ranges.acc_hi[n]:
+                blaster.require_any([-blaster.at_least(acc[0], int(enforced.acc_hi[n]) - base + 1)])
             lo, hi = int(ranges.lo[value]), int(ranges.hi[value])
             if lo < hi:
                 output = Output(block.layer.requantizer(i), base, base, base + acc[1], lo, hi)

@@ -17,7 +17,7 @@ from .._kernels.cnf.clauses import ClauseBuffer
 from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
 from ..bounds import Ranges
-from ..bounds.intervals import Within
+from ..bounds.intervals import Enforced
 from ..bounds.linear_cut import Fact, Substitution
 from ..bounds.probing import narrow
 from ..bounds.view import Neuron, View, views
@@ -122,7 +122,7 @@ def encode_disjuncts(query: Query, bounds: Ranges, options: Any, formula: Formul
     if narrowed is None:
         return Encoding(whole, None, [])
     disjuncts = tuple(
-        encode_query(query, disjunct.bounds, options, disjunct.formula, limits, disjunct.within, snug=True) for disjunct in narrowed
+        encode_query(query, disjunct.bounds, options, disjunct.formula, limits, disjunct.enforced, implied=True) for disjunct in narrowed
     )
     return Encoding(whole, disjuncts, [cnf.dives(disjunct.ends) for cnf, disjunct in zip(disjuncts, narrowed, strict=True)])
 
@@ -133,19 +133,18 @@ def encode_query(
     options: Any,
     formula: Formula | None = None,
     limits: Limits = NO_LIMITS,
-    within: Within | None = None,
-    snug: bool = False,
+    enforced: Enforced | None = None,
+    implied: bool = False,
 ) -> Cnf:
     """The CNF that is satisfiable iff some input of the boxes makes the violation true.
 
-    `formula` is the violation or what bounds left of it. `within` has bounds that accumulators must keep although they don't follow from
-    `bounds`; `snug` says that these follow from the formula: then they are asked for only where something rests on them (see `cone`),
-    and clamps need not reach beyond.
+    `formula` is the violation or what bounds left of it. enforced: accumulator bounds that do not follow from `bounds`, and that clauses
+    must state. implied: the formula implies them, so they are stated in its cone only (see `cone`), and clamps need not act beyond them.
     """
     formula = without_not(query.named if formula is None else formula, limits=limits)
     encoder, balanced = Encoder(limits), options.encoding != "linear"
-    # The checker of certificates does not know the facts, and who gives `within` splits ranges and has multipliers of its own.
-    tied = options.encoding == "substituted" and within is None and not options.certificates
+    # No cuts in a leaf of the search: multipliers were tried there. None with certificates: the checker cannot rebuild them.
+    tied = options.encoding == "substituted" and enforced is None and not options.certificates
     seen = views(query, bounds)
     substitution = Substitution(query, seen, limits) if tied else None
     if substitution:
@@ -156,8 +155,8 @@ def encode_query(
     words, accs = list[Words](), list[Words | None]()
     for k, view in enumerate(seen):
         accs.append(Words(len(view.acc_lo)) if tied else None)
-        cut = within[k] if within else (view.acc_lo, view.acc_hi)
-        words.append(_encode_network(encoder, view, list(named[k]), balanced, cut, snug, accs[k]))
+        cut = enforced[k] if enforced else (view.acc_lo, view.acc_hi)
+        words.append(_encode_network(encoder, view, list(named[k]), balanced, cut, implied, accs[k]))
     top = _FormulaEncoder(encoder, seen, words, balanced)
     top.require(formula)
     core = len(encoder.clauses)
@@ -186,10 +185,10 @@ def _word_map(words: Words, view: View, value: int) -> WordMap:
     return WordMap(int(view.lo[value]), tuple(words.bits(value)))
 
 
-def cone(view: View, named: list[int], cut: tuple[np.ndarray, ...] | None = None, snug: bool = False) -> np.ndarray:
+def cone(view: View, named: list[int], cut: tuple[np.ndarray, ...] | None = None, implied: bool = False) -> np.ndarray:
     """bool[num_values]: the values that must be encoded for those that are named.
 
-    Those of accumulators that `cut` narrows are among them. If `snug`, cuts and the bounds that follow from them hold wherever the
+    Those of accumulators that `cut` narrows are among them. If `implied`, cuts and bounds that follow from them hold wherever the
     formula does, but a disjunct's bounds may decide the formula itself, or make constant what it reads. So what they say is used only
     where the clauses say it too. Two things are asked of elements:
 
@@ -207,9 +206,9 @@ def cone(view: View, named: list[int], cut: tuple[np.ndarray, ...] | None = None
     held, encoded = read.copy(), read & free
     for k in reversed(range(len(network.layers))):
         target, cuts = network.target(k), narrower[view.neurons(k)]
-        encoded[target] = (read[target] & free[target]) | (cuts & held[target] if snug else cuts)
+        encoded[target] = (read[target] & free[target]) | (cuts & held[target] if implied else cuts)
         held[target] |= encoded[target]
-        for i in np.flatnonzero(held[target] if snug else encoded[target]).tolist():
+        for i in np.flatnonzero(held[target] if implied else encoded[target]).tolist():
             values = network.row(k, i)[0]
             held[values] = True
             if encoded[target.start + i]:
@@ -225,11 +224,11 @@ def _encode_network(
     named: list[int],
     balanced: bool,
     cut: tuple[np.ndarray, ...],
-    snug: bool,
+    implied: bool,
     accs: Words | None,
 ) -> Words:
     """Words of the network's values; `accs` is given those of its accumulators."""
-    network, mask = view.network, cone(view, named, cut, snug)
+    network, mask = view.network, cone(view, named, cut, implied)
     spans = np.where(mask, view.hi - view.lo, 0)
     spans[network.num_inputs :] = 0
     words = encoder.variables(spans)
@@ -245,7 +244,7 @@ def _encode_network(
             if cut[1][n] < view.acc_hi[n]:
                 encoder.gates.require_any([-encoder.at_least(int(cut[1][n]) - row.base + 1)])
             if view.lo[first + i] < view.hi[first + i]:
-                ends = (max(row.base, int(cut[0][n])), min(row.top, int(cut[1][n]))) if snug else None
+                ends = (max(row.base, int(cut[0][n])), min(row.top, int(cut[1][n]))) if implied else None
                 _requantize(encoder, words, first + i, view.neuron(k, i, row, ends), f"layer {network.layers[k].name!r}")
     return words
 

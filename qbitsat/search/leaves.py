@@ -30,8 +30,8 @@ class Leaf(NamedTuple):
 
     def encode(self, options: Any, limits: Limits) -> Cnf:
         """The CNF that is satisfiable iff some inputs inside the ranges make all inequalities true."""
-        bounds, within = node_bounds(self.layout, self.root, self.ranges, self.row)
-        return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits, within)
+        bounds, enforced = node_bounds(self.layout, self.root, self.ranges, self.row)
+        return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits, enforced)
 
     def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Sat | None]:
         """The solver's answer, the inputs if it found some, and the proof if there are none and certificates are asked for."""

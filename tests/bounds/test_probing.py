@@ -33,7 +33,7 @@ def disjuncts_of(formula):
 def outside(points, disjunct):
     """Values or accumulators of some points that a narrowed disjunct does not allow."""
     bad = (points.values < disjunct.bounds.lo).any() or (points.values > disjunct.bounds.hi).any()
-    least, most = (np.concatenate(ends) for ends in zip(*disjunct.within, strict=True))
+    least, most = (np.concatenate(ends) for ends in zip(*disjunct.enforced, strict=True))
     return bad or (points.accs < least).any() or (points.accs > most).any()
 
 
@@ -68,7 +68,7 @@ def test_narrowing_narrows_and_refutes():
             cuts += sum(
                 own[0].sum() > view.acc_lo.sum()
                 for disjunct in narrowed
-                for own, view in zip(disjunct.within, views(query, disjunct.bounds), strict=True)
+                for own, view in zip(disjunct.enforced, views(query, disjunct.bounds), strict=True)
             )
     assert gone > 10
     assert cuts > 20

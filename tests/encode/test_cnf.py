@@ -31,7 +31,7 @@ from qbitsat.properties.formula import FALSE, OUTPUT, TRUE, atoms, is_true, with
 from qbitsat.verify import HOLDS, UNKNOWN, verify
 
 
-def needed(query, bounds, formula, within=None):
+def needed(query, bounds, formula, enforced=None):
     """For each network the set of needed values, by plain reachability."""
     refs = [ref for atom in atoms(formula) for ref in atom.coefficients()]
     sets = []
@@ -41,7 +41,7 @@ def needed(query, bounds, formula, within=None):
         for number in reversed(range(len(network.layers))):
             for i in range(network.layers[number].affine.n_out):
                 n, v = view.neurons(number).start + i, network.first_value(number) + i
-                if within and (within[k][0][n] > view.acc_lo[n] or within[k][1][n] < view.acc_hi[n]):
+                if enforced and (enforced[k][0][n] > view.acc_lo[n] or enforced[k][1][n] < view.acc_hi[n]):
                     wanted.add(v)
                 if v in wanted:
                     wanted |= {j for j in network.row(number, i)[0].tolist() if view.lo[j] < view.hi[j]}
@@ -60,14 +60,14 @@ def twin_requantize(twin, acc, neuron, image):
     return twin.steps(acc, found.starts.tolist(), found.levels.tolist(), image[1] - image[0])
 
 
-def twin_encode(query, bounds, formula, encoding, within=None, snug=True):
-    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `within` as for a narrowed disjunct."""
+def twin_encode(query, bounds, formula, encoding, enforced=None, implied=True):
+    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `enforced` as for a disjunct."""
     twin, words, layers, atom_lits = Bitblaster(), [], {}, {}
     seen = views(query, bounds)
     balanced, tied = encoding != "linear", Substitution(query, seen)
     if encoding == "substituted":
         formula = tied.simplify(formula)
-    for k, (view, wanted) in enumerate(zip(seen, needed(query, bounds, formula, within), strict=True)):
+    for k, (view, wanted) in enumerate(zip(seen, needed(query, bounds, formula, enforced), strict=True)):
         network, inputs = view.network, range(view.network.num_inputs)
         own = [twin.variable_word(int(view.hi[v] - view.lo[v]) if v in wanted else 0) for v in inputs]
         own += [([], 0)] * (network.num_values - network.num_inputs)
@@ -78,13 +78,13 @@ def twin_encode(query, bounds, formula, encoding, within=None, snug=True):
                 values, weights, bias = network.row(number, i)
                 acc = twin.dot(own, values.tolist(), weights.tolist(), balanced)
                 base = bias + sum(int(w * (view.lo if w > 0 else view.hi)[j]) for j, w in zip(values, weights, strict=True))
-                least, most = (base, base + acc[1]) if within is None else (int(end[n]) for end in within[k])
+                least, most = (base, base + acc[1]) if enforced is None else (int(end[n]) for end in enforced[k])
                 if least > view.acc_lo[n]:
                     twin.require_any([twin.at_least(acc[0], least - base)])
                 if most < view.acc_hi[n]:
                     twin.require_any([-twin.at_least(acc[0], most - base + 1)])
                 lo, hi = int(view.lo[v]), int(view.hi[v])
-                ends = (max(base, least), min(base + acc[1], most)) if snug else (base, base + acc[1])
+                ends = (max(base, least), min(base + acc[1], most)) if implied else (base, base + acc[1])
                 neuron = Neuron(network.layers[number].requantizer(i), base, *ends, lo, hi)
                 if lo < hi:
                     own[v] = twin_requantize(twin, acc, neuron, (lo, hi))
@@ -154,12 +154,12 @@ def test_disjuncts_equal_the_twin_byte_for_byte():
         formula = simplify(query, bounds) if seed % 2 else without_not(query.violation)
         narrowed, encoding = narrow(query, bounds, formula, options), encode_disjuncts(query, bounds, options, formula)
         for disjunct, cnf in zip(narrowed or (), encoding.disjuncts or (), strict=True):
-            twin, _ = twin_encode(query, disjunct.bounds, disjunct.formula, "narrowed", disjunct.within)
+            twin, _ = twin_encode(query, disjunct.bounds, disjunct.formula, "narrowed", disjunct.enforced)
             assert np.asarray(cnf.clauses).tolist() == twin.data
             disjuncts += 1
             cut += any(
                 (a[0] > v.acc_lo).any() or (a[1] < v.acc_hi).any()
-                for a, v in zip(disjunct.within, views(query, disjunct.bounds), strict=True)
+                for a, v in zip(disjunct.enforced, views(query, disjunct.bounds), strict=True)
             )
     assert disjuncts > 30
     assert cut > 10

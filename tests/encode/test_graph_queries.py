@@ -61,19 +61,19 @@ def test_accumulators_held_inside_narrower_ranges(seed):
     rng, query = random.Random(seed), query_of(seed)
     bounds = propagate(query)
     inputs, outputs = all_values(query.networks, query.boxes)
-    holds, within = truths(query.violation, inputs, outputs), []
+    holds, enforced = truths(query.violation, inputs, outputs), []
     for view, x in zip(views(query, bounds), inputs, strict=True):
         values = forward_all(view.network, x)
         rows = [view.network.row(k, i) for k, layer in enumerate(view.network.layers) for i in range(layer.affine.n_out)]
         accs = np.stack([values[:, v] @ w + bias for v, w, bias in rows], axis=1)
         kept = np.array([rng.random() < 0.3 for _ in rows])
         point = accs[rng.randrange(len(accs))]
-        within.append((np.where(kept, point - rng.randint(0, 3), view.acc_lo), np.where(kept, point + rng.randint(0, 3), view.acc_hi)))
-        within[-1] = np.maximum(within[-1][0], view.acc_lo), np.minimum(within[-1][1], view.acc_hi)
-        holds &= ((accs >= within[-1][0]) & (accs <= within[-1][1])).all(axis=1)
-    cnf = encode_query(query, bounds, make_options(), None, within=within)
+        enforced.append((np.where(kept, point - rng.randint(0, 3), view.acc_lo), np.where(kept, point + rng.randint(0, 3), view.acc_hi)))
+        enforced[-1] = np.maximum(enforced[-1][0], view.acc_lo), np.minimum(enforced[-1][1], view.acc_hi)
+        holds &= ((accs >= enforced[-1][0]) & (accs <= enforced[-1][1])).all(axis=1)
+    cnf = encode_query(query, bounds, make_options(), None, enforced=enforced)
     assert sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, "cadical195", None).satisfiable == holds.any()
-    twin, _ = twin_encode(query, bounds, without_not(query.violation), "narrowed", within, snug=False)
+    twin, _ = twin_encode(query, bounds, without_not(query.violation), "narrowed", enforced, implied=False)
     assert np.asarray(cnf.clauses).tolist() == twin.data
 
 
@@ -129,6 +129,6 @@ def test_cuts_beyond_an_accumulator_that_reads_a_value_twice(cut, satisfiable):
     layer = Dense("twice", TensorFormat((2,), 0, 7), TensorFormat((1,), -28, 35), (table,), [[5, -4]], [0])
     network = Network((layer,), inputs=(TensorFormat((1,), 0, 7),), reads=([0, 0],))
     query = Query((network,), (Box([0], [7]),), AtMost(((-1, Ref(0, "output", 0)),), 0))
-    within = [tuple(np.array([end]) for end in cut)]
-    cnf = encode_query(query, propagate(query), make_options(), None, within=within, snug=True)
+    enforced = [tuple(np.array([end]) for end in cut)]
+    cnf = encode_query(query, propagate(query), make_options(), None, enforced=enforced, implied=True)
     assert sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, "cadical195", None).satisfiable == satisfiable

@@ -55,10 +55,10 @@ def random_neuron(rng):
     return spans, weights, base, requantizer
 
 
-def requantize_arguments(requantizer, acc_lo, acc_hi, image=None, within=None):
-    """image: the outputs' range, and within: that of accumulators, where they are narrower than [acc_lo, acc_hi] gives."""
+def requantize_arguments(requantizer, acc_lo, acc_hi, image=None, enforced=None):
+    """image: the outputs' range, and enforced: that of accumulators, where they are narrower than [acc_lo, acc_hi] gives."""
     y_lo, y_hi = image or requantizer.image(acc_lo, acc_hi)
-    least, most = within or (acc_lo, acc_hi)
+    least, most = enforced or (acc_lo, acc_hi)
     reach_low = reach_high = 0
     if requantizer.overflow == OVERFLOWS[0] and y_lo < y_hi:
         if requantizer.before_overflow(least) < y_lo:
