@@ -79,7 +79,7 @@ TABLE = (
     Option(
         "encoding",
         "narrowed",
-        "sums in balanced trees or linear chains; substituted adds facts over inputs; narrowed has a CNF for each disjunct of the "
+        "sums in balanced trees or linear chains; substituted adds linear cuts over inputs; narrowed has a CNF for each disjunct of the "
         "violation, its bounds tightened by probing",
         ENCODINGS,
         stage="SAT",

@@ -159,7 +159,7 @@ def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
     solver = SOLVERS[seed % len(SOLVERS)]
     for encoding in ENCODINGS:
         for formula in (simple, None):
-            # Tiny queries have few facts that are near enough to be kept.
+            # Tiny queries have few cuts that are near enough to be kept.
             with mock.patch.object(linear_cut, "NEAR", 1 if seed % 4 else linear_cut.NEAR):
                 cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
             result = sat.run_solver(np.asarray(cnf.clauses), cnf.num_vars, solver, None)

@@ -1,4 +1,4 @@
-"""What an inequality over outputs says of the inputs: a linear fact by back-substitution, in exact integers.
+"""What an inequality over outputs says of the inputs: a linear cut by back-substitution, in exact integers.
 
 A sum of outputs forgets that its terms read the same inputs. So every requantizer is written as a slope and a slack,
 
@@ -10,7 +10,7 @@ and every acc as its row, layer by layer down to the inputs. What is left is the
 
 where the distance of an input or a slack is how far it stays from the end of its range that helps the inequality most. No
 distance is negative, so no partial sum may pass the budget. A negative budget refutes the inequality at once: then this is
-the bound of CROWN (Zhang et al., NeurIPS 2018) in safe integers. Otherwise it is a redundant fact that shows a SAT solver
+the bound of CROWN (Zhang et al., NeurIPS 2018) in safe integers. Otherwise it is a redundant cut that shows a SAT solver
 the cancellation which adders hide from it.
 """
 
@@ -36,7 +36,7 @@ SLOPE_BITS = 3
 MAX_LEVELS = 1 << 12
 # Sums stay below this, and what slopes are tried on below its double.
 LIMIT = 1 << 60
-# A fact says much if its budget is at most this part of its reach.
+# A cut says much if its budget is at most this part of its reach.
 NEAR = 12
 
 
@@ -57,7 +57,7 @@ class Slack(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fact:
+class LinearCut:
     """sum of |weight| * distance <= budget; the terms' reaches |weight| * span ascend, and `reach` is the sum of them.
 
     The distance of an input x is x - x_lo for a positive weight, x_hi - x for a negative one; slacks have positive weights.
@@ -85,37 +85,37 @@ class _Form:
 
 
 class Substitution:
-    """The facts behind a query's inequalities; what it finds out it finds out once."""
+    """The cuts behind a query's inequalities; what it finds out it finds out once."""
 
     def __init__(self, query: Query, seen: list[View], limits: Limits = NO_LIMITS):
         self.query, self.views, self.limits = query, seen, limits
-        self.facts: dict[AtMost, Fact | None] = {}
+        self.cuts: dict[AtMost, LinearCut | None] = {}
         self.known: dict[tuple[int, ...], tuple[Slack, int]] = {}
 
     def simplify(self, formula: Formula) -> Formula:
-        """The formula, which is without `Not`, with FALSE for the atoms that their facts refute."""
+        """The formula, which is without `Not`, with FALSE for the atoms that their cuts refute."""
         if isinstance(formula, AtMost):
-            fact = self.fact(formula)
-            return FALSE if fact is not None and fact.budget < 0 else formula
+            cut = self.cut(formula)
+            return FALSE if cut is not None and cut.budget < 0 else formula
         assert isinstance(formula, And | Or)
         parts = tuple(self.simplify(part) for part in formula.parts)
         if isinstance(formula, And):
             return FALSE if FALSE in parts else And(parts)
         return Or(tuple(part for part in parts if part != FALSE))
 
-    def fact(self, atom: AtMost) -> Fact | None:
+    def cut(self, atom: AtMost) -> LinearCut | None:
         """What follows from the atom; None if that goes without saying or its numbers are too large for words."""
-        if atom not in self.facts:
-            self.facts[atom] = self._derived(atom)
-        return self.facts[atom]
+        if atom not in self.cuts:
+            self.cuts[atom] = self._derived(atom)
+        return self.cuts[atom]
 
-    def near_facts(self, open_atoms: list[AtMost]) -> list[tuple[AtMost, Fact]]:
-        """The facts of these atoms if all of them say much; else none, because a refutation would miss one anyway."""
-        facts = [(atom, self.fact(atom)) for atom in open_atoms]
-        near = [(atom, fact) for atom, fact in facts if fact is not None and NEAR * fact.budget <= fact.reach]
-        return near if len(near) == len(facts) else []
+    def near_cuts(self, open_atoms: list[AtMost]) -> list[tuple[AtMost, LinearCut]]:
+        """The cuts of these atoms if all of them say much; else none, because a refutation would miss one anyway."""
+        cuts = [(atom, self.cut(atom)) for atom in open_atoms]
+        near = [(atom, cut) for atom, cut in cuts if cut is not None and NEAR * cut.budget <= cut.reach]
+        return near if len(near) == len(cuts) else []
 
-    def _derived(self, atom: AtMost) -> Fact | None:
+    def _derived(self, atom: AtMost) -> LinearCut | None:
         self.limits.check()
         # sum <= bound is turned into 0 <= bound - sum, which wants every part of -sum at the upper end of its range.
         wanted = {ref: -coefficient for ref, coefficient in atom.coefficients().items()}
@@ -179,14 +179,14 @@ class Substitution:
         return self.known[key]
 
 
-def _reduced(terms: list[tuple[int, Slack | Ref, int]], budget: int) -> Fact | None:
+def _reduced(terms: list[tuple[int, Slack | Ref, int]], budget: int) -> LinearCut | None:
     """Divided by what all weights share; the terms of smallest reach first."""
     reach = sum(abs(weight) * span for weight, _, span in terms)
     if reach <= budget or max(reach, abs(budget)) >= LIMIT:
         return None
     shared = math.gcd(*(weight for weight, _, _ in terms)) or 1
     terms = sorted(terms, key=lambda term: abs(term[0]) * term[2])
-    return Fact(tuple((weight // shared, what) for weight, what, _ in terms), budget // shared, reach // shared)
+    return LinearCut(tuple((weight // shared, what) for weight, what, _ in terms), budget // shared, reach // shared)
 
 
 def _shift(layer: Layer, i: int) -> int:

@@ -23,7 +23,7 @@ WORK = 1 << 31
 NEURON = 8
 
 
-class Fact(NamedTuple):
+class ProvedBound(NamedTuple):
     """side * acc <= bound for one neuron (side is 1 or -1).
 
     multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values of the neuron's row (`Layout.row`);
@@ -37,9 +37,9 @@ class Fact(NamedTuple):
     multipliers: np.ndarray
 
 
-def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True) -> list[Fact] | None:
+def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True) -> list[ProvedBound] | None:
     """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left. kept: facts keep multipliers."""
-    facts: list[Fact] = []
+    facts: list[ProvedBound] = []
     work = float(WORK)
     for block in layout.blocks:
         if not block.reads_neurons:
@@ -86,7 +86,7 @@ def _products(layout: Layout, before: list[Block], block: Block, output: int) ->
     return total
 
 
-def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[Fact] | None:
+def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[ProvedBound] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
     outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (affine.magnitudes() > 0))
@@ -108,7 +108,7 @@ def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Bloc
 
 def _prove(
     layout: Layout, ranges: Ranges, ascender: Ascender, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
-) -> list[Fact] | None:
+) -> list[ProvedBound] | None:
     """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
     n, neurons = len(outputs), block.neurons.start + outputs
     rows = [layout.row(block, i) for i in outputs.tolist()]
@@ -143,5 +143,5 @@ def _prove(
         # The share was 1, so it is the scale; D less what it makes of the inequality's bound is above scale * side * (acc - bias).
         bound = (int(value) + scale * int(smallest[k])) // scale + int(offsets[k])
         if bound < known[k]:
-            facts.append(Fact(int(neurons[k]), int(sides[k]), bound, scale, row.copy() if kept else row[:0].copy()))
+            facts.append(ProvedBound(int(neurons[k]), int(sides[k]), bound, scale, row.copy() if kept else row[:0].copy()))
     return facts

@@ -18,7 +18,7 @@ from .._kernels.cnf.layers import Encoder, Words
 from ..arithmetic import ROUNDINGS, ShiftRequantizer
 from ..bounds import Ranges
 from ..bounds.intervals import Enforced
-from ..bounds.linear_cut import Fact, Substitution
+from ..bounds.linear_cut import LinearCut, Substitution
 from ..bounds.probing import narrow
 from ..bounds.view import Neuron, View, views
 from ..limits import NO_LIMITS, Limits
@@ -56,7 +56,7 @@ class Cnf:
     """Clauses and what their variables mean.
 
     inputs[k][i] and outputs[k][i] map element i of network k; an output that the formula does not need is None. Of the entries
-    of the buffer the first `core` say all that must hold; the clauses after them are redundant facts.
+    of the buffer the first `core` say all that must hold; the clauses after them are redundant cuts.
     """
 
     clauses: ClauseBuffer
@@ -155,15 +155,15 @@ def encode_query(
     words, accs = list[Words](), list[Words | None]()
     for k, view in enumerate(seen):
         accs.append(Words(len(view.acc_lo)) if tied else None)
-        cut = enforced[k] if enforced else (view.acc_lo, view.acc_hi)
-        words.append(_encode_network(encoder, view, list(named[k]), balanced, cut, implied, accs[k]))
+        ends = enforced[k] if enforced else (view.acc_lo, view.acc_hi)
+        words.append(_encode_network(encoder, view, list(named[k]), balanced, ends, implied, accs[k]))
     top = _FormulaEncoder(encoder, seen, words, balanced)
     top.require(formula)
     core = len(encoder.clauses)
     open_lits = {atom: lit for atom, lit in top.lits.items() if abs(lit) != TRUE_LIT}
-    for atom, fact in substitution.near_facts(list(open_lits)) if substitution else ():
+    for atom, cut in substitution.near_cuts(list(open_lits)) if substitution else ():
         limits.check()
-        _require_fact(encoder, fact, open_lits[atom], seen, words, accs)  # type: ignore[arg-type]
+        _require_cut(encoder, cut, open_lits[atom], seen, words, accs)  # type: ignore[arg-type]
     encoder.gates.forget()
     inputs = tuple(tuple(_word_map(words[k], view, v) for v in range(view.network.num_inputs)) for k, view in enumerate(seen))
     wanted = {(ref.network, ref.element) for ref in _named(formula, limits) if ref.tensor == OUTPUT}
@@ -304,10 +304,10 @@ class _FormulaEncoder:
         return self.lits[atom]
 
 
-def _require_fact(encoder: Encoder, fact: Fact, lit: int, seen: list[View], words: list[Words], accs: list[Words]) -> None:
-    """lit -> fact; words[k] and accs[k] are those of the values and accumulators of network k."""
-    terms = Words(len(fact.terms))
-    for n, (_, what) in enumerate(fact.terms):
+def _require_cut(encoder: Encoder, cut: LinearCut, lit: int, seen: list[View], words: list[Words], accs: list[Words]) -> None:
+    """lit -> cut; words[k] and accs[k] are those of the values and accumulators of network k."""
+    terms = Words(len(cut.terms))
+    for n, (_, what) in enumerate(cut.terms):
         if isinstance(what, Ref):
             terms.copy_from(n, words[what.network], what.element)
             continue
@@ -317,4 +317,4 @@ def _require_fact(encoder: Encoder, fact: Fact, lit: int, seen: list[View], word
         if what.sign < 0:
             first, second = second, first
         encoder.difference(terms, n, *first, *second, what.constant, what.span)
-    encoder.at_most(terms, np.array([weight for weight, _ in fact.terms], np.int64), fact.budget, lit)
+    encoder.at_most(terms, np.array([weight for weight, _ in cut.terms], np.int64), cut.budget, lit)

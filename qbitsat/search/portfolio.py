@@ -1,6 +1,6 @@
 """A query by SAT alone, from encoding to replay: several formulas that answer it take turns.
 
-Redundant facts make refutations short and assignments hard to find, and the violation's parts are smaller formulas than the whole. So
+Redundant cuts make refutations short and assignments hard to find, and the violation's parts are smaller formulas than the whole. So
 formulas with and without them, each in a solver of its own, take turns in one thread, and whichever answers first decides.
 """
 
@@ -84,7 +84,7 @@ def solve_encoding(encoding: Encoding, options: Any, limits: Limits) -> tuple[Sa
 
 
 def solve_whole(cnf: Cnf, options: Any, limits: Limits) -> SatResult:
-    """Decide one CNF: first with its redundant facts, then with and without them in turns; with certificates, without them alone."""
+    """Decide one CNF: first with its redundant cuts, then with and without them in turns; with certificates, without them alone."""
     flat, solver, conflicts = np.asarray(cnf.clauses), options.solver, options.conflicts
     if options.certificates or cnf.core == len(flat):
         return sat.solve(flat[: cnf.core], cnf.num_vars, solver, limits, conflicts, proof=options.certificates)
@@ -94,9 +94,9 @@ def solve_whole(cnf: Cnf, options: Any, limits: Limits) -> SatResult:
     if tried is not None:
         return tried
     limits.check()
-    # Facts first, because solvers keep this order: with facts last, one query of six took more than six times as long.
-    facts_first = np.concatenate([flat[cnf.core :], flat[: cnf.core]])
-    teams = [[Job(part, cnf.num_vars, solver)] for part in (facts_first, flat[: cnf.core])]
+    # Cuts first, because solvers keep this order: with cuts last, one query of six took more than six times as long.
+    cuts_first = np.concatenate([flat[cnf.core :], flat[: cnf.core]])
+    teams = [[Job(part, cnf.num_vars, solver)] for part in (cuts_first, flat[: cnf.core])]
     return sat.in_child(limits, run_in_turns, teams, conflicts)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bounds.tighten import Fact
+from ..bounds.tighten import ProvedBound
 
 
 class Split(NamedTuple):
@@ -62,5 +62,5 @@ Node = Split | Disjunction | Multipliers | Emptied | Sat
 class Proof:
     """The facts about the root and the tree: nodes[0] is its root."""
 
-    facts: list[Fact] = field(default_factory=list)
+    facts: list[ProvedBound] = field(default_factory=list)
     nodes: dict[int, Node] = field(default_factory=dict)

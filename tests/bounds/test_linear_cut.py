@@ -1,4 +1,4 @@
-"""Facts by back-substitution, held against every input of tiny queries."""
+"""Cuts by back-substitution, held against every input of tiny queries."""
 
 import itertools
 import random
@@ -46,7 +46,7 @@ def traces_of(query):
 
 @pytest.fixture(autouse=True)
 def _all_facts(monkeypatch):
-    """Tiny queries have few facts that are near enough to be kept."""
+    """Tiny queries have few cuts that are near enough to be kept."""
     monkeypatch.setattr("qbitsat.bounds.linear_cut.NEAR", 1)
 
 
@@ -55,29 +55,29 @@ def test_facts_follow_from_their_inequalities(block):
     for seed in range(30 * block, 30 * block + 30):
         query = (random_query, gentle_query)[seed % 2](random.Random(seed))
         bounds = propagate(query)
-        facts = {atom: Substitution(query, views(query, bounds)).fact(atom) for atom in atoms(without_not(query.violation))}
+        cuts = {atom: Substitution(query, views(query, bounds)).cut(atom) for atom in atoms(without_not(query.violation))}
         for traces in traces_of(query):
-            for atom, fact in facts.items():
-                if fact is None:
+            for atom, cut in cuts.items():
+                if cut is None:
                     continue
-                distances = [distance(what, weight, query, bounds, traces) for weight, what in fact.terms]
+                distances = [distance(what, weight, query, bounds, traces) for weight, what in cut.terms]
                 assert all(d >= 0 for d in distances)
-                assert all(d <= what.span for d, (_, what) in zip(distances, fact.terms, strict=True) if isinstance(what, Slack))
+                assert all(d <= what.span for d, (_, what) in zip(distances, cut.terms, strict=True) if isinstance(what, Slack))
                 if is_true(atom, [t[0] for t in traces], [t[1][-1][1] for t in traces]):
-                    assert sum(abs(w) * d for d, (w, _) in zip(distances, fact.terms, strict=True)) <= fact.budget
+                    assert sum(abs(w) * d for d, (w, _) in zip(distances, cut.terms, strict=True)) <= cut.budget
 
 
 def test_facts_exist_and_refute():
     """The tests above are not empty."""
-    facts = []
+    cuts = []
     for seed in range(120):
         query = (random_query, gentle_query)[seed % 2](random.Random(seed))
         substitution = Substitution(query, views(query, propagate(query)))
-        facts += [substitution.fact(atom) for atom in atoms(without_not(query.violation))]
-    kept = [fact for fact in facts if fact is not None]
-    assert sum(fact.budget < 0 for fact in kept) > 20
-    assert sum(fact.budget >= 0 and any(isinstance(what, Slack) and what.slope for _, what in fact.terms) for fact in kept) > 5
-    assert None in facts
+        cuts += [substitution.cut(atom) for atom in atoms(without_not(query.violation))]
+    kept = [cut for cut in cuts if cut is not None]
+    assert sum(cut.budget < 0 for cut in kept) > 20
+    assert sum(cut.budget >= 0 and any(isinstance(what, Slack) and what.slope for _, what in cut.terms) for cut in kept) > 5
+    assert None in cuts
 
 
 def shipped(digits, sample):

@@ -61,7 +61,7 @@ def twin_requantize(twin, acc, neuron, image):
 
 
 def twin_encode(query, bounds, formula, encoding, enforced=None, implied=True):
-    """The clauses of a query from the plain Python twin, and how many of them are no redundant facts; `enforced` as for a disjunct."""
+    """The clauses of a query from the plain Python twin, and how many of them are no redundant cuts; `enforced` as for a disjunct."""
     twin, words, layers, atom_lits = Bitblaster(), [], {}, {}
     seen = views(query, bounds)
     balanced, tied = encoding != "linear", Substitution(query, seen)
@@ -111,9 +111,9 @@ def twin_encode(query, bounds, formula, encoding, enforced=None, implied=True):
     require(formula)
     core = len(twin.data)
     open_atoms = [node for node, lit in atom_lits.items() if abs(lit) != TRUE_LIT]
-    for node, fact in tied.near_facts(open_atoms) if encoding == "substituted" else ():
-        terms = [twin_term(twin, what, words, layers) for _, what in fact.terms]
-        twin.at_most(terms, [weight for weight, _ in fact.terms], fact.budget, atom_lits[node])
+    for node, cut in tied.near_cuts(open_atoms) if encoding == "substituted" else ():
+        terms = [twin_term(twin, what, words, layers) for _, what in cut.terms]
+        twin.at_most(terms, [weight for weight, _ in cut.terms], cut.budget, atom_lits[node])
     return twin, core
 
 

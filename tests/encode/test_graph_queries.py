@@ -25,7 +25,7 @@ from qbitsat.solvers import sat
 @pytest.fixture(autouse=True)
 def graphs(monkeypatch):
     monkeypatch.setattr(Network, "is_chain", True)
-    # Small queries have few facts that are near enough to be kept.
+    # Small queries have few cuts that are near enough to be kept.
     monkeypatch.setattr(linear_cut, "NEAR", 1)
 
 

@@ -1,4 +1,4 @@
-"""Formulas in turns: with and without redundant facts, teams of formulas, and dives."""
+"""Formulas in turns: with and without redundant cuts, teams of formulas, and dives."""
 
 from types import SimpleNamespace
 
@@ -12,27 +12,27 @@ from qbitsat.search.portfolio import Job, run_in_turns, solve_whole
 from qbitsat.solvers import sat
 
 
-def with_facts(clauses, facts, monkeypatch):
+def with_cuts(clauses, cuts, monkeypatch):
     """A CNF of two variables with redundant clauses, and no first try in this process."""
     monkeypatch.setattr(sat, "SMALL", 0)
-    return SimpleNamespace(clauses=np.concatenate([flat(clauses), flat(facts)]), core=len(flat(clauses)), num_vars=2)
+    return SimpleNamespace(clauses=np.concatenate([flat(clauses), flat(cuts)]), core=len(flat(clauses)), num_vars=2)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_facts_satisfiable(solver, monkeypatch):
-    cnf = with_facts([[1, 2], [-1]], [[2]], monkeypatch)
+def test_cuts_satisfiable(solver, monkeypatch):
+    cnf = with_cuts([[1, 2], [-1]], [[2]], monkeypatch)
     result = solve_whole(cnf, make_options(solver=solver), Limits())
     assert result.assignment.tolist()[1:] == [False, True]
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_facts_unsatisfiable(solver, monkeypatch):
-    cnf = with_facts([[1, 2], [-1, 2], [1, -2], [-1, -2]], [[1], []], monkeypatch)
+def test_cuts_unsatisfiable(solver, monkeypatch):
+    cnf = with_cuts([[1, 2], [-1, 2], [1, -2], [-1, -2]], [[1], []], monkeypatch)
     assert solve_whole(cnf, make_options(solver=solver), Limits()).satisfiable is False
 
 
-def test_solver_without_facts_has_its_turns(monkeypatch):
-    """Facts that contradict a formula would be a mistake; they show who is asked: here only the second solver can say yes."""
+def test_solver_without_cuts_has_its_turns(monkeypatch):
+    """Cuts that contradict a formula would be a mistake; they show who is asked: here only the second solver can say yes."""
     monkeypatch.setattr(sat, "FIRST_CONFLICTS", 5)
     hard, num_vars = pigeons(12)
     result = run_in_turns([[Job(hard, num_vars, "glucose42")], [Job(flat([[1]]), num_vars, "glucose42")]], None)
