@@ -24,7 +24,7 @@ from .properties.formula import FALSE, TRUE, without_not
 from .search import Search, shared
 from .search.enumerate import Enumeration
 from .search.portfolio import decide
-from .search.proof import Disjunction, Enumerated, Proof, Sat
+from .search.proof import Disjunction, Enumerated, Proof, Refutation
 from .search.tree import UNCONFIRMED
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Verdict:
     cpu_seconds: float = 0.0
     witness: Witness | None = None
     statistics: dict[str, float] = field(default_factory=dict)
-    proof: Proof | Sat | Enumerated | None = field(default=None, repr=False)
+    proof: Proof | Refutation | Enumerated | None = field(default=None, repr=False)
     options: Any = field(default=None, repr=False)
     certificate: str = ""
 
@@ -171,7 +171,7 @@ def _decide_by_sat(query: Query, bounds: Ranges, formula: Formula, options: Any,
         return Verdict(UNKNOWN, result.reason)
     if witness is not None:
         return Verdict(VIOLATED, engine="sat", witness=witness)
-    refutation = None if result.lrat is None else Sat(cnf_sha256, result.lrat)
+    refutation = None if result.lrat is None else Refutation(cnf_sha256, result.lrat)
     return Verdict(HOLDS, engine="sat", proof=refutation, options=replace(options, encoding=encoding))
 
 

@@ -16,7 +16,7 @@ from tiny import random_query
 
 from qbitsat.certificate.check import Checked, check
 from qbitsat.errors import QbitsatError
-from qbitsat.search.proof import Disjunction, Emptied, Multipliers, Proof, Sat, Split
+from qbitsat.search.proof import Disjunction, Infeasible, Multipliers, Proof, Refutation, Split
 from qbitsat.verify import HOLDS, VIOLATED, Verdict
 
 
@@ -33,10 +33,10 @@ def is_small(verdict: Verdict) -> bool:
 RECIPES = {
     "witness": (True, 0, {}, lambda v: v.verdict == VIOLATED),
     "bounds": (True, 6, {}, lambda v: v.engine == "bounds" and v.verdict == HOLDS),
-    "tree": (True, 37, {"engine": "hybrid", "steps": 5}, has(Split, Disjunction, Multipliers, Emptied)),
-    "leaf": (True, 190, {"engine": "hybrid", "steps": 5}, has(Split, Multipliers, Sat)),
-    "sat": (True, 4, {"engine": "sat"}, lambda v: isinstance(v.proof, Sat)),
-    "formula": (False, 0, {"engine": "sat", "bounds": False}, lambda v: isinstance(v.proof, Sat)),
+    "tree": (True, 37, {"engine": "hybrid", "steps": 5}, has(Split, Disjunction, Multipliers, Infeasible)),
+    "leaf": (True, 190, {"engine": "hybrid", "steps": 5}, has(Split, Multipliers, Refutation)),
+    "sat": (True, 4, {"engine": "sat"}, lambda v: isinstance(v.proof, Refutation)),
+    "formula": (False, 0, {"engine": "sat", "bounds": False}, lambda v: isinstance(v.proof, Refutation)),
     "wrap": (False, 0, {"engine": "hybrid"}, lambda v: v.verdict == HOLDS and v.engine == "sat"),
 }
 

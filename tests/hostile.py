@@ -15,7 +15,7 @@ from qbitsat.certificate.reading import FORMAT, VERSION
 from qbitsat.importers import save
 from qbitsat.network import Dense, Network, TensorFormat
 
-EMPTIED = {"kinds": np.array([3], np.uint8)}
+INFEASIBLE = {"kinds": np.array([3], np.uint8)}
 TREE, SAT = {"kind": "tree", "cnf_sha256": []}, {"kind": "sat", "cnf_sha256": "0" * 64}
 
 
@@ -63,16 +63,16 @@ def certificate(
 def facts(count: int, neurons: int, row: int, dtype: type) -> dict[str, np.ndarray]:
     columns = {"neuron": 0, "side": 1, "bound": 1 << 62, "scale": 1}
     numbers = {f"fact_{name}": np.full(count, value, np.int64) for name, value in columns.items()}
-    return {**EMPTIED, **numbers, "fact_rows": np.full((count, neurons), row, dtype)}
+    return {**INFEASIBLE, **numbers, "fact_rows": np.full((count, neurons), row, dtype)}
 
 
 def write_all(folder: Path) -> None:
     """A certificate for each place where time or memory could go."""
     channels = [ShiftRequantizer(4, "half_up", 0, 4000 + k % 95) for k in range(3000)]
     n = network(folder, "channels", layer(4, 3000, *channels))
-    certificate(folder, "step_tables", [n], {"and": ranked(400, 3000)}, TREE, EMPTIED)
+    certificate(folder, "step_tables", [n], {"and": ranked(400, 3000)}, TREE, INFEASIBLE)
     n = network(folder, "equal", layer(20, 4000, ShiftRequantizer(4, "half_up", 0, 4095)))
-    certificate(folder, "ranked_outputs", [n], {"or": ranked(4000, 4000)}, TREE, EMPTIED)
+    certificate(folder, "ranked_outputs", [n], {"or": ranked(4000, 4000)}, TREE, INFEASIBLE)
     n = network(folder, "wide", layer(20000, 50), layer(50, 2))
     certificate(folder, "wide_sums_in_cnf", [n], below(0, 250), SAT, {"lrat.0": np.zeros(8, np.uint8)})
     n = network(folder, "levels", layer(10, 20000, ShiftRequantizer(0, "half_up", 0, 4094)))
@@ -89,12 +89,12 @@ def write_all(folder: Path) -> None:
     deep = below(0)
     for _ in range(195):
         deep = {"and": [deep, {"or": [below(1)] * 800}]}
-    certificate(folder, "deep_formula", [n], deep, TREE, EMPTIED)
+    certificate(folder, "deep_formula", [n], deep, TREE, INFEASIBLE)
     n = network(folder, "heavy", layer(20000, 500), layer(500, 2))
     witness = {"inputs.0": np.zeros(20000, np.int8), "outputs.0": np.zeros(2, np.int8)}
     certificate(folder, "heavy_witness", [n], below(0, 500), {"kind": "witness", "true_atoms": [0]}, witness)
     n = network(folder, "outputs", layer(1, 1_000_000))
-    certificate(folder, "many_outputs", [n], below(0, -1), TREE, EMPTIED)
+    certificate(folder, "many_outputs", [n], below(0, -1), TREE, INFEASIBLE)
 
 
 def write_copies(folder: Path) -> None:
@@ -103,4 +103,4 @@ def write_copies(folder: Path) -> None:
     copies = [(n[0], folder / f"megabytes{k}.npz") for k in range(12)]
     for _, path in copies:
         path.write_bytes(n[1].read_bytes())
-    certificate(folder, "twelve_names", copies, below(0, -1), TREE, EMPTIED, bounds=False)
+    certificate(folder, "twelve_names", copies, below(0, -1), TREE, INFEASIBLE, bounds=False)

@@ -23,7 +23,7 @@ MAX_BYTES = 1 << 30
 # Each has its matrices in memory.
 MAX_NETWORKS = 100
 
-SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
+SPLIT, DISJUNCTION, MULTIPLIERS, INFEASIBLE, REFUTATION = range(5)
 
 HEADER: dict[str, type] = {
     "format": str, "version": int, "qbitsat": str, "networks": list, "query": dict, "verdict": str, "engine": str, "options": dict,
@@ -162,8 +162,10 @@ class Certificate:
         for names in (("split_value", "split_at"), tuple(n for n in vectors | matrices if "fact" in n)):
             if len({len(getattr(tree, name)) for name in names}) > 1:
                 raise InputError(f"{self.place}: arrays {', '.join(names)} differ in length")
-        if len(tree.kinds) and not 0 <= int(tree.kinds.min()) <= int(tree.kinds.max()) <= SAT:
-            raise InputError(f"{self.place}: array 'kinds' has values from {tree.kinds.min()} to {tree.kinds.max()}, expected 0 to {SAT}")
+        if len(tree.kinds) and not 0 <= int(tree.kinds.min()) <= int(tree.kinds.max()) <= REFUTATION:
+            raise InputError(
+                f"{self.place}: array 'kinds' has values from {tree.kinds.min()} to {tree.kinds.max()}, expected 0 to {REFUTATION}"
+            )
         return tree, hashes
 
     def enumeration(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..limits import Tick
 from .formula import Atom, Joint, Plain, conjuncts
-from .reading import CASES, EMPTIED, MULTIPLIERS, SAT, SPLIT, Refused, Tree
+from .reading import DISJUNCTION, INFEASIBLE, MULTIPLIERS, REFUTATION, SPLIT, Refused, Tree
 from .space import FAR, Block, Ranges, Space
 
 MAX_DEPTH = 5000
@@ -94,11 +94,11 @@ class TreeChecker:
                 raise Refused(f"node {number}: splits value {value}, expected one below {self.space.num_values}")
             cuts = ((value, -FAR, max(at - 1, -FAR)), (value, min(at, FAR), FAR))
             return [Node(node.ranges, node.atoms, node.ors, node.depth + 1, cut) for cut in cuts]
-        if kind == CASES:
+        if kind == DISJUNCTION:
             if not node.ors:
-                raise Refused(f"node {number}: cases, but no disjunction waits")
+                raise Refused(f"node {number}: a disjunction is split, but none waits")
             return [Node(node.ranges, node.atoms, node.ors[1:], node.depth + 1, part=part) for part in node.ors[0].parts]
-        {MULTIPLIERS: self._multipliers, EMPTIED: self._emptied, SAT: self._sat}[kind](number, node)
+        {MULTIPLIERS: self._multipliers, INFEASIBLE: self._infeasible, REFUTATION: self._refutation}[kind](number, node)
         return []
 
     def _take(self, name: str, count: int, number: int) -> int:
@@ -109,7 +109,7 @@ class TreeChecker:
             raise Refused(f"node {number}: the file has only {self.tree.count(name)} {name}")
         return position
 
-    def _emptied(self, number: int, node: Node) -> None:
+    def _infeasible(self, number: int, node: Node) -> None:
         """No point is left, or some atom is out of reach."""
         if node.ranges is not None and all(self.space.smallest(a.terms, node.ranges) <= a.bound for a in node.atoms):
             raise Refused(f"node {number}: the ranges are not empty and can reach every inequality")
@@ -137,7 +137,7 @@ class TreeChecker:
             if bound is not None and constant + bound >= 0:
                 raise Refused(f"node {number}: the multipliers give a bound of {constant + bound}, expected one below 0")
 
-    def _sat(self, number: int, node: Node) -> None:
+    def _refutation(self, number: int, node: Node) -> None:
         k = self._take("sats", 1, number)
         if node.ranges is not None and self.root is not None:
             try:

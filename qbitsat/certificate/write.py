@@ -19,12 +19,12 @@ from ..importers.qbitsat_layers import smallest
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true
-from ..search.proof import Disjunction, Emptied, Enumerated, Multipliers, Node, Proof, Sat, Split
+from ..search.proof import Disjunction, Enumerated, Infeasible, Multipliers, Node, Proof, Refutation, Split
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
 
 FORMAT, VERSION = "qbitsat certificate", 3
-KINDS: dict[type, int] = {Split: 0, Disjunction: 1, Multipliers: 2, Emptied: 3, Sat: 4}
+KINDS: dict[type, int] = {Split: 0, Disjunction: 1, Multipliers: 2, Infeasible: 3, Refutation: 4}
 
 
 class Source(NamedTuple):
@@ -109,7 +109,7 @@ def _proof(query: Query, verdict: Verdict, members: Members) -> dict[str, Any]:
             members[f"inputs.{k}"], members[f"outputs.{k}"] = (smallest(np.array(v[k], np.int64)) for v in (inputs, outputs))
         true_atoms = [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]
         return {"kind": "witness", "true_atoms": true_atoms}
-    if verdict.verdict == HOLDS and isinstance(verdict.proof, Sat):
+    if verdict.verdict == HOLDS and isinstance(verdict.proof, Refutation):
         members["lrat.0"] = verdict.proof.lrat
         return {"kind": "sat", "cnf_sha256": verdict.proof.cnf_sha256}
     if verdict.verdict == HOLDS and isinstance(verdict.proof, Enumerated):
@@ -123,7 +123,7 @@ def _tree(proof: Proof, members: Members) -> dict[str, Any]:
     nodes = list(_in_order(proof.nodes))
     splits = [node for node in nodes if isinstance(node, Split)]
     closed = [node for node in nodes if isinstance(node, Multipliers)]
-    sats = [node for node in nodes if isinstance(node, Sat)]
+    sats = [node for node in nodes if isinstance(node, Refutation)]
     members["kinds"] = np.array([KINDS[type(node)] for node in nodes], np.uint8)
     columns = {
         "split_value": [split.value for split in splits],

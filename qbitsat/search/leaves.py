@@ -15,7 +15,7 @@ from ..options import LAYOUTS
 from ..properties import And, AtMost, Query
 from ..properties.replay import Inputs
 from ..solvers import sat
-from .proof import Sat
+from .proof import Refutation
 
 
 class Leaf(NamedTuple):
@@ -33,12 +33,12 @@ class Leaf(NamedTuple):
         bounds, enforced = node_bounds(self.layout, self.root, self.ranges, self.row)
         return encode_query(self.query, bounds, options, And(tuple(self.atoms)), limits, enforced)
 
-    def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Sat | None]:
+    def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Refutation | None]:
         """The solver's answer, the inputs if it found some, and the proof if there are none and certificates are asked for."""
         cnf = self.encode(options, limits)
         result = sat.solve(cnf.clauses, cnf.num_vars, options.solver, limits, options.conflicts, proof=options.certificates)
         inputs = cnf.decode(result.assignment) if result.assignment is not None else None
-        return result, inputs, None if result.lrat is None else Sat(cnf.sha256, result.lrat)
+        return result, inputs, None if result.lrat is None else Refutation(cnf.sha256, result.lrat)
 
     def solve_without_ranges(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
         """The same for the inequalities over all of the query's boxes: more inputs than the node has."""

@@ -40,11 +40,11 @@ class Multipliers(NamedTuple):
     multipliers: np.ndarray
 
 
-class Emptied(NamedTuple):
+class Infeasible(NamedTuple):
     """Closed: propagation leaves some range empty, or some atom out of reach of the ranges."""
 
 
-class Sat(NamedTuple):
+class Refutation(NamedTuple):
     """Closed: the CNF with this hash (see certificate/cnf.py) is refuted by a packed proof in LRAT (see solvers/proofs.py)."""
 
     cnf_sha256: str
@@ -55,7 +55,7 @@ class Enumerated(NamedTuple):
     """Of a whole query, and no node: every point of the region was run, and none makes the violation true."""
 
 
-Node = Split | Disjunction | Multipliers | Emptied | Sat
+Node = Split | Disjunction | Multipliers | Infeasible | Refutation
 
 
 @dataclass

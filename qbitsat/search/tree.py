@@ -20,7 +20,7 @@ from .disjuncts import Disjuncts
 from .leaves import Inputs
 from .linear_programs import LinearPrograms
 from .nodes import Nodes
-from .proof import Disjunction, Emptied, Multipliers, Proof, Split
+from .proof import Disjunction, Infeasible, Multipliers, Proof, Split
 
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
@@ -60,7 +60,7 @@ class Search:
         kept = self.proof is not None
         facts = tighten(self.layout, self.root, self.options.tighten, kept) if self.options.tighten else []
         if facts is None:
-            self._note(0, Emptied())
+            self._note(0, Infeasible())
             self.counts["closed"] = 1
             return
         if self.proof is not None:
@@ -294,11 +294,11 @@ class Search:
         self._close(nodes, ~left)
         return nodes if left.all() else nodes.take(np.flatnonzero(left))
 
-    def _close(self, nodes: Nodes, emptied: np.ndarray) -> None:
+    def _close(self, nodes: Nodes, infeasible: np.ndarray) -> None:
         """Nodes, bool[nodes], in which nothing is left."""
-        for name in nodes.name[emptied].tolist():
-            self._note(name, Emptied())
-        self._count_closed(nodes.weight[emptied])
+        for name in nodes.name[infeasible].tolist():
+            self._note(name, Infeasible())
+        self._count_closed(nodes.weight[infeasible])
 
     def _count_closed(self, weight: np.ndarray) -> None:
         self.counts["open"] -= len(weight)

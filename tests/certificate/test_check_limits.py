@@ -65,7 +65,7 @@ def large(tmp_path) -> Path:
     """A certificate whose header alone takes seconds to read: an And of 131,072 Ors."""
     parts = [{"or": [hostile.below(k % 8, 200 + k % 50)]} for k in range(1 << 17)]
     made = hostile.network(tmp_path, "n", hostile.layer(20, 8))
-    return hostile.certificate(tmp_path, "large", [made], {"and": parts}, hostile.TREE, hostile.EMPTIED)
+    return hostile.certificate(tmp_path, "large", [made], {"and": parts}, hostile.TREE, hostile.INFEASIBLE)
 
 
 @pytest.mark.parametrize("limits", [{"timeout": 0.2}, {"timeout": 1.0}])
@@ -86,7 +86,7 @@ def test_memory_from_python(large):
 
 def test_networks_are_loaded_within_the_limits(tmp_path):
     made = hostile.network(tmp_path, "n", hostile.layer(700, 700))
-    path = hostile.certificate(tmp_path, "small", [made], {"and": []}, hostile.TREE, hostile.EMPTIED)
+    path = hostile.certificate(tmp_path, "small", [made], {"and": []}, hostile.TREE, hostile.INFEASIBLE)
     for networks in ((), made[1]):
         for limits in ({"timeout": 1e-9}, {"memory": 1e-9}):
             assert qbitsat.check(path, networks, **limits).outcome == "not checked"

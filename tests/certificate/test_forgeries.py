@@ -14,7 +14,7 @@ from qbitsat.properties import AtMost, Box, Query, Ref, robustness
 from qbitsat.properties.formula import OUTPUT
 from qbitsat.verify import verify
 
-SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
+SPLIT, DISJUNCTION, MULTIPLIERS, INFEASIBLE, REFUTATION = range(5)
 
 
 def refused(path, why: str) -> bool:
@@ -38,7 +38,7 @@ def without(array: np.ndarray, i: int) -> np.ndarray:
 
 
 def test_larger_eps_under_the_same_proof(parts, forged):
-    for kind, why in (("tree", "node"), ("sat", "CNF has hash"), ("bounds", "no disjunction waits"), ("leaf", "")):
+    for kind, why in (("tree", "node"), ("sat", "CNF has hash"), ("bounds", "a disjunction is split, but none waits"), ("leaf", "")):
         changed = parts(kind)
         changed.header["query"]["eps"] += 3
         assert reason(forged(changed)) != "", why
@@ -120,7 +120,7 @@ def test_witness_with_other_true_inequalities(parts, forged):
 
 def test_dropped_leaf(parts, forged):
     changed = parts("tree")
-    changed.arrays["kinds"] = without(changed.arrays["kinds"], position(changed, EMPTIED))
+    changed.arrays["kinds"] = without(changed.arrays["kinds"], position(changed, INFEASIBLE))
     assert refused(forged(changed), "node")
 
 
@@ -132,14 +132,14 @@ def test_last_leaf_dropped(parts, forged):
 
 def test_node_behind_the_end(parts, forged):
     changed = parts("tree")
-    changed.arrays["kinds"] = np.append(changed.arrays["kinds"], np.uint8(EMPTIED))
+    changed.arrays["kinds"] = np.append(changed.arrays["kinds"], np.uint8(INFEASIBLE))
     assert refused(forged(changed), "stands behind the end of the tree")
 
 
 def test_leaf_that_closes_nothing(parts, forged):
-    for kind, number in (("tree", MULTIPLIERS), ("leaf", SAT)):
+    for kind, number in (("tree", MULTIPLIERS), ("leaf", REFUTATION)):
         changed = parts(kind)
-        changed.arrays["kinds"][position(changed, number)] = EMPTIED
+        changed.arrays["kinds"][position(changed, number)] = INFEASIBLE
         assert refused(forged(changed), "can reach every inequality")
 
 

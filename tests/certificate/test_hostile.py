@@ -16,7 +16,7 @@ from qbitsat.certificate.folder import Item, check_item
 from qbitsat.certificate.reading import MAX_NETWORKS
 from qbitsat.importers.json_header import MAX_NESTING
 
-SPLIT, CASES, MULTIPLIERS, EMPTIED, SAT = range(5)
+SPLIT, DISJUNCTION, MULTIPLIERS, INFEASIBLE, REFUTATION = range(5)
 SECONDS, MIB = 20.0, 1 << 20
 
 

@@ -15,7 +15,7 @@ from qbitsat.encode import encode_query
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.limits import Limits
 from qbitsat.options import make_options
-from qbitsat.search.proof import Sat
+from qbitsat.search.proof import Refutation
 from qbitsat.solvers.proofs import binary_drup
 from qbitsat.verify import HOLDS, VIOLATED, Verdict, verify
 
@@ -35,7 +35,7 @@ def test_forged_verdict_of_the_example(tmp_path, capsys):
         assert _lrat.trim(cnf.num_vars, clauses, drup, lambda: None)[0] in (_lrat.VARIABLE, _lrat.OPEN, _lrat.NOT_RUP)
         steps = [([-a], [0]), ([b, a], [last]), ([-b, a], [last, last + 1]), ([a], [last + 1, last + 2]), ([], [last, last + 3])]
         path = tmp_path / "forged.cert"
-        verdict = Verdict(HOLDS, engine="sat", proof=Sat(cnf.sha256, packed(steps)), options=options)
+        verdict = Verdict(HOLDS, engine="sat", proof=Refutation(cnf.sha256, packed(steps)), options=options)
         write(path, query, verdict, [Source(str(network_path()))])
         assert main(["check", str(path)]) == 20
         assert "refused" in capsys.readouterr().out

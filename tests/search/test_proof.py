@@ -16,7 +16,7 @@ from qbitsat.bounds.tighten import tighten
 from qbitsat.properties import And, AtMost, Or
 from qbitsat.properties.formula import FALSE
 from qbitsat.search import Proof, Search
-from qbitsat.search.proof import Disjunction, Emptied, Multipliers, Sat, Split
+from qbitsat.search.proof import Disjunction, Infeasible, Multipliers, Refutation, Split
 
 
 class Recorder(dict):
@@ -86,7 +86,7 @@ class Walk:
                 self.node(child, ranges, inequalities + more[0], waiting[1:] + more[1])
         elif isinstance(entry, Multipliers):
             self.refuted(entry, ranges, inequalities)
-        elif isinstance(entry, Emptied):
+        elif isinstance(entry, Infeasible):
             assert not left
             inside = self.points.inside(before, 0)
             for atom in inequalities:
@@ -157,7 +157,7 @@ def test_proofs_of_leaves_are_kept_for_certificates():
         if holds:
             leaves += search.counts["leaves"]
             assert set(proof.nodes) == set(range(search.names))
-            assert sum(isinstance(node, Sat) for node in proof.nodes.values()) == search.counts["leaves"]
+            assert sum(isinstance(node, Refutation) for node in proof.nodes.values()) == search.counts["leaves"]
     assert leaves > 0
 
 
@@ -183,7 +183,7 @@ def test_proof_of_disjunctions():
 
 def test_proof_of_nothing_in_reach():
     _, proof, _ = recorded(query(copying(2), AtMost(((1, y(0)),), -1)), bounds=False)
-    assert proof.nodes == {0: Emptied()}
+    assert proof.nodes == {0: Infeasible()}
 
 
 def test_search_without_a_proof_writes_none():
