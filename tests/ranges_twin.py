@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qbitsat.arithmetic.steps import NOWHERE
+from qbitsat.arithmetic.steps import NOWHERE, SHIFT, Steps
 from qbitsat.bounds.ascent import Suggestion
 from qbitsat.bounds.layout import Block, Inequality, Layout
 from qbitsat.bounds.ranges import Ranges
@@ -82,17 +82,53 @@ def corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.nd
 def _corners(block: Block, ranges: Ranges, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lo, hi = ranges.lo[:, block.target.start + i], ranges.hi[:, block.target.start + i]
     acc_lo, acc_hi = ranges.acc_lo[:, block.neurons.start + i], ranges.acc_hi[:, block.neurons.start + i]
-    if block.stepped[i]:
-        second, before = np.minimum(lo + 1, hi), np.maximum(hi - 1, lo)
-        begins = (acc_lo, np.maximum(acc_lo, reaching(block, second, i)), np.maximum(acc_lo, reaching(block, hi, i)))
-        ends = (np.minimum(acc_hi, reaching(block, level + 1, i) - 1) for level in (lo, before))
-        acc, y = (*begins, *ends, acc_hi), (lo, second, hi, lo, before, hi)
-        run, usual = begins[2] - acc_lo, _usual(block, i)
-    else:
+    if not block.stepped[i]:
         acc, y = (acc_lo, acc_lo, acc_hi, acc_hi, acc_lo, acc_lo), (lo, hi, lo, hi, lo, lo)
-        run, usual = acc_hi - acc_lo, 1.0
-    slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, run), 1 / max(1.0, usual))
-    return np.stack(acc, axis=1), np.stack(y, axis=1), slopes
+        return np.stack(acc, axis=1), np.stack(y, axis=1), np.where(hi > lo, (hi - lo) / np.maximum(1, acc_hi - acc_lo), 1)
+    last = np.maximum(acc_lo, reaching(block, hi, i))
+    slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, last - acc_lo), 1 / max(1.0, _usual(block, i)))
+    rows = [_six_corners(block, i, *row) for row in np.stack([lo, hi, acc_lo, acc_hi], axis=1).tolist()]
+    acc, y = np.array(rows, float).reshape(-1, 2, 6).swapaxes(0, 1)
+    return acc, y, slopes
+
+
+def _six_corners(block: Block, i: int, lo: int, hi: int, acc_lo: int, acc_hi: int) -> tuple[list[float], list[float]]:
+    """acc and y of begins of the first, second and last step and ends of the first, last but one and last, moved out."""
+
+    def first(y: int) -> int:
+        return int(reaching(block, np.array([y]), i)[0])
+
+    second, before = min(lo + 1, hi), max(hi - 1, lo)
+    begins = [(max(acc_lo, first(y)), y) for y in (second, hi)]
+    ends = [(min(acc_hi, first(y + 1) - 1), y) for y in (lo, before)]
+    levels = _levels(block.steps[i % len(block.steps)], lo, hi)
+    begins = _moved_out(begins, [(first(y), y) for y in levels if second < y < hi], acc_lo, 1)
+    ends = _moved_out(ends, [(first(y + 1) - 1, y) for y in levels if lo < y < before], acc_hi, -1)
+    points = [(acc_lo, lo), *begins, *ends, (acc_hi, hi)]
+    return [acc for acc, _ in points], [y for _, y in points]
+
+
+def _levels(steps: Steps, lo: int, hi: int) -> list[int]:
+    """Outputs whose steps may be of another length than the others."""
+    if steps.kind != SHIFT:
+        return list(range(lo, hi + 1))
+    around = [steps.offset + k for k in (-1, 0, 1)]
+    return [lo + 1, lo + 2, hi - 2, hi - 1, *around] if steps.shift > 0 else []
+
+
+def _moved_out(side: list[tuple[float, float]], inner: list[tuple[int, int]], end: int, sign: int) -> list[tuple[float, float]]:
+    """The side's corners, moved along the accumulators until no inner point is outside, and along the line to the end of their range."""
+    (acc0, y0), (acc1, y1) = side
+    most = max((sign * (acc0 + (acc1 - acc0) / (y1 - y0) * (y - y0) - acc) for acc, y in inner), default=0)
+    if most <= 0:
+        return side
+    slope, moved = (y1 - y0) / (acc1 - acc0), []
+    for acc, y in side:
+        acc -= sign * most
+        beyond = max(0.0, sign * (end - acc))
+        shift = slope * beyond if slope * beyond < y1 - y0 else 0
+        moved.append((acc + sign * beyond, min(y1, max(y0, y + sign * shift))))
+    return moved
 
 
 def _usual(block: Block, i: int) -> float:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
+from qbitsat.bounds.dual import largest
 from qbitsat.bounds.layout import Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.properties import Box
@@ -147,6 +148,30 @@ def test_corners_equal_their_twin(seed):
         _ranges.corners(layout.kernel, *ranges.arrays), *(ranges_twin.corners(b, ranges) for b in layout.blocks), strict=True
     ):
         assert found.tolist() == np.concatenate(parts, axis=-1).tolist()
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+def test_no_step_is_outside_of_its_corners(seed):
+    """Whatever linear function of accumulator and output: a value of the dual that corners leave below 0 is one that integers prove."""
+    layout, ranges = nodes(seed)
+    ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
+    acc, y, _ = (part.astype(float) for part in _ranges.corners(layout.kernel, *ranges.arrays))
+    rng = random.Random(seed)
+    for row in range(len(ranges)):
+        for n in range(layout.num_neurons):
+            block, i = layout.place(layout.num_inputs + n)
+            ends = (
+                part[row, n]
+                for part in (ranges.acc_lo, ranges.acc_hi, ranges.lo[:, layout.num_inputs :], ranges.hi[:, layout.num_inputs :])
+            )
+            m, c = rng.randint(-9, 9), rng.randint(-999, 999)
+            requantizer = block.layer.requantizer(i)
+            if isinstance(requantizer, ShiftRequantizer) and requantizer.shift < 0:
+                continue
+            exact = largest(requantizer, m, c, *map(int, ends))
+            values = c * y[row, :, n] - m * acc[row, :, n]
+            assert exact <= values.max() + 1e-5 * (1 + np.abs(c * y[row, :, n]).max() + np.abs(m * acc[row, :, n]).max())
 
 
 @pytest.mark.parametrize("name", ["lo", "hi"])

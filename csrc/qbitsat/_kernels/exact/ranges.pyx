@@ -113,7 +113,8 @@ def corners(Layers layers, lo, hi, acc_lo, acc_hi):
     """acc and y of six points of each neuron, float32[nodes, 6, neurons] each, and slopes float32[nodes, neurons]: y over acc.
 
     Begins of the first, second and last step, ends of the first, last but one and last. Where steps are equally long these are the
-    corners of the steps' hull: a linear function is largest at one of them. Where y does not grow with acc, those of a rectangle.
+    corners of the steps' hull: a linear function is largest at one of them. Where others stick out, as steps of a multiplier differ by an
+    accumulator, the sides that inner ones stick out of are moved out. Where y does not grow with acc, corners are those of a rectangle.
     """
     cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
     cdef Py_ssize_t row, n = layers.plan.num_neurons

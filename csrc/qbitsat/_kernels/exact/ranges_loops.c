@@ -87,13 +87,62 @@ int undecided(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t n
     return count;
 }
 
+/* Two corners on one side of the graph of steps, each an accumulator and an output, from the lower to the upper one. */
+typedef struct {
+    double acc[2], y[2];
+} side_t;
+
+/* How far a begin (or, for sign -1, an end) of a step lies outside of a side: before it (or behind it). */
+INLINE void take_outside(const side_t *side, double slope, int sign, double acc, double y, double *most) {
+    double outside = sign * (side->acc[0] + slope * (y - side->y[0]) - acc);
+    *most = outside > *most ? outside : *most;
+}
+
+/* The same, the largest of all steps between the side's. Of shifts to the right only steps at ends and around 0 differ from the others; those
+   to the left pass over outputs, and what is outside is less than an accumulator. */
+static double most_outside(const step_t *step, const side_t *side, int64_t lo, int64_t hi, int sign) {
+    double slope = (side->acc[1] - side->acc[0]) / (double)(hi - lo), most = 0;
+    if (step->kind == STEP_TABLE) {
+        const int64_t *table = step->table - step->lo + (sign < 0);
+        for (int64_t y = lo + 1; y < hi; y++) take_outside(side, slope, sign, (double)(table[y] - (sign < 0)), (double)y, &most);
+    } else if (step->kind == STEP_POINTS) {
+        for (int64_t k = 0; k < step->count; k++) {
+            int64_t y = step->table[k];
+            if (y > lo && y < hi) take_outside(side, slope, sign, (double)(step->first + k), (double)y, &most);
+        }
+    } else if (step->shift > 0) {
+        int64_t levels[5] = {lo + 1, hi - 1, step->offset - 1, step->offset, step->offset + 1};
+        for (int k = 0; k < 5; k++) {
+            int64_t y = levels[k];
+            if (y > lo && y < hi) take_outside(side, slope, sign, (double)(sign > 0 ? step_first(step, y) : step_last(step, y)), (double)y, &most);
+        }
+    }
+    return most;
+}
+
+/* Move a side out until no step is outside, and its corners along it into the range of accumulators. */
+static void widen(const step_t *step, side_t *side, int64_t lo, int64_t hi, int64_t end, int sign) {
+    double most = hi - lo > 1 ? most_outside(step, side, lo, hi, sign) : 0;
+    if (!(most > 0)) return;
+    double slope = (side->y[1] - side->y[0]) / (side->acc[1] - side->acc[0]);
+    for (int k = 0; k < 2; k++) {
+        double acc = side->acc[k] - sign * most, beyond = sign * ((double)end - acc);
+        side->acc[k] = beyond > 0 ? (double)end : acc;
+        if (beyond > 0 && slope * beyond < (double)(hi - lo)) side->y[k] += sign * slope * beyond;
+        side->y[k] = side->y[k] > (double)hi ? (double)hi : side->y[k] < (double)lo ? (double)lo : side->y[k];
+    }
+}
+
 /* acc and y hold six points of each neuron, `stride` apart: begins of the first, second and last step, ends of the first, last but
-   one and last. */
+   one and last; moved out where steps between them are not as long. */
 static void corners_of(const step_t *step, const int64_t *range, float *acc, float *y, int stride) {
     int64_t lo = range[0], hi = range[1], acc_lo = range[2], acc_hi = range[3], second = least_of(lo + 1, hi), before = most_of(hi - 1, lo);
-    int64_t accs[RANGES_CORNERS] = {acc_lo, most_of(acc_lo, step_first(step, second)), most_of(acc_lo, step_first(step, hi)),
-                                    least_of(acc_hi, step_last(step, lo)), least_of(acc_hi, step_last(step, before)), acc_hi};
-    int64_t ys[RANGES_CORNERS] = {lo, second, hi, lo, before, hi};
+    side_t begins = {{(double)most_of(acc_lo, step_first(step, second)), (double)most_of(acc_lo, step_first(step, hi))}, {(double)second, (double)hi}};
+    side_t ends = {{(double)least_of(acc_hi, step_last(step, lo)), (double)least_of(acc_hi, step_last(step, before))}, {(double)lo, (double)before}};
+    widen(step, &begins, second, hi, acc_lo, 1);
+    widen(step, &ends, lo, before, acc_hi, -1);
+    double accs[RANGES_CORNERS] = {(double)acc_lo, begins.acc[0], begins.acc[1], ends.acc[0], ends.acc[1], (double)acc_hi};
+    double ys[RANGES_CORNERS] = {(double)lo, begins.y[0], begins.y[1], ends.y[0], ends.y[1], (double)hi};
     for (int k = 0; k < RANGES_CORNERS; k++) acc[k * stride] = (float)accs[k], y[k * stride] = (float)ys[k];
 }
 
