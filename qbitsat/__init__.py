@@ -22,16 +22,19 @@ __version__ = "0.1.0"
 
 from . import examples
 from .certificate.check import check
-from .errors import InputError, MissingExtraError, QbitsatError, UnsupportedError
+from .errors import FloatModelError, InputError, MissingExtraError, QbitsatError, UnsupportedError
 from .importers import load, save
+from .importers.float_models import load_float
 from .limits import Progress
 from .network import Network
+from .network.float_network import FloatNetwork
 from .properties import Query, robustness
 from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
-    "HOLDS", "MISCLASSIFIED", "SKIPPED", "UNKNOWN", "VIOLATED", "InputError", "MissingExtraError", "Network", "Progress",
-    "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "check", "examples", "load", "robustness", "save", "verify",
+    "HOLDS", "MISCLASSIFIED", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError", "MissingExtraError",
+    "Network", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "check", "examples", "load", "load_float",
+    "robustness", "save", "verify",
 ]  # fmt: skip

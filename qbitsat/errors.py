@@ -26,6 +26,10 @@ class UnsupportedError(QbitsatError):
     """Valid input that qbitsat can't treat exactly, for example a layer kind or an accumulator beyond 60 bits."""
 
 
+class FloatModelError(UnsupportedError):
+    """A float model where integers were expected: it is quantized first."""
+
+
 def unknown(what: str, value: object, words: Iterable[str]) -> InputError:
     """The error about a word that is none of those expected; the nearest one is suggested."""
     expected = list(words)

@@ -94,7 +94,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     texts = {
         "demo": "verify the network that ships with qbitsat, start to end",
-        "inspect": "show a network's layers, formats, rounding and sizes",
+        "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
         "run": "compute outputs and classes, exactly as the device does, and the accuracy",
         "verify": "decide whether samples keep their class within eps",
         "export": "write the same queries as files for any other solver",
@@ -109,6 +109,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_network(command)
         if name in ("verify", "export", "compare"):
             add_queries(command)
+        if name == "inspect":
+            add_layers(command)
         if name == "run":
             add_run(command)
         if name == "verify":
@@ -135,6 +137,13 @@ def add_file_options(parser: Parser) -> None:
     parser.add_argument("--runtime", metavar="NAME", choices=RUNTIMES, help=text)
     parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say, 2 to 16")
     parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 1 to 16; 8 by default")
+
+
+def add_layers(parser: Parser) -> None:
+    """What a file of weights alone does not say."""
+    text = "of an .h5 that holds the weights of dense layers alone: the input, and units and activation of each layer, as in "
+    text += "784,64,32,10 (relu between them) or 28x28,64:relu7,10:softmax"
+    parser.add_argument("--layers", metavar="LIST", help=text)
 
 
 def add_queries(parser: Parser) -> None:

@@ -15,15 +15,16 @@ import numpy as np
 from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, query_of, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
-from ..errors import InputError, QbitsatError
+from ..errors import FloatModelError, InputError, QbitsatError
 from ..importers import load, load_inputs, load_labels
 from ..importers.files import replacing
+from ..importers.float_models import load_float
 from ..limits import LimitReached
 from ..network import Network
 from ..network.names import printable
 from ..options import TABLE, make_options
 from ..processes import interrupts_held
-from ..report import describe, head, result_line
+from ..report import describe, describe_floats, head, result_line
 from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
@@ -36,7 +37,17 @@ SUFFIXES = {"dimacs": ".cnf", "smt2": ".smt2"}
 
 
 def inspect(args: argparse.Namespace) -> int:
-    print(describe(load_network(args)))
+    """A network of integers, or a float model, of which it is said that it is one."""
+    if args.layers is None:
+        try:
+            print(describe(load_network(args)))
+            return EXIT_HOLDS
+        except FloatModelError:
+            pass
+    for name in ("bits", "input_bits", "runtime"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')}: {getattr(args, name)}, but {args.network} is a float model; expected none")
+    print(describe_floats(load_float(args.network, args.layers)))
     return EXIT_HOLDS
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
-from . import benchmark_h5, foreign, onnx_file, qbitsat_file, tflite_file
+from . import benchmark_h5, foreign, hdf5, onnx_file, qbitsat_file, tflite_file
 from .files import Path, check_path, open_input
 from .inputs import load_inputs, load_labels
 from .npy import ZIP_MAGIC
@@ -43,7 +43,7 @@ def load(
         for note in network.notes:
             warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
         return network
-    if magic.startswith(benchmark_h5.HDF5_MAGIC):
+    if magic.startswith(hdf5.HDF5_MAGIC):
         refuse(path, "a Keras .h5 and has its own rounding", runtime=runtime)
         return benchmark_h5.read(path, bits, input_bits)
     if magic[4:8] == tflite_file.IDENTIFIER:

@@ -7,7 +7,7 @@ import re
 import zipfile
 from typing import Any, BinaryIO
 
-from ..errors import UnsupportedError
+from ..errors import FloatModelError, UnsupportedError
 from .files import Path
 from .npy import NPY_MAGIC, ZIP_ERRORS, ZIP_MAGIC
 
@@ -22,6 +22,7 @@ TFLITE, ONNX = "a TensorFlow Lite model (.tflite)", "an ONNX model (.onnx)"
 ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
+KERAS = "a Keras model (.keras)"
 READ = "qbitsat reads its own .npz, made with numpy (docs/reference/files.md), int8 .tflite, quantized .onnx, and .h5 of AAAI 2021 and QVIP"
 
 
@@ -30,10 +31,15 @@ def refuse(path: Path, what: str) -> None:
     raise UnsupportedError(f"{path}: {what}, which is not read; {READ}")
 
 
+def refuse_floats(path: Path, what: str) -> None:
+    """Raise `FloatModelError` for a file that is `what`."""
+    raise FloatModelError(f"{path}: {what}, a float model; quantize it first (qbitsat.load_float reads it, qbitsat inspect shows it)")
+
+
 def refuse_folder(path: Path) -> None:
     """Raise for folders that hold a network; others are no business of this module."""
     if os.path.isfile(os.path.join(path, "saved_model.pb")):
-        refuse(path, "a TensorFlow SavedModel folder")
+        refuse_floats(path, "a TensorFlow SavedModel folder")
 
 
 def refuse_file(stream: BinaryIO, path: Path) -> None:
@@ -42,6 +48,8 @@ def refuse_file(stream: BinaryIO, path: Path) -> None:
     stream.seek(0)
     what = name_of_zip(stream) if head.startswith(ZIP_MAGIC) else name_of(head, os.path.basename(os.fspath(path)))
     stream.seek(0)
+    if what == KERAS:
+        refuse_floats(path, what)
     if what not in ("", TFLITE, ONNX):
         refuse(path, what)
 
@@ -81,7 +89,7 @@ def name_of_zip(stream: BinaryIO) -> str:
     except ZIP_ERRORS:
         return ""  # the reader says what is wrong
     if "config.json" in names and any(name.endswith(".h5") for name in names):
-        return "a Keras 3 model (.keras)"
+        return KERAS
     if any(name.rsplit("/", 1)[-1] in ("data.pkl", "constants.pkl") for name in names):
         return "a PyTorch file (.pt, .pth)"
     return ""
@@ -92,6 +100,6 @@ def refuse_h5(file: Any, path: Path) -> None:
     if "layer_names" in file.attrs:
         return
     if "model_config" in file.attrs or "model_weights" in file:
-        refuse(path, "a whole Keras model in HDF5 (model.save)")
+        refuse_floats(path, "a whole Keras model in HDF5 (model.save)")
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
-        refuse(path, "weights of Keras 3 (.weights.h5)")
+        refuse_floats(path, "weights of Keras 3 (.weights.h5)")

@@ -19,9 +19,9 @@ from ..errors import InputError, did_you_mean
 from ..network import TensorFormat
 from ..network.tensor import positive
 from . import foreign
-from .benchmark_h5 import HDF5_MAGIC
 from .csv_file import read_csv
 from .files import MAX_BYTES, MAX_ELEMENTS, Path, check_path, damaged, open_input, size_of
+from .hdf5 import HDF5_MAGIC
 from .npy import NPY_MAGIC, ZIP_MAGIC, Npz, read_npy
 
 GZIP_MAGIC = b"\x1f\x8b"

@@ -31,7 +31,7 @@ def real_array(values: Any, axes: tuple[int, ...], what: str) -> np.ndarray:
         raise InputError(f"{what}: dtype {array.dtype}, expected numbers")
     if array.ndim not in axes or not array.size:
         raise InputError(f"{what}: shape {array.shape}, expected {' or '.join(map(str, axes))} axes, none empty")
-    array = frozen(array.astype(np.float64))
+    array = frozen(array.astype(np.float64, copy=False))
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InputError(f"{what}: element {list(place)} is {array[place]}, expected a finite number")

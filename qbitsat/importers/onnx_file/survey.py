@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from ...errors import UnsupportedError
+from ...errors import FloatModelError, UnsupportedError
 from .records import Graph
 
 # Operators that say that a network is quantized.
@@ -22,7 +22,7 @@ def refuse_unsupported(graph: Graph, known: Container[str], path: str) -> None:
         places = ", ".join(str(node.index) for node in graph.nodes if node.op == DYNAMIC)
         raise UnsupportedError(f"{path}: dynamic quantization ({DYNAMIC}, node {places}) is no integer network; quantize it statically")
     if not any(op in QUANTIZERS or op.startswith(("QLinear", "QGemm")) for op in ops):
-        raise UnsupportedError(f"{path}: a float network; quantize it first, statically, as onnxruntime.quantization.quantize_static does")
+        raise FloatModelError(f"{path}: a float network; quantize it first, statically, as onnxruntime.quantization.quantize_static does")
     unknown: dict[str, list[str]] = {}
     for node in graph.nodes:
         if node.kind not in known and not (node.op in known and node.domain in EXACT_DOMAINS):

@@ -1,0 +1,36 @@
+"""Float models, from whichever format they are in. Formats are told by their first bytes."""
+
+from __future__ import annotations
+
+from ..errors import InputError, UnsupportedError
+from ..network.float_network import FloatNetwork
+from . import foreign, keras_file
+from .files import Path, check_path, open_input
+from .hdf5 import HDF5_MAGIC
+from .keras_file.described import Description
+from .npy import ZIP_MAGIC
+
+READ = "qbitsat reads float models of Keras (.keras, .h5)"
+
+
+def load_float(path: Path, layers: Description | None = None) -> FloatNetwork:
+    """The float model in a .keras archive or a Keras .h5 (both need the extra `keras`), to be quantized.
+
+    layers describe an .h5 that holds the weights of dense layers alone: "784,64,32,10" is an input of 784 numbers and three layers with
+    ReLU between them; "28x28,64:relu7,10:softmax" says the input's shape and activations, of linear, relu, reluN, sigmoid, tanh and
+    softmax. They may be a list of such parts.
+
+    Batch normalization is folded into the weights before it, dropout is left out. Nothing in a file is run, unpickled or followed out of
+    it. Raises `InputError` for what is damaged, and `UnsupportedError` that names every layer which is not read.
+    """
+    check_path(path)
+    with open_input(path) as stream:
+        magic = stream.read(foreign.HEAD)
+    is_h5 = magic.startswith(HDF5_MAGIC)
+    if layers is not None and not is_h5:
+        raise InputError(f"layers: {layers!r:.80}, but {path} is no .h5 of weights and says its layers itself; expected none")
+    if is_h5:
+        return keras_file.read_h5(path, layers)
+    if magic.startswith(ZIP_MAGIC):
+        return keras_file.read_archive(path)
+    raise UnsupportedError(f"{path}: no float model; {READ}")
