@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qbitsat.cli.main import main
-from qbitsat.errors import QbitsatError
+from qbitsat.errors import FloatModelError, QbitsatError, UnsupportedError
 from qbitsat.importers import load
 
 
@@ -43,10 +43,6 @@ def npy() -> bytes:
 
 TENSORS = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
 FILES = {
-    "Keras 3": (
-        zipped(metadata_dot_json="{}", config_dot_json="{}", model_dot_weights_dot_h5=b"\x89HDF"),
-        r"a Keras 3 model \(.keras\)",
-    ),
     "PyTorch": (zipped(archive__data_dot_pkl=pickle.dumps(Bomb()), archive__version="3"), r"a PyTorch file \(.pt, .pth\)"),
     "TorchScript": (zipped(m__data_dot_pkl=pickle.dumps(Bomb()), m__constants_dot_pkl=b""), r"a PyTorch file \(.pt, .pth\)"),
     "old PyTorch": (bytes.fromhex("80028a0a6cfc9c46f9206aa85019") + pickle.dumps(Bomb(), 2), r"an old PyTorch file \(.pt, .pth\)"),
@@ -58,13 +54,22 @@ FILES = {
 READ = ", which is not read; qbitsat reads its own .npz, .*, int8 .tflite, quantized .onnx, and .h5 of AAAI 2021 and QVIP"
 
 
-def refused(path, message: str, capsys) -> None:
-    with pytest.raises(QbitsatError, match=message + READ) as caught:
+FLOATS = r", a float model; quantize it first \(qbitsat.load_float reads it, qbitsat inspect shows it\)"
+
+
+def refused(path, message: str, capsys, floats: bool = False) -> None:
+    with pytest.raises(FloatModelError if floats else UnsupportedError, match=message + (FLOATS if floats else READ)) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert main(["inspect", str(path), "--bits", "6"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_archives_of_keras_are_named(tmp_path, capsys):
+    path = tmp_path / "network"
+    path.write_bytes(zipped(metadata_dot_json="{}", config_dot_json="{}", model_dot_weights_dot_h5=b"\x89HDF"))
+    refused(path, r"a Keras model \(.keras\)", capsys, floats=True)
 
 
 @pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
@@ -79,7 +84,7 @@ def test_saved_models_are_named(tmp_path, capsys, name):
     folder = tmp_path / name
     folder.mkdir()
     (folder / "saved_model.pb").write_bytes(b"\x08\x01\x12\xf3\x01" + bytes(20))
-    refused(folder, "a TensorFlow SavedModel folder", capsys)
+    refused(folder, "a TensorFlow SavedModel folder", capsys, floats=True)
     refused(folder / "saved_model.pb", "a TensorFlow SavedModel", capsys)
     with pytest.raises(QbitsatError, match="not a regular file"):
         load(tmp_path)
@@ -104,7 +109,7 @@ def test_other_hdf5_files_of_keras_are_named(tmp_path, capsys, attributes, group
         file.attrs.update(attributes)
         for group in groups:
             file.create_group(group)
-    refused(path, message, capsys)
+    refused(path, message, capsys, floats=True)
 
 
 def test_published_networks_are_named(bench_data, capsys):
@@ -116,7 +121,7 @@ def test_published_networks_are_named(bench_data, capsys):
         paths = [path for folder in folders[suffix] for path in sorted((bench_data / folder).glob(f"*.{suffix}"))]
         assert len(paths) >= 5
         for path in paths:
-            refused(path, message, capsys)
+            refused(path, message, capsys, floats=True)
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def fault(spec: Any) -> str:
     return f"activation {shown_name(str(kind))}"
 
 
-def activated(node: Node, x: int, spec: Any) -> int:
-    """A tensor after an activation that `fault` finds none with."""
+def activated(node: Node, x: int, spec: Any, own: bool = False) -> int:
+    """A tensor after an activation that `fault` finds none with; own says that it is all that the layer is."""
     if spec is None:
         return x
     if found := fault(spec):
@@ -50,51 +50,52 @@ def activated(node: Node, x: int, spec: Any) -> int:
     if is_quantizer(spec):
         kind = relu_of(spec)
         quantizers = (("output", quantizer_text(spec)),)
-        return node.add(Activation, kind[0], x, *kind, quantizers=quantizers)
+        return node.add(Activation, "" if own else kind[0], x, *kind, quantizers=quantizers)
     if isinstance(spec, str):
-        return named(node, x, spec)
-    return LAYERS[spec["class_name"]](node, x, Settings(spec["config"], node.place))
+        return named(node, x, spec, own)
+    return LAYERS[spec["class_name"]](node, x, Settings(spec["config"], node.place), own)
 
 
-def named(node: Node, x: int, word: str) -> int:
+def named(node: Node, x: int, word: str, own: bool) -> int:
     """Keras 2 has another hard sigmoid than Keras 3."""
     if word == "linear":
         return x
     if word in WORDS:
-        return node.add(Activation, word, x, *WORDS[word])
+        return node.add(Activation, "" if own else word, x, *WORDS[word])
     slope = 1 / 6 if node.version >= 3 else 0.2
     line = node.add(Scale, f"{word}.line", x, np.array([slope]), np.array([0.5]))
-    return node.add(Clip, word, line, 0.0, 1.0)
+    return node.add(Clip, "" if own else word, line, 0.0, 1.0)
 
 
-def activation(node: Node, x: int, settings: Settings) -> int:
-    return activated(node, x, settings.get("activation"))
+def activation(node: Node, x: int, settings: Settings, own: bool) -> int:
+    return activated(node, x, settings.get("activation"), own)
 
 
-def relu(node: Node, x: int, settings: Settings) -> int:
+def relu(node: Node, x: int, settings: Settings, own: bool) -> int:
     """negative_slope * x below 0, and at most max_value."""
     if settings.values.get("threshold") and settings.number("threshold") != 0:
         raise refused(node, f"threshold {settings.number('threshold')}, expected 0")
     most = math.inf if settings.values.get("max_value") is None else settings.number("max_value")
     slope = 0.0 if settings.values.get("negative_slope") is None else settings.number("negative_slope")
+    what = "" if own else "relu"
     if slope == 0:
-        return node.add(Activation, "relu", x, "relu") if most == math.inf else node.add(Activation, "relu", x, "relu_n", most)
-    x = node.add(Activation, "relu", x, "leaky_relu", 0.0, slope)
+        return node.add(Activation, what, x, *(("relu",) if most == math.inf else ("relu_n", most)))
+    x = node.add(Activation, what, x, "leaky_relu", 0.0, slope)
     return x if most == math.inf else node.add(Clip, "max", x, -math.inf, most)
 
 
-def leaky_relu(node: Node, x: int, settings: Settings) -> int:
+def leaky_relu(node: Node, x: int, settings: Settings, own: bool) -> int:
     """Its slope has another name in Keras 2."""
     slope = settings.number("negative_slope" if "negative_slope" in settings.values else "alpha", 0.3)
-    return node.add(Activation, "leaky_relu", x, "leaky_relu", 0.0, slope)
+    return node.add(Activation, "" if own else "leaky_relu", x, "leaky_relu", 0.0, slope)
 
 
-def softmax(node: Node, x: int, settings: Settings) -> int:
+def softmax(node: Node, x: int, settings: Settings, own: bool) -> int:
     axes = len(node.builder.shape(x))
     axis = settings.values.get("axis", -1)
     if axis not in (-1, axes, [-1], [axes]):
         raise refused(node, f"softmax along axis {axis!r:.40}, expected the last one")
-    return node.add(Activation, "softmax", x, "softmax")
+    return node.add(Activation, "" if own else "softmax", x, "softmax")
 
 
 LAYERS: dict[str, Any] = {"Activation": activation, "ReLU": relu, "LeakyReLU": leaky_relu, "Softmax": softmax}

@@ -20,7 +20,7 @@ OWN_CODE = ("Lambda", "TFOpLambda", "SlicingOpLambda", "TFSMLayer", "TorchModule
 
 
 def of_function(node: Node, function: Any) -> int:
-    return function(node, node.x, node.settings)
+    return function(node, node.x, node.settings, True)
 
 
 HANDLERS: dict[str, Handler] = {
