@@ -91,9 +91,13 @@ class Verifier:
     certificates: Path | None = None
     source: Source | None = None
 
+    def decide(self, task: Task, query: Query) -> Verdict:
+        """The verdict of a task's question, which has been built."""
+        return verify(query, **self.options)
+
     def __call__(self, task: Task) -> Verdict:
         query = query_of(task, self.network)
-        verdict = verify(query, **self.options)
+        verdict = self.decide(task, query)
         if self.certificates is None:
             return replace(verdict, proof=None)
         path = self.certificates / certificate_name(task)

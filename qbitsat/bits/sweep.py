@@ -1,0 +1,210 @@
+"""The same samples at every width: quantize, verify, and try what broke one width at all others."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import INT32
+from ..campaign import CERTIFICATES, RESULTS, Store, Task, plan, record, verdicts
+from ..certificate.write import Source
+from ..errors import InputError, expect_kind
+from ..importers import save
+from ..importers.files import replacing
+from ..network import Network, TensorFormat, classify
+from ..network.float_network import FloatNetwork
+from ..network.inference import check_inputs
+from ..options import make_options
+from ..properties import Witness
+from ..quantize import FixedPoint, integers_of, quantize_with_report
+from ..quantize.losses import float_classes
+from ..quantize.prepare import prepared
+from ..verify import UNKNOWN, VIOLATED, Verdict
+from .result import Bits, WidthResult, answer, counted
+from .sharing import SharingVerifier
+from .widths import Width, widths_of
+
+SUMMARY, NETWORK = "bits.json", "network.npz"
+Told = Callable[[WidthResult], object]
+
+
+@dataclass
+class _Width:
+    """A width under way."""
+
+    width: Width
+    network: Network
+    tasks: list[Task]
+    accuracy: float | None
+    clipped: int
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def result(self) -> WidthResult:
+        return counted(self.width, self.network.sha256, self.accuracy, self.clipped, self.verdicts.values(), self.seconds)
+
+
+def bits(
+    model: FloatNetwork,
+    inputs: Any,
+    labels: Any,
+    eps: int,
+    *,
+    target: float = 0.9,
+    widths: Iterable[int] = range(4, 11),
+    fractions: Iterable[int] | None = None,
+    format: str = "paper:B",
+    samples: Sequence[int] | None = None,
+    calibration: Any = None,
+    method: str | None = None,
+    out: Path | str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    told: Told | None = None,
+    **options: Any,
+) -> Bits:
+    """How many bits does it take until `target` of the samples are robust: classified as their label, which no change of an input element
+    by up to eps of its integer steps can alter?
+
+    inputs [n, *shape] are integers as the quantized network takes them, or floats in the model's own units; labels int[n], or None for
+    each network's own classes. format has B where the bits stand and may have F: "paper:B" (F is B - 4), "paper:B,F" with `fractions`,
+    "benchmark:B", "power-of-two:B,input=u8.8". calibration and method are those of `quantize`; without calibration data the inputs are.
+    samples are indices of those to verify, all by default; accuracies are on all inputs. out is a folder: bits.json, and for each width
+    the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. told is called with
+    the result of each width when it is finished. Options are those of `verify`; jobs are queries at the same time.
+    """
+    expect_kind(model, FloatNetwork, "bits: model", "a FloatNetwork, as of load_float(path)")
+    if not 0 <= target <= 1:
+        raise InputError(f"bits: target is {target!r}, expected a part of the samples, from 0 to 1")
+    sweep = _Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options)
+    return sweep.run(widths_of(format, widths, fractions), target, told or (lambda result: None))
+
+
+class _Sweep:
+    def __init__(self, model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options: dict[str, Any]):
+        self.model, self.inputs = model, np.asarray(inputs)
+        if not self.inputs.ndim or not len(self.inputs) or self.inputs.dtype.kind not in "iuf":
+            raise InputError(f"bits: inputs are {self.inputs.dtype} of shape {self.inputs.shape}, expected samples of numbers")
+        self.labels = None if labels is None else np.asarray(labels)
+        if self.labels is not None and self.labels.shape != self.inputs.shape[:1]:
+            raise InputError(f"bits: labels of shape {self.labels.shape}, expected ({len(self.inputs)},), one for each sample")
+        self.eps, self.calibration, self.method = eps, calibration, method
+        self.samples = list(range(len(self.inputs))) if samples is None else [int(k) for k in samples]
+        if not self.samples or not all(0 <= k < len(self.inputs) for k in self.samples):
+            raise InputError(f"bits: samples {self.samples[:5]}, expected indices of {len(self.inputs)} inputs")
+        self.out = None if out is None else Path(out)
+        self.resume, self.overwrite = resume, overwrite
+        self.options = {**options, "jobs": options.get("jobs", 1)}
+        make_options(**self.options)
+        if self.options.get("certificates") and self.out is None:
+            raise InputError("bits: certificates need a folder, out")
+        # Inputs that broke the property, by the format of the input and the sample.
+        self.witnesses: dict[TensorFormat, dict[int, np.ndarray]] = {}
+
+    def run(self, widths: list[Width], target: float, told: Told) -> Bits:
+        start = time.monotonic()
+        found = []
+        for width in widths:
+            found.append(self.prepared(width))
+            self.verify(found[-1])
+            told(found[-1].result)
+        for entry in found:
+            self.verify_again(entry)
+        results = tuple(entry.result for entry in found)
+        made = Bits(
+            answer(results, target), results, self.float_accuracy(widths[0]), self.eps, tuple(self.samples), time.monotonic() - start
+        )
+        if self.out is not None:
+            with replacing(self.out / SUMMARY, sync=False) as stream:
+                stream.write(json.dumps(made.as_json(), indent=1).encode() + b"\n")
+        return made
+
+    def prepared(self, width: Width) -> _Width:
+        """The network of a width, its accuracy, and its tasks."""
+        calibration = self.real(width) if self.calibration is None else self.calibration
+        made = quantize_with_report(self.model, width.format, calibration, method=self.method)
+        network, losses = made.network, [layer.loss for layer in made.report.layers if layer.loss]
+        flat = self.inputs.reshape(len(self.inputs), -1)
+        inputs = integers_of(network, flat) if flat.dtype.kind == "f" else flat.astype(np.int64)
+        check_inputs(network, inputs)
+        accuracy = None if self.labels is None else float((classify(network, inputs) == self.labels).mean())
+        tasks = plan(network, inputs, self.labels, self.samples, [self.eps])
+        return _Width(width, network, tasks, accuracy, sum(loss.weights_clipped + loss.biases_clipped for loss in losses))
+
+    def real(self, width: Width) -> np.ndarray | None:
+        """The inputs in the model's units, where that is known before quantizing."""
+        if self.inputs.dtype.kind == "f":
+            return self.inputs
+        fixed = width.format.input if isinstance(width.format, FixedPoint) else None
+        return None if fixed is None or fixed.fraction is None else self.inputs * fixed.step
+
+    def float_accuracy(self, width: Width) -> float | None:
+        real = self.real(width)
+        if self.labels is None or real is None:
+            return None
+        floats = real.reshape(len(real), *self.model.inputs[0]).astype(np.float64)
+        return float((float_classes(prepared(self.model)[0], floats) == self.labels).mean())
+
+    def verify(self, entry: _Width, again: bool = False) -> None:
+        """All tasks of a width that are not decided yet, and what breaks them."""
+        start = time.monotonic()
+        witnesses = self.witnesses.setdefault(entry.network.input, {})
+        folder = None if self.out is None else self.out / entry.width.stem
+        certificates = folder / CERTIFICATES if folder and self.options.get("certificates") else None
+        source = None if folder is None else Source(str(folder / NETWORK))
+        verifier = SharingVerifier(entry.network, self.options, certificates, source, dict(witnesses))
+        with ExitStack() as stack:
+            store = None
+            if folder is not None:
+                store = stack.enter_context(Store(folder, self.overwrite and not again, certificates, self.resume or again))
+                save(entry.network, folder / NETWORK)
+                if self.resume or again:
+                    entry.verdicts.update(recalled(store, entry.tasks, verifier))
+            rest = [task for task in entry.tasks if task.index not in entry.verdicts]
+            if again:
+                rest = [task for task in entry.tasks if entry.verdicts[task.index].unknown and len(verifier.known(task))]
+            with closing(verdicts(verifier, rest, self.options["jobs"])) as found:
+                for task, verdict in found:
+                    if store is not None:
+                        store.write(record(task, verdict, entry.network, self.options))
+                    entry.verdicts[task.index] = verdict
+        for task in entry.tasks:
+            verdict = entry.verdicts[task.index]
+            if verdict.verdict == VIOLATED and verdict.witness is not None:
+                row = np.array(verdict.witness.inputs[0], np.int64)[None]
+                witnesses[task.sample] = np.concatenate([witnesses[task.sample], row]) if task.sample in witnesses else row
+        entry.seconds += time.monotonic() - start
+
+    def verify_again(self, entry: _Width) -> None:
+        """What stayed open, where another width's witness breaks it."""
+        verifier = SharingVerifier(entry.network, self.options, witnesses=self.witnesses[entry.network.input])
+        if any(v.verdict == UNKNOWN and len(verifier.known(entry.tasks[i])) for i, v in entry.verdicts.items()):
+            self.verify(entry, again=True)
+
+
+def recalled(store: Store, tasks: Sequence[Task], verifier: SharingVerifier) -> dict[int, Verdict]:
+    """Verdicts of an earlier run, with the engines and witnesses that its lines name."""
+    finished = store.finished(tasks, verifier)
+    with open(store.folder / RESULTS, encoding="utf-8") as stream:
+        lines = {(entry["sample"], entry["eps"]): entry for entry in map(json.loads, stream)}
+    entries = {index: lines[tasks[index].sample, tasks[index].eps] for index in finished}
+    return {
+        index: replace(verdict, engine=str(entries[index].get("engine")), witness=witness_of(entries[index], tasks[index].x.size))
+        for index, verdict in finished.items()
+    }
+
+
+def witness_of(entry: dict[str, Any], size: int) -> Witness | None:
+    """The witness of a line of results; who uses it replays it."""
+    values = entry.get("witness")
+    if not isinstance(values, list) or len(values) != size or not all(type(v) is int and INT32[0] <= v <= INT32[1] for v in values):
+        return None
+    return Witness((tuple(values),), ())
