@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,10 +40,11 @@ SHOWN = 12
 
 
 class FloatBuilder:
-    """Layers so far; tensors are numbered as in `FloatNetwork`. Faults name the file, which is `place`."""
+    """Layers so far; tensors are numbered as in `FloatNetwork`. place is the file; those who say where in it a fault is, name it, too."""
 
-    def __init__(self, path: Path):
-        self.path, self.place = path, os.fsdecode(path)
+    def __init__(self, path: Path, is_placed: bool = False):
+        self.place = os.fsdecode(path)
+        self._named = nullcontext if is_placed else partial(placed, self.place)
         self.inputs: list[Shape] = []
         self.layers: list[FloatLayer] = []
         self.left_out: list[str] = []
@@ -65,7 +68,7 @@ class FloatBuilder:
             name = f"{name}_{self._names[name]}"
             self._names[name] += 1
         reads = (reads,) if isinstance(reads, int) else reads
-        with placed(self.place):
+        with self._named():
             layer = kind(name, reads, *values, **more)
             shape = layer.shape(*map(self.shape, layer.reads))
             self._count(shape, layer.place)
@@ -97,7 +100,7 @@ class FloatBuilder:
         """The network, simplified."""
         with placed(self.place), np.errstate(all="ignore"):
             layers, outputs = self._without_idle(outputs)
-            layers, outputs, folded = fold(layers, outputs)
+            layers, outputs, folded = fold(*without_unread(layers, outputs))
             remarks = [
                 f"{what}: {listed(names)}"
                 for what, names in (("left out", self.left_out), ("folded into their neighbours", folded))
@@ -106,15 +109,9 @@ class FloatBuilder:
             return FloatNetwork(tuple(self.inputs), layers, outputs, printable(name), self.place, tuple(remarks))
 
     def _without_idle(self, outputs: tuple[int, ...]) -> tuple[tuple[FloatLayer, ...], tuple[int, ...]]:
-        """Without layers that nobody reads, and without those that give what is there already."""
-        read = set(outputs)
-        for k in reversed(range(len(self.layers))):
-            if k in read:
-                read.update(self.layers[k].reads)
+        """Without layers that give what is there already."""
         made = Renumbered()
         for k, layer in enumerate(self.layers):
-            if k not in read:
-                continue
             source = made[layer.reads[0]]
             before = made.layers[source] if source >= 0 else None
             if is_idle(layer, self.shape(layer.reads[0])):
@@ -124,6 +121,19 @@ class FloatBuilder:
             else:
                 made.keep(k, layer)
         return tuple(made.layers), made.all(outputs)
+
+
+def without_unread(layers: tuple[FloatLayer, ...], outputs: tuple[int, ...]) -> tuple[tuple[FloatLayer, ...], tuple[int, ...]]:
+    """Without layers that nobody reads."""
+    read = set(outputs)
+    for k in reversed(range(len(layers))):
+        if k in read:
+            read.update(layers[k].reads)
+    made = Renumbered()
+    for k, layer in enumerate(layers):
+        if k in read:
+            made.keep(k, layer)
+    return tuple(made.layers), made.all(outputs)
 
 
 def is_idle(layer: FloatLayer, shape: Shape) -> bool:

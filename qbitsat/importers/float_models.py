@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from ..errors import InputError, UnsupportedError
 from ..network.float_network import FloatNetwork
-from . import foreign, keras_file
+from . import foreign, keras_file, onnx_floats
 from .files import Path, check_path, open_input
 from .hdf5 import HDF5_MAGIC
 from .keras_file.described import Description
 from .npy import ZIP_MAGIC
+from .onnx_file import is_onnx
 
-READ = "qbitsat reads float models of Keras (.keras, .h5)"
+READ = "qbitsat reads float models of Keras (.keras, .h5) and of ONNX (.onnx)"
 
 
 def load_float(path: Path, layers: Description | None = None) -> FloatNetwork:
-    """The float model in a .keras archive or a Keras .h5 (both need the extra `keras`), to be quantized.
+    """The float model in a .keras archive or a Keras .h5 (both need the extra `keras`), or in an .onnx (the extra `onnx`), to be quantized.
 
     layers describe an .h5 that holds the weights of dense layers alone: "784,64,32,10" is an input of 784 numbers and three layers with
     ReLU between them; "28x28,64:relu7,10:softmax" says the input's shape and activations, of linear, relu, reluN, sigmoid, tanh and
@@ -33,4 +34,6 @@ def load_float(path: Path, layers: Description | None = None) -> FloatNetwork:
         return keras_file.read_h5(path, layers)
     if magic.startswith(ZIP_MAGIC):
         return keras_file.read_archive(path)
+    if is_onnx(magic, path):
+        return onnx_floats.read(path)
     raise UnsupportedError(f"{path}: no float model; {READ}")

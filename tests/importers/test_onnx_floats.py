@@ -1,0 +1,211 @@
+"""Float .onnx models: what ONNX Runtime computes is what the networks compute; one fault a file."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnx_files import Model
+
+import qbitsat
+from qbitsat.errors import FloatModelError, InputError, QbitsatError, UnsupportedError
+from qbitsat.network.float_network import Activation, FloatConvolution, FloatDense, Transpose
+
+f32 = np.float32
+
+
+def built(make: Callable[[Model, str], str], shape, opset: int = 17, seed: int = 0, more: dict | None = None) -> bytes:
+    """A model of the input "x", and of others, whose output is what `make` gives."""
+    m = Model(f32, seed)
+    out = make(m, "x")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes) for name, sizes in {"x": shape, **(more or {})}.items()]
+    ends = [helper.make_tensor_value_info(out, TensorProto.FLOAT, None)]
+    graph = helper.make_graph(m.nodes, "g", values, ends, m.initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8).SerializeToString()
+
+
+def numbers(m: Model, *shape: int) -> str:
+    return m.constant(m.rng.normal(size=shape).astype(f32))
+
+
+def indices(m: Model, *values: int) -> str:
+    return m.constant(np.array(values, np.int64))
+
+
+def bn(m: Model, x: str, c: int) -> str:
+    return m.node(
+        "BatchNormalization", x, *(numbers(m, c) for _ in range(3)), m.constant(m.rng.uniform(0.5, 2, c).astype(f32)), epsilon=0.01
+    )
+
+
+def lenet(m: Model, x: str) -> str:
+    x = m.node("Conv", x, numbers(m, 4, 2, 3, 3), numbers(m, 4), pads=[1, 1, 1, 1], strides=[2, 1])
+    x = m.node("MaxPool", m.node("Relu", bn(m, x, 4)), kernel_shape=[2, 2], strides=[2, 2])
+    x = m.node("Conv", x, numbers(m, 6, 2, 2, 2), auto_pad="SAME_UPPER", group=2)
+    x = m.node("AveragePool", x, kernel_shape=[2, 2], pads=[0, 1, 0, 1], count_include_pad=1)
+    x = m.node("Flatten", m.node("Clip", x, m.constant(f32(0)), m.constant(f32(6))))
+    x = m.node("Gemm", x, numbers(m, 5, 18), numbers(m, 5), transB=1, alpha=0.5, beta=2.0)
+    return m.node("Softmax", x)
+
+
+def residual(m: Model, x: str) -> str:
+    y = m.node("LeakyRelu", m.node("Conv", x, numbers(m, 2, 2, 1, 1), numbers(m, 2)), alpha=0.2)
+    y = m.node("Concat", m.node("Add", x, y), m.node("Sub", y, x), axis=1)
+    y = m.node("Mul", m.node("Sub", y, numbers(m, 1, 4, 1, 1)), numbers(m, 4, 1, 1))
+    return m.node("Tanh", m.node("Reshape", m.node("GlobalAveragePool", y), indices(m, 0, -1)))
+
+
+def channels_last(m: Model, x: str) -> str:
+    """As tf2onnx writes a network of TensorFlow."""
+    x = m.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = m.node("Transpose", m.node("Conv", x, numbers(m, 3, 2, 2, 2)), perm=[0, 2, 3, 1])
+    x = m.node("Relu", m.node("Add", x, numbers(m, 3)))
+    shape = m.node("Concat", m.node("Slice", m.node("Shape", x), indices(m, 0), indices(m, 1)), indices(m, -1), axis=0)
+    return m.node("Add", m.node("MatMul", m.node("Reshape", x, shape), numbers(m, 36, 4)), numbers(m, 4))
+
+
+def sequence(m: Model, x: str) -> str:
+    x = bn(m, m.node("Conv", x, numbers(m, 3, 2, 3), pads=[2, 0]), 3)
+    x = m.node("MaxPool", m.node("Relu", x), kernel_shape=[2], strides=[2])
+    return m.node("Sigmoid", m.node("Squeeze", m.node("ReduceMean", x, axes=[2], keepdims=1), indices(m, 2)))
+
+
+def padded(m: Model, x: str) -> str:
+    x = m.node("Pad", x, indices(m, 0, 0, 1, 2, 0, 0, 0, 1), m.constant(f32(0)))
+    x = m.node("Conv", x, numbers(m, 2, 2, 2, 2))
+    return m.node("Pad", m.node("HardSigmoid", x), indices(m, 0, 1, 0, 0, 0, 0, 0, 1), m.constant(f32(0.25)))
+
+
+def columns(m: Model, x: str) -> str:
+    """Matrices on the left, and along the last axis of several."""
+    x = m.node("Add", m.node("MatMul", numbers(m, 6, 5), x), numbers(m, 6, 1))
+    x = m.node("Div", m.node("Max", x, m.constant(f32(-0.5))), numbers(m, 6, 1))
+    x = m.node("MatMul", m.node("Reshape", x, indices(m, 1, 2, 3)), numbers(m, 3, 4))
+    return m.node("Neg", m.node("Unsqueeze", m.node("Min", x, m.constant(f32(0.7))), indices(m, 1)))
+
+
+def folded(m: Model, x: str) -> str:
+    """Constants that are computed."""
+    weights = m.node("Transpose", m.node("Mul", numbers(m, 3, 5), m.constant(f32(2))), perm=[1, 0])
+    x = m.node("Sub", m.constant(np.ones(3, f32)), m.node("MatMul", x, m.node("Cast", weights, to=1)))
+    return m.node("Sum", x, m.node("Dropout", x), m.node("Identity", x))
+
+
+MODELS = {
+    "lenet": built(lenet, ("n", 2, 8, 5)), "residual": built(residual, (1, 2, 3, 4)),
+    "channels last": built(channels_last, ("n", 5, 4, 2), 13),
+    "sequence": built(sequence, (1, 2, 7), 13), "padded": built(padded, (1, 2, 3, 4)), "columns": built(columns, (1, 5, 1)),
+    "folded": built(folded, ("n", 5)),
+}  # fmt: skip
+
+
+def differs(path, samples: int = 4) -> float:
+    """The largest difference from ONNX Runtime."""
+    network, session = qbitsat.load_float(path), onnxruntime.InferenceSession(str(path))
+    rng, largest = np.random.default_rng(1), 0.0
+    for _ in range(samples):
+        given = {value.name: [n if isinstance(n, int) else 1 for n in value.shape] for value in session.get_inputs()}
+        xs = {name: rng.normal(size=shape).astype(f32) for name, shape in given.items()}
+        batch = tuple(x.reshape(1, *shape) for x, shape in zip(xs.values(), network.inputs, strict=True))
+        for ours, theirs in zip(network.run(batch[0] if len(batch) == 1 else batch), session.run(None, xs), strict=True):
+            assert ours.shape[1:] == (theirs.shape[1:] if theirs.shape[0] == 1 and theirs.ndim > 1 else theirs.shape)
+            largest = max(largest, float(np.abs(ours.ravel() - theirs.ravel()).max()))
+    return largest
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_networks_compute_what_onnx_runtime_does(tmp_path, model):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model)
+    assert differs(path) < 2e-5
+    with pytest.raises(FloatModelError, match="a float network; quantize it first"):
+        qbitsat.load(path)
+
+
+def test_orders_of_axes_cancel(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(MODELS["channels last"])
+    kinds = [type(part) for part in qbitsat.load_float(path).layers]
+    assert Transpose not in kinds
+    assert kinds.count(FloatConvolution) == kinds.count(FloatDense) == 1
+
+
+def test_graphs_of_several_inputs(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(built(lambda m, x: m.node("Concat", m.node("Add", x, "y"), "z", axis=1), ("n", 3), more={"y": (1, 3), "z": (1, 2)}))
+    assert differs(path) < 1e-6
+
+
+@pytest.mark.parametrize("opset", [8, 12])
+def test_old_softmax_takes_all_axes_that_follow(tmp_path, opset):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(built(lambda m, x: m.node("Softmax", x), ("n", 1, 5, 1), opset))
+    assert differs(path) < 1e-6
+    path.write_bytes(built(lambda m, x: m.node("Softmax", m.node("Add", x, numbers(m, 2, 5))), ("n", 2, 5), opset))
+    assert differs(path) < 1e-6
+
+
+def test_published_networks_are_read(bench_data):
+    names = ["onnx/ACASXU_experimental_v2a_1_1", "onnx/KJ_TinyTaxiNet", "onnx/fc1", "vnncomp/mnist-net_256x2", "vnncomp/mnist-net_256x4"]
+    for name in names:
+        path = bench_data / f"{name}.onnx"
+        assert differs(path) < 1e-4
+        kinds = {type(part) for part in qbitsat.load_float(path).layers}
+        assert {FloatDense, Activation} <= kinds
+        assert Transpose not in kinds
+
+
+def bad(*args, **more) -> Callable[[Model, str], str]:
+    return lambda m, x: m.node(args[0], x, *(arg(m) if callable(arg) else arg for arg in args[1:]), **more)
+
+
+def matrix(m: Model) -> str:
+    return numbers(m, 3, 4)
+
+
+FAULTS = {
+    "operators": (
+        lambda m, x: m.node("Erf", m.node("LSTM", m.node("Erf", x))), UnsupportedError,
+        r"not read: operator Erf \(node 0 'n0', 2 'n2'\); operator LSTM \(node 1 'n1'\)",
+    ),
+    "custom": (bad("Foo", domain="my.own"), UnsupportedError, r"operator my.own.Foo \(node 0 'n0'\)"),
+    "product": (lambda m, x: m.node("Mul", x, x), UnsupportedError, r"node 0 \('n0', Mul\): Mul of two tensors that are computed"),
+    "matrix": (bad("MatMul", matrix), InputError, r"node 0 \('n0', MatMul\): weights of 3 inputs on a tensor of shape \(1, 2, 3, 4\)"),
+    "broadcast": (bad("Add", lambda m: numbers(m, 2, 2, 3, 4)), UnsupportedError, "expected one that is broadcast"),
+    "nan": (bad("Conv", lambda m: m.constant(np.full((1, 2, 1, 1), np.nan, f32))), InputError, "weights: element .* is nan, expected"),
+    "by zero": (bad("Div", lambda m: m.constant(f32(0))), InputError, "scale: element .* is inf"),
+    "ceil": (bad("MaxPool", kernel_shape=[2, 2], strides=[2, 3], ceil_mode=1), UnsupportedError, "ceil_mode 1"),
+    "batch": (bad("Transpose", perm=[1, 0, 2, 3]), UnsupportedError, "expected the batch to stay first"),
+    "kernel": (bad("Conv", lambda m: numbers(m, 1, 2, 9, 9)), InputError, "a kernel that spans 9 of 3"),
+    "reshape": (bad("Reshape", lambda m: indices(m, 1, 23)), InputError, r"\(1, 2, 3, 4\) as \(1, 23\)"),
+    "constant": (lambda m, x: m.node("Add", numbers(m, 2), numbers(m, 2)), UnsupportedError, "is a constant, expected what is computed"),
+    "pads": (bad("Pad", lambda m: indices(m, 1, 0, 0, 0, 0, 0, 0, 0)), UnsupportedError, "along the batch"),
+    "huge": (bad("Pad", lambda m: indices(m, 0, 0, 0, 0, 0, 0, 1 << 19, 1 << 19)), UnsupportedError, "computes more than"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "error", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_name_file_and_node(tmp_path, make, error, message):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(built(make, (1, 2, 3, 4)))
+    with pytest.raises(error, match=message) as caught:
+        qbitsat.load_float(path)
+    assert str(caught.value).count(str(path)) == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_quantized_and_damaged_files_are_told(tmp_path, bench_data):
+    with pytest.raises(UnsupportedError, match=r"a quantized network; qbitsat\.load reads it"):
+        qbitsat.load_float(bench_data / "onnx" / "micro_kws_m_static_qdq.onnx")
+    path = tmp_path / "net.onnx"
+    for cut in (60, 300):
+        path.write_bytes(MODELS["lenet"][:-cut])
+        with pytest.raises(QbitsatError, match=r"net\.onnx: "):
+            qbitsat.load_float(path)
+    model = onnx.load_from_string(MODELS["folded"])
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT8
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UnsupportedError, match="input 'x': int8, expected floats"):
+        qbitsat.load_float(path)
