@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qbitsat.arithmetic.steps import NOWHERE, SHIFT, Steps
-from qbitsat.bounds.ascent import Suggestion
+from qbitsat.bounds.dual_descent import Suggestion
 from qbitsat.bounds.layout import Block, Inequality, Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.network.layers import PADDING

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qbitsat.bounds.ascent import Suggestion
+from qbitsat.bounds.dual_descent import Suggestion
 from qbitsat.bounds.layout import Layout
 
 

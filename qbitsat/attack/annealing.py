@@ -19,7 +19,7 @@ import numpy as np
 from .._kernels.suggest.anneal import Annealing
 from ..arithmetic import Requantizer
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE
-from ..bounds.ascent import Ascender
+from ..bounds.dual_descent import DualDescent
 from ..bounds.layout import Block, Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
@@ -73,12 +73,12 @@ class Annealer:
     """Walks of one search, one after the other. `seconds` is the time of all."""
 
     def __init__(
-        self, query: Query, formula: Formula, inequalities: Inequalities, ascender: Ascender, root: Ranges, options: Any, limits: Limits
+        self, query: Query, formula: Formula, inequalities: Inequalities, descent: DualDescent, root: Ranges, options: Any, limits: Limits
     ):
-        layout = ascender.layout
+        layout = descent.layout
         self.query, self.layout, self.formula, self.root, self.limits = query, layout, formula, root, limits
         self.inequalities = inequalities
-        self.floats, self.rng = ascender.floats, np.random.default_rng(options.seed)
+        self.floats, self.rng = descent.floats, np.random.default_rng(options.seed)
         self.first = [block for block in layout.blocks if _reads_inputs(block, layout)]
         # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
         sizes = np.diff(inequalities.starts)

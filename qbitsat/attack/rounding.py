@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._kernels.suggest.floats import Floats
-from ..bounds.ascent import Suggestion
+from ..bounds.dual_descent import Suggestion
 from ..bounds.layout import Layout
 from ..bounds.ranges import PASS_WORK
 from ..limits import Limits

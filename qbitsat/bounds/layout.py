@@ -68,7 +68,7 @@ class Inequalities(Sequence[Inequality]):
         return Atoms(num_values, self.starts, self.values, self.coefficients, self.bounds)
 
     def floats(self, place: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(starts, values int32, coefficients float32, bounds float32) as `Ascent` takes them; value v is place[v] there."""
+        """(starts, values int32, coefficients float32, bounds float32) as `Descent` takes them; value v is place[v] there."""
         values = (self.values if place is None else place[self.values]).astype(np.int32)
         return self.starts, values, self.coefficients.astype(np.float32), self.bounds.astype(np.float32)
 

@@ -14,8 +14,8 @@ import numpy as np
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query
 from ..properties.formula import FALSE
-from .ascent import Ascender, Suggestion
 from .dual import Dual
+from .dual_descent import DualDescent, Suggestion
 from .intervals import Enforced, node_bounds
 from .layout import Inequalities, has_steps
 from .ranges import Ranges
@@ -51,9 +51,9 @@ def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits:
     ranges = root.take(np.zeros(1, np.int64))
     if options.tighten and tighten(layout, ranges, options.tighten, kept=False) is None:
         return []
-    ascender, left = Ascender(layout, layout.blocks, [], ranges), []
+    descent, left = DualDescent(layout, layout.blocks, [], ranges), []
     for disjunct in disjuncts:
-        prober = _Prober(ascender, ranges, disjunct)
+        prober = _Prober(descent, ranges, disjunct)
         if disjunct != FALSE and prober.narrow():
             left.append((prober.value, Narrowed(disjunct, *node_bounds(layout, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
@@ -62,16 +62,16 @@ def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits:
 class _Prober:
     """One disjunct: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
 
-    def __init__(self, ascender: Ascender, ranges: Ranges, disjunct: Formula):
-        layout = ascender.layout
+    def __init__(self, descent: DualDescent, ranges: Ranges, disjunct: Formula):
+        layout = descent.layout
         layout.limits.check()
-        self.layout, self.ascender, self.value = layout, ascender, 0.0
+        self.layout, self.descent, self.value = layout, descent, 0.0
         self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
         atoms = [part for part in (disjunct.parts if isinstance(disjunct, And) else (disjunct,)) if isinstance(part, AtMost)]
         self.inequalities = Inequalities.stated(layout, atoms)
-        ascender.pose(self.inequalities)
+        descent.pose(self.inequalities)
         self.dual = Dual(layout, self.inequalities)
 
     def narrow(self) -> bool:
@@ -79,21 +79,21 @@ class _Prober:
         if not self.inequalities:
             return True
         n = len(self.inequalities)
-        best = self._ascend(self.ranges, np.zeros((1, self.layout.num_neurons)), np.ones((1, n)), DISJUNCT_STEPS, True)
+        best = self._descend(self.ranges, np.zeros((1, self.layout.num_neurons)), np.ones((1, n)), DISJUNCT_STEPS, True)
         if self._empty(best, self.ranges, np.ones(1, bool))[0]:
             return False
         self.value = float(np.nan_to_num(best.value[0]))
         # The relaxed point stays possible, most likely; probes lie between it and the ends.
         point = np.nan_to_num(best.y[0])
         inner = np.stack([np.floor(point), np.ceil(point)]).astype(np.int64)
-        work = self.ascender.products * PROBE_STEPS * 2 * self.layout.num_neurons
+        work = self.descent.products * PROBE_STEPS * 2 * self.layout.num_neurons
         for _ in range(min(ROUNDS, WORK // max(1, work))):
             probed = self._probe(inner, best)
             if probed is None:
                 return False
             if not probed:
                 break
-            best = self._ascend(self.ranges, best.multipliers, best.shares, PROBE_STEPS)
+            best = self._descend(self.ranges, best.multipliers, best.shares, PROBE_STEPS)
             if self._empty(best, self.ranges, np.ones(1, bool))[0]:
                 return False
         self.best = best
@@ -122,23 +122,23 @@ class _Prober:
         down_at, up_at = (lo[down] + inner[0, down] - 1) // 2, (hi[up] + inner[1, up] + 1) // 2
         if not len(down) + len(up):
             return False
-        # Ranges, what they ascend from and where that ends.
-        self.layout.limits.require((len(down) + len(up)) * (2 * self.layout.node_bytes + self.ascender.bytes))
+        # Ranges, what they descend from and where that ends.
+        self.layout.limits.require((len(down) + len(up)) * (2 * self.layout.node_bytes + self.descent.bytes))
         probes = self.ranges.take(np.zeros(len(down) + len(up), np.int64))
         rows = np.arange(len(probes))
         probes.hi[rows[: len(down)], inputs + down] = down_at
         probes.lo[rows[len(down) :], inputs + up] = up_at
         left = probes.propagate(self.layout)
         multipliers, shares = (np.repeat(array, len(probes), axis=0) for array in (best.multipliers, best.shares))
-        tried = self._ascend(probes, multipliers, shares, PROBE_STEPS)
+        tried = self._descend(probes, multipliers, shares, PROBE_STEPS)
         gone = ~left | self._empty(tried, probes, left)
         gone_down, gone_up = gone[: len(down)], gone[len(down) :]
         inner[0, down[~gone_down]], inner[1, up[~gone_up]] = down_at[~gone_down], up_at[~gone_up]
         lo[down[gone_down]], hi[up[gone_up]] = down_at[gone_down] + 1, up_at[gone_up] - 1
         return True if (lo <= hi).all() and self.ranges.propagate(self.layout).all() else None
 
-    def _ascend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, fresh: bool = False) -> Suggestion:
-        return self.ascender.run(ranges, self._atoms(len(ranges)), np.full(len(ranges), fresh), multipliers, shares, steps)
+    def _descend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, fresh: bool = False) -> Suggestion:
+        return self.descent.run(ranges, self._atoms(len(ranges)), np.full(len(ranges), fresh), multipliers, shares, steps)
 
     def _atoms(self, rows: int) -> np.ndarray:
         return np.tile(np.arange(len(self.inequalities), dtype=np.int32), (rows, 1))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..network.layers import PADDING
-from .ascent import Ascender
 from .dual import NO_BOUND, NO_POINT, Dual
+from .dual_descent import DualDescent
 from .layout import Block, Inequalities, Layout
 from .ranges import PASS_WORK, Ranges
 
@@ -94,12 +94,12 @@ def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Bloc
     sides = np.repeat([1, -1], len(outputs))
     if not len(ends):
         return []
-    ascender, facts = Ascender(layout, before, [], ranges), []
-    work = PASS_WORK * (ascender.products * steps + layout.products)
+    descent, facts = DualDescent(layout, before, [], ranges), []
+    work = PASS_WORK * (descent.products * steps + layout.products)
     # Ranges, multipliers, and the row as an inequality of both kernels; what is kept is taken into account as it comes.
-    size = layout.node_bytes + ascender.bytes + 32 * layout.num_neurons + 40 * (affine.num_products // affine.n_out)
+    size = layout.node_bytes + descent.bytes + 32 * layout.num_neurons + 40 * (affine.num_products // affine.n_out)
     for part in layout.limits.slices(len(ends), work, size):
-        found = _prove(layout, ranges, ascender, block, ends[part], sides[part], steps, kept)
+        found = _prove(layout, ranges, descent, block, ends[part], sides[part], steps, kept)
         if found is None:
             return None
         facts += found
@@ -107,7 +107,7 @@ def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Bloc
 
 
 def _prove(
-    layout: Layout, ranges: Ranges, ascender: Ascender, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
+    layout: Layout, ranges: Ranges, descent: DualDescent, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
 ) -> list[ProvedBound] | None:
     """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
     n, neurons = len(outputs), block.neurons.start + outputs
@@ -122,17 +122,17 @@ def _prove(
             for (values, weights, _), side, least in zip(rows, sides.tolist(), smallest.tolist(), strict=True)
         ]
     )
-    ascender.pose(inequalities)
+    descent.pose(inequalities)
     atoms, shares, none = (
         np.arange(n, dtype=np.int32)[:, None],
         np.ones((n, 1), np.float32),
-        np.zeros((n, len(ascender.neurons)), np.float32),
+        np.zeros((n, len(descent.neurons)), np.float32),
     )
-    suggestion = ascender.run(ranges, atoms, np.ones(n), none, shares, steps, means=False)
+    suggestion = descent.run(ranges, atoms, np.ones(n), none, shares, steps, means=False)
     offsets = sides * biases
     promising = np.flatnonzero(suggestion.value < known - offsets - smallest)
     multipliers = np.zeros((len(promising), layout.num_neurons), np.float32)
-    multipliers[:, ascender.neurons] = suggestion.multipliers[promising]
+    multipliers[:, descent.neurons] = suggestion.multipliers[promising]
     copies, places = ranges.take(np.zeros(len(promising), np.int64)), np.arange(len(promising))
     proved, facts = Dual(layout, inequalities).prove(copies, places, atoms[promising], shares[promising], multipliers), []
     for k, value, scale, row in zip(promising.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):

@@ -1,8 +1,8 @@
-"""Multipliers from linear programs, for nodes that the ascent leaves open.
+"""Multipliers from linear programs, for nodes that the descent leaves open.
 
-An ascent closes most of what a linear program would, but where it stops short, all below stays open too: its search goes dozens of levels
+A descent closes most of what a linear program would, but where it stops short, all below stays open too: its search goes dozens of levels
 deeper than linear programs let it. So once a search takes long, every node that stays open gets one, from the basis where its parent's
-ended; ten exchanges are usual. Ascents are cut short then: they only have to choose splits. Whether a node is closed, integers decide.
+ended; ten exchanges are usual. Descents are cut short then: they only have to choose splits. Whether a node is closed, integers decide.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from .._kernels.exact import forward as _forward
 from .._kernels.exact import ranges as _ranges
 from .._kernels.suggest.simplex import Simplex
-from ..bounds.ascent import Ascender
+from ..bounds.dual_descent import DualDescent
 from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import PASS_WORK, Ranges
 from ..limits import Limits
@@ -44,15 +44,15 @@ class LinearPrograms:
     """Those of one search."""
 
     def __init__(
-        self, layout: Layout, disjuncts: Disjuncts, ascender: Ascender, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
+        self, layout: Layout, disjuncts: Disjuncts, descent: DualDescent, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
     ):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
-        self.layout, self.disjuncts, self.ascender, self.root, self.unit, self.limits = layout, disjuncts, ascender, root, unit, limits
+        self.layout, self.disjuncts, self.descent, self.root, self.unit, self.limits = layout, disjuncts, descent, root, unit, limits
         self.hidden, named = ~layout.is_result, np.zeros(layout.num_values, bool)
         named[disjuncts.inequalities.values] = True
-        self.active = ~ascender.useless & (self.hidden | named[layout.num_inputs :])
+        self.active = ~descent.useless & (self.hidden | named[layout.num_inputs :])
         self.size = int(self.active.sum()) + disjuncts.most
-        self.work = EXCHANGES * (layout.num_inputs * self.size + 4 * self.size**2 + ascender.products + NEURON_WORK * layout.num_neurons)
+        self.work = EXCHANGES * (layout.num_inputs * self.size + 4 * self.size**2 + descent.products + NEURON_WORK * layout.num_neurons)
         self.able = options.lp and self.size <= MAX_SIZE and self.work <= WORK
         self.able &= layout.stepped
         self.kernel: Simplex | None = None
@@ -73,7 +73,7 @@ class LinearPrograms:
             self.able = self.kernel is not None
         if not self.able:
             return rows[:0]
-        parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.ascender.bytes + self.layout.node_bytes)
+        parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.descent.bytes + self.layout.node_bytes)
         return np.concatenate([self._solve(nodes, rows[part]) for part in parts])
 
     def _solve(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
@@ -118,17 +118,17 @@ class LinearPrograms:
         """The kernel's view of the query, in float32; None if that is too large."""
         m = self.layout.num_inputs
         pool = min(MOST, max(FEWEST, POOL // (8 * self.size**2 + 16 * self.size)))
-        return build(self.ascender, self.disjuncts.inequalities, self.unit, self.active, self.root.lo[0, :m], self.disjuncts.most, pool)
+        return build(self.descent, self.disjuncts.inequalities, self.unit, self.active, self.root.lo[0, :m], self.disjuncts.most, pool)
 
 
 def build(
-    ascender: Ascender, inequalities: Inequalities, unit: np.ndarray, active: np.ndarray, x_lo: np.ndarray, most: int, pool: int
+    descent: DualDescent, inequalities: Inequalities, unit: np.ndarray, active: np.ndarray, x_lo: np.ndarray, most: int, pool: int
 ) -> Simplex | None:
-    """The kernel for all blocks of a layout, of which an ascender knows the layers; None if its columns would be too large.
+    """The kernel for all blocks of a layout, of which a descent knows the layers; None if its columns would be too large.
 
     unit float64[num_neurons]; active bool[num_neurons]; x_lo int64[num_inputs]: the root's lower ends.
     """
-    layout = ascender.layout
+    layout = descent.layout
     columns = _columns(layout, unit, np.flatnonzero(active))
     if columns is None:
         return None
@@ -137,10 +137,10 @@ def build(
     accs = np.empty((2, layout.num_neurons), np.int64)
     for k, block in enumerate(layout.blocks):
         part = np.empty((2, block.size), np.int64)
-        _forward.accumulate(ascender.layers, k, values, part)
+        _forward.accumulate(descent.layers, k, values, part)
         accs[:, block.neurons] = part
     neurons = active, unit, accs[0].astype(float), (accs[1] - accs[0]).astype(float)
-    return Simplex(ascender.floats, inequalities.floats(), x_lo.astype(np.float32), neurons, columns, most, pool)
+    return Simplex(descent.floats, inequalities.floats(), x_lo.astype(np.float32), neurons, columns, most, pool)
 
 
 def _columns(layout: Layout, unit: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._kernels.exact import ranges as _ranges
-from ..bounds.ascent import Suggestion
+from ..bounds.dual_descent import Suggestion
 from ..bounds.layout import Layout
 from ..bounds.ranges import Ranges
 

@@ -10,8 +10,8 @@ import numpy as np
 from ..attack.annealing import Annealer, Start
 from ..attack.rounding import RoundingHeuristic
 from ..bounds import Ranges
-from ..bounds.ascent import Ascender, Suggestion
 from ..bounds.dual import Dual
+from ..bounds.dual_descent import DualDescent, Suggestion
 from ..bounds.tighten import tighten
 from ..limits import LimitReached, Limits
 from ..properties import Formula, Query, confirm
@@ -65,10 +65,10 @@ class Search:
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.ascender = Ascender(self.layout, self.layout.blocks, self.disjuncts.inequalities, self.root)
+        self.descent = DualDescent(self.layout, self.layout.blocks, self.disjuncts.inequalities, self.root)
         self.rounding = RoundingHeuristic(self.query, self.layout, self.formula)
-        self.lp = LinearPrograms(self.layout, self.disjuncts, self.ascender, self.root, self.usual, self.options, self.limits)
-        self.annealer = Annealer(self.query, self.formula, self.disjuncts.inequalities, self.ascender, self.root, self.options, self.limits)
+        self.lp = LinearPrograms(self.layout, self.disjuncts, self.descent, self.root, self.usual, self.options, self.limits)
+        self.annealer = Annealer(self.query, self.formula, self.disjuncts.inequalities, self.descent, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
@@ -146,7 +146,7 @@ class Search:
         return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
-        """Those of the nodes that stay open, and what the ascent says of them."""
+        """Those of the nodes that stay open, and what the descent says of them."""
         self.counts["nodes"] += len(nodes)
         self.worked += len(nodes)
         self._set_goals(nodes)
@@ -154,7 +154,7 @@ class Search:
         arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
         programs = self.lp.begun(self.worked)
         polish = 0 if programs else self.options.polish
-        suggestion = self.ascender.run(nodes.ranges, *arrays, self.options.steps, nodes.held, polish)
+        suggestion = self.descent.run(nodes.ranges, *arrays, self.options.steps, nodes.held, polish)
         nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
         tried = np.flatnonzero(suggestion.value < 0)
         closed = self._refuted(nodes, tried)
@@ -170,8 +170,8 @@ class Search:
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
         taken: list[Nodes] = []
-        # Their ranges, those of two children each before and after they are narrowed, the ascent's arrays and the points'.
-        size = 6 * self.layout.node_bytes + self.ascender.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
+        # Their ranges, those of two children each before and after they are narrowed, the descent's arrays and the points'.
+        size = 6 * self.layout.node_bytes + self.descent.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
         wanted = self.limits.fit(self.options.batch, size)
         while self.stack and wanted:
             nodes = self.stack.pop()

@@ -11,8 +11,8 @@ from tiny import busy_query, deep_query
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import upper_bound
+from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Layout
 from qbitsat.bounds.ranges import Ranges
 from qbitsat.bounds.tighten import tighten
@@ -102,12 +102,12 @@ def test_tighten_none_when_nothing_is_left():
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e30, 0.0, -1.0])
 def test_tighten_survives_any_suggestion(monkeypatch, number):
-    run = Ascender.run
+    run = DualDescent.run
 
     def lie(self, *arguments, **named):
         found = run(self, *arguments, **named)
         return found._replace(multipliers=np.full_like(found.multipliers, number), value=np.full_like(found.value, min(number, 0)))
 
-    monkeypatch.setattr(Ascender, "run", lie)
+    monkeypatch.setattr(DualDescent, "run", lie)
     for seed in range(20):
         check_facts(deep_query(random.Random(seed)))

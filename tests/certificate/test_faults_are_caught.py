@@ -14,7 +14,7 @@ from qbitsat._kernels.cnf.layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps, bends
 from qbitsat.bounds import dual
-from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Layout
 from qbitsat.certificate.steps import Shifts, Tables, table
 from qbitsat.encode import cnf
@@ -54,7 +54,7 @@ def refusals(folder, **options) -> tuple[int, int]:
 @pytest.mark.parametrize("place", ["search", "facts"])
 def test_bound_too_tight(tmp_path, monkeypatch, place):
     """What multipliers prove, less one for every output named, as a line too tight by one would give."""
-    run = Ascender.run
+    run = DualDescent.run
 
     class Tight(dual.Dual):
         def prove(self, ranges, rows, atoms, *rest):
@@ -65,7 +65,7 @@ def test_bound_too_tight(tmp_path, monkeypatch, place):
             return proved
 
     if place == "search":
-        monkeypatch.setattr(Ascender, "run", lambda *arguments, **named: (s := run(*arguments, **named))._replace(value=s.value - 2))
+        monkeypatch.setattr(DualDescent, "run", lambda *arguments, **named: (s := run(*arguments, **named))._replace(value=s.value - 2))
     monkeypatch.setattr("qbitsat.search.tree.Dual" if place == "search" else "qbitsat.bounds.tighten.Dual", Tight)
     refused, wrong = refusals(tmp_path, engine="hybrid")
     assert refused > 3

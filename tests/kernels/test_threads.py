@@ -104,10 +104,10 @@ def corners(search: Search) -> Callable[[], object]:
     return lambda: _ranges.corners(search.layout.kernel, *ranges.arrays)
 
 
-def ascent(search: Search) -> Callable[[], object]:
+def descent(search: Search) -> Callable[[], object]:
     nodes = rows(search, 8)
     fresh, zeros = np.ones(8, bool), np.zeros_like(nodes.multipliers)
-    return lambda: search.ascender.run(nodes.ranges, nodes.atoms, fresh, zeros, nodes.shares, 2000)
+    return lambda: search.descent.run(nodes.ranges, nodes.atoms, fresh, zeros, nodes.shares, 2000)
 
 
 def dual(search: Search) -> Callable[[], object]:
@@ -173,7 +173,7 @@ def dimacs(_: Search) -> Callable[[], object]:
     return lambda: encoder.clauses.dimacs(0, len(encoder.clauses))
 
 
-KERNELS = (forward, intervals, propagated, narrowed, undecided, corners, ascent, dual, simplex, annealing, dot, variables, at_most,
+KERNELS = (forward, intervals, propagated, narrowed, undecided, corners, descent, dual, simplex, annealing, dot, variables, at_most,
            difference, dimacs)  # fmt: skip
 
 

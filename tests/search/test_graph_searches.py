@@ -11,7 +11,7 @@ from tiny import check_search
 from qbitsat.attack.annealing import Annealer
 from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties.formula import without_not
 from qbitsat.search import linear_programs, tree
@@ -64,21 +64,21 @@ def test_walks_of_graphs_agree_with_enumeration(monkeypatch):
 
 
 def test_programs_of_graphs_end_at_the_value_of_their_multipliers():
-    """At most what an ascent comes to; and the ascent says the same of the program's multipliers."""
+    """At most what a descent comes to; and the descent says the same of the program's multipliers."""
     checked = 0
     for seed, asked in graphs(120, 200):
         disjuncts, ranges = Disjuncts(layout := Layout(asked.networks), without_not(asked.violation)), propagate(asked)
         if not disjuncts.inequalities or not layout.stepped or not ranges.propagate(layout, inputs=True).all():
             continue
-        ascender = Ascender(layout, layout.blocks, disjuncts.inequalities, ranges)
+        descent = DualDescent(layout, layout.blocks, disjuncts.inequalities, ranges)
         atom = np.array([[random.Random(seed).randrange(len(disjuncts.inequalities))]], np.int32)
         n, one = layout.num_neurons, np.ones((1, 1))
         value, multipliers, shares, *_ = Solved(layout, disjuncts.inequalities, ranges, most=1).run(ranges, atom[0])
         if not 0 < value < np.inf:
             continue
-        same = ascender.run(ranges, atom, np.zeros(1), multipliers[None], shares[None], 1)
+        same = descent.run(ranges, atom, np.zeros(1), multipliers[None], shares[None], 1)
         assert same.value[0] == pytest.approx(value, rel=1e-3, abs=1e-2)
-        best = ascender.run(ranges, atom, np.ones(1), np.zeros((1, n)), one, 100)
+        best = descent.run(ranges, atom, np.ones(1), np.zeros((1, n)), one, 100)
         assert value <= best.value[0] + 1e-3 * (1 + abs(best.value[0]))
         checked += 1
     assert checked > 30

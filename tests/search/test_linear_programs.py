@@ -12,8 +12,8 @@ from tiny import busy_query, check_search
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import Dual
+from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Inequalities, Layout
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
@@ -29,7 +29,7 @@ class Solved:
         self.layout, self.most, inequalities = layout, most, Inequalities.of(inequalities)
         ones, x_lo = np.ones(layout.num_neurons), root.lo[0, : layout.num_inputs]
         self.kernel = linear_programs.build(
-            Ascender(layout, layout.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool
+            DualDescent(layout, layout.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool
         )
 
     def run(self, ranges, atoms, aim=None, basis=-1, limit=3000):
@@ -236,7 +236,7 @@ def search_digits(**options) -> Search:
     return Search(asked, propagate(asked), without_not(asked.violation), values, Limits(values.timeout))
 
 
-def test_programs_close_what_the_ascent_leaves_open(monkeypatch):
+def test_programs_close_what_the_descent_leaves_open(monkeypatch):
     monkeypatch.setattr(linear_programs, "AFTER", 0)
     nodes = []
     for asked_for in (False, True):

@@ -10,8 +10,8 @@ from test_search import LIES
 from tiny import busy_query, deep_query, run_search
 
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Ascender
 from qbitsat.bounds.dual import upper_bound
+from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.tighten import tighten
 from qbitsat.properties import And, AtMost, Or
 from qbitsat.properties.formula import FALSE
@@ -162,8 +162,8 @@ def test_proofs_of_leaves_are_kept_for_certificates():
 
 
 def test_proofs_of_random_multipliers(monkeypatch):
-    run, rng = Ascender.run, np.random.default_rng(0)
-    monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: LIES["random"](rng, run(self, *arguments, **named)))
+    run, rng = DualDescent.run, np.random.default_rng(0)
+    monkeypatch.setattr(DualDescent, "run", lambda self, *arguments, **named: LIES["random"](rng, run(self, *arguments, **named)))
     for seed in range(60):
         check_proof(busy_query(random.Random(seed), 3), rounding=False, tighten=0)
 

@@ -10,7 +10,7 @@ from tiny import all_values, busy_query, check_search, run_search, truths
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import Ascender
+from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.importers import load
 from qbitsat.limits import LimitReached, Limits
@@ -70,21 +70,21 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
 def test_search_lies_about_multipliers_cost_time_never_a_verdict(monkeypatch, lie):
-    run, rng = Ascender.run, np.random.default_rng(0)
-    monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: lie(rng, run(self, *arguments, **named)))
+    run, rng = DualDescent.run, np.random.default_rng(0)
+    monkeypatch.setattr(DualDescent, "run", lambda self, *arguments, **named: lie(rng, run(self, *arguments, **named)))
     for seed in range(40):
         check_search(busy_query(random.Random(seed), 3), seed)
 
 
 def test_search_huge_shares_of_huge_coefficients_are_no_proof(monkeypatch):
     """2**61 times 8 is 0 in int64, and an objective of 0 is below any negative bound."""
-    run = Ascender.run
+    run = DualDescent.run
 
     def lie(self, *arguments, **named):
         found = run(self, *arguments, **named)
         return found._replace(value=like(found.value, -1), multipliers=like(found.multipliers, 0), shares=like(found.shares, 2.0**61))
 
-    monkeypatch.setattr(Ascender, "run", lie)
+    monkeypatch.setattr(DualDescent, "run", lie)
     asked = query(copying(2), AtMost(((-8, y(0)), (8, y(1))), -8))
     assert run_search(asked, tighten=0, rounding=False)[1] is not None
 
@@ -152,8 +152,8 @@ def digits_query(eps: int) -> Query:
 
 def stubborn(monkeypatch) -> None:
     """No node is ever refuted by multipliers."""
-    run = Ascender.run
-    monkeypatch.setattr(Ascender, "run", lambda self, *arguments, **named: LIES["never"](None, run(self, *arguments, **named)))
+    run = DualDescent.run
+    monkeypatch.setattr(DualDescent, "run", lambda self, *arguments, **named: LIES["never"](None, run(self, *arguments, **named)))
 
 
 def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
@@ -228,14 +228,14 @@ def test_search_hands_its_options_to_leaves(monkeypatch):
 
 def test_search_negative_shares_are_no_proof(monkeypatch):
     """y0 = y1, so y0 - y1 <= 5 always holds, which intervals do not see; times -1 that reads as never."""
-    run = Ascender.run
+    run = DualDescent.run
 
     def lie(self, *arguments, **named):
         found = run(self, *arguments, **named)
         multipliers = np.broadcast_to(np.array([1, -1], np.float32), found.multipliers.shape).copy()
         return found._replace(value=like(found.value, -1), multipliers=multipliers, shares=like(found.shares, -1))
 
-    monkeypatch.setattr(Ascender, "run", lie)
+    monkeypatch.setattr(DualDescent, "run", lie)
     network = one_layer([[1], [1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
     assert run_search(query(network, AtMost(((1, y(0)), (-1, y(1))), 5)), rounding=False)[1] is not None
 

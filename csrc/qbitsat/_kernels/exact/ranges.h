@@ -4,7 +4,7 @@
 
 #include "layer.h"
 
-/* What `ascend` found of a node: see ascent.h. */
+/* What `descend` found of a node: see descent.h. */
 typedef struct {
     const float *coefficients, *acc, *y;
 } relaxed_t;

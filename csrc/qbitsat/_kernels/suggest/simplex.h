@@ -2,7 +2,7 @@
 #ifndef QBITSAT_SIMPLEX_H
 #define QBITSAT_SIMPLEX_H
 
-#include "ascent.h"
+#include "descent.h"
 
 /* The dual value has a kink where a linear form of multipliers and shares is 0. With c what later layers and inequalities put on a value, and m
    the multiplier of a neuron, the forms are

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 from qbitsat._kernels.exact.flat cimport check_flat
-from qbitsat._kernels.suggest.ascent cimport CORNERS, LANES, column_t, node_t
+from qbitsat._kernels.suggest.descent cimport CORNERS, LANES, column_t, node_t
 from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, floats_t, inequality_t
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
@@ -80,7 +80,7 @@ cdef extern from "simplex.h":
 cdef class Simplex:
     """The layers and the inequalities of a query, and the bases where the newest nodes ended.
 
-    atoms as for `Ascent`; x_lo float32[inputs]: the lower ends of the root; most: inequalities of one node; pool: how many bases are kept.
+    atoms as for `Descent`; x_lo float32[inputs]: the lower ends of the root; most: inequalities of one node; pool: how many bases are kept.
     neurons: (active bool, unit, constant, reached float64) of each: whether it may have a multiplier, one output step's share of an
     accumulator, the accumulator where all values are 0, and what x_lo adds to it. columns: (first, starts, weights), what value v puts on
     active neurons: on those with numbers from first[v] on, among the active ones, weights float32 from starts[v] to starts[v + 1]
@@ -182,7 +182,7 @@ cdef class Simplex:
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), aims (float64[nodes, neurons]: for a node without any, what
         the sum of multipliers times it makes 1) and bases (int64: the basis of an earlier call, or -1; overwritten with the one where the node
-        ends, -1 if its value is below 0); the others are as in `Ascent.run`, multipliers and shares are written only.
+        ends, -1 if its value is below 0); the others are as in `Descent.run`, multipliers and shares are written only.
         Returns value float32[nodes] (infinite: numbers failed, nothing is written), coefficients float32[nodes, values], x
         float32[nodes, inputs], acc and y float32[nodes, neurons] of the linear relaxation's point, and the number of exchanges.
         """

@@ -319,7 +319,7 @@ INLINE void point_along(run_t *r) {
 }
 
 /* Exchanges from the basis until nothing is gained; the last `step`'s word, -2 also if the basis is no good. */
-INLINE int descend(run_t *r, int fresh, int limit, int *taken) {
+INLINE int optimize(run_t *r, int fresh, int limit, int *taken) {
     basis_t *b = r->basis;
     double size;
     int state = 1;
@@ -341,7 +341,7 @@ INLINE int descend(run_t *r, int fresh, int limit, int *taken) {
 /* The value after exchanges from the basis, or from a new one, and what goes with it to the node; INFINITY if numbers fail. */
 INLINE double attempt(run_t *r, int fresh, int limit, int *taken) {
     simplex_t *w = r->w;
-    int state = descend(r, fresh, limit, taken);
+    int state = optimize(r, fresh, limit, taken);
     if (state == -2) return INFINITY;
     report(r);
     if (state == -1) point_along(r);

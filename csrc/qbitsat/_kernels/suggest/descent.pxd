@@ -3,7 +3,7 @@ cimport cython
 from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, floats_t, inequality_t
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
-cdef extern from "ascent.h":
+cdef extern from "descent.h":
     ctypedef struct column_t:
         int neuron, size
         const float *weights
@@ -40,7 +40,7 @@ cdef extern from "ascent.h":
 
 
 @cython.final
-cdef class Ascent:
+cdef class Descent:
     cdef plan_t plan
     cdef Floats floats
     cdef Inequalities atoms

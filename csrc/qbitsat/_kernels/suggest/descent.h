@@ -1,6 +1,6 @@
-/* Subgradient ascent on the multipliers of one node: see ascent.pyx. Floats; nothing here decides. */
-#ifndef QBITSAT_ASCENT_H
-#define QBITSAT_ASCENT_H
+/* Subgradient descent on the multipliers of one node: see descent.pyx. Floats; nothing here decides. */
+#ifndef QBITSAT_DESCENT_H
+#define QBITSAT_DESCENT_H
 
 #include "floats.h"
 
@@ -23,7 +23,7 @@ typedef struct {
 
 enum { CORNERS = 6, LANES = 16 };
 
-/* What a node hands in and gets back; see `Ascent.run`. All arrays belong to the caller. */
+/* What a node hands in and gets back; see `Descent.run`. All arrays belong to the caller. */
 typedef struct {
     int num_atoms;
     const inequality_t *const *atoms;
@@ -40,7 +40,7 @@ typedef struct {
 
 /* The smallest dual value found in at most `steps` steps and then `polish` smaller ones; stops at the first value below 0.
    `work` has floats_needed() floats. `taken` becomes the number of steps, or -1 if a tick said stop: then nothing else is of use. */
-float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken);
+float descend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken);
 long floats_needed(const plan_t *plan, int num_atoms);
 
 #endif

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from .floats import Array, Floats
 
-class Ascent:
+class Descent:
     def __init__(
         self,
         floats: Floats,

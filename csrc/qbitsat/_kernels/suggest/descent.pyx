@@ -1,4 +1,4 @@
-"""Good multipliers for many nodes of a search, one after the other: ascent_loops.c with numpy around it."""
+"""Good multipliers for many nodes of a search, one after the other: descent_loops.c with numpy around it."""
 
 cimport cython
 from libc.stdlib cimport calloc, free, malloc
@@ -11,23 +11,23 @@ from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, inequality_t
 from qbitsat._kernels.types cimport int32_t, uint8_t
 
 
-cdef extern from "ascent.h":
-    float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) noexcept nogil
+cdef extern from "descent.h":
+    float descend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) noexcept nogil
     long floats_needed(const plan_t *plan, int num_atoms) noexcept nogil
 
 
 cdef int call_tick(void *who) noexcept with gil:
-    """Whether the ascent has to end, because its tick has raised."""
-    cdef Ascent ascent = <Ascent> who
+    """Whether the descent has to end, because its tick has raised."""
+    cdef Descent descent = <Descent> who
     try:
-        ascent.tick()
+        descent.tick()
     except BaseException as error:
-        ascent.stopped = error
-    return ascent.stopped is not None
+        descent.stopped = error
+    return descent.stopped is not None
 
 
 @cython.final
-cdef class Ascent:
+cdef class Descent:
     """The layers and the inequalities of a query, as float32.
 
     atoms: (starts int64[count + 1], values int32, coefficients float32, bounds float32[count]) of the inequalities, flat as in `Atoms`.
@@ -93,7 +93,7 @@ cdef class Ascent:
 
     def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, held, fresh, multipliers, shares, int steps, float rate, float decay, int polish=0,
             bint means=True):
-        """Ascend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for
+        """Descend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for
         at most `polish` smaller ones from the best.
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), held (int32: a neuron whose multiplier
@@ -154,7 +154,7 @@ cdef class Ascent:
                 node.x_mean = node.acc_mean = node.y_mean = NULL
                 if x_mean.shape[1]:
                     node.x_mean, node.acc_mean, node.y_mean = &x_mean[i, 0], &acc_mean[i, 0], &y_mean[i, 0]
-                value[i] = ascend(&self.plan, &node, steps, rate, decay, polish, work, &taken)
+                value[i] = descend(&self.plan, &node, steps, rate, decay, polish, work, &taken)
                 if taken < 0:
                     break
                 total[0] += taken

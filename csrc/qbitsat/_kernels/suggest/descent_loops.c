@@ -1,4 +1,4 @@
-#include "ascent.h"
+#include "descent.h"
 
 #include <math.h>
 #include <string.h>
@@ -363,7 +363,7 @@ INLINE int stopped(const plan_t *plan, work_t *w) {
 }
 
 /* Up to `steps` steps from w->lambda; what is best goes to the node. Returns whether the value is below 0, or -1 if a tick says stop. */
-INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps, float rate, float decay, int means, float *best, int *taken) {
+INLINE int take_steps(const plan_t *plan, const node_t *node, work_t *w, int steps, float rate, float decay, int means, float *best, int *taken) {
     int n = plan->floats->num_neurons, m = plan->floats->num_inputs, atoms = node->num_atoms;
     float first = 1, second = 1;
     static const float unit = 1.0f;
@@ -402,7 +402,7 @@ INLINE int descend(const plan_t *plan, const node_t *node, work_t *w, int steps,
 }
 
 EVERY_TARGET
-float ascend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) {
+float descend(const plan_t *plan, const node_t *node, int steps, float rate, float decay, int polish, float *work, int *taken) {
     work_t w = share_out(plan, node, work);
     int n = plan->floats->num_neurons, atoms = node->num_atoms;
     float best = INFINITY;
@@ -413,14 +413,14 @@ float ascend(const plan_t *plan, const node_t *node, int steps, float rate, floa
     memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
     for (int k = 0; k < atoms; k++) w.cost += node->atoms[k]->size;
     substitute(plan, node, &w);
-    int below = descend(plan, node, &w, steps, rate, decay, node->x_mean != NULL, &best, taken);
+    int below = take_steps(plan, node, &w, steps, rate, decay, node->x_mean != NULL, &best, taken);
     if (!below && polish > 0) {
         memcpy(w.lambda, node->multipliers, sizeof(float) * n);
         memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
         memset(w.mean, 0, sizeof(float) * (n + atoms));
         memset(w.square, 0, sizeof(float) * (n + atoms));
         if (atoms == 0 && node->held < 0) hold_heaviest(plan, &w);
-        below = descend(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
+        below = take_steps(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
     }
     if (below < 0) {
         *taken = -1;

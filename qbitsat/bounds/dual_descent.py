@@ -14,7 +14,7 @@ import numpy as np
 
 from .._kernels.exact import ranges as _ranges
 from .._kernels.exact.layers import Layers
-from .._kernels.suggest.ascent import Ascent
+from .._kernels.suggest.descent import Descent
 from .._kernels.suggest.floats import Floats
 from .layout import Block, Inequalities, Inequality, Layout
 from .ranges import PASS_WORK, Ranges
@@ -39,8 +39,8 @@ class Suggestion(NamedTuple):
     y: np.ndarray
 
 
-class Ascender:
-    """Ascends on some blocks of a layout (each after what it reads) and some inequalities over their values.
+class DualDescent:
+    """Descends on some blocks of a layout (each after what it reads) and some inequalities over their values.
 
     layers and floats are these blocks, numbered among themselves: value v is place[v] there.
     """
@@ -59,7 +59,7 @@ class Ascender:
         parts: Any = [(b.layer.affine, self._placed(b), b.layer.input.zero_point, ()) for b in blocks]
         self.layers = Layers(layout.num_inputs, parts)
         self.floats = Floats(self.layers)
-        self.kernel = Ascent(self.floats, Inequalities.of(inequalities).floats(self.place), layout.limits.check)
+        self.kernel = Descent(self.floats, Inequalities.of(inequalities).floats(self.place), layout.limits.check)
         fixed = root.lo[0, layout.num_inputs :] == root.hi[0, layout.num_inputs :]
         self.useless = np.concatenate([fixed[b.neurons] for b in blocks])
 
@@ -107,7 +107,7 @@ class Ascender:
 
     @property
     def bytes(self) -> int:
-        """What one node takes while its ascent runs: the corners of all neurons, those of the blocks once more, and the suggestion."""
+        """What one node takes while its descent runs: the corners of all neurons, those of the blocks once more, and the suggestion."""
         return 52 * (self.layout.num_neurons + len(self.neurons)) + 12 * self.layout.num_values + 16 * len(self.neurons)
 
     def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int, means: bool) -> tuple[np.ndarray, ...]:

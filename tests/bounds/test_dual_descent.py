@@ -4,17 +4,17 @@ import random
 
 import numpy as np
 import pytest
-from ascent_twin import Layer, Node, Twin
+from descent_twin import Layer, Node, Twin
 from handmade import query, tensor
 from tiny import busy_network
 
 from qbitsat._kernels.exact.layers import Layers
-from qbitsat._kernels.suggest.ascent import Ascent
+from qbitsat._kernels.suggest.descent import Descent
 from qbitsat._kernels.suggest.floats import Floats
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
-from qbitsat.bounds.ascent import DECAY, RATE, Ascender
 from qbitsat.bounds.dual import Dual
+from qbitsat.bounds.dual_descent import DECAY, RATE, DualDescent
 from qbitsat.bounds.layout import Layout
 from qbitsat.limits import LimitReached
 from qbitsat.network import Convolution, Dense, Network, Patches, SparseRows, TensorFormat
@@ -109,8 +109,8 @@ def flat(inequalities):
 
 
 def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), held=-1, polish=0):
-    """The kernel's answer for one node, without the axis of nodes, in the order of `ascent_twin.Result`."""
-    kernel = Ascent(Floats(layers[0]), flat(inequalities))
+    """The kernel's answer for one node, without the axis of nodes, in the order of `descent_twin.Result`."""
+    kernel = Descent(Floats(layers[0]), flat(inequalities))
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
     numbers = np.array([held], np.int32), np.array([fresh], np.uint8)
@@ -123,11 +123,11 @@ def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, at
 @pytest.mark.parametrize("fresh", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 5, 20])
 @pytest.mark.parametrize("make", [random_layers, graph_layers])
-def test_ascent_kernel_equals_its_twin(make, fresh, steps, held):
+def test_descent_kernel_equals_its_twin(make, fresh, steps, held):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed, make)
         got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, held=held)
-        expected = Twin(layers[1], inequalities, node, held).ascend(
+        expected = Twin(layers[1], inequalities, node, held).descend(
             multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY
         )
         for a, b in zip(got, expected, strict=True):
@@ -136,27 +136,27 @@ def test_ascent_kernel_equals_its_twin(make, fresh, steps, held):
 
 @pytest.mark.parametrize("held", [-1, 6])
 @pytest.mark.parametrize("bare", [True, False])
-def test_ascent_polish_equals_its_twin(bare, held):
+def test_descent_polish_equals_its_twin(bare, held):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
         fresh, atoms = not bare, (-1, -1, -1) if bare else (0, 1, 2)
         got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 3, atoms, held, polish=5)
         mine = [] if bare else inequalities
         twin = Twin(layers[1], mine, node, held)
-        expected = twin.ascend(multipliers.astype(float), shares[: len(mine)].astype(float), fresh, 3, RATE, DECAY, 5)
+        expected = twin.descend(multipliers.astype(float), shares[: len(mine)].astype(float), fresh, 3, RATE, DECAY, 5)
         for k, (a, b) in enumerate(zip(got, expected, strict=True)):
             np.testing.assert_allclose(a[: len(mine)] if k == 2 else a, b, rtol=2e-3, atol=2e-3)
 
 
-def test_ascent_polish_only_lowers_the_value():
+def test_descent_polish_only_lowers_the_value():
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
         values = [run_kernel(layers, inequalities, node, multipliers, shares, True, 5, polish=n)[0] for n in (0, 3, 30)]
         assert values == sorted(values, reverse=True)
 
 
-def test_ascent_rounding_is_not_below_zero():
-    """Terms of 1e6 that cancel but for their float32 rounding prove nothing, and the ascent goes on."""
+def test_descent_rounding_is_not_below_zero():
+    """Terms of 1e6 that cancel but for their float32 rounding prove nothing, and the descent goes on."""
     layers = (one_layer(np.ones((1, 1), int)),)
     acc = np.full((6, 1), 1e6, np.float32)
     node = Node(np.full(1, 1e6, np.float32), np.full(1, 1e6, np.float32), acc, np.zeros((6, 1), np.float32), np.ones(1, np.float32))
@@ -166,7 +166,7 @@ def test_ascent_rounding_is_not_below_zero():
     assert taken == 4
 
 
-def test_ascent_value_is_that_of_its_multipliers():
+def test_descent_value_is_that_of_its_multipliers():
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
         value, multipliers, shares, coefficients, x_best, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 50)
@@ -175,13 +175,13 @@ def test_ascent_value_is_that_of_its_multipliers():
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_ascent_single_inequality_keeps_its_share():
+def test_descent_single_inequality_keeps_its_share():
     layers, inequalities, node, multipliers, shares = random_node(1)
     _, _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 9, (1, -1, -1))
     assert after.tolist() == shares.tolist()
 
 
-def test_ascent_stops_below_zero():
+def test_descent_stops_below_zero():
     layers, inequalities, node, multipliers, shares = random_node(2)
     inequalities = [(values, factors, -1000.0) for values, factors, _ in inequalities]
     value, *_, taken = run_kernel(layers, inequalities, node, multipliers, shares, True, 9)
@@ -189,7 +189,7 @@ def test_ascent_stops_below_zero():
     assert taken == 1
 
 
-def test_ascent_useless_neurons_have_no_multiplier():
+def test_descent_useless_neurons_have_no_multiplier():
     layers, inequalities, node, multipliers, shares = random_node(3)
     for fresh in (True, False):
         _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9)
@@ -197,18 +197,18 @@ def test_ascent_useless_neurons_have_no_multiplier():
 
 
 @pytest.mark.parametrize("fresh", [True, False])
-def test_ascent_held_multiplier_stays(fresh):
+def test_descent_held_multiplier_stays(fresh):
     layers, inequalities, node, multipliers, shares = random_node(5)
     held = int(np.flatnonzero(node.slopes >= 0)[2])
     _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9, held=held)
     assert np.flatnonzero(after == multipliers).tolist() == [held]
 
 
-def test_ascent_nodes_do_not_mix():
+def test_descent_nodes_do_not_mix():
     """A batch gives what its nodes give one by one."""
     layers, inequalities, *_ = random_node(0)
     nodes = [random_node(seed)[2:] for seed in range(5)]
-    kernel = Ascent(Floats(layers[0]), flat(inequalities))
+    kernel = Descent(Floats(layers[0]), flat(inequalities))
     atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)
 
     def run(rows):
@@ -224,7 +224,7 @@ def test_ascent_nodes_do_not_mix():
 
 
 @pytest.mark.parametrize("rounding", ["floor", "half_up"])
-def test_ascent_value_is_what_integers_prove(rounding):
+def test_descent_value_is_what_integers_prove(rounding):
     """Where steps are equally long, six corners are enough for the exact dual value."""
     for seed in range(30):
         rng = random.Random(seed)
@@ -238,7 +238,7 @@ def test_ascent_value_is_what_integers_prove(rounding):
         layout, ranges = Layout(asked.networks), propagate(asked)
         outputs = layout.results[0]
         inequality = outputs, np.array([rng.choice([-2, -1, 1, 3]) for _ in outputs]), -1000
-        found = Ascender(layout, layout.blocks, [inequality], ranges).run(
+        found = DualDescent(layout, layout.blocks, [inequality], ranges).run(
             ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, layout.num_neurons)), np.ones((1, 1)), 10
         )
         said = Dual(layout, [inequality]).prove(ranges, np.zeros(1, np.int64), np.zeros((1, 1), np.int32), found.shares, found.multipliers)
@@ -258,9 +258,9 @@ SMALL = Floats(one_layer(np.zeros((2, 3), int)))
 
 
 @pytest.mark.parametrize(("value", "coefficients"), [(5, 1), (-1, 1), (1, 2)])
-def test_ascent_inequalities_that_do_not_fit(value, coefficients):
+def test_descent_inequalities_that_do_not_fit(value, coefficients):
     with pytest.raises(ValueError, match=r"names|coefficients"):
-        Ascent(SMALL, flat([(np.array([value], np.int32), floats(coefficients), 0.0)]))
+        Descent(SMALL, flat([(np.array([value], np.int32), floats(coefficients), 0.0)]))
 
 
 NODES = {
@@ -280,8 +280,8 @@ TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares"
         ("held", np.array([0], np.int32)),
     ],
 )
-def test_ascent_nodes_that_do_not_fit(name, array):
-    kernel = Ascent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]))
+def test_descent_nodes_that_do_not_fit(name, array):
+    kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]))
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
     arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
     arguments |= {"held": np.full(2, -1, np.int32), "fresh": np.zeros(2, np.uint8)}
@@ -291,7 +291,7 @@ def test_ascent_nodes_that_do_not_fit(name, array):
         kernel.run(**{**arguments, name: array})
 
 
-def test_ticks_come_while_one_node_ascends_and_can_end_it():
+def test_ticks_come_while_one_node_descends_and_can_end_it():
     ticks = []
 
     def tick():
@@ -299,7 +299,7 @@ def test_ticks_come_while_one_node_ascends_and_can_end_it():
         if len(ticks) == 3:
             raise LimitReached("timeout")
 
-    kernel = Ascent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]), tick)
+    kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]), tick)
     before, one = len(ticks), np.zeros(1, np.int32)
     nodes = one[:, None], floats(1, 3), floats(1, 3), floats(1, 6, 2), floats(1, 6, 2), floats(1, 2), one - 1, np.zeros(1, np.uint8)
     with pytest.raises(LimitReached):
@@ -325,6 +325,6 @@ def test_only_what_an_inequality_rests_on_moves():
     inequalities = [(np.array([inputs + 64 + 9], np.int32), np.ones(1, np.float32), 0.0)]
     start = np.zeros(neurons, np.float32), np.ones(1, np.float32)
     found = run_kernel((kernel, twins), inequalities, node, *start, True, 8, (0,))
-    expected = Twin(twins, inequalities, node).ascend(start[0].astype(float), start[1].astype(float), True, 8, RATE, DECAY)
+    expected = Twin(twins, inequalities, node).descend(start[0].astype(float), start[1].astype(float), True, 8, RATE, DECAY)
     assert found[0] == pytest.approx(expected.value, rel=1e-4)
     assert np.flatnonzero(found[1]).tolist() == [0, 1, 2, 8, 9, 10, 16, 17, 18, 64 + 9]

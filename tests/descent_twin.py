@@ -1,4 +1,4 @@
-"""Plain numpy twin of csrc/qbitsat/_kernels/suggest/ascent_loops.c for one node, in float64."""
+"""Plain numpy twin of csrc/qbitsat/_kernels/suggest/descent_loops.c for one node, in float64."""
 
 from __future__ import annotations
 
@@ -122,21 +122,21 @@ class Twin:
         slack = np.array([bound - np.asarray(k, float) @ values[v] for v, k, bound in self.inequalities])
         return total, c, slope, slack, (x, acc, y)
 
-    def ascend(
+    def descend(
         self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool, steps: int, rate: float, decay: float, polish: int = 0
     ) -> Result:
         if not fresh and not len(shares):
             multipliers = multipliers / (abs(multipliers).max() or 1)
         lam, natural = self.substitute(multipliers, shares, fresh)
         start = np.concatenate([lam, shares])
-        best, means, taken = self.descend(start, natural, (np.inf,), steps, rate, decay)
+        best, means, taken = self.take_steps(start, natural, (np.inf,), steps, rate, decay)
         if polish and not self.below(best):
             if not len(shares) and not self.held.any():
                 read = np.zeros(self.m + self.n, bool)
                 for layer in self.layers:
                     read[layer.reads] = True
                 natural[np.where(read[self.m :], -1, abs(best[1])).argmax()] = 0
-            best, _, more = self.descend(np.concatenate(best[1:3]), natural, best, polish, POLISH_RATE, POLISH_DECAY)
+            best, _, more = self.take_steps(np.concatenate(best[1:3]), natural, best, polish, POLISH_RATE, POLISH_DECAY)
             taken += more
         total, c, _, _, point = self.evaluate(best[1], best[2], True)
         return Result(total, best[1], best[2], c, point[0], *means, taken)
@@ -144,7 +144,7 @@ class Twin:
     def below(self, best: tuple) -> bool:
         return best[0] < -NOISE * best[3]
 
-    def descend(self, lam: np.ndarray, natural: np.ndarray, best: tuple, steps: int, rate: float, decay: float) -> tuple:
+    def take_steps(self, lam: np.ndarray, natural: np.ndarray, best: tuple, steps: int, rate: float, decay: float) -> tuple:
         """The best (value, multipliers, shares, magnitude of the terms), the means, and the number of steps."""
         shares = len(lam) - self.n
         sizes = np.concatenate([natural, np.full(shares, float(shares > 1))])
