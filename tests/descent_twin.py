@@ -53,11 +53,11 @@ class Result(NamedTuple):
 
 
 class Twin:
-    """inequalities: (values, coefficients, bound) of those that the node names, in its order; the multiplier of `held` stays."""
+    """inequalities: (values, coefficients, bound) of those that the node names, in its order; the multiplier of `anchor` stays."""
 
-    def __init__(self, layers: list[Layer], inequalities: list, node: Node, held: int = -1):
+    def __init__(self, layers: list[Layer], inequalities: list, node: Node, anchor: int = -1):
         self.layers, self.inequalities, self.node = layers, inequalities, node
-        self.held = np.arange(len(node.slopes)) == held
+        self.anchor = np.arange(len(node.slopes)) == anchor
         self.m, self.n = len(node.x_lo), len(node.slopes)
         self.x, self.active = np.zeros(self.m), np.ones(self.m, bool)
         self.any_columns = any(layer.by_columns for layer in layers)
@@ -90,12 +90,12 @@ class Twin:
         for layer in reversed(self.layers):
             part = layer.neurons
             line[part] = np.where(useful[part], self.node.slopes[part] * c[self.m :][part], 0)
-            line[part] = np.where(self.held[part], multipliers[part], line[part])
+            line[part] = np.where(self.anchor[part], multipliers[part], line[part])
             c[layer.reads] += line[part] @ layer.matrix
         start = np.where(useful, line if fresh else multipliers, 0)
         natural = np.maximum(abs(line), abs(start))
         least = LEAST_STEP * natural.sum() / max(1, moves.sum()) + 1e-12
-        return start, np.where(moves & ~self.held, np.maximum(natural, least), 0)
+        return start, np.where(moves & ~self.anchor, np.maximum(natural, least), 0)
 
     def evaluate(self, multipliers: np.ndarray, shares: np.ndarray, full: bool):
         """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value.
@@ -131,7 +131,7 @@ class Twin:
         start = np.concatenate([lam, shares])
         best, means, taken = self.take_steps(start, natural, (np.inf,), steps, rate, decay)
         if polish and not self.below(best):
-            if not len(shares) and not self.held.any():
+            if not len(shares) and not self.anchor.any():
                 read = np.zeros(self.m + self.n, bool)
                 for layer in self.layers:
                     read[layer.reads] = True

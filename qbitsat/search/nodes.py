@@ -16,7 +16,7 @@ class Nodes:
     branch       int64[nodes]: which branch of the formula
     name         int64[nodes]: number in the proof
     fresh        bool[nodes]: multipliers are not set yet
-    held         int32[nodes]: the neuron whose multiplier stays, or -1
+    anchor       int32[nodes]: the neuron whose multiplier is fixed, so that zero is no solution, or -1
     depth        int64[nodes]: splits since the root
     weight       float64[nodes]: its share of the tree: the root has 1, children have equal parts of their parent's
     basis        int64[nodes]: where the linear program of its parent ended, or -1
@@ -29,7 +29,7 @@ class Nodes:
     branch: np.ndarray
     name: np.ndarray
     fresh: np.ndarray
-    held: np.ndarray
+    anchor: np.ndarray
     depth: np.ndarray
     weight: np.ndarray
     basis: np.ndarray

@@ -149,13 +149,13 @@ class Search:
         """Those of the nodes that stay open, and what the descent says of them."""
         self.counts["nodes"] += len(nodes)
         self.worked += len(nodes)
-        self._set_goals(nodes)
-        aimless = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.held < 0)
-        arrays = nodes.atoms, nodes.fresh & ~aimless, nodes.multipliers, nodes.shares
+        self._set_anchors(nodes)
+        unanchored = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.anchor < 0)
+        arrays = nodes.atoms, nodes.fresh & ~unanchored, nodes.multipliers, nodes.shares
         programs = self.lp.begun(self.worked)
         polish = 0 if programs else self.options.polish
-        suggestion = self.descent.run(nodes.ranges, *arrays, self.options.steps, nodes.held, polish)
-        nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, aimless
+        suggestion = self.descent.run(nodes.ranges, *arrays, self.options.steps, nodes.anchor, polish)
+        nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, unanchored
         tried = np.flatnonzero(suggestion.value < 0)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
@@ -239,7 +239,7 @@ class Search:
             self.waiting.append((parent, parts[:-n], names[:-n]))
         children = parent.take(np.zeros(n, np.int64))
         children.branch, children.name = parts[-n:], names[-n:]
-        children.fresh, children.held = np.ones(n, bool), np.full(n, -1, np.int32)
+        children.fresh, children.anchor = np.ones(n, bool), np.full(n, -1, np.int32)
         children.shares, children.basis = np.ones_like(children.shares), np.full(n, -1, np.int64)
         self._push(children)
 
@@ -304,15 +304,15 @@ class Search:
         self.counts["open"] -= len(weight)
         self.counts["closed"] += float(weight.sum())
 
-    def _set_goals(self, nodes: Nodes) -> None:
+    def _set_anchors(self, nodes: Nodes) -> None:
         """Give fresh nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
         for row in np.flatnonzero(nodes.fresh & (nodes.atoms[:, 0] < 0)).tolist():
             raised = nodes.ranges.acc_lo[row] > self.root.acc_lo[0]
             cut = np.flatnonzero(self.is_output & (raised | (nodes.ranges.acc_hi[row] < self.root.acc_hi[0])))
             if len(cut):
-                goal = int(cut[0])
-                nodes.held[row] = goal
-                nodes.multipliers[row, goal] = self.usual[goal] if raised[goal] else -self.usual[goal]
+                anchor = int(cut[0])
+                nodes.anchor[row] = anchor
+                nodes.multipliers[row, anchor] = self.usual[anchor] if raised[anchor] else -self.usual[anchor]
 
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
         """Inputs that SAT finds in a node; None closes it."""

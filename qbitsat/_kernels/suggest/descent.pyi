@@ -21,7 +21,7 @@ class Descent:
         corner_acc: Array,
         corner_y: Array,
         slopes: Array,
-        held: NDArray[np.int32],
+        anchor: NDArray[np.int32],
         fresh: NDArray[np.uint8],
         multipliers: Array,
         shares: Array,

@@ -250,7 +250,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
     for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
         const float_layer_t *layer = &plan->floats->layers[l];
         for (int i = layer->map->neuron; i < layer->map->neuron + layer->map->n_out; i++)
-            slope_line[i] = i == node->held        ? w->lambda[i]
+            slope_line[i] = i == node->anchor        ? w->lambda[i]
                             : node->slopes[i] < 0 ? 0
                                                   : node->slopes[i] * w->c[plan->floats->num_inputs + i];
         if (layer->reads_neurons) put_layer_back(plan, l, slope_line, w);
@@ -266,7 +266,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
         w->natural[i] = moves ? fmaxf(w->natural[i], LEAST_STEP * sum / alive + 1e-12f) : 0;
     }
     memset(marks, 0, sizeof(float) * (n + m));
-    if (node->held >= 0) w->natural[node->held] = 0;
+    if (node->anchor >= 0) w->natural[node->anchor] = 0;
 }
 
 /* The dual value at w->lambda and its gradient; a little too small a value if only active inputs may change sides. */
@@ -347,7 +347,7 @@ INLINE void rescale(float *lambda, int n) {
 }
 
 /* The heaviest multiplier of a neuron that no other reads stays as it is: without an inequality the value falls to 0 with all of them. */
-INLINE void hold_heaviest(const plan_t *plan, work_t *w) {
+INLINE void anchor_heaviest(const plan_t *plan, work_t *w) {
     int heaviest = -1;
     for (int i = 0; i < plan->floats->num_neurons; i++)
         if (plan->is_last[i] && (heaviest < 0 || fabsf(w->lambda[i]) > fabsf(w->lambda[heaviest]))) heaviest = i;
@@ -419,7 +419,7 @@ float descend(const plan_t *plan, const node_t *node, int steps, float rate, flo
         memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
         memset(w.mean, 0, sizeof(float) * (n + atoms));
         memset(w.square, 0, sizeof(float) * (n + atoms));
-        if (atoms == 0 && node->held < 0) hold_heaviest(plan, &w);
+        if (atoms == 0 && node->anchor < 0) anchor_heaviest(plan, &w);
         below = take_steps(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
     }
     if (below < 0) {
