@@ -82,7 +82,7 @@ class Twin:
                     marks[reads] = True
         return marks[self.m :]
 
-    def substitute(self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool) -> tuple[np.ndarray, np.ndarray]:
+    def substitute(self, multipliers: np.ndarray, shares: np.ndarray, cold: bool) -> tuple[np.ndarray, np.ndarray]:
         """The multipliers to start from and the natural sizes of their steps."""
         _, c = self.combine(shares)
         useful, line = self.node.slopes >= 0, np.zeros(self.n)
@@ -92,7 +92,7 @@ class Twin:
             line[part] = np.where(useful[part], self.node.slopes[part] * c[self.m :][part], 0)
             line[part] = np.where(self.anchor[part], multipliers[part], line[part])
             c[layer.reads] += line[part] @ layer.matrix
-        start = np.where(useful, line if fresh else multipliers, 0)
+        start = np.where(useful, line if cold else multipliers, 0)
         natural = np.maximum(abs(line), abs(start))
         least = LEAST_STEP * natural.sum() / max(1, moves.sum()) + 1e-12
         return start, np.where(moves & ~self.anchor, np.maximum(natural, least), 0)
@@ -123,11 +123,11 @@ class Twin:
         return total, c, slope, slack, (x, acc, y)
 
     def descend(
-        self, multipliers: np.ndarray, shares: np.ndarray, fresh: bool, steps: int, rate: float, decay: float, polish: int = 0
+        self, multipliers: np.ndarray, shares: np.ndarray, cold: bool, steps: int, rate: float, decay: float, polish: int = 0
     ) -> Result:
-        if not fresh and not len(shares):
+        if not cold and not len(shares):
             multipliers = multipliers / (abs(multipliers).max() or 1)
-        lam, natural = self.substitute(multipliers, shares, fresh)
+        lam, natural = self.substitute(multipliers, shares, cold)
         start = np.concatenate([lam, shares])
         best, means, taken = self.take_steps(start, natural, (np.inf,), steps, rate, decay)
         if polish and not self.below(best):

@@ -78,7 +78,7 @@ class DualDescent:
         self,
         ranges: Ranges,
         atoms: np.ndarray,
-        fresh: np.ndarray,
+        cold: np.ndarray,
         multipliers: np.ndarray,
         shares: np.ndarray,
         steps: int,
@@ -89,15 +89,15 @@ class DualDescent:
         """At most `steps` steps for every node, and `polish` smaller ones from the best; each stops once its value is below 0.
 
         atoms int32[nodes, most]: the inequalities of each node, then -1s, and shares float32[nodes, most] for them; nodes that
-        are fresh start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. anchor int32[nodes]
+        are cold start from backward substitution, others from multipliers float32[nodes, neurons of the blocks]. anchor int32[nodes]
         names a neuron whose multiplier stays as it is, or -1: without an inequality, the dual value falls to 0 with all multipliers.
         ranges have a row for each node, or one for all. Without `means`, x, acc and y of the suggestion have no columns.
         """
         n = len(atoms)
-        anchor, fresh = np.full(n, -1, np.int32) if anchor is None else anchor, fresh.astype(np.uint8)
+        anchor, cold = np.full(n, -1, np.int32) if anchor is None else anchor, cold.astype(np.uint8)
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
         work = PASS_WORK * ((self.products + len(self.neurons)) * (steps + polish) + self.layout.num_values)
-        nodes, parts = (atoms, anchor, fresh, multipliers, shares), list[tuple[np.ndarray, ...]]()
+        nodes, parts = (atoms, anchor, cold, multipliers, shares), list[tuple[np.ndarray, ...]]()
         for rows in self.layout.limits.slices(n, work, self.bytes):
             mine = ranges if len(ranges) == 1 else ranges.take(rows)
             parts.append(self._run(mine, [array[rows] for array in nodes], steps, polish, means))
@@ -111,10 +111,10 @@ class DualDescent:
         return 52 * (self.layout.num_neurons + len(self.neurons)) + 12 * self.layout.num_values + 16 * len(self.neurons)
 
     def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int, means: bool) -> tuple[np.ndarray, ...]:
-        atoms, anchor, fresh, multipliers, shares = nodes
+        atoms, anchor, cold, multipliers, shares = nodes
         corners = _ranges.corners(self.layout.kernel, *ranges.arrays)
         acc, y, slopes = corners if self.whole else (np.ascontiguousarray(part[..., self.neurons]) for part in corners)
         slopes[:, self.useless] = -1
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.layout.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
-        answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, anchor, fresh, multipliers, shares, steps, RATE, DECAY, polish, means)
+        answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, anchor, cold, multipliers, shares, steps, RATE, DECAY, polish, means)
         return answer[:-1]

@@ -137,8 +137,8 @@ class _Prober:
         lo[down[gone_down]], hi[up[gone_up]] = down_at[gone_down] + 1, up_at[gone_up] - 1
         return True if (lo <= hi).all() and self.ranges.propagate(self.layout).all() else None
 
-    def _descend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, fresh: bool = False) -> Suggestion:
-        return self.descent.run(ranges, self._atoms(len(ranges)), np.full(len(ranges), fresh), multipliers, shares, steps)
+    def _descend(self, ranges: Ranges, multipliers: np.ndarray, shares: np.ndarray, steps: int, cold: bool = False) -> Suggestion:
+        return self.descent.run(ranges, self._atoms(len(ranges)), np.full(len(ranges), cold), multipliers, shares, steps)
 
     def _atoms(self, rows: int) -> np.ndarray:
         return np.tile(np.arange(len(self.inequalities), dtype=np.int32), (rows, 1))

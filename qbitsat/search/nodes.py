@@ -15,7 +15,7 @@ class Nodes:
     """ranges       what is left for every value
     branch       int64[nodes]: which branch of the formula
     name         int64[nodes]: number in the proof
-    fresh        bool[nodes]: multipliers are not set yet
+    cold         bool[nodes]: no multipliers yet, those of no parent either
     anchor       int32[nodes]: the neuron whose multiplier is fixed, so that zero is no solution, or -1
     depth        int64[nodes]: splits since the root
     weight       float64[nodes]: its share of the tree: the root has 1, children have equal parts of their parent's
@@ -28,7 +28,7 @@ class Nodes:
     ranges: Ranges
     branch: np.ndarray
     name: np.ndarray
-    fresh: np.ndarray
+    cold: np.ndarray
     anchor: np.ndarray
     depth: np.ndarray
     weight: np.ndarray

@@ -150,12 +150,12 @@ class Search:
         self.counts["nodes"] += len(nodes)
         self.worked += len(nodes)
         self._set_anchors(nodes)
-        unanchored = nodes.fresh & (nodes.atoms[:, 0] < 0) & (nodes.anchor < 0)
-        arrays = nodes.atoms, nodes.fresh & ~unanchored, nodes.multipliers, nodes.shares
+        unanchored = nodes.cold & (nodes.atoms[:, 0] < 0) & (nodes.anchor < 0)
+        arrays = nodes.atoms, nodes.cold & ~unanchored, nodes.multipliers, nodes.shares
         programs = self.lp.begun(self.worked)
         polish = 0 if programs else self.options.polish
         suggestion = self.descent.run(nodes.ranges, *arrays, self.options.steps, nodes.anchor, polish)
-        nodes.multipliers, nodes.shares, nodes.fresh = suggestion.multipliers, suggestion.shares, unanchored
+        nodes.multipliers, nodes.shares, nodes.cold = suggestion.multipliers, suggestion.shares, unanchored
         tried = np.flatnonzero(suggestion.value < 0)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
@@ -239,7 +239,7 @@ class Search:
             self.waiting.append((parent, parts[:-n], names[:-n]))
         children = parent.take(np.zeros(n, np.int64))
         children.branch, children.name = parts[-n:], names[-n:]
-        children.fresh, children.anchor = np.ones(n, bool), np.full(n, -1, np.int32)
+        children.cold, children.anchor = np.ones(n, bool), np.full(n, -1, np.int32)
         children.shares, children.basis = np.ones_like(children.shares), np.full(n, -1, np.int64)
         self._push(children)
 
@@ -305,8 +305,8 @@ class Search:
         self.counts["closed"] += float(weight.sum())
 
     def _set_anchors(self, nodes: Nodes) -> None:
-        """Give fresh nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
-        for row in np.flatnonzero(nodes.fresh & (nodes.atoms[:, 0] < 0)).tolist():
+        """Give cold nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
+        for row in np.flatnonzero(nodes.cold & (nodes.atoms[:, 0] < 0)).tolist():
             raised = nodes.ranges.acc_lo[row] > self.root.acc_lo[0]
             cut = np.flatnonzero(self.is_output & (raised | (nodes.ranges.acc_hi[row] < self.root.acc_hi[0])))
             if len(cut):

@@ -108,27 +108,27 @@ def flat(inequalities):
     return starts, values, coefficients, np.array([bound for *_, bound in inequalities], np.float32)
 
 
-def run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, atoms=(0, 1, 2), anchor=-1, polish=0):
+def run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, atoms=(0, 1, 2), anchor=-1, polish=0):
     """The kernel's answer for one node, without the axis of nodes, in the order of `descent_twin.Result`."""
     kernel = Descent(Floats(layers[0]), flat(inequalities))
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
-    numbers = np.array([anchor], np.int32), np.array([fresh], np.uint8)
+    numbers = np.array([anchor], np.int32), np.array([cold], np.uint8)
     answer = kernel.run(np.array([atoms], np.int32), *one, *numbers, multipliers, shares, steps, RATE, DECAY, polish)
     value, coefficients, x_best, x, acc, y, taken = answer
     return value[0], multipliers[0], shares[0], coefficients[0], x_best[0], x[0], acc[0], y[0], taken
 
 
 @pytest.mark.parametrize("anchor", [-1, 6])
-@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("cold", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 5, 20])
 @pytest.mark.parametrize("make", [random_layers, graph_layers])
-def test_descent_kernel_equals_its_twin(make, fresh, steps, anchor):
+def test_descent_kernel_equals_its_twin(make, cold, steps, anchor):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed, make)
-        got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, steps, anchor=anchor)
+        got = run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, anchor=anchor)
         expected = Twin(layers[1], inequalities, node, anchor).descend(
-            multipliers.astype(float), shares.astype(float), fresh, steps, RATE, DECAY
+            multipliers.astype(float), shares.astype(float), cold, steps, RATE, DECAY
         )
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
@@ -139,11 +139,11 @@ def test_descent_kernel_equals_its_twin(make, fresh, steps, anchor):
 def test_descent_polish_equals_its_twin(bare, anchor):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
-        fresh, atoms = not bare, (-1, -1, -1) if bare else (0, 1, 2)
-        got = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 3, atoms, anchor, polish=5)
+        cold, atoms = not bare, (-1, -1, -1) if bare else (0, 1, 2)
+        got = run_kernel(layers, inequalities, node, multipliers, shares, cold, 3, atoms, anchor, polish=5)
         mine = [] if bare else inequalities
         twin = Twin(layers[1], mine, node, anchor)
-        expected = twin.descend(multipliers.astype(float), shares[: len(mine)].astype(float), fresh, 3, RATE, DECAY, 5)
+        expected = twin.descend(multipliers.astype(float), shares[: len(mine)].astype(float), cold, 3, RATE, DECAY, 5)
         for k, (a, b) in enumerate(zip(got, expected, strict=True)):
             np.testing.assert_allclose(a[: len(mine)] if k == 2 else a, b, rtol=2e-3, atol=2e-3)
 
@@ -191,16 +191,16 @@ def test_descent_stops_below_zero():
 
 def test_descent_useless_neurons_have_no_multiplier():
     layers, inequalities, node, multipliers, shares = random_node(3)
-    for fresh in (True, False):
-        _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9)
+    for cold in (True, False):
+        _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, cold, 9)
         assert ((after == 0) == (node.slopes < 0)).all()
 
 
-@pytest.mark.parametrize("fresh", [True, False])
-def test_descent_anchor_multiplier_stays(fresh):
+@pytest.mark.parametrize("cold", [True, False])
+def test_descent_anchor_multiplier_stays(cold):
     layers, inequalities, node, multipliers, shares = random_node(5)
     anchor = int(np.flatnonzero(node.slopes >= 0)[2])
-    _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, fresh, 9, anchor=anchor)
+    _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, cold, 9, anchor=anchor)
     assert np.flatnonzero(after == multipliers).tolist() == [anchor]
 
 
@@ -265,7 +265,7 @@ def test_descent_inequalities_that_do_not_fit(value, coefficients):
 
 NODES = {
     "x_lo": floats(2, 4), "x_hi": floats(1, 3), "corner_acc": floats(2, 5, 2), "corner_y": floats(2, 6, 3), "slopes": floats(2, 3),
-    "fresh": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
+    "cold": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
 }  # fmt: skip
 TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares": np.zeros((2, 1))}
 
@@ -284,7 +284,7 @@ def test_descent_nodes_that_do_not_fit(name, array):
     kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]))
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
     arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
-    arguments |= {"anchor": np.full(2, -1, np.int32), "fresh": np.zeros(2, np.uint8)}
+    arguments |= {"anchor": np.full(2, -1, np.int32), "cold": np.zeros(2, np.uint8)}
     arguments |= {"shares": floats(2, 1), "steps": 1, "rate": RATE, "decay": DECAY}
     kernel.run(**arguments)
     with pytest.raises(ValueError, match=r"expected|does not exist|mismatch"):

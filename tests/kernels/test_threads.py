@@ -106,8 +106,8 @@ def corners(search: Search) -> Callable[[], object]:
 
 def descent(search: Search) -> Callable[[], object]:
     nodes = rows(search, 8)
-    fresh, zeros = np.ones(8, bool), np.zeros_like(nodes.multipliers)
-    return lambda: search.descent.run(nodes.ranges, nodes.atoms, fresh, zeros, nodes.shares, 2000)
+    cold, zeros = np.ones(8, bool), np.zeros_like(nodes.multipliers)
+    return lambda: search.descent.run(nodes.ranges, nodes.atoms, cold, zeros, nodes.shares, 2000)
 
 
 def dual(search: Search) -> Callable[[], object]:

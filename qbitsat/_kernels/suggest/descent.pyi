@@ -22,7 +22,7 @@ class Descent:
         corner_y: Array,
         slopes: Array,
         anchor: NDArray[np.int32],
-        fresh: NDArray[np.uint8],
+        cold: NDArray[np.uint8],
         multipliers: Array,
         shares: Array,
         steps: int,

@@ -30,8 +30,8 @@ typedef struct {
     const float *x_lo, *x_hi;              /* num_inputs */
     const float *corner_acc, *corner_y;    /* CORNERS x num_neurons */
     const float *slopes;                   /* num_neurons: y over acc between the ends of a range; below 0 for one of no use */
-    int anchor;                              /* a neuron whose multiplier stays: it sets the scale where no inequality does; or -1 */
-    int fresh;                             /* start from the slopes, not from `multipliers` */
+    int anchor;                            /* a neuron whose multiplier stays: it sets the scale where no inequality does; or -1 */
+    int cold;                             /* start from the slopes, not from `multipliers` */
     float *multipliers, *shares;           /* num_neurons, num_atoms: start, then the best found */
     float *coefficients;                   /* num_values: those of the best */
     float *x_best;

@@ -27,7 +27,7 @@ cdef extern from "descent.h":
         const float *corner_y
         const float *slopes
         int anchor
-        int fresh
+        int cold
         float *multipliers
         float *shares
         float *coefficients
@@ -54,6 +54,6 @@ cdef class Descent:
     cdef _set_columns(self, Py_ssize_t k)
     cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
               const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] anchor,
-              const uint8_t[::1] fresh, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
+              const uint8_t[::1] cold, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
               float rate, float decay, int polish, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
               float[:, ::1] acc_mean, float[:, ::1] y_mean, const inequality_t **mine, float *work, int *total)

@@ -255,7 +255,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
                                                   : node->slopes[i] * w->c[plan->floats->num_inputs + i];
         if (layer->reads_neurons) put_layer_back(plan, l, slope_line, w);
     }
-    if (node->fresh) memcpy(w->lambda, slope_line, sizeof(float) * n);
+    if (node->cold) memcpy(w->lambda, slope_line, sizeof(float) * n);
     for (int i = 0; i < n; i++) {
         if (node->slopes[i] < 0) w->lambda[i] = 0;
         w->natural[i] = fmaxf(fabsf(slope_line[i]), fabsf(w->lambda[i]));
@@ -409,7 +409,7 @@ float descend(const plan_t *plan, const node_t *node, int steps, float rate, flo
     *taken = 0;
     memset(work, 0, sizeof(float) * floats_needed(plan, atoms));
     memcpy(w.lambda, node->multipliers, sizeof(float) * n);
-    if (!node->fresh && atoms == 0) rescale(w.lambda, n);
+    if (!node->cold && atoms == 0) rescale(w.lambda, n);
     memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
     for (int k = 0; k < atoms; k++) w.cost += node->atoms[k]->size;
     substitute(plan, node, &w);

@@ -319,13 +319,13 @@ INLINE void point_along(run_t *r) {
 }
 
 /* Exchanges from the basis until nothing is gained; the last `step`'s word, -2 also if the basis is no good. */
-INLINE int optimize(run_t *r, int fresh, int limit, int *taken) {
+INLINE int optimize(run_t *r, int cold, int limit, int *taken) {
     basis_t *b = r->basis;
     double size;
     int state = 1;
-    if (fresh && !begin(r)) return -2;
+    if (cold && !begin(r)) return -2;
     /* A loop, so that each is inlined once: copies cost half of the time that a build takes. */
-    for (int anew = fresh || b->updates > REFRESH, last = 0;; anew = last = 1) {
+    for (int anew = cold || b->updates > REFRESH, last = 0;; anew = last = 1) {
         if (anew && !invert(r)) return -2;
         if (!(spread(r) > DRIFT)) break;
         if (last) return -2;
@@ -339,9 +339,9 @@ INLINE int optimize(run_t *r, int fresh, int limit, int *taken) {
 }
 
 /* The value after exchanges from the basis, or from a new one, and what goes with it to the node; INFINITY if numbers fail. */
-INLINE double attempt(run_t *r, int fresh, int limit, int *taken) {
+INLINE double attempt(run_t *r, int cold, int limit, int *taken) {
     simplex_t *w = r->w;
-    int state = optimize(r, fresh, limit, taken);
+    int state = optimize(r, cold, limit, taken);
     if (state == -2) return INFINITY;
     report(r);
     if (state == -1) point_along(r);
@@ -356,12 +356,12 @@ INLINE double attempt(run_t *r, int fresh, int limit, int *taken) {
 EVERY_TARGET
 double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) {
     run_t r = {program, node, basis, work, aim, 0};
-    int fresh = basis->size == 0 || basis->num_atoms != node->num_atoms;
+    int cold = basis->size == 0 || basis->num_atoms != node->num_atoms;
     *taken = 0;
     basis->num_atoms = node->num_atoms, basis->size = program->num_active + node->num_atoms;
     copy_hulls(&r);
-    for (;; fresh = 1) {
-        double value = attempt(&r, fresh, limit, taken);
-        if (value < INFINITY || fresh) return value;
+    for (;; cold = 1) {
+        double value = attempt(&r, cold, limit, taken);
+        if (value < INFINITY || cold) return value;
     }
 }
