@@ -49,7 +49,7 @@ class Search:
         self.names = 1
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = self.layout.is_result
-        self.usual = np.concatenate([block.units for block in self.layout.blocks])
+        self.unit = np.concatenate([block.units for block in self.layout.blocks])
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
@@ -67,7 +67,7 @@ class Search:
             self.proof.facts.extend(facts)
         self.descent = DualDescent(self.layout, self.layout.blocks, self.disjuncts.inequalities, self.root)
         self.rounding = RoundingHeuristic(self.query, self.layout, self.formula)
-        self.lp = LinearPrograms(self.layout, self.disjuncts, self.descent, self.root, self.usual, self.options, self.limits)
+        self.lp = LinearPrograms(self.layout, self.disjuncts, self.descent, self.root, self.unit, self.options, self.limits)
         self.annealer = Annealer(self.query, self.formula, self.disjuncts.inequalities, self.descent, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
@@ -312,7 +312,7 @@ class Search:
             if len(cut):
                 anchor = int(cut[0])
                 nodes.anchor[row] = anchor
-                nodes.multipliers[row, anchor] = self.usual[anchor] if raised[anchor] else -self.usual[anchor]
+                nodes.multipliers[row, anchor] = self.unit[anchor] if raised[anchor] else -self.unit[anchor]
 
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
         """Inputs that SAT finds in a node; None closes it."""
