@@ -14,7 +14,7 @@ from ..bounds.ranges import Ranges
 class Nodes:
     """ranges       what is left for every value
     branch       int64[nodes]: which branch of the formula
-    name         int64[nodes]: number in the proof
+    id           int64[nodes]: number in the proof
     cold         bool[nodes]: no multipliers yet, those of no parent either
     anchor       int32[nodes]: the neuron whose multiplier is fixed, so that zero is no solution, or -1
     depth        int64[nodes]: splits since the root
@@ -27,7 +27,7 @@ class Nodes:
 
     ranges: Ranges
     branch: np.ndarray
-    name: np.ndarray
+    id: np.ndarray
     cold: np.ndarray
     anchor: np.ndarray
     depth: np.ndarray
@@ -55,7 +55,7 @@ class Nodes:
 
     @staticmethod
     def root(ranges: Ranges, num_neurons: int, most: int) -> Nodes:
-        """The one node that a search starts from: branch 0, name 0."""
+        """The one node that a search starts from: branch 0, id 0."""
         zero, none = np.zeros(1, np.int64), np.full((1, most), -1, np.int32)
         floats = np.zeros((1, num_neurons), np.float32), np.ones((1, most), np.float32)
         numbers = zero, zero.copy(), np.ones(1, bool), none[:, 0].copy(), zero.copy(), np.ones(1), zero - 1

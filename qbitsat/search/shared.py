@@ -23,8 +23,8 @@ from .tree import Inputs, Search
 
 # Nodes for each process before the work is shared: fewer would leave some process without any at once.
 SHARE = 32
-# Names of nodes that the processes give count from here, one such range each.
-NAMES = 1 << 40
+# Ids of nodes that the processes give count from here, one such range each.
+IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
 
@@ -170,7 +170,7 @@ def _work(search: Search, number: int, anneals: bool, connection: Connection, pa
     """The process: steps until the nodes that it is sent run out; what it is asked for it answers between steps."""
     begin_child(parent)
     search.limits.cancel = search.limits.progress = None  # the parent's
-    search.names = NAMES * (number + 1)
+    search.ids = IDS * (number + 1)
     search.annealer.able &= anneals
     try:
         while True:
@@ -233,7 +233,7 @@ def _adopt(search: Search, handed: Handed) -> Nodes:
     """Nodes of another process, with the numbers that their branches have here: each process counts those that it meets."""
     nodes, branches = handed
     nodes.branch = np.array([search.disjuncts.number(branch) for branch in branches], np.int64)
-    nodes.basis = np.full(len(nodes), -1, np.int64)  # names are each process's own
+    nodes.basis = np.full(len(nodes), -1, np.int64)  # ids are each process's own
     return nodes
 
 

@@ -42,11 +42,11 @@ class Search:
         self.dual = Dual(self.layout, self.disjuncts.inequalities)
         self.root = bounds.take(np.zeros(1, np.int64))
         self.stack: list[Nodes] = []
-        # Nodes of one row whose children for these branches, with these names, are still to be made.
+        # Nodes of one row whose children for these branches, with these ids, are still to be made.
         self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
         # For every branch the relaxed inputs of its newest node.
         self.relaxed: dict[int, np.ndarray] = {}
-        self.names = 1
+        self.ids = 1
         # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
         self.is_output = self.layout.is_result
         self.unit = np.concatenate([block.units for block in self.layout.blocks])
@@ -195,7 +195,7 @@ class Search:
             for slot, share in zip(nodes.slots[row].tolist(), proved.shares[k].tolist(), strict=True):
                 if slot >= 0:
                     shares[slot] = share
-            self._note(int(nodes.name[row]), Multipliers(shares, proved.multipliers[k].copy()))
+            self._note(int(nodes.id[row]), Multipliers(shares, proved.multipliers[k].copy()))
         return rows[closed].tolist()
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
@@ -220,25 +220,25 @@ class Search:
     def _split_disjunction(self, nodes: Nodes, row: int) -> None:
         """A child for each part of the first waiting `Or`; those that are many are made a few at a time."""
         parts = np.array(self.disjuncts.parts(int(nodes.branch[row])), np.int64)
-        names = self._new_names(len(parts))
-        self._note(int(nodes.name[row]), Disjunction(tuple(names.tolist())))
+        ids = self._new_ids(len(parts))
+        self._note(int(nodes.id[row]), Disjunction(tuple(ids.tolist())))
         self.counts["open"] += len(parts) - 1
         if not len(parts):
             self.counts["closed"] += float(nodes.weight[row])
             return
         parent = nodes.take(np.array([row]))
         parent.weight = parent.weight / len(parts)
-        self.waiting.append((parent, parts, names))
+        self.waiting.append((parent, parts, ids))
         self._make_children()
 
     def _make_children(self) -> None:
         """The next of the nodes that wait to be made."""
-        parent, parts, names = self.waiting.pop()
+        parent, parts, ids = self.waiting.pop()
         n = self.limits.fit(min(len(parts), max(TOGETHER, self.options.batch)), 4 * self.layout.node_bytes + 8 * self.layout.num_neurons)
         if n < len(parts):
-            self.waiting.append((parent, parts[:-n], names[:-n]))
+            self.waiting.append((parent, parts[:-n], ids[:-n]))
         children = parent.take(np.zeros(n, np.int64))
-        children.branch, children.name = parts[-n:], names[-n:]
+        children.branch, children.id = parts[-n:], ids[-n:]
         children.cold, children.anchor = np.ones(n, bool), np.full(n, -1, np.int32)
         children.shares, children.basis = np.ones_like(children.shares), np.full(n, -1, np.int64)
         self._push(children)
@@ -261,14 +261,14 @@ class Search:
         point_above = np.concatenate([suggestion.x, suggestion.y], axis=1)[rows, value] >= at
         children = nodes.take(np.repeat(rows, 2))
         above = np.stack([~point_above, point_above], axis=1).ravel()
-        names = self._new_names(2 * n)
+        ids = self._new_ids(2 * n)
         ranges, k, value2, at2 = children.ranges, np.arange(2 * n), np.repeat(value, 2), np.repeat(at, 2)
         ranges.lo[k[above], value2[above]] = at2[above]
         ranges.hi[k[~above], value2[~above]] = at2[~above] - 1
         for i in range(n) if self.proof is not None else ():
-            low, high = (names[2 * i + 1], names[2 * i]) if above[2 * i] else (names[2 * i], names[2 * i + 1])
-            self._note(int(nodes.name[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
-        children.name, children.depth, children.weight = names, children.depth + 1, children.weight / 2
+            low, high = (ids[2 * i + 1], ids[2 * i]) if above[2 * i] else (ids[2 * i], ids[2 * i + 1])
+            self._note(int(nodes.id[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
+        children.id, children.depth, children.weight = ids, children.depth + 1, children.weight / 2
         self.counts["open"] += n
         return self._carried_forward(children, inputs=bool((value < self.layout.num_inputs).any()))
 
@@ -296,8 +296,8 @@ class Search:
 
     def _close(self, nodes: Nodes, infeasible: np.ndarray) -> None:
         """Nodes, bool[nodes], in which nothing is left."""
-        for name in nodes.name[infeasible].tolist():
-            self._note(name, Infeasible())
+        for number in nodes.id[infeasible].tolist():
+            self._note(number, Infeasible())
         self._count_closed(nodes.weight[infeasible])
 
     def _count_closed(self, weight: np.ndarray) -> None:
@@ -331,19 +331,19 @@ class Search:
         if result.satisfiable is None:
             raise LimitReached(result.reason)
         if proof is not None:
-            self._note(int(nodes.name[row]), proof)
+            self._note(int(nodes.id[row]), proof)
         if inputs is None:
             self._count_closed(nodes.weight[[row]])
         return inputs
 
-    def _new_names(self, count: int) -> np.ndarray:
-        names = np.arange(self.names, self.names + count)
-        self.names += count
-        return names
+    def _new_ids(self, count: int) -> np.ndarray:
+        ids = np.arange(self.ids, self.ids + count)
+        self.ids += count
+        return ids
 
-    def _note(self, name: int, node: Any) -> None:
+    def _note(self, number: int, node: Any) -> None:
         if self.proof is not None:
-            self.proof.nodes[name] = node
+            self.proof.nodes[number] = node
 
 
 def _without(nodes: Nodes, suggestion: Suggestion, rows: list[int]) -> tuple[Nodes, Suggestion]:

@@ -168,5 +168,5 @@ def test_search_of_several_processes_is_certified(tmp_path, monkeypatch):
     options = {"engine": "hybrid", "attack": False, "jobs": 2, "batch": 2, "steps": 5}
     for seed in (7, 198):
         verdict, path = certify(deep_query(seed), tmp_path, **options)
-        assert max(verdict.proof.nodes) >= shared.NAMES
+        assert max(verdict.proof.nodes) >= shared.IDS
         assert (verdict.verdict, reason(path)) == (HOLDS, "")

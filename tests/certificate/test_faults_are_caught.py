@@ -103,7 +103,7 @@ def test_dropped_leaf(tmp_path, monkeypatch):
         right(self, name, node)
 
     def push(self, nodes):
-        kept = np.flatnonzero([name not in getattr(self, "dropped", set()) for name in nodes.name.tolist()])
+        kept = np.flatnonzero([number not in getattr(self, "dropped", set()) for number in nodes.id.tolist()])
         if len(kept):
             right_push(self, nodes.take(kept))
 

@@ -133,7 +133,7 @@ def check_proof(asked, **rules) -> Search | None:
         return None
     walk = Walk(search, proof)
     assert walk.met >= set(proof.nodes)
-    assert walk.met == set(range(search.names))
+    assert walk.met == set(range(search.ids))
     assert walk.missing == search.counts["leaves"]
     return search
 
@@ -142,7 +142,7 @@ def check_proof(asked, **rules) -> Search | None:
 def test_proofs_are_whole_and_mean_what_they_say(rules):
     searches = [search for seed in range(100) if (search := check_proof(deep_query(random.Random(seed), 4), rounding=False, **rules))]
     assert sum(search.counts["refuted"] for search in searches) > 3
-    assert sum(search.names > 1 for search in searches) >= 2
+    assert sum(search.ids > 1 for search in searches) >= 2
 
 
 def test_proofs_of_any_formula():
@@ -156,7 +156,7 @@ def test_proofs_of_leaves_are_kept_for_certificates():
         search, proof, holds = recorded(busy_query(random.Random(seed), 3), rounding=False, bounds=False, certificates=True)
         if holds:
             leaves += search.counts["leaves"]
-            assert set(proof.nodes) == set(range(search.names))
+            assert set(proof.nodes) == set(range(search.ids))
             assert sum(isinstance(node, Refutation) for node in proof.nodes.values()) == search.counts["leaves"]
     assert leaves > 0
 

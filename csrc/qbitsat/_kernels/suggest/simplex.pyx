@@ -99,7 +99,7 @@ cdef class Simplex:
     cdef object active
     cdef double[:, ::1] inverses
     cdef uint8_t[:, ::1] forms
-    cdef int64_t[::1] names
+    cdef int64_t[::1] ids
     cdef int32_t[:, ::1] heads
 
     def __cinit__(self, Floats floats, tuple atoms, x_lo, tuple neurons, tuple columns, int most, int pool):
@@ -121,7 +121,7 @@ cdef class Simplex:
         self._set_work(inputs, count)
         size = p.num_active + most
         self.inverses, self.forms = np.zeros((pool, size * size)), np.zeros((pool, (size + 1) * sizeof(form_t)), np.uint8)
-        self.names, self.heads = np.full(pool, -1, np.int64), np.zeros((pool, 3), np.int32)
+        self.ids, self.heads = np.full(pool, -1, np.int64), np.zeros((pool, 3), np.int32)
 
     cdef _set_columns(self, const int32_t[::1] first, const int64_t[::1] starts, weights):
         cdef Py_ssize_t k, values = self.program.num_inputs + self.program.num_neurons
@@ -228,10 +228,10 @@ cdef class Simplex:
                 bases[i] = self._store() if 0 <= value[i] < INFINITY else -1
                 total[0] += taken
 
-    cdef void _load(self, int64_t name) noexcept nogil:
-        """The basis of that name, or none if it is not kept any more."""
-        cdef Py_ssize_t at = name % self.pool
-        if name < 0 or self.names[at] != name:
+    cdef void _load(self, int64_t number) noexcept nogil:
+        """The basis of that id, or none if it is not kept any more."""
+        cdef Py_ssize_t at = number % self.pool
+        if number < 0 or self.ids[at] != number:
             self.basis.size = 0
             return
         self.basis.size, self.basis.num_atoms, self.basis.updates = self.heads[at, 0], self.heads[at, 1], self.heads[at, 2]
@@ -239,12 +239,12 @@ cdef class Simplex:
         memcpy(self.basis.inverse, &self.inverses[at, 0], self.basis.size * self.basis.size * sizeof(double))
 
     cdef int64_t _store(self) noexcept nogil:
-        """Keep the basis in place of the oldest; its name."""
-        cdef int64_t name = self.newest
-        cdef Py_ssize_t at = name % self.pool
+        """Keep the basis in place of the oldest; its id."""
+        cdef int64_t number = self.newest
+        cdef Py_ssize_t at = number % self.pool
         self.newest += 1
-        self.names[at] = name
+        self.ids[at] = number
         self.heads[at, 0], self.heads[at, 1], self.heads[at, 2] = self.basis.size, self.basis.num_atoms, self.basis.updates
         memcpy(&self.forms[at, 0], self.basis.forms, self.basis.size * sizeof(form_t))
         memcpy(&self.inverses[at, 0], self.basis.inverse, self.basis.size * self.basis.size * sizeof(double))
-        return name
+        return number
