@@ -23,13 +23,13 @@ RATE, DECAY = 0.3, 0.95
 
 
 class Suggestion(NamedTuple):
-    """One row a node, float32. value estimates the dual value; below 0 it says that a proof is near.
+    """One row a node, float32. dual estimates the dual value; below 0 it says that a proof is near.
 
     multipliers of accumulators, shares of inequalities, and the coefficients that they put on all values; x_best attains the dual
     value, x, acc and y are running means.
     """
 
-    value: np.ndarray
+    dual: np.ndarray
     multipliers: np.ndarray
     shares: np.ndarray
     coefficients: np.ndarray

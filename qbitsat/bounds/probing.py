@@ -55,17 +55,17 @@ def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits:
     for disjunct in disjuncts:
         prober = _Prober(descent, ranges, disjunct)
         if disjunct != FALSE and prober.narrow():
-            left.append((prober.value, Narrowed(disjunct, *node_bounds(layout, root, prober.ranges, 0), prober.ends())))
+            left.append((prober.dual_value, Narrowed(disjunct, *node_bounds(layout, root, prober.ranges, 0), prober.ends())))
     return [narrowed for _, narrowed in sorted(left, key=lambda pair: -pair[0])]
 
 
 class _Prober:
-    """One disjunct: its inequalities and what is left of its ranges, a single row. `value` is the dual value that it began with."""
+    """One disjunct: its inequalities and what is left of its ranges, a single row. `dual_value` is that which it began with."""
 
     def __init__(self, descent: DualDescent, ranges: Ranges, disjunct: Formula):
         layout = descent.layout
         layout.limits.check()
-        self.layout, self.descent, self.value = layout, descent, 0.0
+        self.layout, self.descent, self.dual_value = layout, descent, 0.0
         self.best: Suggestion | None = None
         self.ranges = ranges.take(np.zeros(1, np.int64))
         # What else an `And` asks for is left to SAT.
@@ -82,7 +82,7 @@ class _Prober:
         best = self._descend(self.ranges, np.zeros((1, self.layout.num_neurons)), np.ones((1, n)), DISJUNCT_STEPS, True)
         if self._empty(best, self.ranges, np.ones(1, bool))[0]:
             return False
-        self.value = float(np.nan_to_num(best.value[0]))
+        self.dual_value = float(np.nan_to_num(best.dual[0]))
         # The relaxed point stays possible, most likely; probes lie between it and the ends.
         point = np.nan_to_num(best.y[0])
         inner = np.stack([np.floor(point), np.ceil(point)]).astype(np.int64)
@@ -145,7 +145,7 @@ class _Prober:
 
     def _empty(self, suggestion: Suggestion, ranges: Ranges, asked: np.ndarray) -> np.ndarray:
         """Which of the rows asked for have no point that satisfies the inequalities, as their multipliers prove in integers: bool[rows]."""
-        empty, rows = np.zeros(len(ranges), bool), np.flatnonzero(asked & (suggestion.value < 0))
+        empty, rows = np.zeros(len(ranges), bool), np.flatnonzero(asked & (suggestion.dual < 0))
         proved = self.dual.prove(ranges, rows, self._atoms(len(ranges)), suggestion.shares, suggestion.multipliers)
         empty[rows] = [value < 0 for value in proved.values]
         return empty

@@ -130,7 +130,7 @@ def _prove(
     )
     suggestion = descent.run(ranges, atoms, np.ones(n), none, shares, steps, means=False)
     offsets = sides * biases
-    promising = np.flatnonzero(suggestion.value < known - offsets - smallest)
+    promising = np.flatnonzero(suggestion.dual < known - offsets - smallest)
     multipliers = np.zeros((len(promising), layout.num_neurons), np.float32)
     multipliers[:, descent.neurons] = suggestion.multipliers[promising]
     copies, places = ranges.take(np.zeros(len(promising), np.int64)), np.arange(len(promising))

@@ -156,13 +156,13 @@ class Search:
         polish = 0 if programs else self.options.polish
         suggestion = self.descent.run(nodes.ranges, *arrays, self.options.steps, nodes.anchor, polish)
         nodes.multipliers, nodes.shares, nodes.cold = suggestion.multipliers, suggestion.shares, unanchored
-        tried = np.flatnonzero(suggestion.value < 0)
+        tried = np.flatnonzero(suggestion.dual < 0)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
         nodes, suggestion = _without(nodes, suggestion, closed)
         if not programs:
             return nodes, suggestion
-        tried = self.lp.solve(nodes, suggestion.value)
+        tried = self.lp.solve(nodes, suggestion.dual)
         closed = self._refuted(nodes, tried)
         self.counts["doubted"] += len(tried) - len(closed)
         return _without(nodes, suggestion, closed)

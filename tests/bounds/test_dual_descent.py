@@ -242,7 +242,7 @@ def test_descent_value_is_what_integers_prove(rounding):
             ranges, np.zeros((1, 1), np.int32), np.ones(1), np.zeros((1, layout.num_neurons)), np.ones((1, 1)), 10
         )
         said = Dual(layout, [inequality]).prove(ranges, np.zeros(1, np.int64), np.zeros((1, 1), np.int32), found.shares, found.multipliers)
-        assert said.values[0] / said.shares[0, 0] * found.shares[0, 0] == pytest.approx(found.value[0], abs=0.05)
+        assert said.values[0] / said.shares[0, 0] * found.shares[0, 0] == pytest.approx(found.dual[0], abs=0.05)
 
 
 def floats(*shape):

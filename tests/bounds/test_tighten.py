@@ -106,7 +106,7 @@ def test_tighten_survives_any_suggestion(monkeypatch, number):
 
     def lie(self, *arguments, **named):
         found = run(self, *arguments, **named)
-        return found._replace(multipliers=np.full_like(found.multipliers, number), value=np.full_like(found.value, min(number, 0)))
+        return found._replace(multipliers=np.full_like(found.multipliers, number), dual=np.full_like(found.dual, min(number, 0)))
 
     monkeypatch.setattr(DualDescent, "run", lie)
     for seed in range(20):

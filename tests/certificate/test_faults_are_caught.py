@@ -65,7 +65,7 @@ def test_bound_too_tight(tmp_path, monkeypatch, place):
             return proved
 
     if place == "search":
-        monkeypatch.setattr(DualDescent, "run", lambda *arguments, **named: (s := run(*arguments, **named))._replace(value=s.value - 2))
+        monkeypatch.setattr(DualDescent, "run", lambda *arguments, **named: (s := run(*arguments, **named))._replace(dual=s.dual - 2))
     monkeypatch.setattr("qbitsat.search.tree.Dual" if place == "search" else "qbitsat.bounds.tighten.Dual", Tight)
     refused, wrong = refusals(tmp_path, engine="hybrid")
     assert refused > 3

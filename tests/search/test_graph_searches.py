@@ -77,8 +77,8 @@ def test_programs_of_graphs_end_at_the_value_of_their_multipliers():
         if not 0 < value < np.inf:
             continue
         same = descent.run(ranges, atom, np.zeros(1), multipliers[None], shares[None], 1)
-        assert same.value[0] == pytest.approx(value, rel=1e-3, abs=1e-2)
+        assert same.dual[0] == pytest.approx(value, rel=1e-3, abs=1e-2)
         best = descent.run(ranges, atom, np.ones(1), np.zeros((1, n)), one, 100)
-        assert value <= best.value[0] + 1e-3 * (1 + abs(best.value[0]))
+        assert value <= best.dual[0] + 1e-3 * (1 + abs(best.dual[0]))
         checked += 1
     assert checked > 30

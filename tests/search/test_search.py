@@ -35,7 +35,7 @@ def like(array: np.ndarray, values) -> np.ndarray:
 
 def claims(change):
     """Every node is said to be refuted, by changed multipliers and shares."""
-    return lambda rng, s: s._replace(value=like(s.value, -1), multipliers=change(rng, s.multipliers), shares=change(rng, s.shares))
+    return lambda rng, s: s._replace(dual=like(s.dual, -1), multipliers=change(rng, s.multipliers), shares=change(rng, s.shares))
 
 
 def only(**change):
@@ -55,10 +55,10 @@ LIES = {
     "flipped": claims(lambda rng, a: -a),
     "random": claims(lambda rng, a: like(a, rng.normal(0, 1, a.shape))),
     "other_node": claims(lambda rng, a: np.roll(a, 1, axis=0)),
-    "flipped_shares": only(value=lambda rng, a: like(a, -1), shares=lambda rng, a: -a),
-    "value_nan": only(value=lambda rng, a: like(a, np.nan)),
-    "value_random": only(value=lambda rng, a: like(a, rng.normal(0, 1, a.shape))),
-    "never": only(value=lambda rng, a: like(a, 1)),
+    "flipped_shares": only(dual=lambda rng, a: like(a, -1), shares=lambda rng, a: -a),
+    "value_nan": only(dual=lambda rng, a: like(a, np.nan)),
+    "value_random": only(dual=lambda rng, a: like(a, rng.normal(0, 1, a.shape))),
+    "never": only(dual=lambda rng, a: like(a, 1)),
     "points_nan": only(x=lambda rng, a: like(a, np.nan), x_best=lambda rng, a: like(a, np.inf)),
     "points_outside": only(x=lambda rng, a: like(a, rng.normal(0, 1e12, a.shape)), x_best=lambda rng, a: a - 1),
     "coefficients_nan": only(coefficients=lambda rng, a: like(a, np.nan)),
@@ -82,7 +82,7 @@ def test_search_huge_shares_of_huge_coefficients_are_no_proof(monkeypatch):
 
     def lie(self, *arguments, **named):
         found = run(self, *arguments, **named)
-        return found._replace(value=like(found.value, -1), multipliers=like(found.multipliers, 0), shares=like(found.shares, 2.0**61))
+        return found._replace(dual=like(found.dual, -1), multipliers=like(found.multipliers, 0), shares=like(found.shares, 2.0**61))
 
     monkeypatch.setattr(DualDescent, "run", lie)
     asked = query(copying(2), AtMost(((-8, y(0)), (8, y(1))), -8))
@@ -233,7 +233,7 @@ def test_search_negative_shares_are_no_proof(monkeypatch):
     def lie(self, *arguments, **named):
         found = run(self, *arguments, **named)
         multipliers = np.broadcast_to(np.array([1, -1], np.float32), found.multipliers.shape).copy()
-        return found._replace(value=like(found.value, -1), multipliers=multipliers, shares=like(found.shares, -1))
+        return found._replace(dual=like(found.dual, -1), multipliers=multipliers, shares=like(found.shares, -1))
 
     monkeypatch.setattr(DualDescent, "run", lie)
     network = one_layer([[1], [1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1))
