@@ -73,8 +73,9 @@ class Model:
         return TYPES[f32] if op in ("DequantizeLinear", "Softmax", "Gemm", "MatMul", "Add") else TYPES[self.dtype]
 
 
-def session(model: bytes, optimize: bool = True) -> onnxruntime.InferenceSession:
+def session(model: bytes, optimize: bool = True, runtime: str = "onnxruntime") -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", str(int(runtime == "onnxruntime-int8")))
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -122,7 +123,7 @@ def last_meaning(model: bytes) -> tuple[float, int]:
 
 def differing(model: bytes, network: Network, count: int, seed: int = 1) -> tuple[int, int]:
     """How many outputs there were, and how many were not those of the runtime."""
-    runner, (scale, zero_point) = session(model), last_meaning(model)
+    runner, (scale, zero_point) = session(model, runtime=network.runtime), last_meaning(model)
     x = samples(network, np.random.default_rng(seed), count)
     ours, wrong = forward(network, x), 0
     for sample, y in zip(x, ours, strict=True):

@@ -68,9 +68,9 @@ def affine(rng, runtime: Runtime, n: int, operator: str):
     if rng.random() < 0.3:
         out, s_weights = Quantization(0.25 * x.scale, out.zero_point), [2.0 ** -int(e) for e in rng.integers(4, 14, count)]
     if operator == "depthwise":
-        steps = runtime.depthwise(x.scale, s_weights, n, out.fused(fused))
+        steps = runtime.depthwise(x.scale, s_weights, n, runtime.fused(out, fused, operator))
     else:
-        steps = getattr(runtime, operator)(x.scale, s_weights, out.fused(fused))
+        steps = getattr(runtime, operator)(x.scale, s_weights, runtime.fused(out, fused, operator))
     acc = near(rng, steps[0], n) if len(steps) == 1 else np.concatenate([near(rng, r, 1) for r in steps])
     expected = applied(steps, acc)
     weights, q = rng.integers(-127, 128, (n, 4)).astype(np.int8), int8(rng, 4)
@@ -101,7 +101,7 @@ def multiply(rng, runtime: Runtime, n: int):
     constant = bool(rng.random() < 0.3)
     acc = (x[0].astype(np.int64) - a.zero_point) * (x[1].astype(np.int64) - b.zero_point)
     model = files.binary("MUL", tensor((1, n), a), tensor((1, n), b, x[1] if constant else None), tensor((1, n), out), fused)
-    return model, x[: 1 if constant else 2], runtime.multiply(a.scale, b.scale, out.fused(fused)).apply(acc)
+    return model, x[: 1 if constant else 2], runtime.multiply(a.scale, b.scale, runtime.fused(out, fused, "MUL")).apply(acc)
 
 
 def add(rng, runtime: Runtime, n: int, operator: str = "ADD"):
@@ -111,10 +111,13 @@ def add(rng, runtime: Runtime, n: int, operator: str = "ADD"):
     if rng.random() < 0.3:
         a, b, out = (Quantization(2.0 ** int(rng.integers(-4, 0)), q.zero_point) for q in (a, b, out))
     x = pairs(rng, n)
-    total = runtime.add(a, b, out.fused(fused), 1 if operator == "ADD" else -1)
-    acc = total.terms[0].apply(x[0].astype(np.int64)) + total.terms[1].apply(x[1].astype(np.int64))
+    sign, clamped = 1 if operator == "ADD" else -1, runtime.fused(out, fused, operator)
+    _, block, operands = runtime.add_blocks((1, n), (1, n)) if operator == "ADD" else (1, 1, "")
+    ways = [runtime.add(a, b, clamped, sign, way) for way in (operands, "")]
+    q = [part.astype(np.int64) for part in x]
+    whole, rest = (way.requantizer.apply(way.terms[0].apply(q[0]) + way.terms[1].apply(q[1])) for way in ways)
     model = files.binary(operator, tensor((1, n), a), tensor((1, n), b), tensor((1, n), out), fused)
-    return model, list(x), total.requantizer.apply(acc)
+    return model, list(x), np.where(np.arange(n) < n - n % block, whole, rest)
 
 
 def quantize(rng, runtime: Runtime, _n: int):
@@ -143,14 +146,14 @@ def image(rng, n: int) -> np.ndarray:
 
 def average_pool(rng, runtime: Runtime, n: int):
     pixels, x, fused = image(rng, n), form(rng, scale(rng)), str(rng.choice(FUSED[:3]))
-    step = runtime.average_pool(pixels[0, ..., 0].size, x.fused(fused))
+    step = runtime.average_pool(pixels[0, ..., 0].size, runtime.fused(x, fused, "AVERAGE_POOL_2D"))
     model = files.pool("AVERAGE_POOL_2D", tensor(pixels.shape, x), tensor((1, 1, 1, n), x), fused)
     return model, [pixels], step.apply(pixels.astype(np.int64).sum(axis=(0, 1, 2)))
 
 
-def max_pool(rng, _runtime: Runtime, n: int):
+def max_pool(rng, runtime: Runtime, n: int):
     pixels, x, fused = image(rng, n), form(rng, scale(rng)), str(rng.choice(FUSED[:3]))
-    out = x.fused(fused)
+    out = runtime.fused(x, fused, "MAX_POOL_2D")
     model = files.pool("MAX_POOL_2D", tensor(pixels.shape, x), tensor((1, 1, 1, n), x), fused)
     return model, [pixels], np.clip(pixels.max(axis=(0, 1, 2)), out.lo, out.hi)
 

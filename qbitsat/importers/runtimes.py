@@ -41,6 +41,7 @@ FORMS_OF = {
     "xnnpack": ("float32", "float32", "float32", "integers", "integers", "float32"),
     "cmsis-single": ("half_up", "half_up", "half_up", "double", "half_up", "double"),
     "onnxruntime": ("float32", "float32", None, None, None, None),
+    "onnxruntime-int8": ("float32", "float32", None, None, None, None),
     "onnxruntime-novnni": ("float32", "float32", None, None, None, None),
 }
 # Vector kernels take so many values at a time; what is left over at the end is rounded as the reference kernels do.

@@ -5,8 +5,8 @@ survey       what is not read, all at once
 session      a graph that is followed: what each tensor is (values)
 shapes       operators that move elements
 quantizing   QuantizeLinear, DequantizeLinear, and what the runtime computes in integers between them
-affine, elementwise, pools    operators of QDQ and QLinear files, in the runtime's arithmetic
-floats, tables                arithmetic in float32 as step functions of integers
+affine, elementwise, functions, pools    operators of QDQ and QLinear files, in the runtime's arithmetic
+floats, means, tables         arithmetic in float32 as step functions of integers
 exact, pending                operators of files whose numbers are exact, in rational arithmetic
 """
 
@@ -22,7 +22,7 @@ from ...network.names import printable
 from .. import foreign
 from ..assembly import Builder
 from ..files import MAX_BYTES, Path, open_input, size_of
-from . import affine, elementwise, exact, pools, quantizing, shapes
+from . import affine, elementwise, exact, functions, pools, quantizing, shapes
 from .protobuf import read_graph
 from .session import Handler, Session
 from .survey import EXACT, refuse_unsupported
@@ -32,7 +32,7 @@ __all__ = ["RUNTIMES", "is_onnx", "read"]
 # The first bytes of any field of a ModelProto.
 FIRST_TAGS = tuple(bytes([tag]) for tag in (0x08, *foreign.ONNX_TAGS))
 
-RUNTIMES = ("onnxruntime", "onnxruntime-novnni")
+RUNTIMES = ("onnxruntime", "onnxruntime-int8", "onnxruntime-novnni")
 
 QUANTIZED: dict[str, Handler] = {
     **shapes.OPERATORS,
@@ -45,7 +45,9 @@ QUANTIZED: dict[str, Handler] = {
     "QLinearMatMul": affine.qlinear_matmul,
     "com.microsoft.QGemm": affine.qgemm,
     "MaxPool": pools.max_pool,
+    "GlobalMaxPool": pools.global_max_pool,
     "ReduceMax": pools.reduce_max,
+    "ReduceMean": pools.reduce_mean,
     "AveragePool": pools.average_pool,
     "GlobalAveragePool": pools.global_average_pool,
     "com.microsoft.QLinearAveragePool": pools.qlinear_average_pool,
@@ -56,18 +58,23 @@ QUANTIZED: dict[str, Handler] = {
     "Div": elementwise.binary,
     "com.microsoft.QLinearAdd": elementwise.qlinear_binary,
     "com.microsoft.QLinearMul": elementwise.qlinear_binary,
-    "com.microsoft.QLinearLeakyRelu": elementwise.qlinear_leaky,
+    "com.microsoft.QLinearLeakyRelu": functions.qlinear_leaky,
     "com.microsoft.QLinearConcat": elementwise.qlinear_concat,
-    "Relu": elementwise.unary,
-    "Clip": elementwise.unary,
-    "LeakyRelu": elementwise.unary,
-    "Neg": elementwise.unary,
-    "Abs": elementwise.unary,
+    "Relu": functions.unary,
+    "Clip": functions.unary,
+    "LeakyRelu": functions.unary,
+    "Neg": functions.unary,
+    "Abs": functions.unary,
+    "HardSigmoid": functions.unary,
+    "HardSwish": functions.unary,
+    "PRelu": functions.prelu,
+    "BatchNormalization": functions.batch_normalization,
     "Concat": elementwise.concat,
     "Pad": elementwise.pad,
     "Softmax": elementwise.squash,
     "LogSoftmax": elementwise.squash,
     "Sigmoid": elementwise.squash,
+    "Tanh": functions.sigmoid,
     "com.microsoft.QLinearSoftmax": elementwise.squash,
     "com.microsoft.QLinearSigmoid": elementwise.squash,
 }

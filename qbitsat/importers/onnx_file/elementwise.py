@@ -1,8 +1,9 @@
-"""Operators on single elements, with constants: functions of one integer each, in float32; and sums of two tensors."""
+"""Sums and products: of integers with constants, of two tensors; and the rims of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,15 +13,23 @@ from ...errors import UnsupportedError
 from ...network import TensorFormat
 from ..assembly import Wires
 from .floats import in_units, quantized, tables_added, unit_of
+from .functions import qlinear_sigmoid, sigmoid
 from .meaning import range_of, scale_of, zero_point_of
 from .quantizing import Target, clamp_limits, dequantized, group, target_of
 from .records import Node
-from .session import Session
+from .session import Handler, Session, said
 from .shapes import joined, pad_widths
 from .tables import mapped
-from .values import Dequantized, Integers, Rim, Stored, Sums, Tabulated, f32
+from .values import Dequantized, Integers, Outside, Rim, Stored, Sums, Tabulated, f32
 
 Binary = Callable[[np.ndarray, np.ndarray], np.ndarray]
+FUNCTIONS: dict[str, Handler] = {
+    "Sigmoid": sigmoid,
+    "com.microsoft.QLinearSigmoid": qlinear_sigmoid,
+}
+PRODUCT = "of two tensors that are both computed, expected a constant one, or a function of the other"
+# What may follow a softmax.
+RIMS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Flatten", "Squeeze", "Identity", "Cast")
 BINARY: dict[str, Binary] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 
 
@@ -39,25 +48,8 @@ def to_float32(x: Fraction) -> np.float32:
 # --- floats between DequantizeLinear and QuantizeLinear ---
 
 
-def unary(s: Session, node: Node) -> None:
-    """Relu, Clip, LeakyRelu, Neg, Abs, each rounded to float32."""
-    x = s.computed(node, 0, Dequantized, Tabulated).tabulated
-    if node.op in ("Relu", "Clip"):
-        lo, hi = clamp_limits(s, node)
-        tables = np.minimum(np.maximum(x.tables, lo), hi)
-    elif node.op == "LeakyRelu":
-        tables = leaky(x.tables, node)
-    else:
-        tables = -x.tables if node.op == "Neg" else np.abs(x.tables)
-    s.give(node, Tabulated(x.wires, x.lo, tables, x.which))
-
-
-def leaky(x: np.ndarray, node: Node) -> np.ndarray:
-    return np.where(x >= 0, x, x * f32(node.attributes.get("alpha", 0.01)))
-
-
 def binary(s: Session, node: Node) -> None:
-    """Add, Sub, Mul and Div: with a constant, or the sum of two that are computed."""
+    """Add, Sub, Mul and Div: with a constant, of two functions of the same integers, or the sum of two that are computed."""
     operands = [s.get(node, i) for i in (0, 1)]
     if all(isinstance(x, np.ndarray) for x in operands):
         s.give(node, BINARY[node.op](*operands))
@@ -76,7 +68,7 @@ def binary(s: Session, node: Node) -> None:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             s.give(node, with_floats(s, floats[1 - which].tabulated, floats[which], BINARY[node.op], which == 0))
     else:
-        raise UnsupportedError(f"of {' and '.join(type(x).__name__ for x in operands)}, expected dequantized integers and constants")
+        raise UnsupportedError(f"of {' and '.join(map(said, operands))}, expected dequantized integers and constants")
 
 
 def is_integer(s: Session, node: Node, operands: list[Any]) -> bool:
@@ -110,14 +102,29 @@ def with_floats(s: Session, x: Tabulated, y: np.ndarray, function: Binary, swapp
     return Tabulated(wires, x.lo, tables.astype(f32), renamed.reshape(shape).astype(np.int32))
 
 
+def of_the_same(operands: list[Any], function: Binary) -> Tabulated | None:
+    """A table of each pair of tables, if both operands are functions of the same integers."""
+    left, right = ([form for form in (x.tabulated, x.composed) if form is not None] for x in operands)
+    found = next(((x, y) for x in left for y in right if x.reads(y.wires, y.lo)), None)
+    if found is None:
+        return None
+    x, y = found
+    pairs, which = np.unique(x.which.astype(np.int64) * len(y.tables) + y.which, return_inverse=True)
+    tables = function(x.tables[pairs // len(y.tables)], y.tables[pairs % len(y.tables)])
+    return Tabulated(x.wires, x.lo, tables, which.reshape(x.shape).astype(np.int32))
+
+
 def two(s: Session, node: Node, operands: list[Any]) -> None:
-    """The sum or difference of two tensors."""
-    if node.op not in ("Add", "Sub"):
-        raise UnsupportedError("of two tensors that are both computed, expected a constant one")
+    """Two tensors that are computed: their sum or difference, or any function of the same integers."""
     if is_integer(s, node, operands):
-        target = group(s, node, operands)
-        add(s, node, operands[0], operands[1], target)
+        of_integers(s, node, operands, group(s, node, operands))
         return
+    same = of_the_same(operands, BINARY[node.op])
+    if same is not None:
+        s.give(node, same)
+        return
+    if node.op not in ("Add", "Sub"):
+        raise UnsupportedError(PRODUCT)
     readers = s.readers_of(node)
     clamp = readers[0] if len(readers) == 1 and readers[0].op in ("Relu", "Clip") else None
     ends = s.readers_of(clamp) if clamp else readers
@@ -164,11 +171,24 @@ def qlinear_binary(s: Session, node: Node) -> None:
             operands.append(dequantized(s, node, which, which + 1, which + 2))
     target = target_of(s, node, 6, 7)
     if all(isinstance(x, Dequantized) for x in operands):
-        if node.op != "QLinearAdd":
-            raise UnsupportedError("of two tensors that are both computed, expected a constant one")
-        add(s, node, operands[0], operands[1], target)
+        of_integers(s, node, operands, target)
     else:
         with_constant(s, node, operands, target)
+
+
+def of_integers(s: Session, node: Node, operands: list[Dequantized], target: Target) -> None:
+    """The sum of two tensors, or the product of one with a function of it, which is a table."""
+    x, y = operands
+    if node.op in ("QLinearAdd", "Add"):
+        add(s, node, x, y, target)
+        return
+    if y.of is None or not y.of.reads(x.wires, x.lo):
+        x, y = y, x
+    if y.of is None or not y.of.reads(x.wires, x.lo):
+        raise UnsupportedError(PRODUCT)
+    q = np.arange(x.lo, x.hi + 1)
+    rows = np.stack([multiplied(x, q, row, y.scale, y.zero_point, target.form) for row in y.of.tables])
+    target.give(s, mapped(s.b, node.name, y.of, rows, target.form), replace(y.of, tables=rows))
 
 
 def with_constant(s: Session, node: Node, operands: list[Any], target: Target) -> None:
@@ -184,7 +204,7 @@ def with_constant(s: Session, node: Node, operands: list[Any], target: Target) -
     distinct, places = np.unique(y.integers, return_inverse=True)
     q = np.arange(x.lo, x.hi + 1)
     if node.op in ("QLinearMul", "Mul"):
-        rows = [multiplied(x, q, int(c), y, form) for c in distinct.tolist()]
+        rows = [multiplied(x, q, c, y.scales[0], int(y.zero_points[0]), form) for c in distinct]
     else:
         alone = y.integers.size == 1
         rows = [added(x, q, int(c), y, target, which == 0, alone) for c in distinct.tolist()]
@@ -193,10 +213,10 @@ def with_constant(s: Session, node: Node, operands: list[Any], target: Target) -
     target.give(s, mapped(s.b, node.name, table, np.stack(rows), form))
 
 
-def multiplied(x: Dequantized, q: np.ndarray, c: int, y: Stored, form: TensorFormat) -> np.ndarray:
-    """round(float32((q - z_x) (c - z_y)) * ((s_x * s_y) / s) + z): a product and a sum in float32."""
-    ratio = x.scale * y.scales[0] / f32(form.scale)
-    products = ((q - x.zero_point) * (c - int(y.zero_points[0]))).astype(f32)
+def multiplied(x: Dequantized, q: np.ndarray, c: np.ndarray, scale: np.float32, point: int, form: TensorFormat) -> np.ndarray:
+    """round(float32((q - z_x) (c - z_y)) * ((s_x * s_y) / s) + z): a product and a sum in float32; s_y and z_y are scale and point."""
+    ratio = x.scale * scale / f32(form.scale)
+    products = ((q - x.zero_point) * (c - point)).astype(f32)
     return np.clip(np.rint(products * ratio + f32(form.zero_point)), form.lo, form.hi).astype(np.int64)
 
 
@@ -246,13 +266,6 @@ def add(s: Session, node: Node, x: Dequantized, y: Dequantized, target: Target) 
 # --- what moves, and rims ---
 
 
-def qlinear_leaky(s: Session, node: Node) -> None:
-    x, target = dequantized(s, node, 0, 1, 2), target_of(s, node, 3, 4)
-    form, table = target.form, x.tabulated
-    ends = quantized(leaky(table.tables, node), f32(form.scale), form.zero_point, form.lo, form.hi)
-    target.give(s, mapped(s.b, node.name, table, ends, form))
-
-
 def qlinear_concat(s: Session, node: Node) -> None:
     """Each part rescaled to the output's scale, in floats, unless it has it already."""
     target = target_of(s, node, 0, 1)
@@ -295,22 +308,39 @@ def pad(s: Session, node: Node) -> None:
         return
     if isinstance(x, Dequantized) and not value:
         fill = x.zero_point
+    elif isinstance(x, Outside) and not value:
+        fill = 0
     elif isinstance(x, Integers) and value is not None and x.lo <= int(value) <= x.hi:
         fill = int(value)
     else:
-        raise UnsupportedError(f"pads with {value}, expected 0.0 for floats that are dequantized, or an integer for integers")
+        raise UnsupportedError(f"pads with {value}, expected 0.0 for floats, or an integer for integers")
     fills = iter([-1, fill])
     s.give(node, x.map(lambda a: np.pad(a, pairs, constant_values=next(fills))))
 
 
 def squash(s: Session, node: Node) -> None:
-    """Softmax and the like on the output: what it reads decides."""
+    """Softmax and the like on the output: what it reads decides. A sigmoid elsewhere is a function."""
+    if node.kind in FUNCTIONS and not ends_in(s, node):
+        FUNCTIONS[node.kind](s, node)
+        return
     x = s.computed(node, 0, Dequantized, Integers, Sums, Rim)
-    behind = {reader.op for reader in s.readers_of(node) if reader.index != node.index}
-    if not behind <= {"QuantizeLinear", "DequantizeLinear", "Reshape", "Flatten", "Squeeze", "Identity", "Cast"}:
+    if not ends_in(s, node):
         raise UnsupportedError("before other operators, expected it on the output only")
     s.b.remarks.append(f"{node.op} on the output ({node.place}) is left out: outputs are what it reads, and decide the class")
     s.give(node, Rim(x.wires))
+
+
+def ends_in(s: Session, node: Node) -> bool:
+    """Whether there is nothing behind a node but what a rim may have."""
+    left, seen = [node], {node.index}
+    while left:
+        for reader in s.readers_of(left.pop()):
+            if reader.index not in seen:
+                if reader.op not in RIMS:
+                    return False
+                seen.add(reader.index)
+                left.append(reader)
+    return True
 
 
 def result(s: Session, x: Any) -> Wires:

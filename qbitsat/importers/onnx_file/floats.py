@@ -1,7 +1,6 @@
 """Arithmetic in float32 as step functions of integers, exactly: what a runtime does with floats between two integers.
 
-A float is an integer times a power of two. Sums of a few floats are sums of integers in one unit; the rounding of a sum to float32 is a
-sum of shifts that saturate, one for each power of two that the sum may have.
+A float is an integer times a power of two. Sums of a few floats are sums of integers in one unit.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from ...arithmetic import ShiftRequantizer, TableRequantizer, ThresholdRequantizer
+from ...arithmetic import TableRequantizer, ThresholdRequantizer
 from ...errors import UnsupportedError
 from ...network import TensorFormat
 from ..assembly import Builder, Wires, combined, once
-from .values import Dequantized
 
 f32 = np.float32
 # Beyond every accumulator.
@@ -95,71 +93,3 @@ def tables_added(b: Builder, name: str, parts: list[tuple[Wires, int, np.ndarray
         first, last = first + int(table.min()), last + int(table.max())
     require_bits(max(-first, last))
     return combined(b, name, terms, bias, steps_of(levels, form.lo, form.hi, first, last), form)
-
-
-# --- sums that are rounded to float32 at each step ---
-
-
-Terms = list[tuple[np.ndarray, np.ndarray]]
-
-
-def rounded_to_float32(b: Builder, name: str, terms: Terms, bias: int, lo: int, hi: int) -> Terms:
-    """float32(acc) as terms of a sum, for acc = bias + the sum of terms (values int32[n, k], weights int64[k]), which is in [lo, hi]:
-
-    float32(acc) = the sum over both signs of +- (clamp(+-acc, 0, 2**24) + the sum over e > 0 of
-                   2**e (clamp(round(+-acc / 2**e), 2**23, 2**24) - 2**23)), ties to even
-    """
-    reads, weights = (np.concatenate([part[i] for part in terms], axis=-1) for i in (0, 1))
-    made: Terms = []
-    for sign, most in ((1, hi), (-1, -lo)):
-        for e in range(max(1, most.bit_length() - DIGITS + 1) if most > 0 else 0):
-            least = 1 << (DIGITS - 1) if e else 0
-            step = ShiftRequantizer(e, "half_even", 0, (1 << DIGITS) - least, offset=-least)
-            form = TensorFormat((len(reads),), step.lo, step.hi)
-            out = b.sums(f"{name}.{'-+'[sign > 0]}{e}", reads, (sign * weights).tolist(), sign * bias, (step,), form)
-            made.append((out[:, None], np.array([sign << e])))
-    return made
-
-
-def mean_in_float32(b: Builder, name: str, groups: np.ndarray, x: Dequantized, levels: Levels, form: TensorFormat) -> np.ndarray:
-    """levels(sum) for each row of groups, values int32[n, k] of x: the sum of their floats, from left to right, rounded at each step.
-
-    levels is of sums as float32 and never decreases. Where no rounding can change a level, one sum of integers is all; else each
-    rounding is a layer.
-    """
-    length, unit = groups.shape[1], unit_of(x.floats)
-    table, slope = in_units(x.floats, unit), int(in_units(np.array([x.scale]), unit)[0])
-    largest = length * int(np.abs(table).max()) + 1
-    largest += largest >> (DIGITS - 4)
-    require_bits(largest)
-
-    def of_units(acc: np.ndarray) -> np.ndarray:
-        return levels(acc.astype(f32) * f32(2.0**unit))
-
-    # Half a unit in the last place of every float and of every sum.
-    sums = np.arange(length * (x.lo - x.zero_point), length * (x.hi - x.zero_point) + 1)
-    error = length * ((int(np.abs(table).max()) >> DIGITS) + (largest >> DIGITS) + 2)
-    ends = [of_units(slope * sums + sign * error) for sign in (-1, 1)]
-    if (ends[0] == ends[1]).all():
-        step = steps_of(lambda acc: ends[0][acc - sums[0]], form.lo, form.hi, int(sums[0]), int(sums[-1]))
-        return b.sums(name, groups, [1] * length, -length * x.zero_point, (step,), form)
-    b.charge(groups.size * DIGITS)
-    total, bias = table_terms(b, f"{name}.0", groups[:, :1], x.lo, table)
-    for i in range(1, length):
-        more, more_bias = table_terms(b, f"{name}.{i}", groups[:, i : i + 1], x.lo, table)
-        lo, hi = (largest * side for side in ((-1 if table[0] < 0 else 0), (1 if table[-1] > 0 else 0)))
-        total, bias = rounded_to_float32(b, f"{name}.{i}", total + more, bias + more_bias, lo, hi), 0
-    reads, weights = (np.concatenate([part[i] for part in total], axis=-1) for i in (0, 1))
-    step = steps_of(of_units, form.lo, form.hi, -largest, largest)
-    return b.sums(name, reads, weights.tolist(), bias, (step,), form)
-
-
-def table_terms(b: Builder, name: str, values: np.ndarray, lo: int, table: np.ndarray) -> tuple[Terms, int]:
-    """table[q - lo] for values int32[n, 1] as terms of a sum and a bias: a line, and what is left of the table."""
-    slope = int(np.diff(table).min())
-    rest = table - slope * np.arange(len(table)) - table[0]
-    terms = [(values, np.array([slope]))]
-    if rest.any():
-        wires = once(b, f"{name}.rest", Wires.of_values(values), 1, 0, TableRequantizer(lo, tuple(rest.tolist())))
-        terms.append((wires.values, np.array([1])))
-    return terms, int(table[0]) - slope * lo

@@ -1,4 +1,4 @@
-"""MaxPool, AveragePool, GlobalAveragePool and the maximum over axes."""
+"""Pools, maxima and means over axes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from ...arithmetic import Float32Requantizer
 from ...errors import InputError, UnsupportedError
 from ...network import TensorFormat
 from ..assembly import Kernel, Wires, convolve, largest, pooled
-from .floats import mean_in_float32
+from .floats import quantized
+from .means import LANES, in_lanes, mean_in_float32
 from .quantizing import Target, dequantized, group, target_of
 from .records import Node
 from .session import Session
 from .shapes import numbers
 from .values import Dequantized, Integers, Value, f32
 from .windows import Windows, as_before, image
+
+MOVING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 
 
 def max_pool(s: Session, node: Node) -> None:
@@ -49,13 +52,56 @@ def reduce_max(s: Session, node: Node) -> None:
     s.give(node, replace(x, wires=largest(s.b, node.name, groups, form).reshape(*shape)))
 
 
+def global_max_pool(s: Session, node: Node) -> None:
+    x = s.computed(node, 0, Dequantized, Integers)
+    form = x.form if isinstance(x, Dequantized) else TensorFormat((1,), x.lo, x.hi)
+    if len(x.shape) < 3:
+        raise InputError(f"of {x.shape}, expected (1, channels, height, width)")
+    groups = x.wires.map(lambda a: a.reshape(-1, a[0, 0].size))
+    s.give(node, replace(x, wires=largest(s.b, node.name, groups, form).reshape(*x.shape[:2], *[1] * (len(x.shape) - 2))))
+
+
+def reduce_mean(s: Session, node: Node) -> None:
+    """round(sum / n / s) + z of the floats along the last axes, which the runtime adds in vectors."""
+    x = s.computed(node, 0, Dequantized)
+    end = quantizer_behind(s, node)
+    form = target_of(s, end, 1, 2).form
+    groups, shape = reduced(s, node, x.wires)
+    count, rows = groups.shape[1], s.b.values(groups)
+    wide = [axis for axis, n in enumerate(x.shape) if n > 1]
+    gone = [axis for axis in wide if axis in reduced_axes(s, node, len(x.shape))]
+    if not gone or wide[-len(gone) :] != gone:
+        raise UnsupportedError(f"over axes {gone} of {x.shape}, expected the last ones")
+    s.charge(rows.size)
+
+    def levels(sums: np.ndarray) -> np.ndarray:
+        return quantized(sums / f32(count), f32(form.scale), form.zero_point, form.lo, form.hi)
+
+    made = np.empty(len(rows), np.int32)
+    # Where a row begins in memory, beside a vector's begin.
+    starts = -np.arange(len(rows)) * count % LANES
+    for start in np.unique(starts).tolist():
+        mine = starts == start
+        made[mine] = mean_in_float32(s.b, f"{node.name}.{start}", rows[mine], x, levels, form, in_lanes(start))
+    wires = Wires.of_values(made).reshape(*shape)
+    s.give(node, Dequantized(wires, form.lo, form.hi, f32(form.scale), form.zero_point))
+
+
+def quantizer_behind(s: Session, node: Node) -> Node:
+    """The QuantizeLinear that alone reads what the node gives, perhaps behind operators that move it."""
+    for _ in s.graph.nodes:
+        readers = s.readers_of(node)
+        if len(readers) != 1 or readers[0].index == node.index or readers[0].op not in (*MOVING, "QuantizeLinear"):
+            break
+        if readers[0].op == "QuantizeLinear":
+            return readers[0]
+        node = readers[0]
+    raise UnsupportedError("gives floats, expected one QuantizeLinear behind")
+
+
 def reduced(s: Session, node: Node, wires: Wires) -> tuple[Wires, tuple[int, ...]]:
     """The elements of each output in a row, and the output's shape."""
-    rank = len(wires.shape)
-    axes = numbers(s, node, 1, "axes") or list(range(rank))
-    if not all(-rank <= axis < rank for axis in axes):
-        raise InputError(f"axes {axes} of {wires.shape}")
-    gone = sorted({axis % rank for axis in axes})
+    rank, gone = len(wires.shape), reduced_axes(s, node, len(wires.shape))
     kept = [axis for axis in range(rank) if axis not in gone]
     count = int(np.prod([wires.shape[axis] for axis in gone]))
     if node.attributes.get("keepdims", 1):
@@ -63,6 +109,13 @@ def reduced(s: Session, node: Node, wires: Wires) -> tuple[Wires, tuple[int, ...
     else:
         shape = tuple(wires.shape[axis] for axis in kept)
     return wires.map(lambda a: a.transpose(*kept, *gone).reshape(-1, count)), shape
+
+
+def reduced_axes(s: Session, node: Node, rank: int) -> list[int]:
+    axes = numbers(s, node, 1, "axes") or list(range(rank))
+    if not all(-rank <= axis < rank for axis in axes):
+        raise InputError(f"axes {axes} of {rank}")
+    return sorted({axis % rank for axis in axes})
 
 
 def average_pool(s: Session, node: Node) -> None:

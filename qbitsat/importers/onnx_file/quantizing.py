@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from .records import Node
 from .session import Session
 from .tables import mapped
 from .values import Dequantized, Integers, Outside, Rim, Stored, Sums, Tabulated, f32
+
+# The runtime with the session option that keeps INT8 as it is.
+INT8_ALLOWED = "onnxruntime-int8"
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ class Target:
         """How much more the runtime's integers are than these."""
         return 128 if self.unsigned else 0
 
-    def give(self, s: Session, wires: Wires) -> None:
-        s.give(self.node, Integers(wires, self.form.lo, self.form.hi, self.unsigned))
+    def give(self, s: Session, wires: Wires, of: Tabulated | None = None) -> None:
+        """The integers; `of` says which function of others they are, where that is known."""
+        s.give(self.node, Integers(wires, self.form.lo, self.form.hi, self.unsigned, of))
 
 
 def target_of(s: Session, node: Node, scale: int, zero_point: int) -> Target:
@@ -46,14 +50,15 @@ def quantize_linear(s: Session, node: Node) -> None:
     if isinstance(x, Rim | Sums):
         s.give(node, Rim(x.wires))
         return
-    target = target_of(s, node, 1, 2)
+    target, of = target_of(s, node, 1, 2), None
     form = target.form
     if isinstance(x, np.ndarray):
         s.give(node, quantized(x, f32(form.scale), form.zero_point, form.lo, form.hi).astype("int8" if form.lo else "uint8"))
         return
     if isinstance(x, Outside):
         s.become(x, form)
-        wires = x.wires
+        # Constants among floats from outside are the 0.0 of a padding.
+        wires = Wires(x.wires.values, np.where(x.wires.fixed, form.zero_point, 0))
     elif isinstance(x, Dequantized) and x.form == form:
         wires = x.wires
     elif isinstance(x, Dequantized | Tabulated):
@@ -63,10 +68,11 @@ def quantize_linear(s: Session, node: Node) -> None:
                 " of its own; expected the same scale and zero point"
             )
         table = x.tabulated
-        wires = mapped(s.b, node.name, table, quantized(table.tables, f32(form.scale), form.zero_point, form.lo, form.hi), form)
+        of = replace(table, tables=quantized(table.tables, f32(form.scale), form.zero_point, form.lo, form.hi))
+        wires = mapped(s.b, node.name, table, of.tables, form)
     else:
         raise UnsupportedError("quantizes what are no floats")
-    Target(node, form, becomes_unsigned(s, node, form)).give(s, wires)
+    Target(node, form, becomes_unsigned(s, node, form)).give(s, wires, of)
 
 
 def follows_a_pair(s: Session, node: Node) -> bool:
@@ -83,9 +89,12 @@ def becomes_unsigned(s: Session, node: Node, form: TensorFormat) -> bool:
     read once.
     """
     readers = s.readers_of(node)
-    if form.lo == 0 or len(node.inputs) < 3 or len(readers) != 1 or readers[0].op != "DequantizeLinear" or len(readers[0].inputs) < 3:
+    if s.runtime == INT8_ALLOWED or form.lo == 0 or len(node.inputs) < 3 or len(readers) != 1:
         return False
-    return len(s.readers_of(readers[0])) <= 1 and zero_point_of(s, readers[0], 2)[0] == form.zero_point
+    (reader,) = readers
+    if reader.op != "DequantizeLinear" or len(reader.inputs) < 3 or len(s.readers_of(reader)) > 1:
+        return False
+    return zero_point_of(s, reader, 2)[0] == form.zero_point
 
 
 def dequantize_linear(s: Session, node: Node) -> None:
@@ -115,7 +124,7 @@ def dequantized(s: Session, node: Node, which: int, scale: int, zero_point: int)
     point, dtype = zero_point_of(s, node, zero_point, "int8" if x.lo else "uint8")
     if range_of(dtype) != (x.lo, x.hi):
         raise UnsupportedError(f"a zero point of {dtype}, expected the type of the integers")
-    found = Dequantized(x.wires, x.lo, x.hi, scale_of(s, node, scale), point, x.unsigned)
+    found = Dequantized(x.wires, x.lo, x.hi, scale_of(s, node, scale), point, x.unsigned, x.of)
     if (x.wires.values < sum(form.size for form in s.b.inputs)).all() and not x.wires.fixed.any():
         s.become(found, found.form)
     return found
@@ -143,8 +152,8 @@ def group(s: Session, node: Node, inputs: list[Any]) -> Target:
         raise UnsupportedError(f"computes floats: {clamp.place} clamps more than the QuantizeLinear behind it")
     if any(kind != ("uint8" if form.lo == 0 or unsigned else "int8") for kind in types):
         raise UnsupportedError(
-            "computes floats: the runtime has uint8 on one side and int8 on the other"
-            " (it makes int8 that is read once into uint8), expected one type on both"
+            "computes floats: the runtime has uint8 on one side and int8 on the other (it makes int8 that is read once into uint8),"
+            f" expected one type on both, as --runtime {INT8_ALLOWED} has it"
         )
     s.done |= {end.index} | ({clamp.index} if clamp else set())
     return Target(end, form, unsigned)

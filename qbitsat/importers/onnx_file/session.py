@@ -131,10 +131,8 @@ class Session:
 
     def become(self, x: Value, form: TensorFormat) -> None:
         """Elements of inputs are integers of this format; all of one input must be of one."""
-        if x.wires.fixed.any():
-            raise UnsupportedError("floats from outside joined with constants before they are quantized")
         ends = np.cumsum([held.size for held in self.b.inputs])
-        for k in np.unique(np.searchsorted(ends, x.wires.values, side="right")).tolist():
+        for k in np.unique(np.searchsorted(ends, x.wires.values[~x.wires.fixed], side="right")).tolist():
             held = self.b.inputs[k]
             found = TensorFormat(held.shape, form.lo, form.hi, form.scale, form.zero_point)
             if held != found and (held.lo, held.hi) != UNKNOWN and (held.scale, held.zero_point) != (1.0, 0):

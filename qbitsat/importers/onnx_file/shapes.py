@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ...errors import InputError, UnsupportedError
+from ..assembly import Wires
 from .records import Node
 from .values import Dequantized, Outside, Tabulated, Value
 
@@ -137,13 +139,13 @@ def joined(parts: list[Any], axis: int) -> Any:
         meaning(part) != meaning(first) for part in parts
     ):
         raise UnsupportedError("joins tensors of different kinds or scales, expected one of all")
-    wires = iter([np.concatenate([getattr(part.wires, name) for part in parts], axis) for name in ("values", "constants")])
-    return first.map(lambda _: next(wires))
+    wires = Wires(*(np.concatenate([getattr(part.wires, name) for part in parts], axis) for name in ("values", "constants")))
+    return replace(first, wires=wires, **({"of": None} if hasattr(first, "of") else {}))
 
 
 def meaning(x: Value) -> tuple[Any, ...]:
-    """All of a value but its wires."""
-    return tuple(part for name, part in vars(x).items() if name != "wires")
+    """All of a value but its wires, and what they are a function of."""
+    return tuple(part for name, part in vars(x).items() if name not in ("wires", "of"))
 
 
 def split(f: Followed, node: Node) -> None:

@@ -41,22 +41,32 @@ class Outside(Value):
 
 @dataclass(frozen=True)
 class Integers(Value):
-    """Integers of a type that holds [lo, hi]; `unsigned` are those that the runtime computes with as uint8, 128 more than the file's."""
+    """Integers of a type that holds [lo, hi]; `unsigned` are those that the runtime computes with as uint8, 128 more than the file's. `of`
+    is which function of other integers they are, with tables of integers, where that is known.
+    """
 
     lo: int
     hi: int
     unsigned: bool = False
+    of: Tabulated | None = None
+
+    def map(self, function: Moved) -> Any:
+        return replace(self, wires=self.wires.map(function), of=self.of and self.of.map(function))
 
 
 @dataclass(frozen=True)
 class Dequantized(Value):
-    """The floats scale * (q - zero_point) of integers q in [lo, hi]."""
+    """The floats scale * (q - zero_point) of integers q in [lo, hi]; `unsigned` and `of` as of Integers."""
 
     lo: int
     hi: int
     scale: np.float32
     zero_point: int
     unsigned: bool = False
+    of: Tabulated | None = None
+
+    def map(self, function: Moved) -> Any:
+        return replace(self, wires=self.wires.map(function), of=self.of and self.of.map(function))
 
     @property
     def form(self) -> TensorFormat:
@@ -77,6 +87,11 @@ class Dequantized(Value):
     def tabulated(self) -> Tabulated:
         return Tabulated(self.wires, self.lo, self.floats[None], np.zeros(self.shape, np.int32))
 
+    @property
+    def composed(self) -> Tabulated | None:
+        """The floats as a function of what the integers are a function of."""
+        return self.of and replace(self.of, tables=self.floats[self.of.tables - self.lo])
+
 
 @dataclass(frozen=True)
 class Tabulated(Value):
@@ -89,9 +104,19 @@ class Tabulated(Value):
     def map(self, function: Moved) -> Tabulated:
         return replace(self, wires=self.wires.map(function), which=function(self.which))
 
+    def reads(self, wires: Wires, lo: int) -> bool:
+        """Whether it is a function of these integers."""
+        if wires.shape != self.shape or lo != self.lo:
+            return False
+        return bool((wires.values == self.wires.values).all() and (wires.constants == self.wires.constants).all())
+
     @property
     def tabulated(self) -> Tabulated:
         return self
+
+    @property
+    def composed(self) -> None:
+        return None
 
 
 @dataclass(frozen=True)
