@@ -25,7 +25,7 @@ from .search import Search, shared
 from .search.enumerate import Enumeration
 from .search.portfolio import decide
 from .search.proof import Disjunction, Enumerated, Proof, Refutation
-from .search.tree import UNCONFIRMED
+from .search.schedule import UNCONFIRMED
 
 LOG = logging.getLogger(__name__)
 

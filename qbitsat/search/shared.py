@@ -171,7 +171,7 @@ def _work(search: Search, number: int, anneals: bool, connection: Connection, pa
     begin_child(parent)
     search.limits.cancel = search.limits.progress = None  # the parent's
     search.ids = IDS * (number + 1)
-    search.annealer.able &= anneals
+    search.scheduler.annealer.able &= anneals
     try:
         while True:
             search.stack = [_adopt(search, _next_nodes(connection))]

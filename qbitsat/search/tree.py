@@ -7,29 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from ..attack.annealing import Annealer, Start
-from ..attack.rounding import RoundingHeuristic
 from ..bounds import Ranges
 from ..bounds.dual import Dual
-from ..bounds.dual_descent import DualDescent, Suggestion
+from ..bounds.dual_descent import Suggestion
 from ..bounds.tighten import tighten
-from ..limits import LimitReached, Limits
+from ..limits import Limits
 from ..properties import Formula, Query, confirm
-from . import leaves, split
+from . import split
 from .disjuncts import Disjuncts
 from .leaves import Inputs
-from .linear_programs import LinearPrograms
 from .nodes import Nodes
 from .proof import Disjunction, Infeasible, Multipliers, Proof, Split
-
-# Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
-# violated.
-ANNEAL_AFTER, ANNEAL_SHARE = 1000, 1 / 3
+from .schedule import Scheduler
 
 # Children of one node that are made at a time.
 TOGETHER = 256
-# The reason where nothing but unconfirmed inputs is left of a node.
-UNCONFIRMED = "inputs of the search do not replay"
 
 
 class Search:
@@ -44,16 +36,10 @@ class Search:
         self.stack: list[Nodes] = []
         # Nodes of one row whose children for these branches, with these ids, are still to be made.
         self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
-        # For every branch the relaxed inputs of its newest node.
-        self.relaxed: dict[int, np.ndarray] = {}
         self.ids = 1
-        # Outputs of the networks, and the multiplier of one output unit (its share of an accumulator), for every neuron.
-        self.is_output = self.layout.is_result
-        self.unit = np.concatenate([block.units for block in self.layout.blocks])
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
-        self.worked = 0  # nodes of this process, however often others take its counts
 
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
@@ -65,10 +51,7 @@ class Search:
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.descent = DualDescent(self.layout, self.layout.blocks, self.disjuncts.inequalities, self.root)
-        self.rounding = RoundingHeuristic(self.query, self.layout, self.formula)
-        self.lp = LinearPrograms(self.layout, self.disjuncts, self.descent, self.root, self.unit, self.options, self.limits)
-        self.annealer = Annealer(self.query, self.formula, self.disjuncts.inequalities, self.descent, self.root, self.options, self.limits)
+        self.scheduler = Scheduler(self.query, self.formula, self.disjuncts, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
@@ -109,69 +92,36 @@ class Search:
         nodes, suggestion = self._refute(self._pop())
         if not len(nodes):
             return None
-        if self.options.rounding:
-            found = self.rounding.propose(suggestion)
-            if found is not None and self._confirmed(found, "relaxed points"):
-                return found
-        found = self._anneal(nodes, suggestion)
-        return found if found is not None and self._confirmed(found, "annealing") else self._divide(nodes, suggestion)
+        for inputs, stage in self.scheduler.witnesses(nodes, suggestion, self.stack):
+            if self._confirmed(inputs, stage):
+                return inputs
+        return self._divide(nodes, suggestion)
 
     def _confirmed(self, inputs: Inputs, stage: str) -> bool:
         """Whether inputs replay; those that don't are our own mistake, and dropped."""
         return confirm(self.query, inputs, stage, self.counts, self.limits) is not None
 
-    def _anneal(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
-        """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
-        if not self.options.anneal or self.worked < ANNEAL_AFTER:
-            return None
-        for row, branch in enumerate(nodes.branch.tolist()):
-            self.relaxed[branch] = suggestion.x[row].copy()
-        parts = [*self.stack, nodes]
-        ends = np.cumsum([len(part) for part in parts])
-        rng = self.annealer.rng
-
-        def draw() -> Start:
-            """One of the newest nodes, or an open one that is likely old, as these are of more branches; relaxed inputs, or the middle."""
-            newest = rng.random() < 0.5
-            row = int(ends[-1] - 1 - rng.integers(len(nodes)) if newest else ends[-1] * rng.random() ** 2)
-            k = int(np.searchsorted(ends, row, side="right"))
-            at = row - int(ends[k]) + len(parts[k])
-            branch, ranges = int(parts[k].branch[at]), parts[k].ranges.take(np.array([at]))
-            atoms = () if self.disjuncts.table[branch].waiting else self.disjuncts.table[branch].atoms
-            if newest:
-                return Start(branch, atoms, ranges, suggestion.x[at].copy())
-            middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
-            return Start(branch, atoms, ranges, self.relaxed.get(branch, middle) if rng.random() < 0.5 else middle)
-
-        return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
-
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the descent says of them."""
         self.counts["nodes"] += len(nodes)
-        self.worked += len(nodes)
-        self._set_anchors(nodes)
-        unanchored = nodes.cold & (nodes.atoms[:, 0] < 0) & (nodes.anchor < 0)
-        arrays = nodes.atoms, nodes.cold & ~unanchored, nodes.multipliers, nodes.shares
-        programs = self.lp.begun(self.worked)
-        polish = 0 if programs else self.options.polish
-        suggestion = self.descent.run(nodes.ranges, *arrays, self.options.steps, nodes.anchor, polish)
-        nodes.multipliers, nodes.shares, nodes.cold = suggestion.multipliers, suggestion.shares, unanchored
-        tried = np.flatnonzero(suggestion.dual < 0)
-        closed = self._refuted(nodes, tried)
+        suggestion = self.scheduler.descend(nodes)
+        nodes, suggestion = self._without_refuted(nodes, suggestion, np.flatnonzero(suggestion.dual < 0))
+        return self._without_refuted(nodes, suggestion, self.scheduler.solve(nodes, suggestion.dual))
+
+    def _without_refuted(self, nodes: Nodes, suggestion: Suggestion, tried: np.ndarray) -> tuple[Nodes, Suggestion]:
+        """All but those of the tried rows that integers refute."""
+        closed = self._refuted(nodes, tried) if len(tried) else []
         self.counts["doubted"] += len(tried) - len(closed)
-        nodes, suggestion = _without(nodes, suggestion, closed)
-        if not programs:
+        if not closed:
             return nodes, suggestion
-        tried = self.lp.solve(nodes, suggestion.dual)
-        closed = self._refuted(nodes, tried)
-        self.counts["doubted"] += len(tried) - len(closed)
-        return _without(nodes, suggestion, closed)
+        rest = np.delete(np.arange(len(nodes)), closed)
+        return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
 
     def _pop(self) -> Nodes:
         """Up to options.batch nodes from the top of the stack."""
         taken: list[Nodes] = []
         # Their ranges, those of two children each before and after they are narrowed, the descent's arrays and the points'.
-        size = 6 * self.layout.node_bytes + self.descent.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
+        size = 6 * self.layout.node_bytes + self.scheduler.descent.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
         wanted = self.limits.fit(self.options.batch, size)
         while self.stack and wanted:
             nodes = self.stack.pop()
@@ -304,34 +254,12 @@ class Search:
         self.counts["open"] -= len(weight)
         self.counts["closed"] += float(weight.sum())
 
-    def _set_anchors(self, nodes: Nodes) -> None:
-        """Give cold nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
-        for row in np.flatnonzero(nodes.cold & (nodes.atoms[:, 0] < 0)).tolist():
-            raised = nodes.ranges.acc_lo[row] > self.root.acc_lo[0]
-            cut = np.flatnonzero(self.is_output & (raised | (nodes.ranges.acc_hi[row] < self.root.acc_hi[0])))
-            if len(cut):
-                anchor = int(cut[0])
-                nodes.anchor[row] = anchor
-                nodes.multipliers[row, anchor] = self.unit[anchor] if raised[anchor] else -self.unit[anchor]
-
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
         """Inputs that SAT finds in a node; None closes it."""
         self.counts["leaves"] += 1
-        branch = self.disjuncts.table[nodes.branch[row]]
-        formulas = [self.disjuncts.formulas[atom] for atom in branch.atoms]
-        leaf = leaves.Leaf(self.query, self.layout, self.root, nodes.ranges, row, formulas)
-        result, inputs, proof = leaf.solve(self.options, self.limits)
-        if inputs is not None and not self._confirmed(inputs, "leaf"):
-            # The branch over the whole boxes: whatever was wrong with the node's ranges, it is not in there.
-            result, inputs = leaf.solve_without_ranges(self.options, self.limits)
-            if inputs is not None and not self._confirmed(inputs, "leaf without ranges"):
-                raise LimitReached(UNCONFIRMED)
-            if inputs is None and self.proof is not None:
-                raise LimitReached(UNCONFIRMED)  # the node itself has no proof
-        if result.satisfiable is None:
-            raise LimitReached(result.reason)
-        if proof is not None:
-            self._note(int(nodes.id[row]), proof)
+        inputs, refutation = self.scheduler.leaf(nodes, row, self._confirmed)
+        if refutation is not None:
+            self._note(int(nodes.id[row]), refutation)
         if inputs is None:
             self._count_closed(nodes.weight[[row]])
         return inputs
@@ -344,11 +272,3 @@ class Search:
     def _note(self, number: int, node: Any) -> None:
         if self.proof is not None:
             self.proof.nodes[number] = node
-
-
-def _without(nodes: Nodes, suggestion: Suggestion, rows: list[int]) -> tuple[Nodes, Suggestion]:
-    """All but some rows."""
-    if not rows:
-        return nodes, suggestion
-    rest = np.delete(np.arange(len(nodes)), rows)
-    return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))

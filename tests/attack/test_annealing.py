@@ -19,7 +19,7 @@ from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, replay
 from qbitsat.properties.formula import without_not
-from qbitsat.search import Search, tree
+from qbitsat.search import Search, schedule
 from qbitsat.verify import verify
 
 
@@ -52,7 +52,7 @@ def annealers(count: int, make=busy_query):
         rng = random.Random(seed)
         asked = make(rng)
         search = started(asked)
-        if found == count or not search.stack or not search.annealer.able:
+        if found == count or not search.stack or not search.scheduler.annealer.able:
             continue
         m = search.layout.num_inputs
         lo, hi = search.root.lo[0, :m], search.root.hi[0, :m]
@@ -71,7 +71,7 @@ def annealers(count: int, make=busy_query):
 
 def begun(rng, search: Search, branch: int, start: np.ndarray):
     """The annealer's kernel at the begin of a walk."""
-    annealer = search.annealer
+    annealer = search.scheduler.annealer
     assert any(annealer._begin(*start_of(search, branch, start)) for _ in range(50))
     return annealer.kernel
 
@@ -80,15 +80,17 @@ def test_scores_are_those_of_the_twin():
     compared = positive = 0
     for rng, _, search, branch, start in annealers(120):
         kernel, layout = begun(rng, search, branch, start), search.layout
-        atoms = [search.disjuncts.inequalities[a] for a in search.annealer.aims if a in search.disjuncts.table[branch].atoms]
-        neurons = [n for block in search.annealer.first for n in range(block.neurons.start, block.neurons.stop)]
-        ranges = list(zip(*(part.tolist() for part in search.annealer.series[branch].ranges), strict=True))
+        atoms = [search.disjuncts.inequalities[a] for a in search.scheduler.annealer.aims if a in search.disjuncts.table[branch].atoms]
+        neurons = [n for block in search.scheduler.annealer.first for n in range(block.neurons.start, block.neurons.stop)]
+        ranges = list(zip(*(part.tolist() for part in search.scheduler.annealer.series[branch].ranges), strict=True))
         for _ in range(5):
             values = {
                 n: rng.randint(int(search.root.lo[0, layout.num_inputs + n]), int(search.root.hi[0, layout.num_inputs + n]))
                 for n in neurons
             }
-            y_min = {b.neurons.start + i: b.layer.requantizer(i).lo for b in search.annealer.first for i in range(b.layer.affine.n_out)}
+            y_min = {
+                b.neurons.start + i: b.layer.requantizer(i).lo for b in search.scheduler.annealer.first for i in range(b.layer.affine.n_out)
+            }
             score = kernel.score_of(np.array([values[n] - y_min[n] for n in neurons], np.int32))
             assert score == pytest.approx(anneal_twin.score(layout, atoms, ranges, values), rel=1e-4, abs=1e-4)
             compared, positive = compared + 1, positive + (score > 0)
@@ -111,11 +113,11 @@ def test_states_are_inputs_with_these_outputs():
         assert kernel.score_of(levels) == pytest.approx(score, abs=1e-5)
         if (levels == before).all():
             continue
-        for row, (block, i) in enumerate((b, i) for b in search.annealer.first for i in range(b.layer.affine.n_out)):
+        for row, (block, i) in enumerate((b, i) for b in search.scheduler.annealer.first for i in range(b.layer.affine.n_out)):
             steps, (weights, constant) = anneal_twin.table(block, i), anneal_twin.row_of(block, i)
             acc = constant + sum(w * v for w, v in zip(weights, here.tolist(), strict=False))
             assert steps[levels[row]] - 1.01 <= acc <= steps[levels[row] + 1] + 0.01
-        for atom in set(search.annealer.fences) & set(search.disjuncts.table[branch].atoms):
+        for atom in set(search.scheduler.annealer.fences) & set(search.disjuncts.table[branch].atoms):
             values, coefficients, bound = search.disjuncts.inequalities[atom]
             assert coefficients @ here[values] <= bound + 1.01
     assert moved > 30
@@ -127,7 +129,7 @@ def test_whole_inputs_have_the_levels_and_reach_the_goal():
         kernel = begun(rng, search, branch, start)
         if not kernel.on(2000, 0.5):
             continue
-        inputs = search.annealer._checked(kernel.whole)
+        inputs = search.scheduler.annealer._checked(kernel.whole)
         assert inputs is not None
         assert replay(asked, inputs) is not None
         reached += 1
@@ -138,7 +140,11 @@ def test_the_same_seed_walks_the_same_way():
     for rng, _, search, branch, start in annealers(20):
         ends = []
         for _ in range(2):
-            search.annealer.rng, search.annealer.series, search.annealer.best = np.random.default_rng(3), {}, {}
+            search.scheduler.annealer.rng, search.scheduler.annealer.series, search.scheduler.annealer.best = (
+                np.random.default_rng(3),
+                {},
+                {},
+            )
             kernel = begun(rng, search, branch, start)
             kernel.on(500, 0.7)
             ends.append((kernel.x.tolist(), kernel.levels.tolist(), kernel.score))
@@ -148,12 +154,12 @@ def test_the_same_seed_walks_the_same_way():
 def walked(asked) -> tuple | None:
     """What walks from every branch find in a moment."""
     search = started(asked)
-    if not search.stack or not search.annealer.able:
+    if not search.stack or not search.scheduler.annealer.able:
         return None
-    rng, m, root = search.annealer.rng, search.layout.num_inputs, search.root
+    rng, m, root = search.scheduler.annealer.rng, search.layout.num_inputs, search.root
     branches = branches_of(search)
     middle = (root.lo + root.hi)[0, :m] / 2
-    return search.annealer.anneal(lambda: start_of(search, branches[rng.integers(len(branches))], middle), 0.1)
+    return search.scheduler.annealer.anneal(lambda: start_of(search, branches[rng.integers(len(branches))], middle), 0.1)
 
 
 def test_walks_find_violations_and_nothing_else():
@@ -181,8 +187,8 @@ def test_walks_keep_two_networks_on_equal_inputs():
 def always(monkeypatch) -> None:
     """Walks from the first node on, and no other witnesses."""
     monkeypatch.setattr(RoundingHeuristic, "propose", lambda *args: None)
-    monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
-    monkeypatch.setattr(tree, "ANNEAL_SHARE", 0.5)
+    monkeypatch.setattr(schedule, "ANNEAL_AFTER", 0)
+    monkeypatch.setattr(schedule, "ANNEAL_SHARE", 0.5)
 
 
 def test_search_walks_and_agrees_with_enumeration(monkeypatch):
@@ -233,33 +239,33 @@ def test_walks_keep_the_timeout():
     search = started(query(copying(2), AtMost(((-1, y(0)),), -3)), timeout=0.05)
     time.sleep(0.06)
     with pytest.raises(LimitReached):
-        search.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 10.0)
+        search.scheduler.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 10.0)
 
 
 def test_walks_end_with_their_time():
     search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
-    assert search.annealer.able
+    assert search.scheduler.annealer.able
     began = time.monotonic()
-    assert search.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 0.05) is None
-    assert search.annealer.seconds >= 0.05
+    assert search.scheduler.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 0.05) is None
+    assert search.scheduler.annealer.seconds >= 0.05
     assert time.monotonic() - began < 5
 
 
 def test_the_tree_gets_a_turn(monkeypatch):
     monkeypatch.setattr(annealing, "CALL", 0.02)
     search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
-    assert search.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
-    assert search.annealer.seconds < 5
+    assert search.scheduler.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
+    assert search.scheduler.annealer.seconds < 5
 
 
 def test_nothing_to_walk_for_ends_at_once():
     search = started(query(copying(2), AtMost(((-1, y(0)),), -3)))
     search.disjuncts.table[0] = search.disjuncts.table[0]._replace(atoms=())
-    assert search.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
+    assert search.scheduler.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 1e9) is None
 
 
 def test_no_walks_for_inequalities_over_inputs_and_outputs_together():
-    assert not started(query(copying(2), AtMost(((-1, y(0)), (1, x(0))), -1))).annealer.able
+    assert not started(query(copying(2), AtMost(((-1, y(0)), (1, x(0))), -1))).scheduler.annealer.able
 
 
 @pytest.mark.parametrize(("name", "most"), [("MAX_WEIGHTS", 4), ("MAX_TERMS", 2)])
@@ -267,7 +273,7 @@ def test_no_walks_where_a_move_takes_too_long(monkeypatch, name, most):
     asked = query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -3))
     for limit in (most, most - 1):
         monkeypatch.setattr(annealing, name, limit)
-        assert started(asked).annealer.able == (limit == most)
+        assert started(asked).scheduler.annealer.able == (limit == most)
 
 
 def test_no_walks_when_told_so(monkeypatch):

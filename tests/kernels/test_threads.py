@@ -107,7 +107,7 @@ def corners(search: Search) -> Callable[[], object]:
 def descent(search: Search) -> Callable[[], object]:
     nodes = rows(search, 8)
     cold, zeros = np.ones(8, bool), np.zeros_like(nodes.multipliers)
-    return lambda: search.descent.run(nodes.ranges, nodes.atoms, cold, zeros, nodes.shares, 2000)
+    return lambda: search.scheduler.descent.run(nodes.ranges, nodes.atoms, cold, zeros, nodes.shares, 2000)
 
 
 def dual(search: Search) -> Callable[[], object]:
@@ -118,7 +118,7 @@ def dual(search: Search) -> Callable[[], object]:
 
 
 def simplex(search: Search) -> Callable[[], object]:
-    nodes, programs = rows(search, 100), search.lp
+    nodes, programs = rows(search, 100), search.scheduler.lp
     programs.kernel = programs.kernel or programs._build()
 
     def solve() -> None:
@@ -129,7 +129,7 @@ def simplex(search: Search) -> Callable[[], object]:
 
 
 def annealing(search: Search) -> Callable[[], object]:
-    node, annealer = rows(search, 1), search.annealer
+    node, annealer = rows(search, 1), search.scheduler.annealer
     branch = int(node.branch[0])
     x = (node.ranges.lo + node.ranges.hi)[0, : search.layout.num_inputs] / 2
     assert annealer._begin(branch, search.disjuncts.table[branch].atoms, node.ranges, x)

@@ -14,7 +14,7 @@ from qbitsat.bounds import propagate
 from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Layout
 from qbitsat.properties.formula import without_not
-from qbitsat.search import linear_programs, tree
+from qbitsat.search import linear_programs, schedule
 from qbitsat.search.disjuncts import Disjuncts
 from qbitsat.search.linear_programs import LinearPrograms
 
@@ -55,8 +55,8 @@ def test_points_and_programs_of_graphs_agree_with_enumeration(monkeypatch):
 def test_walks_of_graphs_agree_with_enumeration(monkeypatch):
     """Walks from the first node on, and no other witnesses: they find some."""
     monkeypatch.setattr(RoundingHeuristic, "propose", lambda *_: None)
-    monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
-    monkeypatch.setattr(tree, "ANNEAL_SHARE", 0.5)
+    monkeypatch.setattr(schedule, "ANNEAL_AFTER", 0)
+    monkeypatch.setattr(schedule, "ANNEAL_SHARE", 0.5)
     walked = counted(monkeypatch, Annealer, "anneal")
     for seed, asked in graphs(40, 100):
         check_search(asked, seed, timeout=20)

@@ -264,7 +264,7 @@ def test_programs_keep_limits(monkeypatch):
     monkeypatch.setattr(search.limits, "check", check)
     nodes = search.stack[-1]
     with pytest.raises(LimitReached):
-        search.lp.solve(nodes, np.zeros(len(nodes)))
+        search.scheduler.lp.solve(nodes, np.zeros(len(nodes)))
     assert len(looks) == 4
 
 
@@ -273,6 +273,6 @@ def test_networks_that_are_too_wide_get_no_programs(monkeypatch):
     monkeypatch.setattr(linear_programs, "AFTER", 0)
     search = search_digits(timeout=0.2)
     search.start()
-    assert not search.lp.begun(10**6)
+    assert not search.scheduler.lp.begun(10**6)
     search.step()
-    assert search.lp.kernel is None
+    assert search.scheduler.lp.kernel is None

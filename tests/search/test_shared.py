@@ -22,7 +22,7 @@ from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Or, Query, Ref, replay
 from qbitsat.properties.formula import INPUT, OUTPUT, without_not
-from qbitsat.search import Proof, Search, linear_programs, shared, tree
+from qbitsat.search import Proof, Search, linear_programs, schedule, shared, tree
 from qbitsat.verify import verify
 
 
@@ -38,12 +38,12 @@ def make_search(query, proof=None, **options) -> Search:
 
 def test_shared_search_after_walks_and_programs_before_the_fork(monkeypatch):
     """The processes get copies of linear programs that were solved already, and of a walk that is under way."""
-    monkeypatch.setattr(tree, "ANNEAL_AFTER", 0)
+    monkeypatch.setattr(schedule, "ANNEAL_AFTER", 0)
     monkeypatch.setattr(linear_programs, "AFTER", 0)
     search = make_search(digits_query(14))
     assert shared.run(search, 3) is None
-    assert search.annealer.kernel is not None
-    assert search.lp.kernel is not None
+    assert search.scheduler.annealer.kernel is not None
+    assert search.scheduler.lp.kernel is not None
 
 
 def test_shared_search_holds_with_a_whole_proof():
