@@ -21,6 +21,7 @@ if _PathFinder.find_spec(f"{__name__}._kernels.exact.forward", [f"{part}/_kernel
 __version__ = "0.1.0"
 
 from . import examples
+from .bits import bits
 from .certificate.check import check
 from .errors import FloatModelError, InputError, MissingExtraError, QbitsatError, UnsupportedError
 from .importers import load, save
@@ -29,12 +30,13 @@ from .limits import Progress
 from .network import Network
 from .network.float_network import FloatNetwork
 from .properties import Query, robustness
+from .quantize import quantize, quantize_with_report
 from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
     "HOLDS", "MISCLASSIFIED", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError", "MissingExtraError",
-    "Network", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "check", "examples", "load", "load_float",
-    "robustness", "save", "verify",
+    "Network", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "bits", "check", "examples", "load",
+    "load_float", "quantize", "quantize_with_report", "robustness", "save", "verify",
 ]  # fmt: skip

@@ -24,10 +24,10 @@ SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "
 
 EXIT_CODES = """\
 exit codes:
-  0    every verified query holds (verify); done (demo, inspect, run, export); backends agree (compare);
-       all is proved (check)
-  10   some query is violated (verify)
-  5    none is violated, but some are unknown, or there was nothing to verify or export;
+  0    every verified query holds (verify); done (demo, inspect, run, quantize, export); a width reaches the target (bits);
+       backends agree (compare); all is proved (check)
+  10   some query is violated (verify); every width misses the target (bits)
+  5    none is violated, but some are unknown, or there was nothing to verify or export; no width is known to reach the target (bits);
        the limits were too small to export something;
        nothing is refused, but something is unknown or was not checked, or there was nothing to check (check)
   20   something is refused (check)
@@ -83,6 +83,8 @@ class Parser(argparse.ArgumentParser):
 
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of all commands; `args.run` is the function of the chosen one."""
+    from .float_arguments import add_bits, add_quantize  # which has its words from here
+
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = Parser(
         prog="qbitsat",
@@ -96,7 +98,9 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "demo": "verify the network that ships with qbitsat, start to end",
         "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
         "run": "compute outputs and classes, exactly as the device does, and the accuracy",
+        "quantize": "make an integer network of a float model, in any format, and say what is lost",
         "verify": "decide whether samples keep their class within eps",
+        "bits": "find how many bits it takes until enough samples are robust, from a float model",
         "export": "write the same queries as files for any other solver",
         "check": "check certificates, independently of what found the verdicts",
         "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
@@ -105,10 +109,14 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         description = f"{texts[name][0].upper()}{texts[name][1:]}."
         command = subparsers.add_parser(name, help=texts[name], description=description, epilog=EXIT_CODES, **kind)
         command.set_defaults(run=run)
-        if name not in ("demo", "check"):
+        if name not in ("demo", "check", "quantize", "bits"):
             add_network(command)
         if name in ("verify", "export", "compare"):
             add_queries(command)
+        if name == "quantize":
+            add_quantize(command)
+        if name == "bits":
+            add_bits(command)
         if name == "inspect":
             add_layers(command)
         if name == "run":
@@ -222,9 +230,9 @@ def add_verify(parser: Parser) -> None:
     show_common(parser, {*COMMON, *(row.name for row in TABLE if row.common)})
 
 
-def show_common(parser: Parser, common: set[str]) -> None:
-    """Let --help show these only, and --help-all all."""
-    parser.usage = f"{parser.prog} NETWORK --inputs FILE --eps LIST [OPTION ...]"
+def show_common(parser: Parser, common: set[str], needed: str = "NETWORK --inputs FILE --eps LIST") -> None:
+    """Let --help show these only, and --help-all all; `needed` is what a command can't do without."""
+    parser.usage = f"{parser.prog} {needed} [OPTION ...]"
     hidden = {action: action.help for action in parser._actions if action.dest not in common}
     for action in hidden:
         action.help = argparse.SUPPRESS

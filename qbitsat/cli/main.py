@@ -15,11 +15,22 @@ from .commands import export, inspect, verify
 from .compare import compare
 from .demo import demo
 from .output import EXIT_BAD_INPUT
+from .quantize import bits, quantize
 from .run import run as run_network
 from .signals import deaf, exit_code, listen
 from .streams import EXIT_BROKEN_PIPE, NO_READER, Output, OutputLost, guarded, open_missing
 
-COMMANDS = {"demo": demo, "inspect": inspect, "run": run_network, "verify": verify, "export": export, "compare": compare, "check": check}
+COMMANDS = {
+    "demo": demo,
+    "inspect": inspect,
+    "run": run_network,
+    "quantize": quantize,
+    "verify": verify,
+    "bits": bits,
+    "export": export,
+    "compare": compare,
+    "check": check,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

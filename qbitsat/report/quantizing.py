@@ -1,0 +1,100 @@
+"""What quantizing did, and how many bits it takes, as tables and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..bits import Bits, WidthResult
+from ..errors import MissingExtraError
+from ..quantize import Report
+from .table import table
+
+
+def quantization_table(report: Report) -> str:
+    """A row a layer: its formats, what of its weights and biases was clipped or became 0, and its error in real units."""
+    measured = report.samples > 0
+    header = ["layer", "formats", "step", "clipped", "became 0", *(["max error", "mean error"] if measured else [])]
+    rows = []
+    for entry in report.layers:
+        loss = entry.loss
+        clipped = f"{loss.weights_clipped}+{loss.biases_clipped}" if loss else "-"
+        zeroed = f"{loss.weights_zeroed}+{loss.biases_zeroed} of {loss.weights}+{loss.biases}" if loss else "-"
+        errors = [f"{error:.4g}" for error in (entry.max_error, entry.mean_error) if error is not None]
+        rows.append([entry.name, entry.formats, f"{entry.step:.4g}", clipped, zeroed, *errors])
+    return table([header, *rows])
+
+
+def accuracies(report: Report) -> str:
+    """Of the float model and of the network, on the samples with labels."""
+    count = f"{report.samples} {'sample' if report.samples == 1 else 'samples'}"
+    return f"accuracy on {count}: float {report.float_accuracy:.4f}, quantized {report.accuracy:.4f}"
+
+
+def width_line(result: WidthResult) -> str:
+    """A width that is finished."""
+    open_ones = f", {result.unknown} open" if result.unknown else ""
+    counts = f"{result.holds} hold, {result.violated} violated{open_ones}, {result.misclassified} misclassified"
+    return f"{result.width.text:<20}  robust {span(result)}  {counts}  {result.seconds:.1f} s"
+
+
+def span(result: WidthResult) -> str:
+    """The robust part of the samples: both bounds where they differ."""
+    return f"{result.lower:.3f}" if result.lower == result.upper else f"{result.lower:.3f} to {result.upper:.3f}"
+
+
+def bits_table(found: Bits) -> str:
+    """A row a width."""
+    header = ("bits", "format", "accuracy", "robust", "by attack alone", "open", "clipped", "seconds")
+    rows = [
+        (
+            r.width.bits,
+            r.width.text,
+            "-" if r.accuracy is None else f"{r.accuracy:.4f}",
+            span(r),
+            f"{r.by_attack:.3f}",
+            r.unknown,
+            r.clipped,
+            round(r.seconds, 1),
+        )
+        for r in found.results
+    ]
+    return table([header, *rows])
+
+
+def bits_plot(found: Bits, path: Path) -> None:
+    """A PNG: accuracy, both bounds of robustness and what an attack reports, over widths; of several fractional bits the best.
+
+    Raises `MissingExtraError` without matplotlib.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "plot", "a plot of widths") from error
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(xlabel="bits", ylabel="part of the samples", ylim=(0, 1.02))
+    best = best_of_each(found.results)
+    bits = [r.width.bits for r in best]
+    if all(r.accuracy is not None for r in best):
+        axes.plot(bits, [r.accuracy or 0.0 for r in best], marker="s", color="tab:gray", label="accuracy")
+    axes.plot(bits, [r.by_attack for r in best], marker="^", linestyle="--", color="tab:orange", label="robust, by attack alone")
+    axes.plot(bits, [r.upper for r in best], marker="v", color="tab:blue", alpha=0.6, label="robust, upper bound")
+    axes.plot(bits, [r.lower for r in best], marker="o", color="tab:blue", label="robust, proved")
+    axes.fill_between(bits, [r.lower for r in best], [r.upper for r in best], color="tab:blue", alpha=0.15)
+    axes.axhline(found.answer.target, color="black", linewidth=0.8, linestyle=":", label=f"target {found.answer.target:g}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def best_of_each(results: Sequence[WidthResult]) -> list[WidthResult]:
+    """Of each number of bits the result with the highest lower bound."""
+    best: dict[int, WidthResult] = {}
+    for result in results:
+        known = best.get(result.width.bits)
+        if known is None or (result.lower, result.upper) > (known.lower, known.upper):
+            best[result.width.bits] = result
+    return list(best.values())
