@@ -1,4 +1,4 @@
-"""Train the shipped example: scikit-learn's digits, quantized to a Q-format, as an exact integer network.
+"""Train the shipped examples: scikit-learn's digits as a float model, and quantized to a Q-format, as an exact integer network.
 
 Run from the root of the repository: python -m bench.train_digits. The extra `train` brings what it needs. Floats first,
 then a few epochs on the quantized values with straight-through gradients. In those every sum is exact in float32, so the
@@ -138,6 +138,15 @@ def train(images: np.ndarray, labels: np.ndarray, sizes: list[int], epochs: int)
     return floats
 
 
+def save_floats(floats: keras.Sequential, path: Path) -> None:
+    """The float network as a plain Keras model, which anybody's program reads."""
+    layers = [keras.layers.Dense(layer.units, activation=layer.activation.__name__) for layer in floats.layers]
+    plain = keras.Sequential([keras.Input((64,)), *layers], name="digits")
+    for mine, layer in zip(plain.layers, floats.layers, strict=True):
+        mine.set_weights(layer.get_weights())
+    plain.save(path)
+
+
 def layer_sizes(text: str) -> list[int]:
     """16,32 -> [16, 32]."""
     parts = text.split(",")
@@ -148,7 +157,7 @@ def layer_sizes(text: str) -> list[int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("qbitsat/examples"), help="folder of the three files")
+    parser.add_argument("--out", type=Path, default=Path("qbitsat/examples"), help="folder of the four files")
     parser.add_argument("--bits", type=int, default=6, choices=range(2, 9), metavar="2..8", help="bits of weights, biases and activations")
     parser.add_argument("--hidden", type=layer_sizes, default=[16], metavar="N,N", help="neurons of each hidden layer")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches; the split is fixed")
@@ -179,6 +188,8 @@ def main() -> None:
     real, held_real = (part.astype(np.float32) * np.float32(2.0**-INPUT_FRACTION) for part in (x, held_x))
 
     floats = train(real, y, args.hidden, args.epochs)
+    args.out.mkdir(parents=True, exist_ok=True)
+    save_floats(floats, args.out / "digits.keras")
     float_classes = np.asarray(floats(held_real)).argmax(axis=1)
     choose_formats(floats, real, args.bits)
     fit(floats, real, y, max(1, args.epochs // 2), 2e-3)
@@ -195,7 +206,6 @@ def main() -> None:
     print_accuracy("quantized, held-back images", classes, held_y)
     print_accuracy(f"quantized, the first {SHIPPED}", classes[:SHIPPED], held_y[:SHIPPED])
 
-    args.out.mkdir(parents=True, exist_ok=True)
     importers.save(network, args.out / "digits.npz")
     np.save(args.out / "digits_images.npy", held_x[:SHIPPED].reshape(-1, 8, 8))
     np.save(args.out / "digits_labels.npy", held_y[:SHIPPED])

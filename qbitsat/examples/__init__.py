@@ -1,5 +1,6 @@
-"""The small networks and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md), and an int8
-.tflite with two convolutions, whose input is real values from 0 to 1: 16/255 of the images' values a step.
+"""The small networks and images that ship with the package: handwritten digits, 64-16-10 at 6 bits (docs/lab/example.md), the float
+model that it was made of, and an int8 .tflite with two convolutions, whose input is real values from 0 to 1: 16/255 of the images'
+values a step.
 
 network = qbitsat.load(qbitsat.examples.network_path())
 x, label = qbitsat.examples.sample(0)
@@ -14,12 +15,17 @@ import numpy as np
 
 from ..arithmetic import integer
 
-__all__ = ["images_path", "labels_path", "network_path", "sample", "tflite_path"]
+__all__ = ["float_path", "images_path", "labels_path", "network_path", "sample", "tflite_path"]
 
 
 def network_path() -> Path:
     """The quantized network, for `qbitsat.load`."""
     return _path("digits.npz")
+
+
+def float_path() -> Path:
+    """The float model before it was quantized, of Keras, for `qbitsat.load_float`: 1 is the brightest value of its input."""
+    return _path("digits.keras")
 
 
 def tflite_path() -> Path:

@@ -1,7 +1,8 @@
 """A float model in affine int8, as TensorFlow Lite's converter does it: q stands for scale * (q - zero_point).
 
 Activations: the range that was seen, with 0 in it, in 255 steps. Weights: symmetric in [-127, 127], a scale for each output channel or for
-all. Biases: int32 at the scale of the sums. Pools, joins and moves keep scale and zero point. What is computed with them is the runtime's
+all. Biases: int32 at the scale of the sums, which is coarser where a bias would take more than half of that. Pools, joins and moves keep
+scale and zero point. What is computed with them is the runtime's
 (importers/runtimes.py), as for the same operators in a file.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..arithmetic import INT32, Requantizer, TableRequantizer
+from ..arithmetic import Requantizer, TableRequantizer
 from ..errors import InputError, UnsupportedError
 from ..importers import tables
 from ..importers.assembly import Term, Wires, combined, convolve, once
@@ -26,6 +27,8 @@ from .lowering import Lowering, Tensor, image_of, is_rectifier, kernel_of, limit
 from .numbers import rounded
 
 MOST = 127
+# Half of an int32.
+MOST_BIAS = 1 << 30
 f32 = np.float32
 
 
@@ -52,13 +55,8 @@ class Int8Lowering(Lowering):
     def affine(self, k: int, layer: FloatDense | FloatConvolution, x: Tensor) -> Tensor:
         end = self.place_now(k)
         out = self.rectified(end, "FULLY_CONNECTED" if isinstance(layer, FloatDense) else "CONV_2D")
-        weights, scales = self.weights(layer)
-        sums = float(x.form.scale) * np.resize(np.array(scales), len(weights))
-        biases = rounded(layer.bias / sums, "half_away")
-        if not ((INT32[0] <= biases) & (biases <= INT32[1])).all():
-            worst = int(np.abs(biases).argmax())
-            what = f"the bias {layer.bias[worst]:g} of output {worst}"
-            raise UnsupportedError(f"{what} is {biases[worst]:g} steps of its sum, expected an int32")
+        weights, scales = self.weights(layer, float(x.form.scale))
+        biases = rounded(layer.bias / (float(x.form.scale) * np.resize(np.array(scales), len(weights))), "half_away")
         steps = self.steps(layer, x, scales, out)
         kernel = kernel_of(layer, weights, biases.astype(np.int64))
         wires = convolve(self.b, layer.name, image_of(layer, x.wires), kernel, steps, x.form, format_of(out))
@@ -67,11 +65,12 @@ class Int8Lowering(Lowering):
         self.report(end, layer.name, out, loss)
         return tensor
 
-    def weights(self, layer: FloatDense | FloatConvolution) -> tuple[np.ndarray, list[float]]:
-        """Integers of the same shape, and their scales: one, or one for each output."""
+    def weights(self, layer: FloatDense | FloatConvolution, s_in: float) -> tuple[np.ndarray, list[float]]:
+        """Integers of the same shape, and their scales: one, or one for each output; sums have scale s_in times that."""
         rows = layer.weights.reshape(len(layer.weights), -1)
-        largest = np.abs(rows).max(axis=1) if self.form.per_channel else np.abs(rows).max(keepdims=True).ravel()
-        scales = [float(f32(most / MOST)) if f32(most / MOST) > 0 else 1.0 for most in largest.tolist()]
+        needed = np.maximum(np.abs(rows).max(axis=1) / MOST, np.abs(layer.bias) / (s_in * MOST_BIAS))
+        largest = needed if self.form.per_channel else needed.max(keepdims=True)
+        scales = [float(f32(most)) if f32(most) > 0 else 1.0 for most in largest.tolist()]
         integers = rounded(rows / np.array(scales)[:, None], "half_away")
         return np.clip(integers, -MOST, MOST).astype(np.int64).reshape(layer.weights.shape), scales
 

@@ -74,15 +74,14 @@ def quantize_with_report(
 
 
 def samples_of(model: FloatNetwork, samples: Any) -> np.ndarray:
-    """Real samples of the model's input, float64[n, *shape], finite; axes of length 1 aside."""
+    """Real samples of the model's input, float64[n, *shape], finite; images may be given to a model of flat ones."""
     shape = model.inputs[0]
     array = np.asarray(samples)
     if array.dtype.kind not in "iuf":
         raise InputError(f"calibration data: dtype {array.dtype}, expected numbers")
     if not array.ndim or not len(array):
         raise InputError(f"calibration data: shape {array.shape}, expected at least one sample")
-    long = tuple(n for n in array.shape[1:] if n != 1)
-    if long not in (tuple(n for n in shape if n != 1), tuple(n for n in (int(np.prod(shape)),) if n != 1)):
+    if np.prod(array.shape[1:]) != np.prod(shape):
         raise InputError(f"calibration data: shape {array.shape}, expected (n, {', '.join(map(str, shape))})")
     real = array.astype(np.float64).reshape(len(array), *shape)
     if not np.isfinite(real).all():

@@ -6,7 +6,7 @@ import tflite_files as files
 from oracles import TFLITE, run_tflite
 
 import qbitsat
-from qbitsat.errors import InputError, UnsupportedError
+from qbitsat.errors import InputError
 from qbitsat.network import forward
 from qbitsat.network.float_network import (
     Activation,
@@ -169,10 +169,12 @@ def test_scales_of_ranges(ends, expected):
     assert (made.scale, made.zero_point) == (float(f32(expected[0])), expected[1])
 
 
-def test_bias_beyond_32_bits_is_refused():
-    layer = FloatDense("dense", (-1,), np.array([[1e-9]]), np.array([1.0]))
-    with pytest.raises(UnsupportedError, match=r"layer 'dense': the bias 1 of output 0 is .* expected an int32"):
-        quantize(FloatNetwork(((1,),), (layer,)), "int8", np.ones((2, 1)))
+def test_scales_of_tiny_weights_follow_the_bias():
+    """Which would be no int32 otherwise."""
+    layer = FloatDense("dense", (-1,), np.array([[1e-30], [1.0]]), np.array([1.0, 0.25]))
+    network = quantize(FloatNetwork(((1,),), (layer,)), "int8", np.array([[0.0], [1.0]]))
+    outputs = forward(network, np.array([[-128], [127]])) + 128
+    assert np.abs(outputs * 1.25 / 255 - [[1.0, 0.25], [1.0, 1.25]]).max() < 0.01
 
 
 def test_verdicts_of_quantized_int8():
