@@ -203,7 +203,7 @@ def _check_sat(certificate: Certificate, query: Query, means: Means, limits: Lim
     claimed, proof = certificate.cnf_sha256(), certificate.lrat(0)
     certificate.check_all_used()
     space = Space(query, limits)
-    encoder = QueryEncoder(space, space.whole(), _formula(certificate, space), _is_balanced(certificate), limits.check)
+    encoder = QueryEncoder(space, space.whole, _formula(certificate, space), _is_balanced(certificate), limits.check)
     _check_cnf(encoder, claimed, proof, means, limits.check)
 
 
@@ -224,7 +224,7 @@ CHECKS: dict[str, Callable[..., Witness | None]] = {
 def _formula(certificate: Certificate, space: Space) -> Plain:
     """What was to be refuted: the violation, or, with the option `bounds`, what the ranges leave of it."""
     formula = plain(space.query.violation, space)
-    return simplified(formula, space, space.whole()) if certificate.header["options"].get("bounds") is True else formula
+    return simplified(formula, space, space.whole) if certificate.header["options"].get("bounds") is True else formula
 
 
 def _is_balanced(certificate: Certificate) -> bool:

@@ -153,7 +153,7 @@ def leaf_encoder(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], ba
     free = space.accumulators(leaf)
     least = np.where(leaf.acc_lo > np.maximum(free.acc_lo, root.acc_lo), leaf.acc_lo, free.acc_lo)
     most = np.where(leaf.acc_hi < np.minimum(free.acc_hi, root.acc_hi), leaf.acc_hi, free.acc_hi)
-    return QueryEncoder(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges(leaf.lo, leaf.hi, least, most))
+    return QueryEncoder(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges.at_rest(leaf.lo, leaf.hi, least, most))
 
 
 def digest(num_vars: int, data: list[int], tick: Tick) -> str:

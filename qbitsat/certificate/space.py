@@ -7,7 +7,8 @@ integers: int64 where sums provably stay below 2**62, Python's own where they mi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ __all__ = ["FAR", "MAX_LEVELS", "Block", "Ranges", "Space"]
 
 # What the image of a range takes in Python, in multiply-adds.
 IMAGE = 1 << 12
-# Cases that `Space.largest` works on together.
-TOGETHER = 64
+# Cases that `Space.largest` works on together: fewer of many values, which stay close at hand.
+TOGETHER, NUMBERS = 64, 1 << 18
 
 
 class Place(NamedTuple):
@@ -45,6 +46,7 @@ class Block:
 
     products: Products
     steps: Steps
+    reach: np.ndarray
 
     def __init__(self, network: int, of: Network, number: int, place: Place, limits: Limits, like: Block | None):
         self.network, self.of, self.number, self.layer, self.limits = network, of, number, of.layers[number], limits
@@ -55,6 +57,9 @@ class Block:
         self.padding = np.flatnonzero(self.view == PADDING)
         self.reads_inputs = bool(((self.view != PADDING) & (self.view < num_inputs)).any())
         self.products = like.products if like else products(self.layer.affine, limits)
+        # What any accumulator, less its bias, is a sum of in magnitude, padding included; at least the sum of its |weights|.
+        largest = max(1, abs(self.layer.input.lo), abs(self.layer.input.hi), abs(self.zero_point))
+        self.reach = like.reach if like else self.layer.affine.magnitudes().astype(float) * largest
         self.steps = like.steps if like else Steps(self.layer, limits)
         # Of a requantizer the widest step between two of its levels, where that was asked for.
         self.widest: dict[int, int] = like.widest if like else {}
@@ -69,15 +74,28 @@ class Block:
         values = self.view[self.layer.affine.sources(outputs)]
         return values[values != PADDING]
 
-    def accumulate(self, lo: np.ndarray, hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The range of W x + b for lo <= x <= hi: W (lo + hi) and |W| (hi - lo) are twice its middle and twice half its width.
+    def reading(self, values: np.ndarray) -> np.ndarray:
+        """The lines of its products that read some values of a mask, and perhaps some more: bool[num_values] -> int64[n]."""
+        cells = values[self.view]
+        cells[self.padding] = False
+        return self.products.reading(cells) if cells.any() else np.zeros(0, np.int64)
+
+    def outputs_of(self, lines: np.ndarray) -> np.ndarray:
+        """The outputs in some lines, one after the other."""
+        return (lines[:, None] * self.products.width + np.arange(self.products.width)).ravel()
+
+    def accumulate(self, lo: np.ndarray, hi: np.ndarray, lines: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The range of W x + b for lo <= x <= hi, of all outputs or of those in some lines: W (lo + hi) and |W| (hi - lo) are twice its
+        middle and twice half its width.
 
         As |W| x stays below 2**60 for all x of the format, both stay below 2**61.
         """
         ends = np.stack([lo[self.view], hi[self.view]])
         ends[:, self.padding] = self.zero_point
-        middle, width = self.products.apply(ends.sum(axis=0)[None])[0], self.products.apply(ends[1:] - ends[:1], True)[0]
-        return (middle - width >> 1) + self.bias, (middle + width >> 1) + self.bias
+        middle = self.products.apply(ends.sum(axis=0)[None], False, lines)[0]
+        width = self.products.apply(ends[1:] - ends[:1], True, lines)[0]
+        bias = self.bias if lines is None else self.bias[self.outputs_of(lines)]
+        return (middle - width >> 1) + bias, (middle + width >> 1) + bias
 
     def images(self, acc_lo: np.ndarray, acc_hi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ranges of outputs for ranges of accumulators."""
@@ -97,16 +115,15 @@ class Block:
         return lo, hi
 
     def spread(self, m: np.ndarray, c: np.ndarray) -> np.ndarray:
-        """Adds m W to c, [batch, num_values]; returns what padding gives, [batch]. Of floats: of magnitudes."""
-        rest = np.zeros(len(m), m.dtype)
-        for cells, parts in self.products.spread(m):
-            values = self.view[cells]
+        """Adds m W to c, [batch, num_values]; returns what padding gives, [batch]."""
+        rest, sums = np.zeros(len(m), m.dtype), c.reshape(-1)
+        for cases, cells, parts in self.products.spread(m):
+            cases, values, parts = (array.ravel() for array in np.broadcast_arrays(cases, self.view[cells], parts))
             if len(self.padding):
                 outside = values == PADDING
-                rest += parts[:, outside].sum(axis=1) * (abs(self.zero_point) if m.dtype.kind == "f" else self.zero_point)
-                values, parts = values[~outside], parts[:, ~outside]
-            for row, part in zip(c, parts, strict=True):
-                np.add.at(row, values, part)
+                np.add.at(rest, cases[outside], parts[outside] * self.zero_point)
+                cases, values, parts = cases[~outside], values[~outside], parts[~outside]
+            np.add.at(sums, cases * c.shape[1] + values, parts)
         return rest
 
     def widest_step(self, i: int) -> int:
@@ -128,15 +145,30 @@ class Block:
 
 @dataclass(frozen=True)
 class Ranges:
-    """lo <= value <= hi and acc_lo <= acc <= acc_hi, int64[num_values] and int64[num_neurons]."""
+    """lo <= value <= hi and acc_lo <= acc <= acc_hi, int64[num_values] and int64[num_neurons].
+
+    Of what `Space.propagate` still has to look at, masks bool[num_values]: values whose range became narrower and that were not read since,
+    and those that may become narrower by what is known of their accumulators and of themselves.
+    """
 
     lo: np.ndarray
     hi: np.ndarray
     acc_lo: np.ndarray
     acc_hi: np.ndarray
+    unread: np.ndarray
+    restless: np.ndarray
+
+    @classmethod
+    def at_rest(cls, lo: np.ndarray, hi: np.ndarray, acc_lo: np.ndarray, acc_hi: np.ndarray) -> Ranges:
+        """Those of which there is nothing to be looked at."""
+        return cls(lo, hi, acc_lo, acc_hi, np.zeros(len(lo), bool), np.zeros(len(lo), bool))
 
     def copy(self) -> Ranges:
-        return Ranges(self.lo.copy(), self.hi.copy(), self.acc_lo.copy(), self.acc_hi.copy())
+        return Ranges(*(getattr(self, field.name).copy() for field in fields(self)))
+
+    def touch(self, value: int) -> None:
+        """The value's range was set."""
+        self.unread[value] = self.restless[value] = True
 
     def empty(self) -> bool:
         return bool((self.lo > self.hi).any() or (self.acc_lo > self.acc_hi).any())
@@ -180,6 +212,7 @@ class Space:
 
     # --- intervals ---
 
+    @cached_property
     def whole(self) -> Ranges:
         """The ranges of everything for inputs in the boxes."""
         lo, hi = np.zeros(self.num_values, np.int64), np.zeros(self.num_values, np.int64)
@@ -190,31 +223,47 @@ class Space:
             acc = block.accumulate(lo, hi)
             acc_lo[block.neurons], acc_hi[block.neurons] = acc
             lo[block.target], hi[block.target] = block.images(*acc)
-        return Ranges(lo, hi, acc_lo, acc_hi)
+        return Ranges.at_rest(lo, hi, acc_lo, acc_hi)
 
     def accumulators(self, ranges: Ranges) -> Ranges:
         """The same values, with the accumulators that they give."""
         parts = [block.accumulate(ranges.lo, ranges.hi) for block in self.blocks]
-        return Ranges(ranges.lo, ranges.hi, *(np.concatenate(ends) for ends in zip(*parts, strict=True)))
+        return Ranges.at_rest(ranges.lo, ranges.hi, *(np.concatenate(ends) for ends in zip(*parts, strict=True)))
 
     def propagate(self, ranges: Ranges, inputs: bool = False) -> Ranges | None:
         """Forward once through all layers, those that read inputs only if `inputs`; None if nothing is left. Changes `ranges`.
 
-        Accumulators from the values that they read, outputs from accumulators, and accumulators from outputs.
+        Accumulators from the values that they read, outputs from accumulators, and accumulators from outputs; but of these only what can
+        have changed since the last time.
         """
+        every = np.arange(self.num_values)
         for block in self.blocks:
             n, t = block.neurons, block.target
-            if inputs or not block.reads_inputs:
-                acc_lo, acc_hi = block.accumulate(ranges.lo, ranges.hi)
-                ranges.acc_lo[n], ranges.acc_hi[n] = np.maximum(ranges.acc_lo[n], acc_lo), np.minimum(ranges.acc_hi[n], acc_hi)
-            if not block.steps.narrow(ranges.acc_lo[n], ranges.acc_hi[n], ranges.lo[t], ranges.hi[t]):
+            ends, restless = (ranges.acc_lo[n], ranges.acc_hi[n], ranges.lo[t], ranges.hi[t]), ranges.restless[t]
+            # Layers that were passed over have not seen what they read.
+            lines = block.reading(ranges.unread) if not block.reads_inputs else None
+            if inputs if lines is None else len(lines):
+                o = every[: len(restless)] if lines is None else block.outputs_of(lines)
+                acc_lo, acc_hi = block.accumulate(ranges.lo, ranges.hi, lines)
+                restless[o] |= (acc_lo > ends[0][o]) | (acc_hi < ends[1][o])
+                ends[0][o], ends[1][o] = np.maximum(ends[0][o], acc_lo), np.minimum(ends[1][o], acc_hi)
+            o = np.flatnonzero(restless)
+            if not len(o):
+                continue
+            before = [end[o] for end in ends]
+            if not block.steps.narrow(*ends, o):
                 return None
+            acc_lo_moved, acc_hi_moved, lo_moved, hi_moved = (end[o] != old for end, old in zip(ends, before, strict=True))
+            ranges.unread[t][o] |= lo_moved | hi_moved
+            restless[o] = acc_lo_moved | acc_hi_moved | lo_moved | hi_moved
+        ranges.unread[:] = False
         return ranges
 
     def cut(self, ranges: Ranges, value: int, lo: int, hi: int) -> Ranges | None:
         """The ranges with lo <= value <= hi; None if nothing is left."""
         new = ranges.copy()
         new.lo[value], new.hi[value] = max(lo, int(new.lo[value])), min(hi, int(new.hi[value]))
+        new.touch(value)
         return None if new.lo[value] > new.hi[value] else self.propagate(new, value < self.num_inputs)
 
     def narrowed(self, ranges: Ranges, atoms: list[tuple[dict[int, int], int]]) -> Ranges | None:
@@ -232,6 +281,7 @@ class Space:
                 return new
             ends = {v: c * int((new.lo if c > 0 else new.hi)[v]) + room for v, c in terms.items() if self.cuttable[v]}
             for v, most in ends.items():
+                new.touch(v)
                 if terms[v] > 0:
                     new.hi[v] = min(int(new.hi[v]), most // terms[v])
                 else:
@@ -252,12 +302,13 @@ class Space:
 
             sum m_i b_i  +  sum over i of max over pairs (c'_i y_i - m_i acc_i)  +  max over inputs of c' . x,    c' = c + m W
         """
-        return [bound for start in range(0, len(cases), TOGETHER) for bound in self._largest(cases[start : start + TOGETHER])]
+        step = max(1, min(TOGETHER, NUMBERS // self.num_values))
+        return [bound for start in range(0, len(cases), step) for bound in self._largest(cases[start : start + step])]
 
     def _largest(self, cases: list[tuple[Ranges, dict[int, int], np.ndarray]]) -> list[int | None]:
         self.limits.require(64.0 * len(cases) * self.num_values)
         lo, hi, acc_lo, acc_hi = (np.stack([getattr(r, a) for r, _, _ in cases]) for a in ("lo", "hi", "acc_lo", "acc_hi"))
-        small = all(abs(coefficient) < FAR for _, terms, _ in cases for coefficient in terms.values())
+        small = max(max(map(abs, terms.values()), default=0) for _, terms, _ in cases) < FAR
         c, m = np.zeros((len(cases), self.num_values), np.int64 if small else object), np.stack([m for _, _, m in cases])
         for k, (_, terms, _) in enumerate(cases):
             c[k, list(terms)] = list(terms.values())
@@ -274,15 +325,16 @@ class Space:
         return [int(bound) if some else None for bound, some in zip(total, possible, strict=True)]
 
     def _fits(self, c, m, lo, hi, acc_lo, acc_hi) -> bool:
-        """Whether all sums stay inside int64: their magnitudes, in floats, add up to less than 2**61, which leaves room for rounding."""
+        """Whether all sums stay inside int64: their magnitudes, in floats, add up to less than 2**61, which leaves room for rounding.
+
+        |m_i| times the reach of a row is no less than what it adds to all c' and to all c' . values.
+        """
         size, c, m = np.zeros(len(c)), np.abs(c), np.abs(m)
         y, acc = (np.maximum(np.abs(a), np.abs(b)).astype(float) for a, b in ((lo, hi), (acc_lo, acc_hi)))
-        for block in reversed(self.blocks):
-            n, t = block.neurons, block.target
-            size += (m[:, n] * (acc[:, n] + np.abs(block.bias))).sum(axis=1) + (c[:, t] * y[:, t]).sum(axis=1)
-            size += block.spread(m[:, n], c)
-        x = slice(0, self.num_inputs)
-        return float(np.maximum(size + (c[:, x] * y[:, x]).sum(axis=1), c.max(axis=1)).max()) < 2.0**61
+        for block in self.blocks:
+            n = block.neurons
+            size += (m[:, n] * (acc[:, n] + np.abs(block.bias) + block.reach)).sum(axis=1)
+        return float((size + (c * np.maximum(y, 1.0)).sum(axis=1)).max()) < 2.0**61
 
 
 def renumbered(network: Network, values: np.ndarray, shifts: tuple[int, int]) -> np.ndarray:

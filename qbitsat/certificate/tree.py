@@ -149,7 +149,7 @@ class TreeChecker:
 
     def _after_facts(self) -> Ranges | None:
         """The root's ranges. A fact is side * acc <= bound; each layer's facts are proved in the ranges that earlier layers' leave."""
-        ranges: Ranges | None = self.space.whole()
+        ranges: Ranges | None = self.space.whole
         for number, facts in groupby(range(len(self.tree.fact_neuron)), key=self._block_of):
             if ranges is not None:
                 ranges = self._facts_of(facts, self.space.blocks[number], ranges)
@@ -179,6 +179,7 @@ class TreeChecker:
                     new.acc_hi[neuron] = min(bound, int(new.acc_hi[neuron]))
                 else:
                     new.acc_lo[neuron] = max(-bound, int(new.acc_lo[neuron]))
+                new.restless[self.space.num_inputs + neuron] = True
         return None if new.empty() else self.space.propagate(new)
 
     def _case(self, k: int, values: np.ndarray, weights: np.ndarray, ranges: Ranges) -> tuple[Ranges, dict[int, int], np.ndarray]:

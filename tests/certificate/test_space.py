@@ -49,7 +49,7 @@ def holds_plain(formula, row) -> bool:
 def test_ranges_hold_every_point_and_are_those_of_the_bounds(seed):
     asked = random_query(random.Random(seed))
     space, values = Space(asked), table(asked)
-    ranges, accs = space.whole(), accumulators(space, values)
+    ranges, accs = space.whole, accumulators(space, values)
     assert (ranges.lo <= values).all()
     assert (values <= ranges.hi).all()
     assert (ranges.acc_lo <= accs).all()
@@ -63,7 +63,7 @@ def test_cuts_lose_no_point(seed):
     rng = random.Random(seed)
     asked = random_query(rng)
     space, values = Space(asked), table(asked)
-    ranges, accs = space.whole(), accumulators(space, values)
+    ranges, accs = space.whole, accumulators(space, values)
     for _ in range(4):
         value = rng.randrange(space.num_values)
         at = rng.randint(int(ranges.lo[value]), int(ranges.hi[value]) + 1)
@@ -87,7 +87,7 @@ def test_multipliers_bound_every_point(seed):
     rng = np.random.default_rng(seed)
     asked = random_query(random.Random(seed))
     space, values = Space(asked), table(asked)
-    whole, cases, largest = space.whole(), [], []
+    whole, cases, largest = space.whole, [], []
     for size in (1, 7, 1 << 20, 1 << 40):
         objective = {int(v): int(rng.integers(-size, size + 1)) for v in rng.integers(0, space.num_values, 3)}
         multipliers = rng.integers(-size, size + 1, space.num_neurons)
@@ -102,7 +102,7 @@ def test_bound_of_one_neuron_is_its_best_step():
     network = one_layer([[1]], None, ShiftRequantizer(2, "floor", 0, 3), tensor(1))
     space = Space(query(network, AtMost(((1, y(0)),), 0)))
     for c, m, best in ((4, 1, 0), (4, 0, 12), (-4, -1, 3), (8, 1, 12)):
-        case = (space.whole(), {1: c}, np.array([m]))
+        case = (space.whole, {1: c}, np.array([m]))
         # m (x - acc) is added, so the input's own maximum counts too.
         assert space.largest([case]) == [best + max(0, 15 * m)]
 
@@ -114,7 +114,7 @@ def test_int64_and_python_integers_agree(seed, monkeypatch):
     cases = []
     for _ in range(5):
         objective = {int(v): int(rng.integers(-99, 100)) for v in rng.integers(0, space.num_values, 3)}
-        cases.append((space.whole(), objective, rng.integers(-99, 100, space.num_neurons)))
+        cases.append((space.whole, objective, rng.integers(-99, 100, space.num_neurons)))
     fast = space.largest(cases)
     monkeypatch.setattr(Space, "_fits", lambda *_: False)
     assert space.largest(cases) == fast
@@ -129,7 +129,7 @@ def test_sums_near_the_end_of_64_bits_are_exact(seed, monkeypatch):
     for bits in range(20, 63):
         big = 1 << bits
         objective = {int(v): int(rng.integers(-big, big)) for v in rng.integers(0, space.num_values, 3)}
-        cases.append((space.whole(), objective, rng.integers(-big, big, space.num_neurons)))
+        cases.append((space.whole, objective, rng.integers(-big, big, space.num_neurons)))
     fits = Space._fits
     monkeypatch.setattr(Space, "_fits", lambda *args: chosen.append(fits(*args)) or chosen[-1])
     one_by_one = [space.largest([case])[0] for case in cases]
@@ -141,9 +141,9 @@ def test_sums_near_the_end_of_64_bits_are_exact(seed, monkeypatch):
 def test_sums_beyond_64_bits_are_exact():
     space = Space(random_query(random.Random(3)))
     huge = np.full(space.num_neurons, (1 << 62) + 1)
-    (bound,) = space.largest([(space.whole(), {0: 1 << 80}, huge)])
-    (once,) = space.largest([(space.whole(), {0: 0}, np.ones(space.num_neurons, np.int64))])
-    (most,) = space.largest([(space.whole(), {0: 1}, np.zeros(space.num_neurons, np.int64))])
+    (bound,) = space.largest([(space.whole, {0: 1 << 80}, huge)])
+    (once,) = space.largest([(space.whole, {0: 0}, np.ones(space.num_neurons, np.int64))])
+    (most,) = space.largest([(space.whole, {0: 1}, np.zeros(space.num_neurons, np.int64))])
     assert bound <= once * ((1 << 62) + 1) + (most << 80)
     assert bound > 1 << 64 or most <= 0
 
@@ -153,9 +153,9 @@ def test_ranges_without_a_step_have_no_point():
     network = one_layer([[1]], None, ShiftRequantizer(-1, "floor", 0, 30), tensor(1))
     space = Space(query(network, And(())))
     one = np.array([3], np.int64)
-    ranges = Ranges(np.array([0, 3]), np.array([15, 3]), one, one - 1)
+    ranges = Ranges.at_rest(np.array([0, 3]), np.array([15, 3]), one, one - 1)
     assert ranges.empty()
-    assert space.cut(space.whole(), 1, 3, 3) is None or space.largest([(space.cut(space.whole(), 1, 3, 3), {}, one * 0)]) == [None]
+    assert space.cut(space.whole, 1, 3, 3) is None or space.largest([(space.cut(space.whole, 1, 3, 3), {}, one * 0)]) == [None]
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -163,7 +163,7 @@ def test_simplified_formula_means_the_same(seed):
     asked = random_query(random.Random(seed))
     space, values = Space(asked), table(asked)
     formula = plain(asked.violation, space)
-    simple = simplified(formula, space, space.whole())
+    simple = simplified(formula, space, space.whole)
     for row in values:
         inputs = [row[part].tolist() for part in space.inputs]
         outputs = [row[places].tolist() for places in space.outputs]
@@ -180,7 +180,7 @@ def test_ranks_are_believed_only_where_every_point_agrees():
         asked = query(network, AtMost(((1, y(0)), (-1, y(1))), int(rng.integers(-1, 1))))
         space = Space(asked)
         atom = plain(asked.violation, space)
-        if ranked_out(atom, space, space.whole()):
+        if ranked_out(atom, space, space.whole):
             assert not any(holds(atom, row) for row in table(asked))
-            ranked += space.smallest(atom.terms, space.whole()) <= atom.bound
+            ranked += space.smallest(atom.terms, space.whole) <= atom.bound
     assert ranked > 20

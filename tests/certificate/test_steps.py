@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from graphs import KINDS, WIDE, random_requantizer
 
-from qbitsat.arithmetic import ROUNDINGS, Requantizer, ShiftRequantizer, TableRequantizer, ThresholdRequantizer
+from qbitsat.arithmetic import ROUNDINGS, MultiplierRequantizer, Requantizer, ShiftRequantizer, TableRequantizer, ThresholdRequantizer
 from qbitsat.certificate.steps import FAR, MAX_LEVELS, Steps
 from qbitsat.limits import NO_LIMITS
 from qbitsat.network import Layer, Linear, SparseRows, TensorFormat
 
 REACH = 300
+ZERO = np.zeros(1, np.int64), np.zeros(1, np.int64)
 
 
 def layer_of(requantizers: list[Requantizer]) -> Layer:
@@ -72,6 +73,8 @@ def test_best_pair_is_that_of_all_pairs(seed, kind):
         if rng.random() < 0.5:  # lines along the steps are where ties decide
             m = c << rng.randint(0, 3)
         every = [pairs(requantizer, end) for requantizer, end in zip(requantizers, ends, strict=True)]
+        # Nobody looks for pairs where they do not count.
+        every = [pair if line != (0, 0) else ZERO for pair, line in zip(every, zip(c.tolist(), m.tolist(), strict=True), strict=True)]
         most = [int((c[i] * y - m[i] * accs).max()) if len(y) else None for i, (accs, y) in enumerate(every)]
         for i, one in enumerate(ones):
             columns = tuple(np.array([[end]]) for end in ends[i])
@@ -79,6 +82,26 @@ def test_best_pair_is_that_of_all_pairs(seed, kind):
             assert (int(best[0]) if some[0] else None) == most[i], (requantizers[i], ends[i], c[i], m[i])
         best, some = steps.best(c[None].astype(kind), m[None].astype(kind), tuple(np.array(ends).T[:, None]))
         assert (int(best[0]) if some[0] else None) == (None if None in most else sum(most))
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("kind", [np.int64, object], ids=["int64", "python"])
+def test_few_steps_of_long_stairs_are_enough(seed, kind):
+    """Lines along the stairs, and all but along them, where almost any step may be best."""
+    rng = random.Random(seed)
+    form = rng.choice(["double", "half_up_twice", "half_up", "half_away"])
+    r = MultiplierRequantizer(rng.randint(1 << 30, (1 << 31) - 1), -rng.randint(1, 7), form, -128, 127, rng.randint(-128, 99))
+    steps = Steps(layer_of([r]), NO_LIMITS)
+    width = 2 ** (31 - r.shift) / r.multiplier
+    for _ in range(20):
+        acc_lo, acc_hi = sorted(rng.randint(int(-140 * width), int(140 * width)) for _ in range(2))
+        ends = [acc_lo, acc_hi, r.apply(acc_lo), r.apply(acc_hi)]
+        m = rng.choice([-1, 1]) * rng.randint(1, 1 << rng.choice([4, 20, 40]))
+        c = round(m * width) + rng.choice([0, 0, rng.randint(-9, 9), rng.randint(-abs(m), abs(m))])
+        accs, y = pairs(r, ends)
+        best, some = steps.best(np.array([[c]], kind), np.array([[m]], kind), tuple(np.array([[end]]) for end in ends))
+        assert some[0]
+        assert int(best[0]) == int((c * y - m * accs).max())
 
 
 @pytest.mark.parametrize("seed", range(30))

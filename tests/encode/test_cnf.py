@@ -137,7 +137,7 @@ def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
         twin, core = twin_encode(query, bounds, formula, encoding)
         if encoding != "substituted":
             space = Space(query)
-            ranges, again = space.whole(), plain(query.violation, space)
+            ranges, again = space.whole, plain(query.violation, space)
             encoder = QueryEncoder(
                 space, ranges, simplified(again, space, ranges) if seed % 2 else again, encoding == "balanced", lambda: None
             )
