@@ -49,10 +49,10 @@ WRONG = {
     "parts one by one": (lambda: And(ATOM, ATOM), r"query: And of 2 arguments, expected one tuple of formulas, as in And\(\(a, b\)\)"),
     "one part": (lambda: Or(ATOM), "query: parts of Or are of type AtMost, expected a tuple of formulas"),
     "part of Not": (lambda: Not(True), "query: the part of Not is True, expected AtMost, And, Or or Not"),
-    "tensor": (lambda: Ref(0, "outputs", 0), "query: the tensor of an element is 'outputs', expected 'input' or 'output'"),
+    "tensor": (lambda: Ref(0, "outputs", 0), "query: the tensor of an element is 'outputs', expected 'input', 'output' or 'value'"),
     "tensor of a changed element": (
         lambda: AtMost(((1, Ref(0, "output", 0)._replace(tensor="outputs")),), 0),
-        "query: the tensor of an element is 'outputs', expected 'input' or 'output'",
+        "query: the tensor of an element is 'outputs', expected 'input', 'output' or 'value'",
     ),
     "networks": (lambda: Query(NETWORK, (), TRUE), "query: networks are of type Network, expected a tuple, each of kind Network"),
     "boxes": (lambda: Query((NETWORK,), whole_box(NETWORK), TRUE), "query: boxes are of type Box, expected a tuple, each of kind Box"),

@@ -23,7 +23,7 @@ from ..bounds.dual_descent import DualDescent
 from ..bounds.layout import Block, Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
-from ..network import Patches, SparseRows, forward
+from ..network import Patches, SparseRows, forward_all
 from ..properties import Formula, Query
 from ..properties.margin import margins
 from ..properties.replay import Inputs
@@ -165,8 +165,9 @@ class Annealer:
         m = self.layout.num_inputs
         x = np.clip(np.nan_to_num(whole.astype(float)), self.root.lo[0, :m], self.root.hi[0, :m]).astype(np.int64)
         inputs = [x[None, part] for part in self.layout.inputs]
-        outputs = [forward(network, part, self.limits) for network, part in zip(self.query.networks, inputs, strict=True)]
-        margin, _ = margins(self.formula, inputs, outputs, [], self.limits)
+        values = [forward_all(network, part, self.limits) for network, part in zip(self.query.networks, inputs, strict=True)]
+        outputs = [v[:, network.outputs] for network, v in zip(self.query.networks, values, strict=True)]
+        margin, _ = margins(self.formula, inputs, outputs, [], self.limits, values)
         return tuple(tuple(part[0].tolist()) for part in inputs) if margin[0] >= 0 else None
 
     def _build(self) -> Annealing:

@@ -78,14 +78,12 @@ class Backward:
             lo[results[network.target(k)]], hi[results[network.target(k)]] = NEVER
             self.layers.append((slope, lo, hi))
 
-    def gradient(self, values: np.ndarray, by_input: np.ndarray, by_output: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the inputs, float32[batch, num_inputs], from what the formula says of inputs and results.
+    def gradient(self, values: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Gradient with respect to the inputs, float32[batch, num_inputs], from what the formula says of values, which is used up.
 
-        values int64[batch, num_values]. Each point's gradient is right up to a factor.
+        values int64[batch, num_values], gradient float32 of that shape. Each point's gradient is right up to a factor.
         """
-        network, gradient = self.network, np.zeros(values.shape, np.float32)
-        gradient[:, : network.num_inputs] = by_input
-        np.add.at(gradient.T, network.outputs, by_output.T)
+        network = self.network
         for k in reversed(range(len(self.layers))):
             slope, lo, hi = self.layers[k]
             y = values[:, network.target(k)]
@@ -123,15 +121,16 @@ def _attack_disjuncts(
         deciding = np.empty(len(batch[0]), np.int64)
         for w, disjunct in enumerate(disjuncts):
             rows = slice(w * points, (w + 1) * points)
-            margin, deciding[rows] = margins(disjunct, [x[rows] for x in batch], [y[rows] for y in outputs], found, limits)
+            parts = [x[rows] for x in batch], [y[rows] for y in outputs]
+            margin, deciding[rows] = margins(disjunct, *parts, found, limits, [v[rows] for v in values])
             best = int(margin.argmax())
             if margin[best] >= 0:
                 return tuple(tuple(x[w * points + best].tolist()) for x in batch)
         share = MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0
-        by_input, by_output = gradients(found, deciding, batch, outputs, limits)
+        by_value = gradients(found, deciding, query.networks, limits)
         # A random share of every point's elements goes to the end of the box that its gradient points to.
         for k, box in enumerate(query.boxes):
-            direction = backwards[k].gradient(values[k], by_input[k], by_output[k])
+            direction = backwards[k].gradient(values[k], by_value[k])
             moved = rng.random(direction.shape) < share
             batch[k] = np.where(moved & (direction > 0), box.hi, np.where(moved & (direction < 0), box.lo, batch[k]))
     return None

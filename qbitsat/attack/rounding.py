@@ -9,7 +9,7 @@ from ..bounds.dual_descent import Suggestion
 from ..bounds.layout import Layout
 from ..bounds.ranges import PASS_WORK
 from ..limits import Limits
-from ..network import Network, forward
+from ..network import Network, forward_all
 from ..properties import Box, Formula, Query
 from ..properties.margin import margins
 
@@ -35,16 +35,20 @@ class RoundingHeuristic:
         np.rint(suggestion.x, out=candidates[:n])
         np.rint(suggestion.x_best, out=candidates[n:])
         inputs = [_within(candidates[:, self.layout.inputs[k]], box) for k, box in enumerate(self.query.boxes)]
-        outputs = [network.outputs(x) for network, x in zip(self.networks, inputs, strict=True)]
-        inputs = [x.astype(np.int64) for x in inputs]
-        promising = np.flatnonzero(margins(self.formula, inputs, outputs, [], limits)[0] >= 0)
+        values = [network.values(x) for network, x in zip(self.networks, inputs, strict=True)]
+        promising = np.flatnonzero(self._margin(values) >= 0)
         if not len(promising):
             return None
-        inputs = [x[promising] for x in inputs]
-        outputs = [forward(network, x, limits) for network, x in zip(self.query.networks, inputs, strict=True)]
-        margin, _ = margins(self.formula, inputs, outputs, [], limits)
+        inputs = [x[promising].astype(np.int64) for x in inputs]
+        margin = self._margin([forward_all(network, x, limits) for network, x in zip(self.query.networks, inputs, strict=True)])
         best = int(margin.argmax())
         return tuple(tuple(x[best].tolist()) for x in inputs) if margin[best] >= 0 else None
+
+    def _margin(self, values: list[np.ndarray]) -> np.ndarray:
+        """How far rows of all values of the networks, whole, are from making the formula true."""
+        pairs = list(zip(self.query.networks, values, strict=True))
+        inputs, outputs = [v[:, : n.num_inputs] for n, v in pairs], [v[:, n.outputs] for n, v in pairs]
+        return margins(self.formula, inputs, outputs, [], self.limits, values)[0]
 
 
 class Approximate:
@@ -55,8 +59,8 @@ class Approximate:
         limits.require(sum(8 * layer.affine.num_weights + 4 * layer.affine.n_out for layer in network.layers))
         self.floats = Floats(network.kernel)
 
-    def outputs(self, x: np.ndarray) -> np.ndarray:
-        """For whole floats [batch, num_inputs]: int64[batch, outputs]."""
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """For whole floats [batch, num_inputs]: all values, whole floats32[batch, num_values]."""
         network = self.network
         values = np.empty((len(x), network.num_values), np.float32)
         values[:, : network.num_inputs] = x
@@ -65,7 +69,7 @@ class Approximate:
             for rows in self.limits.slices(len(x), PASS_WORK * affine.num_products, 24 * affine.n_out):
                 acc = np.rint(self.floats.apply(k, values[rows])).astype(np.int64) + affine.biases
                 values[rows, network.target(k)] = layer.requantize(acc)
-        return values[:, network.outputs].astype(np.int64)
+        return values
 
 
 def _within(x: np.ndarray, box: Box) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from ..arithmetic import Requantizer, ShiftRequantizer
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
-from ..properties.formula import FALSE, OUTPUT, TRUE, without_not
+from ..properties.formula import FALSE, TRUE, without_not
 from .layout import Block, Layout
 from .ranges import Ranges
 
@@ -63,7 +63,7 @@ def _ranked_below(terms: dict[Ref, int], bound: int, query: Query, bounds: Range
     if sorted(terms.values()) != [-1, 1] or bound > 0:
         return False
     c, j = sorted(terms, key=lambda ref: -terms[ref])
-    if c.network != j.network or {c.tensor, j.tensor} != {OUTPUT}:
+    if c.network != j.network:
         return False
     layout, (value_c, value_j) = bounds.layout, (bounds.layout.value(ref) for ref in (c, j))
     if min(value_c, value_j) < layout.num_inputs:

@@ -20,7 +20,7 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..network.layers import PADDING
 from ..properties import AtMost, Ref
-from ..properties.formula import INPUT
+from ..properties.formula import OUTPUT
 
 # Values, their coefficients and a bound: sum of coefficient * value <= bound.
 Inequality = tuple[np.ndarray, np.ndarray, int]
@@ -205,7 +205,10 @@ class Layout:
 
     def value(self, ref: Ref) -> int:
         """The value that is an element which a formula names."""
-        return self.inputs[ref.network].start + ref.element if ref.tensor == INPUT else int(self.results[ref.network][ref.element])
+        k, n = ref.network, self.networks[ref.network].num_inputs
+        if ref.tensor == OUTPUT:
+            return int(self.results[k][ref.element])
+        return ref.element + (self.inputs[k].start if ref.element < n else self.outputs[k].start - n)
 
 
 def has_steps(layer: Layer) -> bool:

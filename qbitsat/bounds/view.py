@@ -9,7 +9,6 @@ import numpy as np
 from ..arithmetic import Requantizer
 from ..network import Network
 from ..properties import Query, Ref
-from ..properties.formula import INPUT
 from .ranges import Ranges
 
 
@@ -45,7 +44,7 @@ class View(NamedTuple):
 
     def value(self, ref: Ref) -> int:
         """The number of an element that a formula names."""
-        return ref.element if ref.tensor == INPUT else int(self.network.outputs[ref.element])
+        return ref.value_of(self.network)
 
     def of(self, ref: Ref) -> tuple[int, int]:
         """The range of an element that a formula names."""

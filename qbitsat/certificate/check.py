@@ -169,17 +169,19 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, limits:
         for i, (value, lo, hi) in enumerate(zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
             if not lo <= value <= hi:
                 raise Refused(f"input {i} of network {k} is {value}, outside the region's [{lo}, {hi}]")
+    values = list[list[int]]()
     for k, (network, x) in enumerate(zip(query.networks, inputs, strict=True)):
-        y = reference.run(network, x, limits)
-        for i, (claimed, value) in enumerate(zip(outputs[k], y, strict=True)):
+        values.append(reference.run_values(network, x, limits))
+        for i, (claimed, number) in enumerate(zip(outputs[k], network.outputs.tolist(), strict=True)):
+            value = values[k][number]
             if claimed != value:
                 raise Refused(f"output {i} of network {k} is {value}, the certificate says {claimed}")
-    if not is_true(query.violation, inputs, outputs, limits):
+    if not is_true(query.violation, inputs, outputs, values, limits):
         raise Refused("the witness does not make the violation true")
     found = []
     for k, atom in enumerate(atoms(query.violation)):
         limits.check()
-        if is_true(atom, inputs, outputs):
+        if is_true(atom, inputs, outputs, values):
             found.append(k)
     if true_atoms != found:
         raise Refused("the inequalities that are true are not those that the certificate lists")

@@ -16,7 +16,7 @@ from ..limits import Tick
 from ..network import Convolution, Dense, Linear, Network
 from ..network.layers import PADDING
 from ..properties import And, AtMost, Formula, Not, Query
-from ..properties.formula import INPUT
+from ..properties.formula import INPUT, OUTPUT
 from .products import products
 from .reading import Refused
 
@@ -42,8 +42,8 @@ def check_enumeration(query: Query, tick: Tick) -> None:
         tick()
         points = np.arange(first, min(first + step, region.num_points))
         inputs = [region.inputs(k, points) for k in range(len(query.networks))]
-        outputs = [run.outputs(x, tick) for run, x in zip(runs, inputs, strict=True)]
-        true = np.flatnonzero(_truth(query.violation, inputs, outputs, tick))
+        values = [run.values(x, tick) for run, x in zip(runs, inputs, strict=True)]
+        true = np.flatnonzero(_truth(query.violation, query.networks, values, tick))
         if len(true):
             raise Refused(f"the violation is true at inputs {[x[true[0]].tolist() for x in inputs]}")
 
@@ -133,8 +133,8 @@ class _Run:
         made = {id(layer): products(layer.affine) for layer in network.layers}
         self.products = [made[id(layer)] for layer in network.layers]
 
-    def outputs(self, x: np.ndarray, tick: Tick) -> np.ndarray:
-        """The network's outputs: int64[points, n_in] -> int64[points, n_out]."""
+    def values(self, x: np.ndarray, tick: Tick) -> np.ndarray:
+        """All that the network computes: int64[points, n_in] -> int64[points, num_values]."""
         values = np.empty((len(x), self.network.num_values), np.int64)
         values[:, : x.shape[1]] = x
         for k, (layer, view) in enumerate(zip(self.network.layers, self.network.views, strict=True)):
@@ -144,22 +144,23 @@ class _Run:
             acc, first = self.products[k].apply(cells) + layer.affine.biases, self.network.first_value(k)
             for i in range(acc.shape[1]):
                 values[:, first + i] = layer.requantizer(i).apply(acc[:, i])
-        return values[:, self.network.outputs]
+        return values
 
 
-def _truth(formula: Formula, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], tick: Tick) -> np.ndarray:
+def _truth(formula: Formula, networks: Sequence[Network], values: Sequence[np.ndarray], tick: Tick) -> np.ndarray:
     """Whether the formula is true: bool[points]. No inequality leaves int64: the query has checked that."""
     if isinstance(formula, AtMost):
-        total = np.zeros(len(inputs[0]), np.int64)
+        total = np.zeros(len(values[0]), np.int64)
         for number, (coefficient, ref) in enumerate(formula.terms):
             if number % 16 == 0:
                 tick()
-            total += coefficient * (inputs if ref.tensor == INPUT else outputs)[ref.network][:, ref.element]
+            place = int(networks[ref.network].outputs[ref.element]) if ref.tensor == OUTPUT else ref.element
+            total += coefficient * values[ref.network][:, place]
         return total <= formula.bound
     if isinstance(formula, Not):
-        return ~_truth(formula.part, inputs, outputs, tick)
-    truth = np.full(len(inputs[0]), isinstance(formula, And))
+        return ~_truth(formula.part, networks, values, tick)
+    truth = np.full(len(values[0]), isinstance(formula, And))
     for part in formula.parts:
-        more = _truth(part, inputs, outputs, tick)
+        more = _truth(part, networks, values, tick)
         truth = truth & more if isinstance(formula, And) else truth | more
     return truth

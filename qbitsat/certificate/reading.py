@@ -207,6 +207,6 @@ def read_formula(value: Any, place: str, limits: Limits = NO_LIMITS, depth: int 
     terms = []
     for term in value["at_most"]:
         if not (isinstance(term, list) and [type(entry) for entry in term] == [int, int, str, int]):
-            raise InputError(f"{place}: a term of at_most, expected [coefficient, network, 'input' or 'output', element]")
+            raise InputError(f"{place}: a term of at_most, expected [coefficient, network, 'input', 'output' or 'value', element]")
         terms.append((term[0], Ref(*term[1:])))
     return AtMost(tuple(terms), value["bound"])

@@ -18,7 +18,7 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.layers import PADDING
 from ..properties import Query, Ref
-from ..properties.formula import INPUT
+from ..properties.formula import OUTPUT
 from .products import Products, products
 from .steps import FAR, MAX_LEVELS, Steps
 
@@ -180,7 +180,7 @@ class Space:
     def __init__(self, query: Query, limits: Limits = NO_LIMITS):
         self.query, self.limits, self.blocks = query, limits, list[Block]()
         known: dict[int, Block] = {}
-        self.inputs, self.outputs = list[slice](), list[np.ndarray]()
+        self.inputs, self.outputs, self.shifts = list[slice](), list[np.ndarray](), list[tuple[int, int]]()
         self.num_inputs = end = sum(network.num_inputs for network in query.networks)
         start = 0
         for k, network in enumerate(query.networks):
@@ -195,6 +195,7 @@ class Space:
                 known.setdefault(id(layer), self.blocks[-1])
                 end = target.stop
             self.outputs.append(renumbered(network, network.outputs, shifts))
+            self.shifts.append(shifts)
         self.num_values, self.num_neurons = end, end - self.num_inputs
         self.cuttable = np.ones(end, bool)
         for block in self.blocks:
@@ -202,9 +203,10 @@ class Space:
 
     def index(self, ref: Ref) -> int:
         """The value that a formula names."""
-        if ref.tensor == INPUT:
-            return self.inputs[ref.network].start + ref.element
-        return int(self.outputs[ref.network][ref.element])
+        if ref.tensor == OUTPUT:
+            return int(self.outputs[ref.network][ref.element])
+        low, high = self.shifts[ref.network]
+        return ref.element + (low if ref.element < self.query.networks[ref.network].num_inputs else high)
 
     def block_of(self, value: int) -> Block | None:
         """The block that gives a value; None for inputs."""

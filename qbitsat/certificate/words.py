@@ -9,6 +9,7 @@ import numpy as np
 
 from ..network.names import printable
 from ..properties import And, AtMost, Formula, Not, Query, Witness
+from ..properties.formula import VALUE, atoms
 from ..properties.query import Box
 
 # Ranges of a box, terms of an inequality, and lines of a formula that are written out; and levels of its nesting.
@@ -40,8 +41,21 @@ def words(query: Query, witness: Witness | None) -> list[str]:
             break
         lines.append(f"network {k}, {printable(network.name)}: {_box(box)}")
     formula = list(islice(_formula(query.violation, len(query.networks) > 1), LINES + 1))
+    lines += _inner(query)
     lines += ["such that", *formula[:LINES]] + ["  ... (and more)"] * (len(formula) > LINES)
     return [f"inputs as follows: {some}", *lines, *_witness(query, witness)]
+
+
+def _inner(query: Query) -> Iterator[str]:
+    """What inner values are, by the names of layers."""
+    named = sorted({ref for atom in atoms(query.violation) for _, ref in atom.terms if ref.tensor == VALUE})
+    for ref in named[:RANGES]:
+        network, number = query.networks[ref.network], f" {ref.network}" if len(query.networks) > 1 else ""
+        k = max((k for k in range(len(network.layers)) if network.first_value(k) <= ref.element), default=None)
+        what = "an input" if k is None else f"output {ref.element - network.first_value(k)} of layer {printable(network.layers[k].name)}"
+        yield f"value{number}[{ref.element}] is {what}"
+    if len(named) > RANGES:
+        yield f"and {len(named) - RANGES} inner values more"
 
 
 def _witness(query: Query, witness: Witness | None) -> Iterator[str]:

@@ -16,9 +16,10 @@ from .. import __version__
 from ..errors import InputError
 from ..importers.files import Path, replacing
 from ..importers.qbitsat_layers import smallest
+from ..network import forward_all
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query
-from ..properties.formula import atoms, is_true
+from ..properties.formula import atoms, is_true, names_values
 from ..search.proof import Disjunction, Enumerated, Infeasible, Multipliers, Node, Proof, Refutation, Split
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
@@ -107,7 +108,10 @@ def _proof(query: Query, verdict: Verdict, members: Members) -> dict[str, Any]:
         inputs, outputs = verdict.witness.inputs, verdict.witness.outputs
         for k in range(len(query.networks)):
             members[f"inputs.{k}"], members[f"outputs.{k}"] = (smallest(np.array(v[k], np.int64)) for v in (inputs, outputs))
-        true_atoms = [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs)]
+        values: list[list[int]] = []
+        if names_values(query.violation):
+            values = [forward_all(n, np.array([x], np.int64))[0].tolist() for n, x in zip(query.networks, inputs, strict=True)]
+        true_atoms = [k for k, atom in enumerate(atoms(query.violation)) if is_true(atom, inputs, outputs, values)]
         return {"kind": "witness", "true_atoms": true_atoms}
     if verdict.verdict == HOLDS and isinstance(verdict.proof, Refutation):
         members["lrat.0"] = verdict.proof.lrat

@@ -23,7 +23,7 @@ from ..bounds.probing import narrow
 from ..bounds.view import Neuron, View, views
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
-from ..properties.formula import OUTPUT, atoms, without_not
+from ..properties.formula import OUTPUT, VALUE, atoms, without_not
 from .requantizers import Line, circuit, reaches
 
 TRUE_LIT = 0x7FFFFFFF
@@ -55,14 +55,15 @@ class WordMap(NamedTuple):
 class Cnf:
     """Clauses and what their variables mean.
 
-    inputs[k][i] and outputs[k][i] map element i of network k; an output that the formula does not need is None. Of the entries
-    of the buffer the first `core` say all that must hold; the clauses after them are redundant cuts.
+    inputs[k][i] and outputs[k][i] map element i of network k; an output that the formula does not need is None. values[k] maps the inner
+    values that it names. Of the entries of the buffer the first `core` say all that must hold; the clauses after them are redundant cuts.
     """
 
     clauses: ClauseBuffer
     core: int
     inputs: tuple[tuple[WordMap, ...], ...]
     outputs: tuple[tuple[WordMap | None, ...], ...]
+    values: tuple[dict[int, WordMap], ...]
 
     def dives(self, ends: list[tuple[int, int, int]]) -> list[list[int]]:
         """Assumptions that hold smaller and smaller parts of the inputs at these values, (network, input, value) each."""
@@ -166,12 +167,16 @@ def encode_query(
         _require_cut(encoder, cut, open_lits[atom], seen, words, accs)  # type: ignore[arg-type]
     encoder.gates.forget()
     inputs = tuple(tuple(_word_map(words[k], view, v) for v in range(view.network.num_inputs)) for k, view in enumerate(seen))
-    wanted = {(ref.network, ref.element) for ref in _named(formula, limits) if ref.tensor == OUTPUT}
+    wanted = set(_named(formula, limits))
     outputs = tuple(
-        tuple(_word_map(words[k], view, v) if (k, e) in wanted else None for e, v in enumerate(view.network.outputs.tolist()))
+        tuple(_word_map(words[k], view, v) if Ref(k, OUTPUT, e) in wanted else None for e, v in enumerate(view.network.outputs.tolist()))
         for k, view in enumerate(seen)
     )
-    return Cnf(encoder.clauses, core, inputs, outputs)
+    values: tuple[dict[int, WordMap], ...] = tuple({} for _ in seen)
+    for k, tensor, v in sorted(wanted):
+        if tensor == VALUE:
+            values[k][v] = _word_map(words[k], seen[k], v)
+    return Cnf(encoder.clauses, core, inputs, outputs, values)
 
 
 def _named(formula: Formula, limits: Limits) -> Iterator[Ref]:

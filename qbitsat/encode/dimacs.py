@@ -8,16 +8,16 @@ from typing import Any, BinaryIO
 from ..bounds import propagate, simplify
 from ..limits import Limits
 from ..properties import Query
-from ..properties.formula import without_not
+from ..properties.formula import INPUT, OUTPUT, VALUE, without_not
 from .about import about
-from .cnf import TRUE_LIT, Cnf, encode_query
+from .cnf import TRUE_LIT, Cnf, WordMap, encode_query
 
 CHUNK = 1 << 20
 
 HEAD = """\
 c satisfiable iff the property is violated
 c each line "input K I = LO : LITERALS" says: element I of network K is LO + the sum of 2^i over the literals that hold,
-c i from 0 (T and F are constants); "output" lines say the same of the outputs that the property needs
+c i from 0 (T and F are constants); "output" lines say the same of the outputs that the property needs, "value" lines of inner values
 """
 
 
@@ -41,9 +41,14 @@ def write(query: Query, options: Any, stream: BinaryIO) -> Cnf:
 
 
 def _map_lines(cnf: Cnf) -> Iterator[str]:
-    for kind, tensors in (("input", cnf.inputs), ("output", cnf.outputs)):
+    listed: dict[str, list[dict[int, WordMap | None]]] = {
+        INPUT: [dict(enumerate(words)) for words in cnf.inputs],
+        OUTPUT: [dict(enumerate(words)) for words in cnf.outputs],
+        VALUE: [dict(words) for words in cnf.values],
+    }
+    for kind, tensors in listed.items():
         for k, words in enumerate(tensors):
-            for i, word in enumerate(words):
+            for i, word in words.items():
                 if word is not None:
                     yield f"c {kind} {k} {i} = {word.lo} :{''.join(_literal(lit) for lit in word.bits)}\n"
 

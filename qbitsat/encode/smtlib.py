@@ -17,7 +17,7 @@ from ..bounds import Ranges, propagate, simplify
 from ..bounds.view import View, views
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Query, Ref
-from ..properties.formula import INPUT, OUTPUT, atoms, without_not
+from ..properties.formula import INPUT, atoms, without_not
 from .about import about
 from .cnf import cone
 from .requantizers import Neuron, Steps, circuit, reaches
@@ -25,7 +25,7 @@ from .requantizers import Neuron, Steps, circuit, reaches
 HEAD = """\
 ; satisfiable iff the property is violated
 ; input K I = LO + WORD    element I of network K is LO plus the unsigned value of WORD, or the constant LO
-; output K I = LO + WORD   the same for the outputs that the property names
+; output K I = LO + WORD   the same for the outputs that the property names, value K I for inner values
 """
 
 
@@ -104,7 +104,7 @@ def encode_smtlib(
     _require(writer, formula, seen, words)
     inputs = tuple(tuple((int(view.lo[v]), words[k][v].term) for v in range(view.network.num_inputs)) for k, view in enumerate(seen))
     mapped = [Ref(k, INPUT, i) for k, own in enumerate(inputs) for i in range(len(own))]
-    mapped += sorted(ref for ref in refs if ref.tensor == OUTPUT)
+    mapped += sorted(ref for ref in refs if ref.tensor != INPUT)
     comments = [_comment(ref, seen[ref.network], words[ref.network]) for ref in mapped]
     lines = [*comments, "(set-option :produce-models true)", "(set-logic QF_BV)", *writer.lines]
     return SmtLib(HEAD + "\n".join(lines) + "\n", inputs)

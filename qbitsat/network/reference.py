@@ -78,9 +78,14 @@ def run_all(network: Network, x: Sequence[int], limits: Limits = NO_LIMITS) -> l
     return parts
 
 
+def run_values(network: Network, x: Sequence[int], limits: Limits = NO_LIMITS) -> list[int]:
+    """All values, numbered as in `Network`."""
+    return [v for part in run_all(network, x, limits) for v in part]
+
+
 def run(network: Network, x: Sequence[int], limits: Limits = NO_LIMITS) -> list[int]:
     """The network's output, flattened."""
-    values = [v for part in run_all(network, x, limits) for v in part]
+    values = run_values(network, x, limits)
     return [values[v] for v in network.outputs.tolist()]
 
 

@@ -1,4 +1,4 @@
-"""Formulas: and, or, not over linear integer inequalities in input and output elements of the networks."""
+"""Formulas: and, or, not over linear integer inequalities in inputs, outputs and inner values of the networks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from ..arithmetic import integer
 from ..errors import InputError, expect_kind, kind_of
 from ..limits import NO_LIMITS, Limits
+from ..network import Network
 
-INPUT, OUTPUT = "input", "output"
+INPUT, OUTPUT, VALUE = TENSORS = "input", "output", "value"
 
 
 class _Element(NamedTuple):
@@ -20,13 +21,17 @@ class _Element(NamedTuple):
 
 
 class Ref(_Element):
-    """One element: network number, "input" or "output", index into the flattened tensor. Raises `InputError` for other types."""
+    """One element: network number, tensor, index. Raises `InputError` for other types.
+
+    The tensor is "input" or "output", flattened, or "value": all that the network computes, numbered as in `Network`, so that output i of
+    layer k is `Ref(n, "value", network.first_value(k) + i)`.
+    """
 
     __slots__ = ()
 
     def __new__(cls, network: int, tensor: str, element: int) -> Ref:
-        if not isinstance(tensor, str) or tensor not in (INPUT, OUTPUT):
-            raise InputError(f"query: the tensor of an element is {kind_of(tensor)}, expected {INPUT!r} or {OUTPUT!r}")
+        if not isinstance(tensor, str) or tensor not in TENSORS:
+            raise InputError(f"query: the tensor of an element is {kind_of(tensor)}, expected {INPUT!r}, {OUTPUT!r} or {VALUE!r}")
         return super().__new__(
             cls, integer(network, "query: the network of an element"), tensor, integer(element, "query: the index of an element")
         )
@@ -35,6 +40,10 @@ class Ref(_Element):
     def _make(cls, iterable: Iterable[Any]) -> Ref:  # type: ignore[override]
         """As for any other: `_replace` rests on it."""
         return cls(*iterable)
+
+    def value_of(self, network: Network) -> int:
+        """The number of the element among the values of its network."""
+        return int(network.outputs[self.element]) if self.tensor == OUTPUT else self.element
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,18 @@ def at_least(terms: tuple[tuple[int, Ref], ...], bound: int) -> AtMost:
     return AtMost(tuple((-c, ref) for c, ref in same.terms), -same.bound)
 
 
+def accumulator(network: Network, layer: int, i: int, number: int = 0) -> tuple[tuple[tuple[int, Ref], ...], int]:
+    """Accumulator i of a layer, as terms and a constant: the sum of coefficient * element, plus the constant.
+
+    number is that of the network in the query. Padding counts in the constant. Raises `InputError` for what is not there.
+    """
+    expect_kind(network, Network, "accumulator: network", "a Network, as of load(path)")
+    layer = integer(layer, "accumulator: layer", 0, len(network.layers) - 1)
+    i = integer(i, "accumulator: the index", 0, network.layers[layer].affine.n_out - 1)
+    values, weights, bias = network.row(layer, i)
+    return tuple((w, Ref(number, VALUE, v)) for v, w in zip(values.tolist(), weights.tolist(), strict=True)), bias
+
+
 def without_not(formula: Formula, negated: bool = False, limits: Limits = NO_LIMITS) -> Formula:
     """The same formula without `Not`: pushed inwards, not (s <= b) is -s <= -b - 1."""
     limits.check()
@@ -162,13 +183,18 @@ def measure(formula: Formula, limits: Limits = NO_LIMITS) -> tuple[int, int]:
     return deepest, visited
 
 
-def is_true(formula: Formula, inputs: Values, outputs: Values, limits: Limits = NO_LIMITS) -> bool:
-    """Evaluate on exact values: inputs[k][i] and outputs[k][i] of network k."""
+def names_values(formula: Formula) -> bool:
+    """Whether it names elements of the tensor "value"."""
+    return any(ref.tensor == VALUE for atom in atoms(formula) for _, ref in atom.terms)
+
+
+def is_true(formula: Formula, inputs: Values, outputs: Values, values: Values = (), limits: Limits = NO_LIMITS) -> bool:
+    """Evaluate on exact numbers: inputs[k][i] and outputs[k][i] of network k, and all its values where the formula names some."""
     limits.check()
     if isinstance(formula, AtMost):
-        tensors = {INPUT: inputs, OUTPUT: outputs}
+        tensors = {INPUT: inputs, OUTPUT: outputs, VALUE: values}
         return sum(c * int(tensors[ref.tensor][ref.network][ref.element]) for c, ref in formula.terms) <= formula.bound
     if isinstance(formula, Not):
-        return not is_true(formula.part, inputs, outputs, limits)
-    results = (is_true(part, inputs, outputs, limits) for part in formula.parts)
+        return not is_true(formula.part, inputs, outputs, values, limits)
+    results = (is_true(part, inputs, outputs, values, limits) for part in formula.parts)
     return all(results) if isinstance(formula, And) else any(results)

@@ -1,4 +1,4 @@
-"""A query: exist inputs in the boxes for which the networks' inputs and outputs make the violation true?
+"""A query: exist inputs in the boxes for which what the networks compute makes the violation true?
 
 The dual form of Giacobbe, Henzinger and Lechner (TACAS 2020, Eq. 7), over any number of networks.
 """
@@ -18,7 +18,7 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.affine import Record, frozen
 from ..network.layers import ACC_LIMIT, integer_array
-from .formula import INPUT, OUTPUT, AtMost, Formula, Ref, atoms, measure, renamed
+from .formula import INPUT, OUTPUT, VALUE, AtMost, Formula, Ref, atoms, measure, names_values, renamed
 
 MAX_DEPTH = 200
 
@@ -104,21 +104,26 @@ class Query:
         if depth > MAX_DEPTH:
             raise UnsupportedError(f"query: the formula nests deeper than {MAX_DEPTH} levels")
         forms = {(k, kind): getattr(network, kind) for k, network in enumerate(self.networks) for kind in (INPUT, OUTPUT)}
-        ends = {key: (form.size, max(1, abs(form.lo), abs(form.hi))) for key, form in forms.items()}
+        ends = {key: np.full(form.size, max(1, abs(form.lo), abs(form.hi))) for key, form in forms.items()}
+        for k, network in enumerate(self.networks if names_values(self.violation) else ()):
+            ends[k, VALUE] = np.maximum(1, np.abs(network.value_ranges).max(axis=0))
         for atom in atoms(self.violation):
             limits.check()
             _check_atom(atom, ends)
 
     @cached_property
     def named(self) -> Formula:
-        """The violation with one name for each value: outputs that are inputs, or the same as outputs before them, are named as those."""
+        """The violation with one name for each value: inputs as inputs, and of outputs that are the same the first."""
         names: dict[Ref, Ref] = {}
+        inner = names_values(self.violation)
         for k, network in enumerate(self.networks):
-            if int(network.outputs.min()) >= network.num_inputs and len(np.unique(network.outputs)) == len(network.outputs):
+            if not inner and int(network.outputs.min()) >= network.num_inputs and len(np.unique(network.outputs)) == len(network.outputs):
                 continue
             first = {v: Ref(k, INPUT, v) for v in range(network.num_inputs)}
             for e, value in enumerate(network.outputs.tolist()):
                 names[Ref(k, OUTPUT, e)] = first.setdefault(value, Ref(k, OUTPUT, e))
+            if inner:
+                names |= {Ref(k, VALUE, v): name for v, name in first.items()}
         return renamed(self.violation, names) if names else self.violation
 
     @classmethod
@@ -131,15 +136,15 @@ class Query:
         return query
 
 
-def _check_atom(atom: AtMost, ends: Mapping[tuple[int, str], tuple[int, int]]) -> None:
-    """Refuse elements that are not there, and sums that could leave the exact range; ends are size and largest magnitude by tensor."""
+def _check_atom(atom: AtMost, ends: Mapping[tuple[int, str], np.ndarray]) -> None:
+    """Refuse elements that are not there, and sums that could leave the exact range; ends are the largest magnitudes by tensor."""
     reach = abs(atom.bound)
     for coefficient, ref in atom.terms:
         if ref[:2] not in ends:
             raise InputError(f"query: the formula names {ref}, which does not exist")
-        size, largest = ends[ref[:2]]
-        if not 0 <= ref.element < size:
-            raise InputError(f"query: the formula names {ref}, expected an index below {size}")
-        reach += abs(coefficient) * largest
+        largest = ends[ref[:2]]
+        if not 0 <= ref.element < len(largest):
+            raise InputError(f"query: the formula names {ref}, expected an index below {len(largest)}")
+        reach += abs(coefficient) * int(largest[ref.element])
     if reach >= ACC_LIMIT:
         raise UnsupportedError(f"query: an inequality can reach {reach}, beyond the exact range of 2**60")

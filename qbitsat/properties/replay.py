@@ -20,8 +20,9 @@ def replay(query: Query, inputs: Inputs, limits: Limits = NO_LIMITS) -> Witness 
     for x, box in zip(inputs, query.boxes, strict=True):
         if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
             return None
-    outputs = tuple(tuple(reference.run(n, x, limits)) for n, x in zip(query.networks, inputs, strict=True))
-    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs, limits) else None
+    values = [reference.run_values(network, x, limits) for network, x in zip(query.networks, inputs, strict=True)]
+    outputs = tuple(tuple(v[e] for e in n.outputs.tolist()) for n, v in zip(query.networks, values, strict=True))
+    return Witness(inputs, outputs) if is_true(query.violation, inputs, outputs, values, limits) else None
 
 
 def confirm(query: Query, inputs: Inputs, stage: str, counts: dict, limits: Limits = NO_LIMITS) -> Witness | None:

@@ -41,6 +41,8 @@ class Disjuncts:
         self.cuttable = np.ones(layout.num_values, np.uint8)
         for block in layout.blocks:
             self.cuttable[block.target] = block.stepped
+        # bool[num_neurons]: those whose outputs some inequality names.
+        self.named = np.isin(np.arange(layout.num_inputs, layout.num_values), values)
         self.names_inputs = np.zeros(len(self.formulas), bool)
         self.names_inputs[np.repeat(np.arange(len(self.formulas)), np.diff(starts))[values < layout.num_inputs]] = True
         # The branches, and the inequalities of each once more, int32.

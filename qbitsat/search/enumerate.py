@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..limits import Limits, resident_bytes
-from ..network import Network, forward
+from ..network import Network, forward_all
 from ..properties import And, AtMost, Formula, Query, Ref
-from ..properties.formula import OUTPUT
+from ..properties.formula import INPUT
 from ..properties.replay import Inputs
-from .grid import Block, Grid, blocks, grid, names
+from .grid import Block, Grid, blocks, grid, named_values
 
 # Work arrays take at most this, or a quarter of the memory that the limit leaves: of a block, of all
 # outputs of a network, and of the points that run together.
@@ -89,8 +89,9 @@ class Enumeration:
         dimensions = len(block)
 
         def value(ref: Ref) -> np.ndarray | int:
-            if ref.tensor == OUTPUT:
-                return outputs[ref.network][self.runs[ref.network].named.index(ref.element)]
+            if ref.tensor != INPUT:
+                run = self.runs[ref.network]
+                return outputs[ref.network][run.named.index(ref.value_of(run.network))]
             a, base = int(self.grid.axis[ref.network][ref.element]), int(self.grid.base[ref.network][ref.element])
             if a < 0:
                 return base
@@ -102,14 +103,14 @@ class Enumeration:
 
 
 class _Table:
-    """Named outputs of a network at every point of its own grid, as far as they are known: one for all networks that are alike."""
+    """Named values of a network at every point of its own grid, as far as they are known: one for all networks that are alike."""
 
     def __init__(self, named: int, points: int):
         self.values, self.known = np.zeros((named, points), np.int64), np.zeros(points, bool)
 
 
 class _Run(NamedTuple):
-    """One network on the grid: the outputs that the formula names, the axes that move it, and how many points run together."""
+    """One network on the grid: the values that the formula names, the axes that move it, and how many points run together."""
 
     network: Network
     named: list[int]
@@ -147,7 +148,7 @@ class _Run(NamedTuple):
     def _fill(
         self, values: np.ndarray, at: np.ndarray, rows: np.ndarray, starts: list[int], shape: tuple[int, ...], check: Callable[[], None]
     ) -> None:
-        """values[:, at[r]] becomes the outputs at the rows[r]-th point of a block that begins at `starts`."""
+        """values[:, at[r]] becomes the named values at the rows[r]-th point of a block that begins at `starts`."""
         moved = np.flatnonzero(self.axis >= 0).tolist()
         for first in range(0, len(rows), self.batch):
             check()
@@ -155,7 +156,7 @@ class _Run(NamedTuple):
             x = np.repeat(self.base[None], len(place[0]) if place else 1, axis=0)
             for i in moved:
                 x[:, i] += starts[self.axis[i]] + place[self.axis[i]]
-            values[:, at[first : first + self.batch]] = forward(self.network, x)[:, self.named].T
+            values[:, at[first : first + self.batch]] = forward_all(self.network, x)[:, self.named].T
 
 
 def _runs(query: Query, points: Grid, table_bytes: float, batch_bytes: float) -> list[_Run]:
@@ -163,7 +164,7 @@ def _runs(query: Query, points: Grid, table_bytes: float, batch_bytes: float) ->
     runs = []
     alike = [_shape(query, points, k) for k in range(len(query.networks))]
     for k, network in enumerate(query.networks):
-        named = sorted({i for j, other in enumerate(alike) if other == alike[k] for i in names(points.rest, j, OUTPUT)})
+        named = sorted({i for j, other in enumerate(alike) if other == alike[k] for i in named_values(points.rest, j, network)})
         axes = points.axes_of(k)
         size = math.prod(points.sizes[a] for a in axes)
         table = None

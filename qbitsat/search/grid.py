@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..limits import NO_LIMITS, Limits
+from ..network import Network
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, atoms
 
@@ -166,7 +167,7 @@ def blocks(sizes: Sequence[int], most: int) -> Iterator[Block]:
             yield [*((h, h + 1) for h in head), (first, min(first + run, sizes[k - 1])), *whole]
 
 
-def names(formula: Formula, network: int, tensor: str) -> list[int]:
-    """The elements of one tensor that a formula names."""
+def named_values(formula: Formula, k: int, network: Network) -> list[int]:
+    """The values of network k that a formula names, inputs as such apart, ascending."""
     refs: set[Ref] = {ref for atom in atoms(formula) for _, ref in atom.terms}
-    return sorted(ref.element for ref in refs if (ref.network, ref.tensor) == (network, tensor))
+    return sorted({ref.value_of(network) for ref in refs if ref.network == k and ref.tensor != INPUT})

@@ -38,6 +38,8 @@ class Scheduler:
         self.query, self.layout, self.disjuncts, self.root, self.options, self.limits = query, layout, disjuncts, root, options, limits
         # One output step's share of an accumulator, for every neuron.
         self.unit = np.concatenate([block.units for block in layout.blocks])
+        # Neurons that are results, or that the formula names.
+        self.shown = layout.is_result | disjuncts.named
         self.descent = DualDescent(layout, layout.blocks, inequalities, root)
         self.rounding = RoundingHeuristic(query, layout, formula)
         self.lp = LinearPrograms(layout, disjuncts, self.descent, root, self.unit, options, limits)
@@ -91,7 +93,7 @@ class Scheduler:
         """Give cold nodes whose ranges imply all their inequalities a cut output to refute, whose multiplier then stays."""
         for row in np.flatnonzero(nodes.cold & (nodes.atoms[:, 0] < 0)).tolist():
             raised = nodes.ranges.acc_lo[row] > self.root.acc_lo[0]
-            cut = np.flatnonzero(self.layout.is_result & (raised | (nodes.ranges.acc_hi[row] < self.root.acc_hi[0])))
+            cut = np.flatnonzero(self.shown & (raised | (nodes.ranges.acc_hi[row] < self.root.acc_hi[0])))
             if len(cut):
                 anchor = int(cut[0])
                 nodes.anchor[row] = anchor

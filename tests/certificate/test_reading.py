@@ -120,7 +120,7 @@ FORMULAS = [
     ({"at_most": [[1, 0, "output"]], "bound": 0}, "a term of at_most"),
     ({"at_most": [[True, 0, "output", 0]], "bound": 0}, "a term of at_most"),
     ({"at_most": [[1, 7, "output", 0]], "bound": 0}, "does not exist"),
-    ({"at_most": [[1, 0, "middle", 0]], "bound": 0}, "expected 'input' or 'output'"),
+    ({"at_most": [[1, 0, "middle", 0]], "bound": 0}, "expected 'input', 'output' or 'value'"),
     ({"at_most": [[1, 0, "output", -1]], "bound": 0}, "expected an index below"),
     ({"at_most": [[1 << 62, 0, "output", 0]], "bound": 0}, "beyond the exact range"),
     ({"at_most": [[1 << 63, 0, "output", 0]], "bound": 0}, "has more than 64 bits"),

@@ -182,7 +182,7 @@ WRONG_TYPES = {
     "networks of a query": (lambda: Query(copying(1), (), TRUE), "query: networks are"),
     "boxes of a query": (lambda: Query((copying(1),), ((0, 1),), TRUE), "query: boxes are .*each of kind Box"),
     "formula of a query": (lambda: Query((copying(1),), (whole_box(copying(1)),), True), "query: the formula has a part True"),
-    "tensor of an element": (lambda: Ref(0, 1, 0), "query: the tensor of an element is 1, expected 'input' or 'output'"),
+    "tensor of an element": (lambda: Ref(0, 1, 0), "query: the tensor of an element is 1, expected 'input', 'output' or 'value'"),
     "network of an element": (lambda: Ref("0", "input", 0), "query: the network of an element is '0', expected an integer"),
     "index of an element": (lambda: Ref(0, "input", 1.0), "query: the index of an element is 1.0, expected an integer"),
     "coefficient": (lambda: AtMost(((True, Ref(0, "input", 0)),), 0), "query: inequality with terms .*expected an integer everywhere"),

@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import random_formula, random_network
 
-from qbitsat.network import forward
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.properties import And, AtMost, Or, Ref
 from qbitsat.properties.formula import FALSE, TRUE, is_true, without_not
 from qbitsat.properties.margin import gradients, margins
 
 A, B = AtMost(((2, x(0)), (-3, y(1))), 4), AtMost(((1, y(0)),), 1)
+FORM = TensorFormat((2,), 0, 9)
+NETWORK = Network((Dense("dense", FORM, FORM, (ShiftRequantizer(0, "floor", 0, 9),), np.eye(2, dtype=int), [0, 0]),))
 INPUTS, OUTPUTS = [np.array([[0, 0], [5, 0]])], [np.array([[0, 0], [3, 7]])]
 
 
@@ -68,16 +71,16 @@ def test_margin_names_the_inequality_that_decides():
 
 def test_gradients_raise_the_margin_of_each_points_inequality():
     found = [A, B]
-    by_input, by_output = gradients(found, np.array([0, 1]), INPUTS, OUTPUTS)
-    assert (by_input[0].tolist(), by_output[0].tolist()) == ([[-2, 0], [0, 0]], [[0, 3], [-1, 0]])
+    (by_value,) = gradients(found, np.array([0, 1]), [NETWORK])
+    assert by_value.tolist() == [[-2, 0, 0, 3], [0, 0, -1, 0]]
 
 
 def test_gradients_add_up_an_element_named_twice():
     twice = AtMost(((2, x(0)), (3, x(0))), 0)
-    assert gradients([twice], np.array([0, 0]), INPUTS, OUTPUTS)[0][0].tolist() == [[-5, 0], [-5, 0]]
+    assert gradients([twice], np.array([0, 0]), [NETWORK])[0].tolist() == [[-5, 0, 0, 0], [-5, 0, 0, 0]]
 
 
 def test_gradients_go_to_the_network_that_is_named():
     atom = AtMost(((1, Ref(1, "output", 0)),), 0)
-    by_input, by_output = gradients([atom], np.array([0, 0]), INPUTS * 2, OUTPUTS * 2)
-    assert [array.any() for array in (*by_input, *by_output)] == [False, False, False, True]
+    first, second = gradients([atom], np.array([0, 0]), [NETWORK] * 2)
+    assert (first.any(), second.tolist()) == (False, [[0, 0, -1, 0]] * 2)
