@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from .attack import propose
-from .bounds import Ranges, propagate, simplify
+from .bounds import propagate, simplify
 from .bounds.layout import has_steps
+from .bounds.reduction import Reduction, reduced
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
 from .options import make_options
-from .properties import Formula, Query, Witness, confirm
+from .properties import Query, Witness, confirm
 from .properties.formula import FALSE, TRUE, without_not
 from .search import Search, shared
 from .search.enumerate import Enumeration
@@ -150,23 +151,26 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
         if witness is not None:
             return Verdict(VIOLATED, engine="bounds", witness=witness)
         formula = without_not(query.named, limits=limits)
+    left = reduced(query, bounds, formula, limits) if options.bounds else Reduction(query, bounds, formula)
     if options.attack:
         limits.begin("attack")
-        inputs = propose(query, formula, options, limits)
-        witness = None if inputs is None else confirm(query, inputs, "attack", statistics, limits)
+        inputs = propose(left.query, left.formula, options, limits)
+        witness = None if inputs is None else left.confirm(inputs, "attack", statistics, limits)
         if witness is not None:
             return Verdict(VIOLATED, engine="attack", witness=witness)
-    return DECIDE[options.engine](query, bounds, formula, options, limits, statistics)
+    return DECIDE[options.engine](left, options, limits, statistics)
 
 
-def _decide_by_sat(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    if options.certificates and options.encoding == "narrowed" and _has_relaxation(query):
+def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    if options.certificates and options.encoding == "narrowed" and _has_relaxation(left.query):
         # The whole formula's clauses know nothing of multipliers, and a proof by those is shorter than one by clauses.
         proof = Proof()
-        if Search(query, bounds, formula, options, limits, proof).refutes_branches():
+        if Search(left, options, limits, proof).refutes_branches():
             return Verdict(HOLDS, engine="sat", proof=proof)
     limits.begin("sat", lambda: statistics)
-    result, witness, cnf_sha256, encoding = decide(query, bounds, formula, options, limits, statistics)
+    # Clauses of whole queries, as certificates mean them: what is constant is propagated away at once.
+    whole = left.whole or left
+    result, witness, cnf_sha256, encoding = decide(whole.query, whole.bounds, whole.formula, options, limits, statistics)
     if result.satisfiable is None:
         return Verdict(UNKNOWN, result.reason)
     if witness is not None:
@@ -175,13 +179,11 @@ def _decide_by_sat(query: Query, bounds: Ranges, formula: Formula, options: Any,
     return Verdict(HOLDS, engine="sat", proof=refutation, options=replace(options, encoding=encoding))
 
 
-def _decide_by_search(
-    query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
-) -> Verdict:
-    if not _has_relaxation(query):
-        return _decide_by_sat(query, bounds, formula, options, limits, statistics)
+def _decide_by_search(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    if not _has_relaxation(left.query):
+        return _decide_by_sat(left, options, limits, statistics)
     proof = Proof() if options.certificates else None
-    search = Search(query, bounds, formula, options, limits, proof)
+    search = Search(left, options, limits, proof)
     limits.begin("search", lambda: search.counts)
     try:
         inputs = shared.run(search, options.jobs) if options.jobs > 1 else search.run()
@@ -189,19 +191,23 @@ def _decide_by_search(
         statistics.update(search.counts)
     if inputs is None:
         return Verdict(HOLDS, engine="hybrid", proof=proof)
-    witness = confirm(query, inputs, "search", statistics, limits)
+    witness = search.witness or left.confirm(inputs, "search", statistics, limits)
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
 
 
-def _decide_by_enumeration(
-    query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
-) -> Verdict:
+def _decide_by_enumeration(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     # The size of a region that is too large is worth a report.
-    enumeration = Enumeration(query, formula, options.enumerate_bits, limits, statistics)
-    return _enumerate(query, enumeration, options, limits, statistics)
+    return _enumerate(*_enumeration(left, options, limits, statistics), options, limits, statistics)
 
 
-def _enumerate(query: Query, enumeration: Enumeration, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _enumeration(left: Reduction, options: Any, limits: Limits, counts: dict[str, float] | None = None) -> tuple[Reduction, Enumeration]:
+    """Of the points of what is left; a certificate means those of the whole region."""
+    if options.certificates and not left.keeps_inputs:
+        left = left.whole or left
+    return left, Enumeration(left.query, left.formula, options.enumerate_bits, limits, counts)
+
+
+def _enumerate(left: Reduction, enumeration: Enumeration, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     limits.begin("enumerate", lambda: enumeration.counts)
     try:
         inputs = enumeration.run()
@@ -209,33 +215,30 @@ def _enumerate(query: Query, enumeration: Enumeration, options: Any, limits: Lim
         statistics.update(enumeration.counts)
     if inputs is None:
         return Verdict(HOLDS, engine="enumerate", proof=Enumerated() if options.certificates else None)
-    witness = confirm(query, inputs, "enumerate", statistics)
+    witness = left.confirm(inputs, "enumerate", statistics)
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="enumerate", witness=witness)
 
 
-def _decide_automatically(
-    query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]
-) -> Verdict:
+def _decide_automatically(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """By enumeration at once if that takes no time; else by search, and by enumeration after as long as that takes."""
-    rest = query, bounds, formula, options
     try:
-        enumeration = Enumeration(query, formula, options.enumerate_bits, limits)
+        points, enumeration = _enumeration(left, options, limits)
     except UnsupportedError:
-        return _decide_by_search(*rest, limits, statistics)
-    needed, left = enumeration.seconds(), limits.timeout - limits.seconds()
+        return _decide_by_search(left, options, limits, statistics)
+    needed, rest = enumeration.seconds(), limits.timeout - limits.seconds()
     if needed < AT_ONCE:
-        verdict = _enumerate(query, enumeration, options, limits, statistics)
-        return _decide_by_search(*rest, limits, statistics) if verdict.unknown else verdict
+        verdict = _enumerate(points, enumeration, options, limits, statistics)
+        return _decide_by_search(left, options, limits, statistics) if verdict.unknown else verdict
     # Estimates may be half of the truth.
-    if 2 * needed > left:
-        return _decide_by_search(*rest, limits, statistics)
+    if 2 * needed > rest:
+        return _decide_by_search(left, options, limits, statistics)
     try:
-        verdict = _decide_by_search(*rest, limits.part(min(needed, left - 2 * needed)), statistics)
+        verdict = _decide_by_search(left, options, limits.part(min(needed, rest - 2 * needed)), statistics)
     except LimitReached as limit:
         verdict = Verdict(UNKNOWN, limit.reason)
     if verdict.unknown:
         limits.check()
-        verdict = _enumerate(query, enumeration, options, limits, statistics)
+        verdict = _enumerate(points, enumeration, options, limits, statistics)
     return verdict
 
 

@@ -39,7 +39,7 @@ def propagate(layout: Layout, ranges: Ranges, inputs: bool) -> np.ndarray:
     """In place; bool[nodes]: whether something is left."""
     left = np.ones(len(ranges), bool)
     for block in layout.blocks:
-        if inputs or not (block.view[block.view != PADDING] < layout.num_inputs).any():
+        if inputs or (block.view >= layout.num_inputs).any():
             acc_lo, acc_hi = accumulated(block, ranges)
             ranges.acc_lo[:, block.neurons] = np.maximum(ranges.acc_lo[:, block.neurons], acc_lo)
             ranges.acc_hi[:, block.neurons] = np.minimum(ranges.acc_hi[:, block.neurons], acc_hi)

@@ -14,6 +14,7 @@ import numpy as np
 from qbitsat.arithmetic import OVERFLOWS, ROUNDINGS, ShiftRequantizer
 from qbitsat.attack import propose
 from qbitsat.bounds import linear_cut, propagate, simplify
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.encode import Cnf, encode_disjuncts, encode_query
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward, forward_all, reference
@@ -345,7 +346,7 @@ def run_search(query: Query, proof: Proof | None = None, **rules) -> tuple[Searc
     """The search alone, wrap-around or not, and what it finds; a witness must replay."""
     options, bounds = make_options(**rules), propagate(query)
     formula = simplify(query, bounds) if options.bounds else without_not(query.violation)
-    search = Search(query, bounds, formula, options, Limits(options.timeout), proof)
+    search = Search(Reduction(query, bounds, formula), options, Limits(options.timeout), proof)
     found = search.run()
     assert found is None or replay(query, found) is not None
     return search, found

@@ -86,7 +86,7 @@ class Ranges:
     def propagate(self, layout: Layout, inputs: bool = False) -> np.ndarray:
         """Forward once, in place: accumulators from what they read, outputs from accumulators and back.
 
-        Layers that read an input are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
+        Layers that read inputs alone are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
         something left, bool[nodes]; the ranges of the others are of no use.
         """
         left = np.zeros(len(self), bool)

@@ -56,6 +56,7 @@ class Block:
         self.view = renumbered(of, of.views[number], self.shifts)
         self.padding = np.flatnonzero(self.view == PADDING)
         self.reads_inputs = bool(((self.view != PADDING) & (self.view < num_inputs)).any())
+        self.reads_neurons = bool((self.view >= num_inputs).any())
         self.products = like.products if like else products(self.layer.affine, limits)
         # What any accumulator, less its bias, is a sum of in magnitude, padding included; at least the sum of its |weights|.
         largest = max(1, abs(self.layer.input.lo), abs(self.layer.input.hi), abs(self.zero_point))
@@ -233,7 +234,7 @@ class Space:
         return Ranges.at_rest(ranges.lo, ranges.hi, *(np.concatenate(ends) for ends in zip(*parts, strict=True)))
 
     def propagate(self, ranges: Ranges, inputs: bool = False) -> Ranges | None:
-        """Forward once through all layers, those that read inputs only if `inputs`; None if nothing is left. Changes `ranges`.
+        """Forward once through all layers, those that read inputs alone only if `inputs`; None if nothing is left. Changes `ranges`.
 
         Accumulators from the values that they read, outputs from accumulators, and accumulators from outputs; but of these only what can
         have changed since the last time.
@@ -243,7 +244,7 @@ class Space:
             n, t = block.neurons, block.target
             ends, restless = (ranges.acc_lo[n], ranges.acc_hi[n], ranges.lo[t], ranges.hi[t]), ranges.restless[t]
             # Layers that were passed over have not seen what they read.
-            lines = block.reading(ranges.unread) if not block.reads_inputs else None
+            lines = block.reading(ranges.unread) if block.reads_neurons and not (inputs and block.reads_inputs) else None
             if inputs if lines is None else len(lines):
                 o = every[: len(restless)] if lines is None else block.outputs_of(lines)
                 acc_lo, acc_hi = block.accumulate(ranges.lo, ranges.hi, lines)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..bounds.reduction import Places
 from ..errors import InputError
 from ..importers.files import Path, replacing
 from ..importers.qbitsat_layers import smallest
@@ -137,9 +138,18 @@ def _tree(proof: Proof, members: Members) -> dict[str, Any]:
         **{f"fact_{name}": [getattr(fact, name) for fact in proof.facts] for name in ("neuron", "side", "bound", "scale")},
         "fact_rows": [fact.multipliers for fact in proof.facts],
     }
-    members |= {name: smallest(np.array(column, np.int64)) for name, column in columns.items() if column}
+    arrays = {name: smallest(np.array(column, np.int64)) for name, column in columns.items() if column}
+    members |= arrays if proof.places is None else {name: _placed(name, array, proof.places) for name, array in arrays.items()}
     members |= {f"lrat.{k}": sat.lrat for k, sat in enumerate(sats)}
     return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats]}
+
+
+def _placed(name: str, array: np.ndarray, places: Places) -> np.ndarray:
+    """A member of the tree of a smaller query, as the whole one numbers values and neurons."""
+    if name in ("rows", "fact_rows"):
+        return places.spread(array)
+    numbers = {"split_value": places.values, "fact_neuron": places.neurons}
+    return smallest(numbers[name][array]) if name in numbers else array
 
 
 def _in_order(nodes: dict[int, Node]) -> Iterator[Node]:

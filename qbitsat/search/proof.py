@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..bounds.reduction import Places
 from ..bounds.tighten import ProvedBound
 
 
@@ -60,7 +61,11 @@ Node = Split | Disjunction | Multipliers | Infeasible | Refutation
 
 @dataclass
 class Proof:
-    """The facts about the root and the tree: nodes[0] is its root."""
+    """The facts about the root and the tree: nodes[0] is its root.
+
+    places say what values and neurons are in the query that all this proves something of; None: the same numbers.
+    """
 
     facts: list[ProvedBound] = field(default_factory=list)
     nodes: dict[int, Node] = field(default_factory=dict)
+    places: Places | None = None

@@ -15,13 +15,13 @@ from ..attack.annealing import Annealer, Start
 from ..attack.rounding import RoundingHeuristic
 from ..bounds import Ranges
 from ..bounds.dual_descent import DualDescent, Suggestion
+from ..bounds.reduction import Reduction
 from ..limits import LimitReached, Limits
-from ..properties import Formula, Query
 from .disjuncts import Disjuncts
 from .leaves import Inputs, Leaf
 from .linear_programs import LinearPrograms
 from .nodes import Nodes
-from .proof import Refutation
+from .proof import Infeasible, Refutation
 
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
@@ -33,9 +33,10 @@ UNCONFIRMED = "inputs of the search do not replay"
 class Scheduler:
     """The helpers of one search; root: its ranges, one row."""
 
-    def __init__(self, query: Query, formula: Formula, disjuncts: Disjuncts, root: Ranges, options: Any, limits: Limits):
-        layout, inequalities = disjuncts.layout, disjuncts.inequalities
-        self.query, self.layout, self.disjuncts, self.root, self.options, self.limits = query, layout, disjuncts, root, options, limits
+    def __init__(self, reduction: Reduction, disjuncts: Disjuncts, root: Ranges, options: Any, limits: Limits):
+        layout, inequalities, query, formula = disjuncts.layout, disjuncts.inequalities, reduction.query, reduction.formula
+        self.reduction, self.layout, self.disjuncts, self.root = reduction, layout, disjuncts, root
+        self.options, self.limits = options, limits
         # One output step's share of an accumulator, for every neuron.
         self.unit = np.concatenate([block.units for block in layout.blocks])
         # Neurons that are results, or that the formula names.
@@ -73,10 +74,12 @@ class Scheduler:
         if found is not None:
             yield found, "annealing"
 
-    def leaf(self, nodes: Nodes, row: int, confirmed: Callable[[Inputs, str], bool]) -> tuple[Inputs | None, Refutation | None]:
+    def leaf(
+        self, nodes: Nodes, row: int, confirmed: Callable[[Inputs, str], bool]
+    ) -> tuple[Inputs | None, Refutation | Infeasible | None]:
         """Inputs that SAT finds in a node, if they are confirmed; else there are none, with a refutation if certificates are asked for."""
         formulas = [self.disjuncts.formulas[atom] for atom in self.disjuncts.table[nodes.branch[row]].atoms]
-        leaf = Leaf(self.query, self.layout, self.root, nodes.ranges, row, formulas)
+        leaf = Leaf(self.reduction, self.layout, self.root, nodes.ranges, row, formulas)
         result, inputs, refutation = leaf.solve(self.options, self.limits)
         if inputs is not None and not confirmed(inputs, "leaf"):
             # The branch over the whole boxes: whatever was wrong with the node's ranges, it is not in there.

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..bounds import Ranges
 from ..bounds.dual import Dual
 from ..bounds.dual_descent import Suggestion
+from ..bounds.reduction import Reduction
 from ..bounds.tighten import tighten
 from ..limits import Limits
-from ..properties import Formula, Query, confirm
+from ..properties import Witness
 from . import split
 from .disjuncts import Disjuncts
 from .leaves import Inputs
@@ -25,14 +25,21 @@ TOGETHER = 256
 
 
 class Search:
-    """One query's search. `run` is the whole of it; `start` and `advance` are for who shares the work."""
+    """One query's search. `run` is the whole of it; `start` and `advance` are for who shares the work.
 
-    def __init__(self, query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, proof: Proof | None = None):
-        self.query, self.formula, self.options, self.limits, self.proof = query, formula, options, limits, proof
-        self.layout = bounds.layout.under(limits)
-        self.disjuncts = Disjuncts(self.layout, formula)
+    All of it is about the smaller query of a reduction: what is found are inputs of that one, and so are the numbers of the proof.
+    """
+
+    def __init__(self, reduction: Reduction, options: Any, limits: Limits, proof: Proof | None = None):
+        self.reduction, self.options, self.limits, self.proof = reduction, options, limits, proof
+        # The last inputs that were replayed, as a witness of the whole query.
+        self.witness: Witness | None = None
+        if proof is not None:
+            proof.places = reduction.places
+        self.layout = reduction.bounds.layout.under(limits)
+        self.disjuncts = Disjuncts(self.layout, reduction.formula)
         self.dual = Dual(self.layout, self.disjuncts.inequalities)
-        self.root = bounds.take(np.zeros(1, np.int64))
+        self.root = reduction.bounds.take(np.zeros(1, np.int64))
         self.stack: list[Nodes] = []
         # Nodes of one row whose children for these branches, with these ids, are still to be made.
         self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
@@ -51,7 +58,7 @@ class Search:
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.scheduler = Scheduler(self.query, self.formula, self.disjuncts, self.root, self.options, self.limits)
+        self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
@@ -99,7 +106,8 @@ class Search:
 
     def _confirmed(self, inputs: Inputs, stage: str) -> bool:
         """Whether inputs replay; those that don't are our own mistake, and dropped."""
-        return confirm(self.query, inputs, stage, self.counts, self.limits) is not None
+        self.witness = self.reduction.confirm(inputs, stage, self.counts, self.limits)
+        return self.witness is not None
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the descent says of them."""

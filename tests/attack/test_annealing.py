@@ -15,6 +15,7 @@ from qbitsat.attack import annealing
 from qbitsat.attack.annealing import Start
 from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, replay
@@ -24,7 +25,9 @@ from qbitsat.verify import verify
 
 
 def started(asked, **options) -> Search:
-    search = Search(asked, propagate(asked), without_not(asked.violation), make_options(**options), Limits(options.get("timeout")))
+    search = Search(
+        Reduction(asked, propagate(asked), without_not(asked.violation)), make_options(**options), Limits(options.get("timeout"))
+    )
     search.start()
     return search
 

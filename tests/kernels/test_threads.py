@@ -14,6 +14,7 @@ from qbitsat._kernels.exact import forward as _forward
 from qbitsat._kernels.exact import ranges as _ranges
 from qbitsat._kernels.exact.layers import Layers
 from qbitsat.bounds import propagate
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.limits import Limits
 from qbitsat.network import SparseRows
 from qbitsat.options import make_options
@@ -54,7 +55,7 @@ def search() -> Search:
     """The search of a query that bounds leave open."""
     network, (x, label) = qbitsat.load(qbitsat.examples.network_path()), qbitsat.examples.sample(40)
     query, options = qbitsat.robustness(network, x, 2, label), make_options(rounding=False, anneal=False)
-    search = Search(query, propagate(query), without_not(query.violation), options, Limits())
+    search = Search(Reduction(query, propagate(query), without_not(query.violation)), options, Limits())
     search.start()
     while search.disjuncts.table[int(search.stack[-1].branch[0])].waiting:
         search.step()

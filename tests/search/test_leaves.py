@@ -11,18 +11,21 @@ from tiny import busy_query, tight_formula, truths
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.layout import Layout
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.bounds.tighten import tighten
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import ENCODINGS, make_options
 from qbitsat.properties import And, AtMost
-from qbitsat.properties.formula import TRUE, atoms, without_not
+from qbitsat.properties.formula import FALSE, TRUE, atoms, without_not
 from qbitsat.search.leaves import Leaf
 from qbitsat.solvers import sat
 
 
 def solved(asked, root, ranges, row, formulas, **options):
     """(satisfiable, inputs)."""
-    result, inputs, _ = Leaf(asked, Layout(asked.networks), root, ranges, row, formulas).solve(make_options(**options), Limits())
+    result, inputs, _ = Leaf(Reduction(asked, root, asked.violation), Layout(asked.networks), root, ranges, row, formulas).solve(
+        make_options(**options), Limits()
+    )
     return result.satisfiable, inputs
 
 
@@ -117,4 +120,6 @@ def test_leaf_encoding_keeps_the_limits():
     asked = two_outputs()
     root = propagate(asked)
     with pytest.raises(LimitReached, match="timeout"):
-        Leaf(asked, Layout(asked.networks), root, root, 0, [AtMost(((1, y(1)),), 5)]).encode(make_options(), Limits(timeout=0))
+        Leaf(Reduction(asked, root, FALSE), Layout(asked.networks), root, root, 0, [AtMost(((1, y(1)),), 5)]).encode(
+            make_options(), Limits(timeout=0)
+        )

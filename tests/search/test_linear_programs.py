@@ -15,6 +15,7 @@ from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import Dual
 from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Inequalities, Layout
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.options import make_options
 from qbitsat.properties.formula import without_not
@@ -233,7 +234,7 @@ def test_search_agrees_with_enumeration_when_numbers_fail(monkeypatch, value):
 def search_digits(**options) -> Search:
     asked = digits_query(14)
     values = make_options(anneal=False, rounding=False, **options)
-    return Search(asked, propagate(asked), without_not(asked.violation), values, Limits(values.timeout))
+    return Search(Reduction(asked, propagate(asked), without_not(asked.violation)), values, Limits(values.timeout))
 
 
 def test_programs_close_what_the_descent_leaves_open(monkeypatch):

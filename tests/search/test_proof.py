@@ -38,12 +38,12 @@ class Walk:
 
     def __init__(self, search: Search, proof: Proof):
         self.search, self.proof, self.layout = search, proof, search.layout
-        self.points = space(search.query)
+        self.points = space(search.reduction.query)
         self.met, self.missing = set(), 0
-        ranges = propagate(search.query)
+        ranges = propagate(search.reduction.query)
         steps = search.options.tighten
         assert [fact[:4] for fact in (tighten(self.layout, ranges, steps) if steps else [])] == [fact[:4] for fact in proof.facts]
-        self.node(0, ranges, *self.pending([search.formula]))
+        self.node(0, ranges, *self.pending([search.reduction.formula]))
 
     def pending(self, formulas):
         """Inequalities and waiting `Or`s of formulas whose `And`s are taken apart."""

@@ -11,6 +11,7 @@ from tiny import all_values, busy_query, check_search, run_search, truths
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual_descent import DualDescent
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.importers import load
 from qbitsat.limits import LimitReached, Limits
@@ -162,7 +163,9 @@ def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
     several = 0
     for seed in range(60):
         asked = busy_query(random.Random(seed))
-        search = Search(asked, propagate(asked), without_not(asked.violation), make_options(batch=1, leaf=2, tighten=0), Limits())
+        search = Search(
+            Reduction(asked, propagate(asked), without_not(asked.violation)), make_options(batch=1, leaf=2, tighten=0), Limits()
+        )
         search.start()
         while search.stack:
             parts = [(len(names), float(parent.weight.sum()) * len(names)) for parent, _, names in search.waiting]
@@ -197,7 +200,7 @@ def test_search_keeps_the_memory_limit(monkeypatch):
     stubborn(monkeypatch)
     asked, options = digits_query(3), make_options(leaf=0, rounding=False, anneal=False)
     limits = Limits(memory=1)
-    search = Search(asked, propagate(asked), asked.violation, options, limits)
+    search = Search(Reduction(asked, propagate(asked), asked.violation), options, limits)
     search.start()
     search.step()
     monkeypatch.setattr("qbitsat.limits.resident_bytes", lambda pid="self": 2 << 30)

@@ -16,6 +16,7 @@ from tiny import all_values, deep_network, random_box, random_query, truths
 
 import qbitsat
 from qbitsat.bounds import propagate
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.certificate.check import check
 from qbitsat.examples import images_path, labels_path, network_path
 from qbitsat.limits import LimitReached, Limits
@@ -33,7 +34,7 @@ def digits_query(sample: int, eps: int = 1):
 
 def make_search(query, proof=None, **options) -> Search:
     values = make_options(**options)
-    return Search(query, propagate(query), without_not(query.violation), values, Limits(values.timeout), proof)
+    return Search(Reduction(query, propagate(query), without_not(query.violation)), values, Limits(values.timeout), proof)
 
 
 def test_shared_search_after_walks_and_programs_before_the_fork(monkeypatch):

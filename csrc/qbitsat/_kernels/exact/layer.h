@@ -41,7 +41,7 @@ enum { LAYER_PATCHES, LAYER_LANES, LAYER_ROWS };
    Output i has steps[i % num_steps]; none at all for who needs none. */
 typedef struct {
     int kind, n_in, n_out, neuron;
-    int run, reads_inputs;
+    int run, reads_inputs, reads_neurons;
     int64_t padding;
     const int32_t *view;
     int positions, groups, channels, taps, stride, adjacent;

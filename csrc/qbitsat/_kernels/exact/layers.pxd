@@ -12,7 +12,7 @@ cdef extern from "layer.h":
         const int32_t *bends
 
     ctypedef struct layer_t:
-        int kind, n_in, n_out, neuron, run, reads_inputs
+        int kind, n_in, n_out, neuron, run, reads_inputs, reads_neurons
         int64_t padding
         const int32_t *view
         int positions, groups, channels, taps, stride, adjacent

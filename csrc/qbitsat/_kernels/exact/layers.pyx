@@ -60,6 +60,7 @@ cdef class Layers:
             raise ValueError(f"{bias.shape[0]} biases of {layer.n_out} accumulators")
         layer.view, layer.bias = words(view), longs(bias)
         layer.reads_inputs = bool(((cells >= 0) & (cells < self.plan.num_inputs)).any())
+        layer.reads_neurons = bool((cells >= self.plan.num_inputs).any())
         layer.run = int(cells[0]) if cells[0] >= 0 and (np.diff(cells) == 1).all() else -1
         self.kept.extend((affine, view, bias))
         if hasattr(affine, "start"):

@@ -46,7 +46,7 @@ cdef class Nodes:
 
 
 def propagate(Layers layers, lo, hi, acc_lo, acc_hi, bint inputs):
-    """Forward once, in place: accumulators from what they read, outputs from accumulators and back; layers that read an input only if `inputs`.
+    """Forward once, in place: accumulators from what they read, outputs from accumulators and back; layers that read no neuron only if `inputs`.
 
     For each layer, with P and N the positive and negative parts of its matrix (W = P + N), first_reaching by its steps:
 

@@ -45,7 +45,7 @@ static int requantize(const layer_t *layer, ranges_t node, int num_inputs) {
 
 int propagate(const layers_t *plan, ranges_t node, int inputs, const room_t *room) {
     for (const layer_t *layer = plan->layers; layer < plan->layers + plan->num_layers; layer++) {
-        if (inputs || !layer->reads_inputs) read_values(layer, node, room);
+        if (inputs || layer->reads_neurons) read_values(layer, node, room);
         if (!requantize(layer, node, plan->num_inputs)) return 0;
     }
     return 1;
