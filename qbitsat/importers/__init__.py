@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from . import benchmark_h5, foreign, hdf5, onnx_file, qbitsat_file, tflite_file
-from .files import Path, check_path, open_input
+from .files import Path, check_path, open_input, split_name
 from .inputs import load_inputs, load_labels
 from .npy import ZIP_MAGIC
 from .qbitsat_file import save
@@ -26,21 +26,26 @@ def load(
     runtime is whose rounding a .tflite or .onnx is computed with, one of RUNTIMES: by default "tflm", the reference kernels of TensorFlow
     Lite for Microcontrollers, and "onnxruntime". QONNX and other .onnx files whose operators are exact take none.
 
+    Of a model with several outputs one is chosen by its name or number: `model.tflite:NAME`, `model.onnx:1`.
+
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
     from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too. limits are looked at
     before each layer of an .npz.
     """
     check_path(path)
     foreign.refuse_folder(path)
-    with open_input(path) as stream:
-        foreign.refuse_file(stream, path)
+    file, output = split_name(path)
+    with open_input(file) as stream:
+        foreign.refuse_file(stream, file)
         magic = stream.read(foreign.HEAD)
     if not magic:
         raise InputError(f"{path}: is empty; expected a qbitsat network (.npz), a .tflite, an .onnx or Keras weights in HDF5 (.h5)")
+    if output is not None and not (magic[4:8] == tflite_file.IDENTIFIER or onnx_file.is_onnx(magic, file)):
+        raise InputError(f"{path}: {file} is no .tflite or .onnx, expected one before ':{output}'")
     if magic.startswith(ZIP_MAGIC):
         refuse(path, "a qbitsat network and has its own formats and rounding", bits=bits, input_bits=input_bits, runtime=runtime)
         network = qbitsat_file.read(path, limits)
-        for note in network.notes:
+        for note in network.notes[len(network.remarks) :]:
             warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
         return network
     if magic.startswith(hdf5.HDF5_MAGIC):
@@ -49,7 +54,7 @@ def load(
     if magic[4:8] == tflite_file.IDENTIFIER:
         refuse(path, "a .tflite and has its own formats", bits=bits, input_bits=input_bits)
         return tflite_file.read(path, runtime or tflite_file.RUNTIMES[0])
-    if onnx_file.is_onnx(magic, path):
+    if onnx_file.is_onnx(magic, file):
         refuse(path, "an .onnx and has its own formats", bits=bits, input_bits=input_bits)
         return onnx_file.read(path, runtime)
     raise InputError(f"{path}: unknown content; {foreign.READ}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -16,6 +16,8 @@ Path = str | os.PathLike[str]
 # What one file may make us hold, in bytes; a tensor counts 8 bytes an element, as it ends as int64.
 MAX_BYTES = 1 << 30
 MAX_ELEMENTS = MAX_BYTES // 8
+
+SHOWN_OUTPUTS = 8
 
 OPEN_FILES = "/proc/self/fd"
 
@@ -28,6 +30,29 @@ def one_line(error: BaseException) -> str:
 def check_path(path: object) -> None:
     """Refuse what is no file's name: numbers would be open files."""
     expect_kind(path, (str, os.PathLike), "path", "the name of a file, a str or a Path")
+
+
+def split_name(path: Path) -> tuple[Path, str | None]:
+    """File and part of a path as in `file.npz:x_test`; None for a path that is a file as it stands, or where there is no such file."""
+    text = os.fspath(path)
+    if not os.path.exists(text):
+        for i in (i for i in reversed(range(len(text))) if text[i] == ":"):
+            if os.path.isfile(text[:i]):
+                return text[:i], text[i + 1 :]
+    return path, None
+
+
+def choose_output(names: Sequence[str], wanted: str | None, path: Path) -> int:
+    """Which of a model's outputs is meant: the only one, or that of a path as in `model.tflite:NAME`, by its name or number."""
+    if wanted is None and len(names) == 1:
+        return 0
+    if wanted in names:
+        return names.index(wanted)
+    if wanted is not None and wanted.isascii() and wanted.isdecimal() and int(wanted[:9]) < len(names):
+        return int(wanted[:9])
+    there = ", ".join(f"{i} {name[:40]!r}" for i, name in enumerate(names[:SHOWN_OUTPUTS]))
+    fault = f"{len(names)} outputs" if wanted is None else f"has no output {wanted[:40]!r}"
+    raise InputError(f"{path}: {fault}, expected one of {there}, by its name or number: {path if wanted is None else 'MODEL'}:0")
 
 
 def open_input(path: Path) -> BinaryIO:

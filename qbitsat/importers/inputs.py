@@ -20,7 +20,7 @@ from ..network import TensorFormat
 from ..network.tensor import positive
 from . import foreign
 from .csv_file import read_csv
-from .files import MAX_BYTES, MAX_ELEMENTS, Path, check_path, damaged, open_input, size_of
+from .files import MAX_BYTES, MAX_ELEMENTS, Path, check_path, damaged, open_input, size_of, split_name
 from .hdf5 import HDF5_MAGIC
 from .npy import NPY_MAGIC, ZIP_MAGIC, Npz, read_npy
 
@@ -197,16 +197,6 @@ def read_array(path: Path, names: tuple[str, ...], header: bool | None) -> np.nd
         packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         stream.seek(0)
         return sniff(gunzip(stream, file) if packed else stream, file, name, names, header)
-
-
-def split_name(path: Path) -> tuple[Path, str | None]:
-    """File and array of a path as in `file.npz:x_test`; None for a path that is a file as it stands, or where there is no such file."""
-    text = os.fspath(path)
-    if not os.path.exists(text):
-        for i in (i for i in reversed(range(len(text))) if text[i] == ":"):
-            if os.path.isfile(text[:i]):
-                return text[:i], text[i + 1 :]
-    return path, None
 
 
 def gunzip(stream: BinaryIO, path: Path) -> BinaryIO:

@@ -37,10 +37,13 @@ JSON_NAMES = {
 }
 
 
-def read_header(npz: Npz, place: str, form: str, versions: dict[int, Keys], limits: Limits = NO_LIMITS) -> dict[str, Any]:
+def read_header(
+    npz: Npz, place: str, form: str, versions: dict[int, Keys], limits: Limits = NO_LIMITS, optional: dict[int, Keys] | None = None
+) -> dict[str, Any]:
     """The JSON object in the array `header`, its format, version and keys checked; numbers and nesting are bounded.
 
-    versions are those that can be read, each with the keys of its header. limits are looked at for every number and object.
+    versions are those that can be read, each with the keys of its header; optional are those with keys that may be there, too. limits are
+    looked at for every number and object.
     """
     array = npz.read("header", "u")
     if array.dtype != np.uint8 or array.ndim != 1 or array.size > MAX_HEADER_BYTES:
@@ -70,7 +73,9 @@ def read_header(npz: Npz, place: str, form: str, versions: dict[int, Keys], limi
     if header["version"] not in versions:
         raise InputError(f"{place}: version {header['version']}, expected {' or '.join(map(str, versions))}")
     refuse_deep(header, place, limits)
-    return record(header, versions[header["version"]], place)
+    version = header["version"]
+    more = {key: kind for key, kind in (optional or {}).get(version, {}).items() if key in header}
+    return record(header, {**versions[version], **more}, place)
 
 
 def bounded_int(text: str) -> int:
@@ -126,6 +131,15 @@ def kind_of_record(value: Any, kinds: dict[str, Any], place: str) -> str:
     if type(kind) is not str or kind not in kinds:
         raise InputError(f"{place}: kind {shown(kind)} is unknown; expected {' or '.join(map(repr, kinds))}")
     return kind
+
+
+def texts(value: list[Any], place: str) -> list[str]:
+    """The list, if all of it is text that terminals may show."""
+    for i, entry in enumerate(value):
+        expect(entry, str, f"{place}[{i}]")
+        if not entry.isprintable():
+            raise InputError(f"{place}[{i}]: {shown(entry)}, expected printable characters")
+    return value
 
 
 def integers(value: Any, count: int, place: str) -> list[int]:

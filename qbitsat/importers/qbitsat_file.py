@@ -20,20 +20,21 @@ from ..errors import InputError, UnsupportedError, expect_kind
 from ..limits import NO_LIMITS, Limits
 from ..network import Dense, Network
 from .files import Path, check_path, open_input, placed, size_of, write_atomically
-from .json_header import MAX_HEADER_BYTES, Keys, read_header
+from .json_header import MAX_HEADER_BYTES, Keys, read_header, texts
 from .npy import Npz
 from .qbitsat_layers import Arrays, read_chained, read_layer, read_tensor, smallest, write_chained, write_layer, write_tensor
 
 FORMAT = "qbitsat network"
 CHAIN, GRAPH = 1, 2
 HEADER: Keys = {"format": str, "version": int, "name": str, "layers": list}
+OPTIONAL: dict[int, Keys] = {GRAPH: {"remarks": list}}
 VERSIONS: dict[int, Keys] = {CHAIN: HEADER, GRAPH: {**HEADER, "inputs": list, "outputs": str, "runtime": str}}
 
 
 def save(network: Network, path: Path) -> None:
     """Write the network to `path`, all or nothing; `load` gives it back with the same sha256.
 
-    A chain of dense layers with power-of-two scales is written as version 1, which older readers know.
+    A chain of dense layers with power-of-two scales, of which nothing is remarked, is written as version 1, which older readers know.
     """
     expect_kind(network, Network, "save: network", "a Network, and then the name of a file")
     check_path(path)
@@ -63,7 +64,14 @@ def _header(network: Network, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     arrays["outputs"] = smallest(network.outputs)
     layers = [write_layer(k, layer, reads, arrays) for k, (layer, reads) in enumerate(zip(network.layers, network.reads, strict=True))]
     inputs = [write_tensor(form) for form in network.inputs]
-    return {**header, "inputs": inputs, "layers": layers, "outputs": "outputs", "runtime": network.runtime}
+    return {
+        **header,
+        "inputs": inputs,
+        "layers": layers,
+        "outputs": "outputs",
+        "runtime": network.runtime,
+        "remarks": list(network.remarks),
+    }
 
 
 def _is_plain_chain(network: Network) -> bool:
@@ -77,6 +85,7 @@ def _is_plain_chain(network: Network) -> bool:
         and network.inputs == (layers[0].input,)
         and network.is_chain
         and not network.runtime
+        and not network.remarks
     )
 
 
@@ -91,7 +100,7 @@ def read(path: Path, limits: Limits = NO_LIMITS) -> Network:
         if "header" not in npz.names:
             there = f"arrays {', '.join(npz.names[:5])}{', ...' if len(npz.names) > 5 else ''}" if npz.names else "nothing"
             raise InputError(f"{path}: has no array 'header', and is no network; it holds {there}")
-        header = read_header(npz, f"{path}: header", FORMAT, VERSIONS, limits)
+        header = read_header(npz, f"{path}: header", FORMAT, VERSIONS, limits, OPTIONAL)
         parts = _parts(header, Arrays(npz, size, limits), f"{path}: header")
     with placed(str(path)):
         return Network(name=header["name"], source=os.fsdecode(path), **parts)
@@ -111,5 +120,6 @@ def _parts(header: dict[str, Any], arrays: Arrays, place: str) -> dict[str, Any]
         read = [read_layer(value, arrays, where) for value, where in layers]
         parts = {"layers": tuple([layer for layer, _ in read]), "reads": tuple([reads for _, reads in read])}
         parts |= {"inputs": inputs, "outputs": outputs, "runtime": header["runtime"]}
+        parts["remarks"] = tuple(texts(header.get("remarks", []), f"{place}: remarks"))
     arrays.check_all_used()
     return parts

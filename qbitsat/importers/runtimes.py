@@ -47,6 +47,8 @@ FORMS_OF = {
 # Vector kernels take so many values at a time; what is left over at the end is rounded as the reference kernels do.
 DEPTHWISE_BLOCK, QUANTIZE_BLOCK, ADD_BLOCK, SCALAR_BLOCK, MEAN_BLOCK = 8, 16, 16, 8, 16
 RUNTIMES = tuple(FORMS_OF)
+# Those that are TensorFlow Lite Micro.
+MICRO = ("tflm", "cmsis-single")
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 f32 = np.float32
@@ -251,10 +253,10 @@ class Runtime:
 
     def relu(self, x: Quantization, out: Quantization, activation: str) -> Requantizer:
         """RELU, RELU6, RELU_N1_TO_1 that stand alone: of q - z. TFLM's RELU6 clamps q where it is."""
-        if self.name in ("tflm", "cmsis-single") and activation == "RELU6":
+        if self.name in MICRO and activation == "RELU6":
             fused = x.fused(activation)
             return ShiftRequantizer(0, "floor", fused.lo, fused.hi, offset=x.zero_point)
-        in_double = self.name in ("tflm", "cmsis-single")
+        in_double = self.name in MICRO
         scale = float(x.scale) / float(out.scale) if in_double else chain(x.scale, 1, out.scale)
         return by_multiplier(scale, "double", out.fused(activation))
 

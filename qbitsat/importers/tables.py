@@ -14,12 +14,11 @@ import numpy as np
 from ..arithmetic import MultiplierRequantizer, divide_pow2
 from ..errors import UnsupportedError
 from . import fixed_point
-from .runtimes import Quantization, quantize_multiplier
+from .runtimes import MICRO, Quantization, quantize_multiplier
 
 f32 = np.float32
 # What the runtimes ask of the output of a function with values in [0, 1] or [-1, 1].
 FIXED = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
-MICRO = ("tflm", "cmsis-single")
 INT16 = (-(1 << 15), (1 << 15) - 1)
 # Ratios that XNNPACK takes; what is outside it leaves to LiteRT's own kernels.
 XNNPACK_RATIOS = (2.0**-8, 2.0**7)
@@ -56,19 +55,30 @@ def filled(kind: str, q: np.ndarray, scale: float, steps: int, runtime: str) -> 
 
 def leaky_relu(q: np.ndarray, runtime: str, s_in: float, s_out: float, alpha: float) -> np.ndarray:
     """q * s_in / s_out, below 0 times alpha."""
-    if alpha < 0:
-        raise UnsupportedError(f"LEAKY_RELU with alpha {alpha:g}, expected at least 0")
     with np.errstate(over="ignore", under="ignore"):
         ratio = f32(s_in) / f32(s_out)
         slope, below = ratio * f32(alpha), f32(s_in) * f32(alpha) / f32(s_out)
         exact = float(s_in) / float(s_out), float(s_in) * float(f32(alpha)) / float(s_out)
     lo, hi = XNNPACK_RATIOS
-    if runtime == "xnnpack" and lo <= min(ratio, slope) and max(ratio, slope) <= hi:
+    if runtime == "xnnpack" and lo <= min(ratio, abs(slope)) and max(ratio, abs(slope)) <= hi:
         weights = np.where(q >= 0, int(np.rint(256 * ratio)), int(np.rint(256 * slope)))
         return divide_pow2(weights * q, 8, "half_up")
     scales = exact if runtime in MICRO else (float(ratio), float(below))
-    above, under = (MultiplierRequantizer(*quantize_multiplier(scale), "double", -(1 << 30), 1 << 30).apply(q) for scale in scales)
+    # A negative multiplier is that of the same size of the negative integers.
+    above, under = (rescaled(q if scale >= 0 else -q, abs(scale)) for scale in scales)
     return np.where(q >= 0, above, under)
+
+
+def prelu(x: Quantization, s_slope: float, slope: int, out: Quantization) -> np.ndarray:
+    """The output for each input: q * s_in / s_out, below 0 q * slope with the scales of both."""
+    q = x.values - x.zero_point
+    value = np.where(q >= 0, rescaled(q, x.scale / out.scale), rescaled(q * slope, x.scale * s_slope / out.scale))
+    return np.clip(value + out.zero_point, out.lo, out.hi)
+
+
+def rescaled(q: np.ndarray, scale: float) -> np.ndarray:
+    """q * scale, rounded twice."""
+    return MultiplierRequantizer(*quantize_multiplier(scale), "double", -(1 << 30), 1 << 30).apply(q)
 
 
 def hard_swish(q: np.ndarray, s_in: float, s_out: float) -> np.ndarray:

@@ -29,7 +29,6 @@ def describe(network: Network) -> str:
         ("input", format_text(network.input)),
         ("output", format_text(network.output)),
         ("parameters", f"{weights} weights, {biases} biases; {products} multiply-adds"),
-        ("unsupported", "nothing; every layer can be verified"),
     ]
     facts += [("note", note) for note in network.notes]
     head = "\n".join(f"{name:<12}{value}" for name, value in facts)

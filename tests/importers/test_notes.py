@@ -86,7 +86,7 @@ def test_notes_are_no_part_of_the_function(path, tmp_path):
     save(network, tmp_path / "saved.npz")
     saved = load(tmp_path / "saved.npz")
     assert saved.sha256 == network.sha256
-    assert saved.notes == ()
+    assert saved.notes == network.notes
     assert copy.deepcopy(network).notes == pickle.loads(pickle.dumps(network)).notes == network.notes != ()
 
 

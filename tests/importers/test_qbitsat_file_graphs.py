@@ -106,6 +106,9 @@ LAYER, TABLE = ("layers", 2), ("layers", 2, "requantizers", 0)
     [
         (("inputs",), [], "header: inputs: none, expected at least one"),
         (("inputs", 0, "shape"), [1 << 30], r"header: inputs: 1073741824 values, more than is left of the"),
+        (("remarks",), "text", "header: remarks: 'text', expected a list"),
+        (("remarks",), ["fine", 3], r"header: remarks\[1\]: 3, expected a string"),
+        (("remarks",), ["\x1b[2J"], r"header: remarks\[0\]: .*, expected printable characters"),
         (("outputs",), "none", "header: outputs: 'none', expected an array of the file that nothing else uses"),
         (("outputs",), "0.reads", r"layers\[0\]: reads: '0.reads', expected an array of the file that nothing else uses"),
         (("layers", 0, "kind"), "pool", r"layers\[0\]: kind 'pool' is unknown; expected 'dense' or 'convolution' or 'linear'"),

@@ -74,7 +74,7 @@ FAULTS = {
     "no output": (setting(f"{OPERATOR}.outputs", []), r"outputs: tensor 3 \('t3'\) is given by no operator"),
     "output is input": (setting(f"{OPERATOR}.outputs", [0]), r"outputs: tensor 3 \('t3'\) is given by no operator"),
     "dangling": (setting("subgraphs.0.outputs", [7]), r"outputs: tensor 7, expected one of 4"),
-    "two outputs": (setting("subgraphs.0.outputs", [3, 3]), r"2 outputs, expected 1"),
+    "two outputs": (setting("subgraphs.0.outputs", [3, 3]), r"2 outputs, expected one of 0"),
     "same input twice": (setting("subgraphs.0.inputs", [0, 0]), r"inputs: tensor 0 \('t0'\): expected an input that is no constant, once"),
     "no operator code": (setting(f"{OPERATOR}.opcodeIndex", 5), r"operator 0: damaged flatbuffer: operator code 5, expected one of 1"),
     "options": (setting(f"{OPERATOR}.builtinOptionsType", 1), r"operator 0: damaged flatbuffer: options are Conv2DOptions, expected Fully"),

@@ -3,17 +3,19 @@
 wires        which value of the network, or which constant, each element of a tensor is
 builder      the layers so far, and what they read
 convolving   dense layers, convolutions and sums over windows, without what is constant
-summing      sums of few values: additions, tables, maxima
+summing      sums of few values: additions, maxima
+functions    tables of single values
 pruning      outputs that nobody reads are taken away
 """
 
 from .builder import A_CONSTANT, Builder
 from .convolving import Kernel, convolve, out_size
+from .functions import mapped
 from .pruning import pruned
 from .summing import Term, combined, larger, largest, once, pooled
 from .wires import CONSTANT, Wires
 
 __all__ = [
-    "A_CONSTANT", "CONSTANT", "Builder", "Kernel", "Term", "Wires", "combined", "convolve", "larger", "largest", "once", "out_size",
-    "pooled", "pruned",
+    "A_CONSTANT", "CONSTANT", "Builder", "Kernel", "Term", "Wires", "combined", "convolve", "larger", "largest", "mapped", "once",
+    "out_size", "pooled", "pruned",
 ]  # fmt: skip

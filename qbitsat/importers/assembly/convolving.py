@@ -63,10 +63,10 @@ def convolve(
 
 
 def layer_of(name: str, form: TensorFormat, output: TensorFormat, requantizers: tuple[Requantizer, ...], kernel: Kernel) -> Layer:
-    """Dense where there is one position, else a convolution."""
+    """Dense where there is one position, and no cell around it, else a convolution."""
     shared = requantizers[:1] if len(set(requantizers)) == 1 else requantizers
     weights = kernel.weights
-    if form.shape[:2] == weights.shape[1:3] == (1, 1) and kernel.groups == 1:
+    if form.shape[:2] == weights.shape[1:3] == (1, 1) and kernel.groups == 1 and not any(map(any, kernel.padding)):
         flat = replace(form, shape=form.shape[2:]), replace(output, shape=output.shape[2:])
         return Dense(name, *flat, shared, weights[:, 0, 0], kernel.bias)
     return Convolution(name, form, output, shared, weights, kernel.bias, kernel.strides, kernel.padding, kernel.dilation, kernel.groups)

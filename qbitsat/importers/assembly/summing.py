@@ -101,13 +101,13 @@ def pooled(b: Builder, name: str, wires: Wires, axis: int, shape: tuple[int, int
     return best.reshape(*rows.shape[:-1], count).map(lambda a: np.moveaxis(a, -1, axis))
 
 
-def largest(b: Builder, name: str, groups: Wires, form: TensorFormat) -> Wires:
-    """The largest of each row of (n, k), by halves: (n,)."""
+def largest(b: Builder, name: str, groups: Wires, form: TensorFormat, sign: int = 1) -> Wires:
+    """The largest of each row of (n, k), with sign -1 the smallest, by halves: (n,)."""
     level = 0
     while groups.shape[1] > 1:
         half = groups.shape[1] // 2
         b.charge(groups.values.size)
-        best = larger(b, f"{name}.{level}", groups[:, :half], groups[:, half : 2 * half], form)
+        best = larger(b, f"{name}.{level}", groups[:, :half], groups[:, half : 2 * half], form, sign)
         rest = groups[:, 2 * half :]
         groups = Wires(np.hstack([best.values, rest.values]), np.hstack([best.constants, rest.constants]))
         level += 1

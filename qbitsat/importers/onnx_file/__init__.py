@@ -21,11 +21,11 @@ from ...network import Network
 from ...network.names import printable
 from .. import foreign
 from ..assembly import Builder
-from ..files import MAX_BYTES, Path, open_input, size_of
+from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
 from . import affine, elementwise, exact, functions, pools, quantizing, shapes
 from .protobuf import read_graph
 from .session import Handler, Session
-from .survey import EXACT, refuse_unsupported
+from .survey import EXACT, refuse_unsupported, toward
 
 __all__ = ["RUNTIMES", "is_onnx", "read"]
 
@@ -87,22 +87,26 @@ def is_onnx(head: bytes, path: Path) -> bool:
 
 def read(path: Path, runtime: str | None = None) -> Network:
     """The network in the file; runtime is one of RUNTIMES, whose first is the default."""
-    with open_input(path) as stream:
+    file, output = split_name(path)
+    with open_input(file) as stream:
         size = size_of(stream)
         if size > MAX_BYTES // 4:
             raise InputError(f"{path}: {size} bytes, expected at most {MAX_BYTES // 4}")
         data = stream.read()
     place = os.fsdecode(path)
     graph = read_graph(data, place)
+    end = graph.outputs[choose_output(graph.outputs, output, place)]
+    nodes = toward(graph, end)
     is_exact = any(node.op in EXACT for node in graph.nodes)
     if is_exact and runtime is not None:
         raise InputError(f"runtime: {runtime}, but {place} is exact by its operators and needs none; expected none")
     if runtime is not None and runtime not in RUNTIMES:
         raise unknown(f"runtime of {place}:", runtime, RUNTIMES)
     operators, result = (exact.OPERATORS, exact.result) if is_exact else (QUANTIZED, elementwise.result)
-    refuse_unsupported(graph, operators, place)
+    refuse_unsupported(nodes, operators, place)
     session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])
     # Constants may be any floats; what comes of them is checked where it matters.
     with np.errstate(all="ignore"):
-        session.follow(operators)
-    return session.finish(printable(os.path.splitext(os.path.basename(place))[0]), "" if is_exact else session.runtime, result)
+        session.follow(operators, nodes, end)
+    name = printable(os.path.splitext(os.path.basename(os.fsdecode(file)))[0])
+    return session.finish(name, end, "" if is_exact else session.runtime, result)

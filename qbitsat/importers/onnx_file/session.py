@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,22 +34,23 @@ class Session:
             for name in node.inputs:
                 self.readers.setdefault(name, []).append(node)
 
-    def follow(self, operators: dict[str, Handler]) -> None:
-        """operators by their kind; those that start with a domain that is not here are known by their name alone."""
+    def follow(self, operators: dict[str, Handler], nodes: Sequence[Node], output: str) -> None:
+        """The nodes of an output in their order; operators by their kind, those of a domain that is not here by their name alone."""
+        read = {output, *(name for node in nodes for name in node.inputs)}
         for value in self.graph.inputs:
+            if value.name not in read and len(self.graph.outputs) > 1:
+                continue
             with self.b.named(value.place):
                 self.enter(value.name)
-        for node in self.graph.nodes:
+        for node in nodes:
             if node.index not in self.done:
                 with self.b.named(node.place):
                     operators[node.kind if node.kind in operators else node.op](self, node)
 
-    def finish(self, name: str, runtime: str, result: Callable[[Session, Any], Wires]) -> Network:
-        """The network whose result is the graph's output; `result` says which integers that are."""
+    def finish(self, name: str, output: str, runtime: str, result: Callable[[Session, Any], Wires]) -> Network:
+        """The network whose result is an output of the graph; `result` says which integers that are."""
         with self.b.named("output"):
-            if len(self.graph.outputs) != 1:
-                raise UnsupportedError(f"{len(self.graph.outputs)} outputs, expected 1")
-            wires = result(self, self.values[self.graph.outputs[0]])
+            wires = result(self, self.values[output])
             if any((form.lo, form.hi) == UNKNOWN for form in self.b.inputs):
                 raise UnsupportedError("inputs that nothing quantizes, expected none")
             outputs = self.b.values(wires).ravel()

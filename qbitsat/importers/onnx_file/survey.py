@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from ...errors import FloatModelError, UnsupportedError
-from .records import Graph
+from .records import Graph, Node
 
 # Operators that say that a network is quantized.
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "Quant", "BipolarQuant", "Trunc", "RequantShift", "MatMulInteger", "ConvInteger")
@@ -15,16 +15,26 @@ EXACT_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.gen
 DYNAMIC = "DynamicQuantizeLinear"
 
 
-def refuse_unsupported(graph: Graph, known: Container[str], path: str) -> None:
+def toward(graph: Graph, output: str) -> tuple[Node, ...]:
+    """The nodes that an output is computed from."""
+    needed, kept = {output}, []
+    for node in reversed(graph.nodes):
+        if needed & set(node.outputs):
+            kept.append(node)
+            needed |= set(node.inputs)
+    return tuple(kept[::-1])
+
+
+def refuse_unsupported(nodes: Sequence[Node], known: Container[str], path: str) -> None:
     """Raise for all operators that are not read, each once and with the nodes where it stands, and for networks of floats."""
-    ops = {node.op for node in graph.nodes}
+    ops = {node.op for node in nodes}
     if DYNAMIC in ops:
-        places = ", ".join(str(node.index) for node in graph.nodes if node.op == DYNAMIC)
+        places = ", ".join(str(node.index) for node in nodes if node.op == DYNAMIC)
         raise UnsupportedError(f"{path}: dynamic quantization ({DYNAMIC}, node {places}) is no integer network; quantize it statically")
     if not any(op in QUANTIZERS or op.startswith(("QLinear", "QGemm")) for op in ops):
         raise FloatModelError(f"{path}: a float network; quantize it first, statically, as onnxruntime.quantization.quantize_static does")
     unknown: dict[str, list[str]] = {}
-    for node in graph.nodes:
+    for node in nodes:
         if node.kind not in known and not (node.op in known and node.domain in EXACT_DOMAINS):
             unknown.setdefault(node.kind, []).append(f"{node.index} {node.title!r}" if node.title else str(node.index))
     if unknown:

@@ -3,7 +3,7 @@
 flatbuffer    bytes -> records (tensors, operators), whatever the bytes are
 survey        what is not read, all at once
 rims          floats and UINT8 at both ends
-convolutions, elementwise, reductions, shapes    one function an operator: it gives the wires of its outputs, and adds layers
+convolutions, elementwise, reductions, shapes, blocks    one function an operator: it gives the wires of its outputs, and adds layers
 builder       wires: which value or constant each element of a tensor is
 """
 
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from ...errors import InputError, UnsupportedError, unknown
 from ...network import Network
 from ...network.names import printable
-from ..files import MAX_BYTES, Path, open_input, size_of
+from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
 from ..runtimes import Runtime
-from . import convolutions, elementwise, reductions, rims, shapes
+from . import blocks, convolutions, elementwise, reductions, rims, shapes
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
-from .survey import check_order, refuse_unsupported
+from .survey import check_order, refuse_unsupported, toward
 
 __all__ = ["IDENTIFIER", "RUNTIMES", "read"]
 
@@ -35,7 +35,8 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "AVERAGE_POOL_2D": convolutions.average_pool_2d,
     "MAX_POOL_2D": reductions.max_pool_2d,
     "MEAN": reductions.mean,
-    "REDUCE_MAX": reductions.reduce_max,
+    "REDUCE_MAX": reductions.extreme,
+    "REDUCE_MIN": reductions.extreme,
     "ADD": elementwise.add,
     "SUB": elementwise.sub,
     "MUL": elementwise.mul,
@@ -44,6 +45,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "RELU": elementwise.relu,
     "RELU6": elementwise.relu,
     "RELU_N1_TO_1": elementwise.relu,
+    "PRELU": elementwise.prelu,
     "LEAKY_RELU": elementwise.table,
     "HARD_SWISH": elementwise.table,
     "TANH": elementwise.table,
@@ -61,6 +63,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "SPLIT": shapes.split,
     "SLICE": shapes.slice_,
     "STRIDED_SLICE": shapes.strided_slice,
+    **blocks.OPERATORS,
 }
 
 
@@ -68,7 +71,8 @@ def read(path: Path, runtime: str) -> Network:
     """The network in the file, with the step functions of one of RUNTIMES."""
     if runtime not in RUNTIMES:
         raise unknown(f"runtime of {os.fsdecode(path)}:", runtime, RUNTIMES)
-    with open_input(path) as stream:
+    file, output = split_name(path)
+    with open_input(file) as stream:
         size = size_of(stream)
         if size > MAX_BYTES:
             raise InputError(f"{path}: {size} bytes, expected at most {MAX_BYTES}")
@@ -76,25 +80,23 @@ def read(path: Path, runtime: str) -> Network:
     place = os.fsdecode(path)
     graph = read_graph(data, place)
     check_order(graph, place)
+    graph = toward(graph, choose_output([graph.tensors[index].name for index in graph.outputs], output, place))
     tail = rims.tail(graph)
     refuse_unsupported(graph, tail, place)
     b = Builder(graph, Runtime(runtime), place, len(data))
     with b.named("inputs"):
         for index in graph.inputs:
-            rims.enter(b, graph.tensors[index])
+            rims.enter(b, b.tensors[index])
     for op in graph.operators:
         with b.named(op.place):
             (rims.pass_on if op.index in tail else OPERATORS[op.kind])(b, op)
-    return finished(b, printable(os.path.splitext(os.path.basename(place))[0]))
+    return finished(b, printable(os.path.splitext(os.path.basename(os.fsdecode(file)))[0]))
 
 
 def finished(b: Builder, name: str) -> Network:
     """The network whose result is the graph's output."""
-    outputs = b.graph.outputs
-    if len(outputs) != 1:
-        raise UnsupportedError(f"{b.path}: {len(outputs)} outputs, expected 1")
     with b.named("output"):
-        values = b.values(b.of(b.graph.tensors[outputs[0]])).ravel()
+        values = b.values(b.of(b.tensors[b.graph.outputs[0]])).ravel()
     unknown = sum(form is None for form in b.entries.values())
     if unknown or not b.entries:
         raise UnsupportedError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from ...network import TensorFormat
 from .. import assembly, runtimes
 from ..assembly import A_CONSTANT, CONSTANT, Wires
-from ..runtimes import Quantization, Runtime
+from ..runtimes import MICRO, Quantization, Runtime
 from .records import Graph, Operator, Tensor
 from .schema import ACTIVATIONS
 
@@ -21,13 +23,16 @@ class Builder(assembly.Builder):
     def __init__(self, graph: Graph, runtime: Runtime, path: str, size: int):
         super().__init__(path, size)
         self.graph, self.runtime = graph, runtime
+        self.tensors = list(graph.tensors)
         self.wires: dict[int, Wires] = {}
         self.entries: dict[int, TensorFormat | None] = {}
+        # Tensors that are a function of another one: its index, and int64[256], the function of each integer.
+        self.functions: dict[int, tuple[int, np.ndarray]] = {}
 
     @property
     def forms(self) -> list[TensorFormat]:
         """The formats of the inputs; of those that nothing has made INT8 yet, only their sizes."""
-        return [form or TensorFormat((self.graph.tensors[index].size,), *INT8) for index, form in self.entries.items()]
+        return [form or TensorFormat((self.tensors[index].size,), *INT8) for index, form in self.entries.items()]
 
     # --- tensors ---
 
@@ -36,13 +41,13 @@ class Builder(assembly.Builder):
         index = operator.inputs[which] if which < len(operator.inputs) else CONSTANT
         if index == CONSTANT:
             raise InputError(f"has {len(operator.inputs)} inputs, expected one at place {which}")
-        return self.graph.tensors[index]
+        return self.tensors[index]
 
     def target(self, operator: Operator) -> Tensor:
         """The operator's only output."""
         if len(operator.outputs) != 1:
             raise InputError(f"has {len(operator.outputs)} outputs, expected 1")
-        return self.graph.tensors[operator.outputs[0]]
+        return self.tensors[operator.outputs[0]]
 
     def of(self, tensor: Tensor) -> Wires:
         """What the elements of a tensor are."""
@@ -64,9 +69,12 @@ class Builder(assembly.Builder):
         return wires.constants
 
     def give(self, tensor: Tensor, wires: Wires) -> None:
-        """An operator's output; its shape must be what the file says."""
-        if wires.shape != tensor.shape:
-            raise InputError(f"{tensor.place}: shape {tensor.shape}, expected {wires.shape} from its inputs and options")
+        """An operator's output; its shape must be what the file says. LiteRT makes a shape that is open fit, and TFLM does not."""
+        if tensor.open and self.runtime.name not in MICRO:
+            self.tensors[tensor.index] = replace(tensor, shape=wires.shape)
+        elif wires.shape != tensor.shape:
+            hint = f"; {self.runtime.name} takes the file's: convert it with a batch of 1" if tensor.open else ""
+            raise InputError(f"{tensor.place}: shape {tensor.shape}, expected {wires.shape} from its inputs and options{hint}")
         if tensor.index in self.wires or tensor.data is not None:
             raise InputError(f"{tensor.place}: is given twice")
         self.wires[tensor.index] = wires

@@ -31,7 +31,7 @@ def fully_connected(b: Builder, op: Operator) -> None:
     requantizers = b.runtime.dense(float(source.scale), scales.tolist(), b.fused(op, target))
     rows = b.of(source).reshape(-1, 1, n_in)
     result = layer(b, op, rows, kernel, requantizers)
-    b.give(target, result.reshape(*target.shape))
+    b.give(target, result.reshape(*((*source.shape[:-1], n_out) if target.open else target.shape)))
 
 
 def conv_2d(b: Builder, op: Operator) -> None:
@@ -39,7 +39,7 @@ def conv_2d(b: Builder, op: Operator) -> None:
     if len(filters.shape) != 4:
         raise InputError(f"{filters.place}: shape {filters.shape}, expected (outputs, height, width, channels)")
     weights = integers(b, op, 1, "INT8")
-    channels = image(b, op).shape[2]
+    channels = channels_of(b, op)
     if channels % filters.shape[3]:
         raise InputError(f"{filters.place}: {filters.shape[3]} channels, but the input has {channels}")
     convolution(b, op, weights, 0, channels // filters.shape[3])
@@ -47,7 +47,7 @@ def conv_2d(b: Builder, op: Operator) -> None:
 
 def depthwise_conv_2d(b: Builder, op: Operator) -> None:
     filters = b.tensor(op, 1)
-    channels = image(b, op).shape[2]
+    channels = channels_of(b, op)
     if len(filters.shape) != 4 or filters.shape[0] != 1 or filters.shape[3] % channels:
         raise InputError(f"{filters.place}: shape {filters.shape}, expected (1, height, width, multiple of {channels})")
     weights = integers(b, op, 1, "INT8").transpose(3, 1, 2, 0)
@@ -59,15 +59,23 @@ def convolution(b: Builder, op: Operator, weights: np.ndarray, axis: int, groups
     source, filters, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     if filters.quantization.zero_points.any():
         raise UnsupportedError(f"{filters.place}: zero points {filters.quantization.zero_points.tolist()[:3]}, expected 0")
-    wires = image(b, op)
-    strides, dilation, padding = geometry(op, wires.shape[:2], weights.shape[1:3])
+    strides, dilation, padding = geometry(op, source.shape[1:3], weights.shape[1:3])
     kernel = Kernel(weights, bias_of(b, op, len(weights)), strides, padding, dilation, groups)
     scales, out = filters.checked_scales(axis).tolist(), b.fused(op, target)
     if op.kind == "DEPTHWISE_CONV_2D":
         requantizers = b.runtime.depthwise(float(source.scale), scales, len(weights), out)
     else:
         requantizers = b.runtime.convolution(float(source.scale), scales, out, groups)
-    b.give(target, layer(b, op, wires, kernel, requantizers)[None])
+    made = [layer(b, op, b.of(source)[k], kernel, requantizers, place=k) for k in range(source.shape[0])]
+    b.give(target, Wires(*(np.stack([getattr(part, name) for part in made]) for name in ("values", "constants"))))
+
+
+def channels_of(b: Builder, op: Operator) -> int:
+    """Of images, of which SPACE_TO_BATCH_ND may have made several."""
+    source = b.tensor(op, 0)
+    if len(source.shape) != 4:
+        raise UnsupportedError(f"{source.place}: shape {source.shape}, expected (images, height, width, channels)")
+    return source.shape[3]
 
 
 def average_pool_2d(b: Builder, op: Operator) -> None:
@@ -99,10 +107,12 @@ def average_pool_2d(b: Builder, op: Operator) -> None:
 # --- what they share ---
 
 
-def layer(b: Builder, op: Operator, wires: Wires, kernel: Kernel, requantizers: tuple[Requantizer, ...], raw: bool = False) -> Wires:
-    """The outputs for an image, over q - zero_point or over raw integers; see `convolve`."""
-    source, target = b.tensor(op, 0).format, b.target(op).format
-    return convolve(b, op.name, wires, kernel, requantizers, replace(source, zero_point=0) if raw else source, target)
+def layer(
+    b: Builder, op: Operator, wires: Wires, kernel: Kernel, requantizers: tuple[Requantizer, ...], raw: bool = False, place: int = 0
+) -> Wires:
+    """The outputs for an image, which stands at some place, over q - zero_point or over raw integers; see `convolve`."""
+    source, target, name = b.tensor(op, 0).format, b.target(op).format, f"{op.name}.{place}" if place else op.name
+    return convolve(b, name, wires, kernel, requantizers, replace(source, zero_point=0) if raw else source, target)
 
 
 def geometry(op: Operator, size: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Pair, Pair, tuple[Pair, Pair]]:

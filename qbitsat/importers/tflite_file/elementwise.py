@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from ...arithmetic import ShiftRequantizer, TableRequantizer
 from ...errors import InputError, UnsupportedError
 from .. import tables
-from ..assembly import CONSTANT, Term, Wires, combined, larger, once
+from ..assembly import CONSTANT, Term, Wires, combined, larger, mapped, once
 from .builder import INT8, Builder
 from .convolutions import same_quantization
 from .records import Operator, Tensor
 
-# A sum of INT8 that is INT8 again.
-KEPT = ShiftRequantizer(0, "floor", *INT8)
+EMPTY = np.empty(0, np.int64)
 
 
 def add(b: Builder, op: Operator) -> None:
@@ -30,10 +30,11 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
     operands, out = broadcast(b, first, second, target), b.fused(op, target)
     runtime = b.runtime.adding(first.meaning, second.meaning, out)
     run, block, special = runtime.add_blocks(first.shape, second.shape) if op.kind == "ADD" else (1, 1, "")
-    place = np.arange(target.size).reshape(target.shape) % run
+    shape = operands[0].shape
+    place = np.arange(operands[0].size).reshape(shape) % run
     inside = (place < run - run % block) & bool(special)
     terms: list[Term] = []
-    bias = np.zeros(target.shape, np.int64)
+    bias = np.zeros(shape, np.int64)
     for name, mask, rounding in (("", ~inside, ""), (".vector", inside, special)):
         if not mask.any():
             continue
@@ -48,17 +49,25 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
 
 
 def mul(b: Builder, op: Operator) -> None:
-    """A product with a constant: (a - z_a) (c - z_c)."""
+    """A product with a constant, (a - z_a) (c - z_c), or with a function of the other operand, which is a function again."""
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     x, y = broadcast(b, first, second, target)
     zero_points = first.zero_point, second.zero_point
+    step = b.runtime.multiply(float(first.scale), float(second.scale), b.fused(op, target))
     if x.fixed.all():
         x, y, zero_points = y, x, zero_points[::-1]
-    if not y.fixed.all():
-        raise UnsupportedError("a product of two operands that are both computed, expected a constant one")
-    weights = y.constants - zero_points[1]
-    step = b.runtime.multiply(float(first.scale), float(second.scale), b.fused(op, target))
-    b.give(target, combined(b, op.name, [(x, weights)], -zero_points[0] * weights, step, target.format))
+    if y.fixed.all():
+        weights = y.constants - zero_points[1]
+        b.give(target, combined(b, op.name, [(x, weights)], -zero_points[0] * weights, step, target.format))
+        return
+    left, right = ({tensor.index: np.arange(INT8[0], INT8[1] + 1), **dict([b.functions.get(tensor.index, (-1, EMPTY))])}
+                   for tensor in (first, second))  # fmt: skip
+    root = next((index for index in left if index in right and index >= 0), None)
+    if root is None or b.of(b.tensors[root]).shape != x.shape:
+        raise UnsupportedError("a product of two operands that are both computed, expected a constant one, or a function of the other")
+    values = step.apply((left[root] - zero_points[0]) * (right[root] - zero_points[1]))
+    b.functions[target.index] = root, values
+    b.give(target, of_each(b, op, b.of(b.tensors[root]), values[None], np.zeros(x.shape, np.int64)))
 
 
 def maximum(b: Builder, op: Operator) -> None:
@@ -86,25 +95,31 @@ def relu(b: Builder, op: Operator) -> None:
 def requantize(b: Builder, op: Operator) -> None:
     """QUANTIZE from INT8 to another scale of INT8."""
     source, target = b.tensor(op, 0), b.target(op)
-    weight, steps = b.runtime.quantize(float(source.scale), target.size, target.meaning)
+    weight, steps = b.runtime.quantize(float(source.scale), source.size, target.meaning)
     b.give(target, combined(b, op.name, [(b.of(source), weight)], -weight * source.zero_point, steps, target.format))
 
 
 def table(b: Builder, op: Operator) -> None:
-    """LOGISTIC, TANH, HARD_SWISH and LEAKY_RELU: the output of each of the 256 integers, as what its steps up give less those down."""
+    """LOGISTIC, TANH, HARD_SWISH and LEAKY_RELU: the output of each of the 256 integers."""
     source, target = b.tensor(op, 0), b.target(op)
     values = tables.table(op.kind, b.runtime.name, source.meaning, target.meaning, op.options.get("Alpha", 0.0))
-    steps = np.diff(values)
-    wires = b.of(source)
-    if (steps >= 0).all():
-        b.give(target, combined(b, op.name, [(wires, 1)], 0, TableRequantizer(INT8[0], tuple(values.tolist())), target.format))
-        return
-    up, down = (np.concatenate([[0], np.cumsum(np.maximum(part, 0))]) for part in (steps, -steps))
-    parts = [
-        once(b, f"{op.name}.{name}", wires, 1, 0, TableRequantizer(INT8[0], tuple(part.tolist())))
-        for name, part in (("up", up), ("down", down))
-    ]
-    b.give(target, combined(b, op.name, [(parts[0], 1), (parts[1], -1)], int(values[0]), KEPT, target.format))
+    b.functions[target.index] = source.index, values
+    b.give(target, of_each(b, op, b.of(source), values[None], np.zeros(source.shape, np.int64)))
+
+
+def prelu(b: Builder, op: Operator) -> None:
+    """Below the zero point a multiple of the input, with a constant for each channel or element."""
+    source, slopes, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
+    if np.broadcast_shapes(source.shape, slopes.shape) != source.shape or slopes.type != "INT8":
+        raise InputError(f"{slopes.place}: {slopes.type} of {slopes.shape}, expected INT8 that fits {source.shape}")
+    distinct, which = np.unique(b.constant(op, 1) - slopes.zero_point, return_inverse=True)
+    values = [tables.prelu(source.meaning, float(slopes.scale), int(slope), target.meaning) for slope in distinct]
+    b.give(target, of_each(b, op, b.of(source), np.stack(values), np.broadcast_to(which.reshape(slopes.shape), source.shape)))
+
+
+def of_each(b: Builder, op: Operator, wires: Wires, values: np.ndarray, which: np.ndarray) -> Wires:
+    """values[which, q + 128] of each element."""
+    return mapped(b, op.name, wires, INT8[0], values, which, b.target(op).format)
 
 
 # --- what they share ---
@@ -112,8 +127,9 @@ def table(b: Builder, op: Operator) -> None:
 
 def broadcast(b: Builder, first: Tensor, second: Tensor, target: Tensor) -> tuple[Wires, Wires]:
     """Both operands in the output's shape."""
-    if np.broadcast_shapes(first.shape, second.shape) != target.shape:
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    if shape != target.shape and not target.open:
         raise InputError(f"{target.place}: shape {target.shape}, expected that of {first.shape} and {second.shape} together")
-    b.charge(2 * target.size)
-    x, y = (b.of(tensor).map(lambda a: np.broadcast_to(a, target.shape)) for tensor in (first, second))
+    b.charge(2 * math.prod(shape))
+    x, y = (b.of(tensor).map(lambda a: np.broadcast_to(a, shape)) for tensor in (first, second))
     return x, y

@@ -175,7 +175,8 @@ def read_tensor(reader: Reader, table: Any, index: int, buffers: list[Any]) -> T
     data = None
     if not fault:
         data, fault = read_data(reader, table.Buffer(), reader.types[number], shape, buffers, place)
-    return Tensor(index, name, reader.types[number], shape, read_quantization(reader, table.Quantization()), data, fault)
+    is_open = bool((reader.vector(table, "ShapeSignature") < 0).any())
+    return Tensor(index, name, reader.types[number], shape, read_quantization(reader, table.Quantization()), data, fault, is_open)
 
 
 def read_data(

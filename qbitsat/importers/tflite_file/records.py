@@ -30,7 +30,9 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Tensor:
-    """data are the integers or floats of a constant, in its shape, and None for what is computed; fault is why a tensor is not read."""
+    """data are the integers or floats of a constant, in its shape, and None for what is computed; fault is why a tensor is not read; the
+    shape of one that is open is what the operator that gives it makes it.
+    """
 
     index: int
     name: str
@@ -39,6 +41,7 @@ class Tensor:
     quantization: Quantization
     data: np.ndarray | None = None
     fault: str = ""
+    open: bool = False
 
     @property
     def size(self) -> int:

@@ -9,10 +9,12 @@ from ...network import TensorFormat
 from .builder import INT8, Builder, Wires
 from .elementwise import requantize
 from .records import Graph, Operator, Tensor
+from .shapes import reshaped
 
 # What keeps the order of the outputs, and what moves them only: both may follow the last integers of the network.
-SQUASHING = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
-MOVING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+SQUASHING = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "ARG_MAX")
+RESHAPING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+MOVING = ("QUANTIZE", "DEQUANTIZE", *RESHAPING)
 
 
 def tail(graph: Graph) -> frozenset[int]:
@@ -36,7 +38,13 @@ def tail(graph: Graph) -> frozenset[int]:
 def pass_on(b: Builder, op: Operator) -> None:
     """An operator of the tail: its outputs are its input."""
     source, target = b.tensor(op, 0), b.target(op)
-    b.give(target, b.of(source).reshape(*target.shape))
+    if op.kind == "ARG_MAX":
+        axis = int(b.constant(op, 1).item())
+        if not -len(source.shape) <= axis < len(source.shape) or source.shape[axis] != source.size:
+            raise UnsupportedError(f"along axis {axis} of {source.shape}, expected all elements along one axis")
+        b.wires[target.index] = b.of(source)
+    else:
+        b.give(target, reshaped(b, op) if op.kind in RESHAPING else b.of(source))
     if op.kind in SQUASHING:
         b.remarks.append(f"{op.kind} on the output (operator {op.index}) is left out: outputs are what it reads, and decide the class")
 
@@ -68,7 +76,7 @@ def quantize(b: Builder, op: Operator) -> None:
         b.remarks.append(f"the file's input is UINT8, of which each integer is 128 more than that of this network (operator {op.index})")
     first = 0
     for index, form in b.entries.items():
-        tensor = b.graph.tensors[index]
+        tensor = b.tensors[index]
         if ((wires.values >= first) & (wires.values < first + tensor.size)).any():
             found = TensorFormat(tensor.inner_shape, *INT8, float(target.scale), target.zero_point)
             if form not in (None, found):

@@ -13,10 +13,21 @@ from .records import Operator, Tensor
 
 
 def reshape(b: Builder, op: Operator) -> None:
-    """RESHAPE, SQUEEZE and EXPAND_DIMS: the file says the shape that results."""
+    """RESHAPE, SQUEEZE and EXPAND_DIMS: the file says the shape that results, or for RESHAPE an input."""
     source, target = b.tensor(op, 0), b.target(op)
     moves(source, target)
-    b.give(target, b.of(source).reshape(*target.shape))
+    b.give(target, reshaped(b, op))
+
+
+def reshaped(b: Builder, op: Operator) -> Wires:
+    source, target = b.tensor(op, 0), b.target(op)
+    sizes = target.shape
+    if target.open and op.kind == "RESHAPE" and len(op.inputs) > 1:
+        sizes = tuple(b.constant(op, 1).ravel().tolist())
+    elif target.open and sizes:
+        # The file knows all sizes but that of the batch.
+        sizes = (-1, *sizes[1:])
+    return b.of(source).reshape(*sizes)
 
 
 def transpose(b: Builder, op: Operator) -> None:
@@ -61,7 +72,7 @@ def split(b: Builder, op: Operator) -> None:
         raise InputError(f"{len(op.outputs)} outputs, expected {count}, and at least 1")
     wires = b.of(source)
     for values, constants, index in zip(*(np.split(a, count, axis) for a in (wires.values, wires.constants)), op.outputs, strict=True):
-        target = b.graph.tensors[index]
+        target = b.tensors[index]
         moves(source, target)
         b.give(target, Wires(values, constants))
 

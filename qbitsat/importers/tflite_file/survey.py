@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...errors import InputError, UnsupportedError
 from .records import Graph, Operator
 from .schema import KINDS
 
 # Operators that move elements of any type, and those that multiply weights.
-MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "SPLIT", "SLICE", "STRIDED_SLICE")
+MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "SPLIT", "SLICE", "STRIDED_SLICE", "TILE",
+          "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+# Functions of single integers.
+TABLES = ("LEAKY_RELU", "HARD_SWISH", "TANH", "LOGISTIC")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 NO_NETWORK = {
     ("INT8", "FLOAT32"): "dynamic range quantization is no integer network",
@@ -36,14 +41,26 @@ def check_order(graph: Graph, path: str) -> None:
             raise InputError(f"{path}: outputs: {graph.tensors[index].place} is given by no operator")
 
 
+def toward(graph: Graph, output: int) -> Graph:
+    """What one of the outputs is computed from; check_order has seen that this is all before it."""
+    needed, kept = {graph.outputs[output]}, []
+    for op in reversed(graph.operators):
+        if needed & set(op.outputs):
+            kept.append(op)
+            needed |= set(op.inputs)
+    inputs = tuple(index for index in graph.inputs if index in needed or len(graph.outputs) == 1)
+    return replace(graph, operators=tuple(kept[::-1]), inputs=inputs, outputs=(graph.outputs[output],))
+
+
 def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
     """Raise for all that is not read; what it is, once, and with the operators where it stands."""
     constant = {tensor.index for tensor in graph.tensors if tensor.data is not None}
     places: dict[str, list[int]] = {}
+    tables = {index: op.inputs[0] for op in graph.operators if op.kind in TABLES and op.inputs for index in op.outputs}
     for op in graph.operators:
         if op.kind == "SHAPE" or all(index in constant for index in op.inputs if index != -1):
             constant |= set(op.outputs)
-        reason = "" if op.index in tail else why_not(graph, op, constant)
+        reason = "" if op.index in tail else why_not(graph, op, constant, tables)
         if reason:
             places.setdefault(reason, []).append(op.index)
     if places:
@@ -52,8 +69,8 @@ def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
         raise UnsupportedError(f"{path}: not read: {found}{hint}")
 
 
-def why_not(graph: Graph, op: Operator, constant: set[int]) -> str:
-    """Why an operator is not read, or ""."""
+def why_not(graph: Graph, op: Operator, constant: set[int], tables: dict[int, int]) -> str:
+    """Why an operator is not read, or ""; tables are tensors that are functions of others."""
     known = KINDS.get(op.kind)
     if known is None:
         return f"operator {op.kind}"
@@ -70,12 +87,13 @@ def why_not(graph: Graph, op: Operator, constant: set[int]) -> str:
     if op.kind == "QUANTIZE":
         outputs = {graph.tensors[index].type for index in op.outputs}
         return "" if outputs == {"INT8"} else f"QUANTIZE to {', '.join(sorted(outputs))} inside"
-    if op.kind in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE"):
+    if op.kind in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE", "ARG_MAX"):
         return f"{op.kind} before other operators"
     activations = {types[i] for i in range(min(len(types), 2 if op.kind in TWO_OPERANDS else 1))}
     activations |= {graph.tensors[index].type for index in op.outputs}
     if activations != {"INT8"}:
         return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
-    if op.kind == "MUL" and not constant & set(op.inputs):
-        return "MUL of two operands that are both computed"
+    first, *others = [{index, tables.get(index, index)} for index in op.inputs]
+    if op.kind == "MUL" and not constant & set(op.inputs) and not (others and first & others[0]):
+        return "MUL of two operands that are both computed, of which none is a function of the other"
     return ""
