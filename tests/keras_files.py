@@ -69,10 +69,12 @@ def write_named(root: Any, weights: Weights) -> None:
             put(group, f"{name}/{key}:0", array)
 
 
-def write_numbered(file: Any, groups: dict[str, list[np.ndarray]]) -> None:
-    """Weights alone, as Keras 3 has them: the group of each layer, as in "layers/dense_1", and its variables."""
+def write_numbered(file: Any, groups: dict[str, list[np.ndarray]], attribute: str | None = None) -> None:
+    """Weights alone, as Keras 3 has them: the group of each layer, as in "layers/dense_1", its variables, and the layer's name if given."""
     for name, arrays in groups.items():
         variables = file.create_group(f"{name}/vars")
+        if attribute is not None:
+            variables.attrs["name"] = attribute
         for k, array in enumerate(arrays):
             put(variables, str(k), array)
 
@@ -84,13 +86,13 @@ def numbered(model: dict[str, Any], weights: Weights) -> dict[str, list[np.ndarr
 
 
 def write_archive(
-    path: Any, model: Any, groups: dict[str, list[np.ndarray]], version: str = "3.9.0", method: int = zipfile.ZIP_STORED
+    path: Any, model: Any, groups: dict[str, list[np.ndarray]], method: int = zipfile.ZIP_STORED, attribute: str | None = None
 ) -> None:
-    """A .keras archive."""
+    """A .keras archive; the model may be text."""
     data = io.BytesIO()
     with h5py.File(data, "w") as file:
-        write_numbered(file, groups)
+        write_numbered(file, groups, attribute)
     with zipfile.ZipFile(path, "w", method) as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": version}))
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.9.0"}))
         archive.writestr("config.json", model if isinstance(model, str) else json.dumps(model))
         archive.writestr("model.weights.h5", data.getvalue())

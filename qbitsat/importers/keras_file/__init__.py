@@ -12,7 +12,6 @@ described  files of weights alone
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import zipfile
@@ -22,11 +21,11 @@ from ...errors import InputError, UnsupportedError
 from ...network.float_network import FloatNetwork
 from ..files import MAX_BYTES, Path, damaged, open_input
 from ..float_builder import FloatBuilder
-from ..hdf5 import follow, opened, read_text
+from ..hdf5 import MAX_CONFIG, follow, opened, read_text
 from ..npy import ZIP_ERRORS
 from . import described
 from .graph import Reader, refuse_unsupported
-from .settings import MAX_CONFIG, parse
+from .settings import parse
 from .weights import NamedWeights, NumberedWeights, Weights, Where
 
 __all__ = ["read_archive", "read_h5"]
@@ -48,7 +47,7 @@ def read_archive(path: Path) -> FloatNetwork:
         refuse_unsupported(model, place)
         if WEIGHTS not in members:
             raise UnsupportedError(f"{place}: has no {WEIGHTS}, expected all weights in one file")
-        data = io.BytesIO(member(archive, members, WEIGHTS, MAX_BYTES // 2, place))
+        data = member(archive, members, WEIGHTS, MAX_BYTES // 2, place)
     with opened(data, f"{place}: {WEIGHTS}") as file:
         return whole(model, NumberedWeights(file, place), path, version)
 

@@ -11,7 +11,6 @@ from ...network.names import printable
 from ..files import one_line
 from ..json_header import refuse_deep, shown
 
-MAX_CONFIG = 1 << 24
 MOST = 1 << 20
 NO_DEFAULT: Any = object()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from ..float_builder import MAX_PARAMETERS
-from ..hdf5 import follow, names_in, read_floats
+from ..hdf5 import MAX_ATTRIBUTE_BYTES, follow, names_in, read_floats, read_text
 from .settings import shown_name
 
 Shape = tuple[int, ...]
@@ -74,9 +74,9 @@ class NumberedWeights:
         path = f"{where.group}/vars"
         group = follow(self.file, path.replace(LAYERS, OLD_LAYERS) if self.old else path, f"{place}: weights")
         # What Keras says of itself since version 3.1.
-        name = group.attrs["name"] if "name" in group.attrs else where.names[-1]
+        name = read_text(group, "name", MAX_ATTRIBUTE_BYTES, f"{place}: weights") if "name" in group.attrs else where.names[-1]
         if name != where.names[-1]:
-            raise InputError(f"{place}: weights: group {path} is of layer {shown_name(str(name))}, expected {where.names[-1]!r}")
+            raise InputError(f"{place}: weights: group {path} is of layer {shown_name(name)}, expected {where.names[-1]!r}")
         return {
             name: self.budget.read(follow(group, str(k), f"{place}: weights"), shape, f"{place}: {name}")
             for k, (name, shape) in enumerate(shapes.items())
