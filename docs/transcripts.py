@@ -24,8 +24,11 @@ ENGINE = re.compile(r" (attack|bounds|hybrid|enumerate|sat|auto) +")
 # Where a timeout ended a search.
 REACHED = re.compile(r"(?<= timeout), \d.*")
 # Witnesses and statistics that floats lead to, and which may so differ between processors: image 0 by the attack (first.py), image 4
-# by the search (verbose.sh). The others are of `enumerate`, which has no floats, or the corner of a box (threshold.py).
-FLOATING = re.compile(r"  (outputs \(|pixels changed: \d)|    (nodes \d|\d+ input elements change|\[\d+,\d+\]:|outputs \[)")
+# by the search (verbose.sh); and what an attack alone reports (bits.sh). The others are of `enumerate`, which has no floats, or the corner
+# of a box (threshold.py).
+FLOATING = re.compile(
+    r"  (outputs \(|pixels changed: \d)|    (nodes \d|\d+ input elements change|\[\d+,\d+\]:|outputs \[)|  +\d+  paper:\d"
+)
 
 
 def filled(text: str) -> str:

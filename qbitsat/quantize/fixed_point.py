@@ -26,8 +26,10 @@ MAX_TABLE = 1 << 16
 
 
 class FixedPointLowering(Lowering):
-    def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method, form: FixedPoint):
-        super().__init__(model, seen, method)
+    def __init__(
+        self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method, form: FixedPoint, shape: tuple[int, ...] | None
+    ):
+        super().__init__(model, seen, method, shape)
         names = {layer.name for layer in model.layers}
         for name in form.layers:
             if name not in names:
@@ -48,8 +50,7 @@ class FixedPointLowering(Lowering):
         fixed = self.form.input
         if fixed.fraction is None:
             fixed = self.resolved(replace(fixed, signed=seen is None or seen.lo < 0), -1)
-        form = TensorFormat(self.model.inputs[0], fixed.lo, fixed.hi, fixed.step)
-        return Tensor(Wires.of_values(self.b.enter(form)), form)
+        return self.enter(TensorFormat(self.shape, fixed.lo, fixed.hi, fixed.step))
 
     # --- sums ---
 

@@ -33,8 +33,8 @@ f32 = np.float32
 
 
 class Int8Lowering(Lowering):
-    def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method, form: Int8):
-        super().__init__(model, seen, method)
+    def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method, form: Int8, shape: tuple[int, ...] | None):
+        super().__init__(model, seen, method, shape)
         if seen is None:
             raise InputError("int8: scales come from calibration data, expected some")
         self.ranges, self.form, self.runtime = seen, form, Runtime(form.runtime)
@@ -47,8 +47,7 @@ class Int8Lowering(Lowering):
         return quantization(*self.ranges[k].ends(self.method))
 
     def input(self) -> Tensor:
-        form = format_of(self.of(-1), self.model.inputs[0])
-        return Tensor(Wires.of_values(self.b.enter(form)), form)
+        return self.enter(format_of(self.of(-1), self.shape))
 
     # --- sums ---
 

@@ -48,8 +48,9 @@ class Lowering(ABC):
     tensors are those of the model by their index. An activation that the layer before can do by itself is `fused`: it has no layer.
     """
 
-    def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method):
-        self.model, self.seen, self.method = model, seen, method
+    def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method, shape: tuple[int, ...] | None = None):
+        """shape is the network's input's, where that is another than the model's."""
+        self.model, self.seen, self.method, self.shape = model, seen, method, shape or model.inputs[0]
         self.b = Builder(model.source or model.name, ROOM)
         self.tensors: dict[int, Tensor] = {}
         self.reports: dict[int, LayerReport] = {}
@@ -146,6 +147,10 @@ class Lowering(ABC):
     def note(self, k: int, name: str, formats: str, step: float, loss: Loss | None = None) -> None:
         """Remember what there is to say of tensor k, which the layer of that name gives."""
         self.reports[k] = LayerReport(name, formats, step, loss)
+
+    def enter(self, form: TensorFormat) -> Tensor:
+        """The input, in the model's shape."""
+        return Tensor(Wires.of_values(self.b.enter(form)).reshape(*self.model.inputs[0]), form)
 
     @abstractmethod
     def input(self) -> Tensor: ...

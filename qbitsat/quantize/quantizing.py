@@ -34,7 +34,8 @@ def quantize(
 
     calibration are samples of the model's input as it was trained, real numbers [n, *shape]: formats that choose scales or fractional
     bits need them. method says how those are chosen: "range", "percentile:99.9" or "mse"; without, "range" for int8 and else "mse".
-    The network's remarks say what was clipped. See `quantize_with_report`.
+    The network's remarks say what was clipped; where the model reads flat numbers, its input has the shape of the samples. See
+    `quantize_with_report`.
     """
     return quantize_with_report(model, format, calibration, method=method, labels=labels).network
 
@@ -53,7 +54,10 @@ def quantize_with_report(
     real = None if calibration is None else samples_of(model, calibration)
     floats, remarks = prepared(model)
     seen = None if real is None else observe(floats, real)
-    lowering = Int8Lowering(floats, seen, method, form) if isinstance(form, Int8) else FixedPointLowering(floats, seen, method, form)
+    # Images of a model that reads them flat stay images.
+    shape = np.shape(calibration)[1:] if real is not None and len(model.inputs[0]) == 1 else None
+    common = floats, seen, method
+    lowering = Int8Lowering(*common, form, shape) if isinstance(form, Int8) else FixedPointLowering(*common, form, shape)
     network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "")
     inputs = None if real is None else integers_of(network, real)
     if real is not None and inputs is not None:

@@ -10,6 +10,9 @@ from ..errors import MissingExtraError
 from ..quantize import Report
 from .table import table
 
+# Most formats with the bits of one number fit into it.
+TEXT_WIDTH = 28
+
 
 def quantization_table(report: Report) -> str:
     """A row a layer: its formats, what of its weights and biases was clipped or became 0, and its error in real units."""
@@ -35,7 +38,7 @@ def width_line(result: WidthResult) -> str:
     """A width that is finished."""
     open_ones = f", {result.unknown} open" if result.unknown else ""
     counts = f"{result.holds} hold, {result.violated} violated{open_ones}, {result.misclassified} misclassified"
-    return f"{result.width.text:<20}  robust {span(result)}  {counts}  {result.seconds:.1f} s"
+    return f"{result.width.text:<{TEXT_WIDTH}}  robust {span(result)}  {counts}  {result.seconds:.1f} s"
 
 
 def span(result: WidthResult) -> str:
@@ -45,7 +48,7 @@ def span(result: WidthResult) -> str:
 
 def bits_table(found: Bits) -> str:
     """A row a width."""
-    header = ("bits", "format", "accuracy", "robust", "by attack alone", "open", "clipped", "seconds")
+    header = ("bits", "format", "accuracy", "robust", "by attack alone", "open", "clipped", "time")
     rows = [
         (
             r.width.bits,
@@ -55,7 +58,7 @@ def bits_table(found: Bits) -> str:
             f"{r.by_attack:.3f}",
             r.unknown,
             r.clipped,
-            round(r.seconds, 1),
+            f"{r.seconds:.1f} s",
         )
         for r in found.results
     ]
