@@ -1,6 +1,6 @@
 """Checks certificates. Nothing here, or behind it, is shared with bounds, encoder, solvers or search, nor with any kernel.
 
-VIOLATED   the witness's inputs lie in the boxes; slow, obvious inference gives its outputs; the violation is true of both
+VIOLATED   the witness's inputs lie in the boxes; the checker's own inference gives its outputs; the violation is true of both
 HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `space`), some perhaps by SAT; or
            the CNF that the whole query has in plain Python (`cnf`, `bitblast`) is the one refuted by the LRAT proof (`lrat`); or
            every point of the region, run again, makes the violation false (`enumeration`)
@@ -14,11 +14,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
+import numpy as np
+
 from ..errors import InputError, unknown
 from ..importers.files import Path, check_path, placed
 from ..importers.json_header import shown
 from ..limits import LimitReached, Limits, Tick, set_aside, uncollected
-from ..network import Network, reference
+from ..network import Network
 from ..network.tensor import positive
 from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
@@ -26,6 +28,7 @@ from .cake import check_by_cake_lpr
 from .cnf import QueryEncoder, digest, leaf_encoder
 from .enumeration import check_enumeration
 from .formula import Atom, Plain, plain, simplified
+from .inference import Inference
 from .lrat import check_lrat
 from .networks import networks_of, pinned, title
 from .reading import Certificate, Refused
@@ -171,7 +174,7 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, limits:
                 raise Refused(f"input {i} of network {k} is {value}, outside the region's [{lo}, {hi}]")
     values = list[list[int]]()
     for k, (network, x) in enumerate(zip(query.networks, inputs, strict=True)):
-        values.append(reference.run_values(network, x, limits))
+        values.append(Inference(network, limits).values(np.array([x], np.int64))[0].tolist())
         for i, (claimed, number) in enumerate(zip(outputs[k], network.outputs.tolist(), strict=True)):
             value = values[k][number]
             if claimed != value:
@@ -212,7 +215,7 @@ def _check_sat(certificate: Certificate, query: Query, means: Means, limits: Lim
 def _check_enumeration(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
     certificate.enumeration()
     certificate.check_all_used()
-    check_enumeration(query, limits.check)
+    check_enumeration(query, limits)
 
 
 CHECKS: dict[str, Callable[..., Witness | None]] = {

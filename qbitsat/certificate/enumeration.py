@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..limits import Tick
-from ..network import Convolution, Dense, Linear, Network
-from ..network.layers import PADDING
+from ..limits import Limits
+from ..network import Network
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import INPUT, OUTPUT
-from .products import products
+from .inference import Inference
 from .reading import Refused
 
 # More points would take weeks.
@@ -29,9 +28,9 @@ BATCH_WORK, BATCH_NUMBERS = 1 << 26, 1 << 21
 Input = tuple[int, int]
 
 
-def check_enumeration(query: Query, tick: Tick) -> None:
+def check_enumeration(query: Query, limits: Limits) -> None:
     """Run every point; `Refused` if the violation is true of one."""
-    runs = [_Run(network) for network in query.networks]
+    runs = [Inference(network, limits) for network in query.networks]
     region = _Region(query)
     if region.num_points > MOST_POINTS:
         raise Refused(f"the region has {region.num_points} points to be run, expected at most {MOST_POINTS}")
@@ -39,11 +38,11 @@ def check_enumeration(query: Query, tick: Tick) -> None:
     numbers = sum(network.num_values + max(layer.affine.n_in for layer in network.layers) for network in query.networks)
     step = max(1, min(BATCH_WORK // max(1, work), BATCH_NUMBERS // numbers))
     for first in range(0, region.num_points, step):
-        tick()
+        limits.check()
         points = np.arange(first, min(first + step, region.num_points))
         inputs = [region.inputs(k, points) for k in range(len(query.networks))]
-        values = [run.values(x, tick) for run, x in zip(runs, inputs, strict=True)]
-        true = np.flatnonzero(_truth(query.violation, query.networks, values, tick))
+        values = [run.values(x) for run, x in zip(runs, inputs, strict=True)]
+        true = np.flatnonzero(_truth(query.violation, query.networks, values, limits))
         if len(true):
             raise Refused(f"the violation is true at inputs {[x[true[0]].tolist() for x in inputs]}")
 
@@ -119,48 +118,23 @@ def _conjuncts(formula: Formula, positive: bool) -> Iterator[tuple[dict[Input, i
             yield from _conjuncts(part, positive)
 
 
-# --- what is run ---
+# --- the violation ---
 
 
-class _Run:
-    """A network, layer by layer. Sums stay below 2**60 on the way, whatever the order of addition: layers have checked that."""
-
-    def __init__(self, network: Network):
-        self.network = network
-        for layer in network.layers:
-            if type(layer) not in (Dense, Convolution, Linear):  # a subclass may mean something else
-                raise Refused(f"layer {layer.name!r}: no enumeration of a layer of kind {type(layer).__name__}")
-        made = {id(layer): products(layer.affine) for layer in network.layers}
-        self.products = [made[id(layer)] for layer in network.layers]
-
-    def values(self, x: np.ndarray, tick: Tick) -> np.ndarray:
-        """All that the network computes: int64[points, n_in] -> int64[points, num_values]."""
-        values = np.empty((len(x), self.network.num_values), np.int64)
-        values[:, : x.shape[1]] = x
-        for k, (layer, view) in enumerate(zip(self.network.layers, self.network.views, strict=True)):
-            tick()
-            cells = values[:, view]
-            cells[:, view == PADDING] = layer.input.zero_point
-            acc, first = self.products[k].apply(cells) + layer.affine.biases, self.network.first_value(k)
-            for i in range(acc.shape[1]):
-                values[:, first + i] = layer.requantizer(i).apply(acc[:, i])
-        return values
-
-
-def _truth(formula: Formula, networks: Sequence[Network], values: Sequence[np.ndarray], tick: Tick) -> np.ndarray:
+def _truth(formula: Formula, networks: Sequence[Network], values: Sequence[np.ndarray], limits: Limits) -> np.ndarray:
     """Whether the formula is true: bool[points]. No inequality leaves int64: the query has checked that."""
     if isinstance(formula, AtMost):
         total = np.zeros(len(values[0]), np.int64)
         for number, (coefficient, ref) in enumerate(formula.terms):
             if number % 16 == 0:
-                tick()
+                limits.check()
             place = int(networks[ref.network].outputs[ref.element]) if ref.tensor == OUTPUT else ref.element
             total += coefficient * values[ref.network][:, place]
         return total <= formula.bound
     if isinstance(formula, Not):
-        return ~_truth(formula.part, networks, values, tick)
+        return ~_truth(formula.part, networks, values, limits)
     truth = np.full(len(values[0]), isinstance(formula, And))
     for part in formula.parts:
-        more = _truth(part, networks, values, tick)
+        more = _truth(part, networks, values, limits)
         truth = truth & more if isinstance(formula, And) else truth | more
     return truth

@@ -14,7 +14,8 @@ from ..importers.files import Path
 from ..importers.qbitsat_layers import smallest
 from ..limits import Limits
 from ..network import Network, TensorFormat
-from ..network.reference import first_maximum, run
+from ..network.reference import first_maximum
+from .inference import Inference
 from .networks import stamp
 
 MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
@@ -55,7 +56,7 @@ def _load(samples: Samples, form: TensorFormat, *stamps: Any) -> tuple[np.ndarra
 
 def settled(network: Network, x: np.ndarray, label: int, target: int | None, limits: Limits) -> tuple[str, str] | None:
     """Verdict and reason of a sample about which there is nothing to verify; else None."""
-    found = first_maximum(run(network, x.tolist(), limits))
+    found = first_maximum(Inference(network, limits).outputs(x))
     if found != label:
         return MISCLASSIFIED, f"the network says {found}, the label is {label}"
     return (SKIPPED, "the label is the target") if label == target else None

@@ -29,7 +29,7 @@ KINDS = (random_query, raw_query, busy_query)
 
 def holds(asked: Query) -> bool:
     try:
-        check_enumeration(asked, Limits().check)
+        check_enumeration(asked, Limits())
     except Refused as refused:
         if "the violation is true at inputs" not in str(refused):
             raise
@@ -111,11 +111,11 @@ def test_links_keep_the_number_of_points_small():
 
 def test_too_many_points_are_refused_and_far_zero_points_are_exact():
     with pytest.raises(Refused, match="18446744073709551616 points"):
-        check_enumeration(query(copying(16), AtMost(((1, y(0)),), -1)), Limits().check)
+        check_enumeration(query(copying(16), AtMost(((1, y(0)),), -1)), Limits())
     form = tensor(2, 0, 3, zero_point=(1 << 31) - 1)
     weights, bias = np.array([[1, -1]] * 2) * ((1 << 31) - 1), np.zeros(2, np.int64)
     layer = Dense("far", form, tensor(2, 0, 1), (ShiftRequantizer(0, "floor", 0, 1),), weights, bias)
-    check_enumeration(query(Network((layer,)), AtMost(((1, y(0)),), -1)), Limits().check)
+    check_enumeration(query(Network((layer,)), AtMost(((1, y(0)),), -1)), Limits())
     assert not holds(query(Network((layer,)), AtMost(((-1, y(0)),), -1)))
 
 
@@ -123,4 +123,4 @@ def test_limits_of_the_checker_hold():
     network = one_layer(np.full((2, 6), 2), None, ShiftRequantizer(0, "floor", 0, 1000), tensor(6))
     asked = query(network, And((AtMost(((1, y(0)),), 71), AtMost(((-1, y(0)),), -71), AtMost(((1, x(0)),), 100))))
     with pytest.raises(LimitReached, match="timeout"):
-        check_enumeration(asked, Limits(timeout=0.3).check)
+        check_enumeration(asked, Limits(timeout=0.3))
