@@ -29,6 +29,7 @@ from .importers.float_models import load_float
 from .limits import Progress
 from .network import Network
 from .network.float_network import FloatNetwork
+from .optimize import EMPTY, OPTIMAL, Optimum, maximize
 from .properties import Query, robustness
 from .quantize import quantize, quantize_with_report
 from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
@@ -36,7 +37,7 @@ from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, v
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
-    "HOLDS", "MISCLASSIFIED", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError", "MissingExtraError",
-    "Network", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "bits", "check", "examples", "load",
-    "load_float", "quantize", "quantize_with_report", "robustness", "save", "verify",
+    "EMPTY", "HOLDS", "MISCLASSIFIED", "OPTIMAL", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError",
+    "MissingExtraError", "Network", "Optimum", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "bits",
+    "check", "examples", "load", "load_float", "maximize", "quantize", "quantize_with_report", "robustness", "save", "verify",
 ]  # fmt: skip

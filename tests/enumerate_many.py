@@ -1,7 +1,8 @@
 """Check many more random tiny queries than the test suite does: python tests/enumerate_many.py --count 20000 --jobs 2
 
 `--kind any` holds every engine against enumeration, `--kind raw` too, on networks with raw integer outputs, and `--kind search` the search
-alone, on larger queries made to keep it busy. With --certify (not of kind search) each verdict of each engine is also written as a
+alone, on larger queries made to keep it busy; `--kind inner` asks about inner values and accumulators, `--kind maximize` for largest values
+and what limits leave of them. With --certify (of kinds any, raw and maximize) each verdict of each engine is also written as a
 certificate, which must be accepted.
 """
 
@@ -14,9 +15,12 @@ import time
 from functools import partial
 
 from certified import check_engines
+from inner import check_inner
+from maximized import check_maximum
 from raw import RAW_SECONDS, raw_query
 from tiny import busy_query, check_query, check_search, random_query
 
+from qbitsat.optimize import EMPTY
 from qbitsat.verify import VIOLATED
 
 # Some queries keep the search busy for minutes; enough others are left.
@@ -28,6 +32,10 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
     try:
         if kind == "search":
             return check_search(busy_query(rng), seed, SECONDS)
+        if kind == "inner":
+            return check_inner(seed)
+        if kind == "maximize":
+            return check_maximum(seed, certify) == EMPTY
         query = raw_query(rng) if kind == "raw" else random_query(rng)
         violated = check_query(query, seed, RAW_SECONDS if kind == "raw" else None)
         for checked in check_engines(query, seed) if certify else ():
@@ -40,7 +48,7 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=("any", "raw", "search"), default="any")
+    parser.add_argument("--kind", choices=("any", "raw", "search", "inner", "maximize"), default="any")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--first", type=int, default=1000, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)
@@ -50,7 +58,7 @@ def main() -> None:
     seeds = range(arguments.first, arguments.first + arguments.count)
     with multiprocessing.Pool(arguments.jobs) as pool:
         truths = list(pool.imap_unordered(partial(check_seed, arguments.kind, arguments.certify), seeds, chunksize=50))
-    agreed = f"{len(seeds) - truths.count(None)} queries agree with enumeration, {truths.count(True)} of them violated"
+    agreed = f"{len(seeds) - truths.count(None)} queries agree with enumeration, {truths.count(True)} of them violated or empty"
     print(f"{agreed}, {truths.count(None)} without an answer in {SECONDS} s, in {time.monotonic() - start:.0f} s")
 
 

@@ -51,6 +51,11 @@ class Disjuncts:
         self.known: dict[tuple, int] = {}
         self.number(self._joined(Branch((), ()), formula))
 
+    def restate(self, number: int, formula: AtMost) -> None:
+        """An inequality is this one from now on: the same sum, another bound."""
+        self.formulas[number], self.inequalities.bounds[number] = formula, formula.bound
+        self.kernel = self.inequalities.kernel(self.layout.num_values)
+
     def parts(self, branch: int) -> list[int]:
         """The branches that the first waiting `Or` of a branch splits it into."""
         atoms_, waiting = self.table[branch]

@@ -1,0 +1,235 @@
+"""The largest value of a linear objective: attack -> search, or queries that halve what is left -> replay -> Optimum."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+from .attack.climb import climb
+from .bounds import Ranges, propagate, simplify
+from .bounds.layout import has_steps
+from .bounds.reduction import Reduction, reduced
+from .errors import InputError, UnsupportedError, expect_kind
+from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
+from .network import reference
+from .options import make_options
+from .properties import And, AtMost, Formula, Query, Ref, Witness, replay
+from .properties.formula import FALSE, INPUT, atoms
+from .properties.replay import Inputs
+from .search.ascent import Ascent
+from .search.schedule import UNCONFIRMED
+from .verify import UNKNOWN, VIOLATED, Verdict, verify
+
+OPTIMAL, EMPTY = "OPTIMAL", "EMPTY"
+
+Terms = Sequence[tuple[int, Ref]]
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """What the largest value of an objective is, or may be.
+
+    verdict    OPTIMAL (`value` is the largest, `witness` attains it), EMPTY (no input meets the assumption), or UNKNOWN: the largest
+               value lies in [value, upper]; value is None if no input is known that meets the assumption, upper if bounds had no time
+    reason     why UNKNOWN, as of a `Verdict`
+    witness    inputs and outputs that attain `value`, replayed in the reference
+    certificates with that option, of what is OPTIMAL: the query that the witness violates, the one beyond that HOLDS, and their
+               verdicts, for `certificate.write`
+    """
+
+    verdict: str
+    value: int | None
+    upper: int | None
+    reason: str = ""
+    witness: Witness | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    statistics: dict[str, float] = field(default_factory=dict)
+    certificates: tuple[tuple[Query, Verdict], ...] = field(default=(), repr=False)
+
+    @property
+    def optimal(self) -> bool:
+        """Proved: `value` is the largest."""
+        return self.verdict == OPTIMAL
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("an optimum is neither true nor false; ask for .optimal")
+
+
+def maximize(
+    query: Query,
+    objective: Terms,
+    *,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: threading.Event | None = None,
+    **options: Any,
+) -> Optimum:
+    """The largest sum of coefficient * element over all inputs of the boxes that make the query's formula, an assumption, true.
+
+    objective holds (coefficient, Ref) pairs as of `AtMost`, and `And(())` assumes nothing. Options are those of `verify`, progress and
+    cancel as well. Limits are kept as there: what is left when one runs out is the interval [value, upper].
+    """
+    expect_kind(query, Query, "maximize: query", "a Query, whose formula is the assumption")
+    values = make_options(**options)
+    limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
+    work = _Maximum(query, _goal(objective), values, limits)
+    try:
+        with set_aside(query.num_parts):
+            found = work.run()
+    except LimitReached as limit:
+        found = work.so_far(limit.reason)
+    except MemoryError:
+        found = work.so_far("memory")
+    except (UnsupportedError, OSError) as error:
+        found = work.so_far(str(error))
+    return replace(found, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.statistics)
+
+
+def _goal(objective: Terms) -> AtMost:
+    """-objective <= 0."""
+    if not isinstance(objective, tuple | list):
+        raise InputError("maximize: the objective, expected a tuple of (coefficient, Ref) pairs")
+    return AtMost(tuple((-c, ref) for c, ref in AtMost(tuple(objective), 0).terms), 0)
+
+
+class _Maximum:
+    """One question under way: the best inputs so far, and what nothing is above."""
+
+    def __init__(self, query: Query, goal: AtMost, options: Any, limits: Limits):
+        self.query, self.goal, self.options, self.limits = query, goal, options, limits
+        # All checks of formulas; names of values are those of what is asked.
+        self.whole = replace(query, violation=And((query.violation, goal)))
+        self.inputs: Inputs | None = None
+        self.value: int | None = None
+        self.upper: int | None = None
+        self.statistics: dict[str, float] = {}
+
+    def run(self) -> Optimum:
+        self.limits.begin("bounds")
+        bounds = propagate(self.query, self.limits)
+        assumption, goal = self._named(bounds)
+        least, most = _reach(goal, bounds)
+        self.upper = most
+        if assumption == FALSE:
+            return self._ended("")
+        left = Reduction(self.query, bounds, And((assumption, goal)))
+        if self.options.bounds:
+            left = reduced(left.query, left.bounds, left.formula, self.limits)
+        if self.options.attack:
+            self.limits.begin("attack")
+            point = climb(left.query, *_parts(left), self.options, self.limits)
+            if point is not None:
+                self.inputs, self.value = left.expand(point.inputs), point.value
+        searched = all(has_steps(layer) for network in self.query.networks for layer in network.layers)
+        if self.options.engine in ("auto", "hybrid") and searched:
+            return self._search(left, least)
+        return self._halve(least)
+
+    def _named(self, bounds: Ranges) -> tuple[Formula, AtMost]:
+        """The assumption without `Not` and without what bounds decide, and the goal, with one name for each value."""
+        named = self.whole.named
+        assert isinstance(named, And)
+        assert isinstance(named.parts[1], AtMost)
+        assumption, goal = simplify(self.query, bounds, self.limits), named.parts[1]
+        # Its bound rises, that of an inequality of the assumption does not: they must not be taken for the same sum.
+        others = {atom.terms for atom in atoms(assumption)}
+        while goal.terms in others:
+            goal = AtMost((*goal.terms, (0, Ref(0, INPUT, 0))), 0)
+        return assumption, goal
+
+    def _search(self, left: Reduction, least: int) -> Optimum:
+        bound, (assumption, goal) = least if self.value is None else self.value + 1, _parts(left)
+        left = replace(left, formula=And((assumption, AtMost(goal.terms, -bound))))
+        ascent = Ascent(left, replace(self.options, certificates=False), self.limits)
+        self.limits.begin("search", lambda: ascent.counts)
+        try:
+            reason = ascent.climb()
+        finally:
+            self.statistics.update(ascent.counts)
+            if ascent.inputs is not None:
+                self.inputs, self.value = left.expand(ascent.inputs), ascent.closed
+            assert self.upper is not None
+            self.upper = min(self.upper, ascent.upper)
+        return self._ended(reason)
+
+    def _halve(self, least: int) -> Optimum:
+        """By queries of an engine that cannot go on from where another query ended."""
+        assert self.upper is not None
+        low = least - 1 if self.value is None else self.value
+        while low < self.upper:
+            # The first one asks whether the assumption can be met at all.
+            middle = least if self.value is None else low + (self.upper - low + 1) // 2
+            verdict = self._ask(middle, certificates=False)
+            if verdict.verdict == UNKNOWN:
+                return self._ended(verdict.reason)
+            if verdict.verdict == VIOLATED and verdict.witness is not None:
+                self.inputs, self.value = verdict.witness.inputs, self._objective(verdict.witness.inputs)
+                low = self.value
+            else:
+                self.upper = middle - 1
+        return self._ended("")
+
+    def _ask(self, bound: int, **changed: Any) -> Verdict:
+        """Whether the objective reaches a bound."""
+        options = {**vars(self.options), "timeout": None, **changed}
+        if self.limits.timeout < float("inf"):
+            self.limits.check()
+            options["timeout"] = max(0.001, self.limits.timeout - self.limits.seconds())
+        return verify(self._reaching(bound), cancel=self.limits.cancel, progress=self.limits.progress, **options)
+
+    def _reaching(self, bound: int) -> Query:
+        return replace(self.query, violation=And((self.query.violation, AtMost(self.goal.terms, -bound))))
+
+    def _objective(self, inputs: Inputs) -> int:
+        """What the objective is in the reference."""
+        values = [reference.run_values(n, x, self.limits) for n, x in zip(self.query.networks, inputs, strict=True)]
+        networks = self.query.networks
+        return -sum(c * values[ref.network][ref.value_of(networks[ref.network])] for c, ref in self.goal.terms)
+
+    def so_far(self, reason: str) -> Optimum:
+        """What a limit leaves. The witness is replayed without limits: it is one, and worth it."""
+        self.limits, self.options = Limits(), replace(self.options, certificates=False)
+        return self._ended(reason)
+
+    def _ended(self, reason: str) -> Optimum:
+        """The optimum, with what has been found replayed; `reason` says why there may be more."""
+        if self.inputs is None:
+            if reason:
+                return Optimum(UNKNOWN, None, self.upper, reason)
+            return Optimum(EMPTY, None, None)
+        witness = replay(self.query, self.inputs, self.limits)
+        if witness is None or self._objective(self.inputs) != self.value:
+            # Whatever was closed above it may have been closed wrongly.
+            return Optimum(UNKNOWN, None, None, UNCONFIRMED)
+        if reason and self.upper != self.value:
+            return Optimum(UNKNOWN, self.value, self.upper, reason, witness)
+        found = Optimum(OPTIMAL, self.value, self.value, "", witness)
+        return replace(found, certificates=self._certificates(witness)) if self.options.certificates else found
+
+    def _certificates(self, witness: Witness) -> tuple[tuple[Query, Verdict], ...]:
+        assert self.value is not None
+        beyond = self._ask(self.value + 1)
+        if not beyond.holds:
+            raise LimitReached(beyond.reason or UNCONFIRMED)
+        attained = Verdict(VIOLATED, engine="attack", witness=witness, options=beyond.options)
+        return (self._reaching(self.value), attained), (self._reaching(self.value + 1), beyond)
+
+
+def _parts(left: Reduction) -> tuple[Formula, AtMost]:
+    """The assumption and the goal, as the formula of a reduction has them."""
+    assert isinstance(left.formula, And)
+    assumption, goal = left.formula.parts
+    assert isinstance(goal, AtMost)
+    return assumption, goal
+
+
+def _reach(goal: AtMost, bounds: Ranges) -> tuple[int, int]:
+    """The smallest and the largest objective that intervals leave."""
+    least = most = 0
+    for ref, coefficient in goal.coefficients().items():
+        lo, hi = bounds.of(ref)
+        least -= coefficient * (hi if coefficient > 0 else lo)
+        most -= coefficient * (lo if coefficient > 0 else hi)
+    return least, most

@@ -1,0 +1,102 @@
+"""Largest values: every engine against enumeration, intervals that limits leave, and what is refused."""
+
+import threading
+
+import numpy as np
+import pytest
+from handmade import copying, dense, tensor, whole_box
+from maximized import check_maximum
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.errors import InputError, UnsupportedError
+from qbitsat.network import Network
+from qbitsat.optimize import EMPTY, OPTIMAL, UNKNOWN, maximize
+from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, accumulator, at_least
+
+CLAMP = ShiftRequantizer(1, "floor", 0, 9)
+NETWORK = Network((dense([[3, -2], [1, 1]], [1, -4], CLAMP, tensor(2)), dense([[1, -1]], None, CLAMP, tensor(2, 0, 9))), "inner")
+
+
+def asked(assumption=And(())) -> Query:  # noqa: B008 (frozen)
+    return Query((NETWORK,), (whole_box(NETWORK),), assumption)
+
+
+@pytest.mark.parametrize("first", range(0, 240, 40))
+def test_engines_agree_with_enumeration(first):
+    verdicts = [check_maximum(seed, certify=seed % 5 == 0) for seed in range(first, first + 40)]
+    assert {OPTIMAL, EMPTY} == set(verdicts)
+
+
+def test_largest_accumulator_and_its_witness():
+    terms, constant = accumulator(NETWORK, 1, 0)
+    found = maximize(asked(), terms)
+    assert (found.verdict, found.value + constant, found.upper, found.optimal) == (OPTIMAL, 8, 8, True)
+    assert found.witness.outputs == ((4,),)
+    least = maximize(asked(), [(-c, ref) for c, ref in terms])
+    assert constant - least.value == -9
+
+
+def test_an_assumption_of_the_same_sum_stays_as_it_is():
+    """The bound of the objective rises; that of an inequality of the assumption which says the same must not."""
+    sum_ = ((1, Ref(0, "value", 2)), (1, Ref(0, "output", 0)))
+    for low in range(9):
+        either = Or((at_least(sum_, low), AtMost(sum_, 3)))
+        for engine in ("hybrid", "sat"):
+            assert maximize(asked(either), sum_, engine=engine, attack=False, bounds=False).value == 13
+
+
+def test_assumptions_that_nothing_meets():
+    impossible = And((AtMost(((1, Ref(0, "value", 2)),), 3), at_least(((1, Ref(0, "output", 0)),), 4)))
+    for engine in ("hybrid", "sat", "enumerate"):
+        found = maximize(asked(impossible), ((1, Ref(0, "input", 0)),), engine=engine)
+        assert (found.verdict, found.value, found.witness) == (EMPTY, None, None)
+
+
+def test_objectives_of_nothing():
+    assert maximize(asked(), ()).value == 0
+    assert maximize(asked(), ((1, Ref(0, "output", 0)), (-1, Ref(0, "value", 4)))).value == 0
+
+
+def test_a_limit_leaves_an_interval():
+    network = copying(6)
+    query = Query((network,), (whole_box(network),), And(()))
+    cancel = threading.Event()
+    cancel.set()
+    found = maximize(query, [(1, Ref(0, "output", i)) for i in range(6)], cancel=cancel)
+    assert (found.verdict, found.reason, found.value) == (UNKNOWN, "cancelled", None)
+
+
+def test_optima_are_neither_true_nor_false():
+    with pytest.raises(TypeError, match=r"ask for \.optimal"):
+        bool(maximize(asked(), ()))
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind", "said"),
+    [
+        (3, InputError, "pairs"),
+        (((0.5, Ref(0, "input", 0)),), InputError, "expected an integer everywhere"),
+        (((1, Ref(0, "value", 5)),), InputError, "expected an index below 5"),
+        (((1, Ref(1, "input", 0)),), InputError, "which does not exist"),
+        ((((1 << 60) // 9 + 1, Ref(0, "value", 3)),), UnsupportedError, "beyond the exact range"),
+    ],
+)
+def test_objectives_that_are_refused(objective, kind, said):
+    with pytest.raises(kind, match=said):
+        maximize(asked(), objective)
+
+
+def test_queries_that_are_refused():
+    with pytest.raises(InputError, match="expected one of"):
+        maximize(asked(), (), engin="sat")
+    with pytest.raises(InputError, match="expected a Query"):
+        maximize(NETWORK, ())
+
+
+def test_ends_of_the_exact_range():
+    """Coefficients near 2**60: no sum on the way leaves 64 bits."""
+    network, big = copying(2, 0, 1), (1 << 59) - 3
+    query = Query((network,), (Box(np.zeros(2, int), np.ones(2, int)),), And(()))
+    for engine in ("hybrid", "sat", "enumerate"):
+        found = maximize(query, ((big, Ref(0, "output", 0)), (-big, Ref(0, "output", 1))), engine=engine)
+        assert (found.verdict, found.value) == (OPTIMAL, big)
