@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from qbitsat.arithmetic.steps import NOWHERE
 from qbitsat.bounds.dual import Inequality
 from qbitsat.bounds.layout import Block, Layout
+from qbitsat.bounds.ranges import Ranges
 
 
 def table(block: Block, i: int) -> list[int]:
@@ -81,3 +84,31 @@ def score(layout: Layout, inequalities: Sequence[Inequality], ranges: Sequence[t
         block = next(b for b in layout.blocks if b.neurons.start <= neuron < b.neurons.stop)
         total += max(lo - acc[neuron], acc[neuron] - hi, 0.0) / length(block, neuron - block.neurons.start)
     return total
+
+
+def exact_deficit(layout: Layout, root: Ranges, inequality: Inequality, values: np.ndarray, acc: np.ndarray) -> float:
+    """The same from all values and accumulators, with requantizers of any kind, and inputs that go unit by unit to the ends of the box."""
+    named, coefficients, bound = (part.tolist() if isinstance(part, np.ndarray) else part for part in inequality)
+    terms = [[*_way(layout, root, value, c, values, acc), abs(c)] for value, c in zip(named, coefficients, strict=True)]
+    excess, cost = sum(c * int(values[v]) for v, c in zip(named, coefficients, strict=True)) - bound, 0.0
+    while excess > 0:
+        cheapest = min((term for term in terms if term[0] > 0), key=lambda term: term[1] / term[2], default=None)
+        if cheapest is None:
+            return cost + excess
+        cost, excess = cost + cheapest[1], excess - cheapest[2]
+        cheapest[:2] = cheapest[0] - 1, 1.0
+    return cost
+
+
+def _way(layout: Layout, root: Ranges, value: int, coefficient: int, values: np.ndarray, acc: np.ndarray) -> tuple[int, float]:
+    """How many units a value can go in the direction that helps, and what the first of them costs."""
+    now = int(values[value])
+    if value < layout.num_inputs:
+        return (now - int(root.lo[0, value]) if coefficient > 0 else int(root.hi[0, value]) - now), 1.0
+    block, i = layout.place(value)
+    r, at = block.layer.requantizer(i), int(acc[value - layout.num_inputs])
+    room = now - r.lo if coefficient > 0 else r.hi - now
+    if room <= 0:
+        return 0, 1.0
+    way = at - int(r.first_reaching(now)) + 1 if coefficient > 0 else int(r.first_reaching(now + 1)) - at
+    return room, way * float(block.units[i])

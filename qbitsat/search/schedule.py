@@ -1,7 +1,8 @@
 """Whose turn it is in a search, and for how long.
 
 Every node gets a dual descent. Who costs more comes later: linear programs after LinearPrograms' own number of nodes, annealing after
-ANNEAL_AFTER and for a share of the time, SAT where nothing is left to split. What any of them says is checked by who asks.
+ANNEAL_AFTER and for a share of the time (local search, in its place, from the start), SAT where nothing is left to split. What any of
+them says is checked by who asks.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..attack.annealing import Annealer, Start
+from ..attack.local import LocalSearch
 from ..attack.rounding import RoundingHeuristic
 from ..bounds import Ranges
 from ..bounds.dual_descent import DualDescent, Suggestion
@@ -26,6 +28,8 @@ from .proof import Infeasible, Refutation
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
 ANNEAL_AFTER, ANNEAL_SHARE = 1000, 1 / 3
+# Local search has its share from the first open nodes on: most of what it finds it finds at once.
+LOCAL_SHARE = 1 / 4
 # The reason where nothing but unconfirmed inputs is left of a node.
 UNCONFIRMED = "inputs of the search do not replay"
 
@@ -45,6 +49,7 @@ class Scheduler:
         self.rounding = RoundingHeuristic(query, layout, formula)
         self.lp = LinearPrograms(layout, disjuncts, self.descent, root, self.unit, options, limits)
         self.annealer = Annealer(query, formula, inequalities, self.descent, root, options, limits)
+        self.local = LocalSearch(layout, inequalities, root, options, limits)
         # Nodes that were worked on in this process.
         self.worked = 0
         # For every branch the relaxed inputs of its newest node.
@@ -103,8 +108,9 @@ class Scheduler:
                 nodes.multipliers[row, anchor] = self.unit[anchor] if raised[anchor] else -self.unit[anchor]
 
     def _anneal(self, nodes: Nodes, suggestion: Suggestion, others: Sequence[Nodes]) -> Inputs | None:
-        """Walks of a search that has gone on for long, as long as they have taken less than their share of the time."""
-        if not self.options.anneal or self.worked < ANNEAL_AFTER:
+        """Local search, or walks of a search that has gone on for long; as long as they have taken less than their share of the time."""
+        walks = self.annealer.able
+        if not self.options.anneal or self.worked < (ANNEAL_AFTER if walks else 0):
             return None
         for row, branch in enumerate(nodes.branch.tolist()):
             self.relaxed[branch] = suggestion.x[row].copy()
@@ -124,4 +130,6 @@ class Scheduler:
             middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
             return Start(branch, atoms, ranges, self.relaxed.get(branch, middle) if rng.random() < 0.5 else middle)
 
-        return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
+        if walks:
+            return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
+        return self.local.search(draw, LOCAL_SHARE * self.limits.seconds())

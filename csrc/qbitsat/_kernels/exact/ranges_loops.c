@@ -98,8 +98,8 @@ INLINE void take_outside(const side_t *side, double slope, int sign, double acc,
     *most = outside > *most ? outside : *most;
 }
 
-/* The same, the largest of all steps between the side's. Of shifts to the right only steps at ends and around 0 differ from the others; those
-   to the left pass over outputs, and what is outside is less than an accumulator. */
+/* The same, the largest of all steps between the side's. Of shifts to the right only steps at ends and around 0 differ from the others;
+   those to the left pass over outputs, and what is outside is less than an accumulator. */
 static double most_outside(const step_t *step, const side_t *side, int64_t lo, int64_t hi, int sign) {
     double slope = (side->acc[1] - side->acc[0]) / (double)(hi - lo), most = 0;
     if (step->kind == STEP_TABLE) {
@@ -113,8 +113,8 @@ static double most_outside(const step_t *step, const side_t *side, int64_t lo, i
     } else if (step->shift > 0) {
         int64_t levels[5] = {lo + 1, hi - 1, step->offset - 1, step->offset, step->offset + 1};
         for (int k = 0; k < 5; k++) {
-            int64_t y = levels[k];
-            if (y > lo && y < hi) take_outside(side, slope, sign, (double)(sign > 0 ? step_first(step, y) : step_last(step, y)), (double)y, &most);
+            int64_t y = levels[k], acc = sign > 0 ? step_first(step, y) : step_last(step, y);
+            if (y > lo && y < hi) take_outside(side, slope, sign, (double)acc, (double)y, &most);
         }
     }
     return most;
@@ -137,8 +137,10 @@ static void widen(const step_t *step, side_t *side, int64_t lo, int64_t hi, int6
    one and last; moved out where steps between them are not as long. */
 static void corners_of(const step_t *step, const int64_t *range, float *acc, float *y, int stride) {
     int64_t lo = range[0], hi = range[1], acc_lo = range[2], acc_hi = range[3], second = least_of(lo + 1, hi), before = most_of(hi - 1, lo);
-    side_t begins = {{(double)most_of(acc_lo, step_first(step, second)), (double)most_of(acc_lo, step_first(step, hi))}, {(double)second, (double)hi}};
-    side_t ends = {{(double)least_of(acc_hi, step_last(step, lo)), (double)least_of(acc_hi, step_last(step, before))}, {(double)lo, (double)before}};
+    int64_t begin[2] = {most_of(acc_lo, step_first(step, second)), most_of(acc_lo, step_first(step, hi))};
+    int64_t end[2] = {least_of(acc_hi, step_last(step, lo)), least_of(acc_hi, step_last(step, before))};
+    side_t begins = {{(double)begin[0], (double)begin[1]}, {(double)second, (double)hi}};
+    side_t ends = {{(double)end[0], (double)end[1]}, {(double)lo, (double)before}};
     widen(step, &begins, second, hi, acc_lo, 1);
     widen(step, &ends, lo, before, acc_hi, -1);
     double accs[RANGES_CORNERS] = {(double)acc_lo, begins.acc[0], begins.acc[1], ends.acc[0], ends.acc[1], (double)acc_hi};

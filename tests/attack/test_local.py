@@ -1,0 +1,196 @@
+"""Local search: states are what networks compute, scores those of a twin, and what it hands back violates in integers."""
+
+import random
+import time
+
+import anneal_twin
+import numpy as np
+import pytest
+from graphs import graph_query
+from handmade import copying, one_layer, query, tensor, x, y
+from tiny import check_search
+
+from qbitsat._kernels.suggest.local import Local
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.attack.annealing import Annealer, Start
+from qbitsat.attack.local import LocalSearch
+from qbitsat.attack.rounding import RoundingHeuristic
+from qbitsat.bounds import propagate
+from qbitsat.bounds.reduction import Reduction
+from qbitsat.limits import LimitReached, Limits
+from qbitsat.network import forward_all
+from qbitsat.options import make_options
+from qbitsat.properties import And, AtMost, Box, Query, Ref
+from qbitsat.properties.formula import INPUT, OUTPUT, without_not
+from qbitsat.search import Search, schedule
+
+
+def started(asked, **options) -> Search:
+    reduction = Reduction(asked, propagate(asked), without_not(asked.violation))
+    return Search(reduction, make_options(**options), Limits(options.get("timeout")))
+
+
+def local_of(search: Search) -> LocalSearch:
+    return LocalSearch(search.layout, search.disjuncts.inequalities, search.root, search.options, search.limits)
+
+
+def kernels(count: int):
+    """Random graphs, a kernel for each that is at random inputs and wants some inequalities, and which."""
+    found = 0
+    for seed in range(10 * count):
+        rng = random.Random(seed)
+        search = started(graph_query(rng, most=4))
+        local = local_of(search)
+        if found == count or not local.able or not search.disjuncts.formulas:
+            continue
+        found, kernel, m = found + 1, local._build(), search.layout.num_inputs
+        atoms = [k for k in range(len(search.disjuncts.formulas)) if rng.random() < 0.7]
+        start = [rng.randint(*ends) for ends in zip(search.root.lo[0, :m].tolist(), search.root.hi[0, :m].tolist(), strict=True)]
+        kernel.begin(np.array(start), atoms, seed)
+        yield search, kernel, atoms
+    assert found == count
+
+
+def test_values_are_those_of_the_networks():
+    """Whatever moves were kept and taken back; the box is not left."""
+    moved = 0
+    for search, kernel, _ in kernels(150):
+        layout, m = search.layout, search.layout.num_inputs
+        before = kernel.values
+        for temperature in (3.0, 0.1):
+            kernel.on(40, temperature)
+            values = kernel.values
+            assert (search.root.lo[0, :m] <= values[:m]).all()
+            assert (values[:m] <= search.root.hi[0, :m]).all()
+            for k, network in enumerate(layout.networks):
+                expected = forward_all(network, values[None, layout.inputs[k]])[0]
+                assert values[layout.outputs[k]].tolist() == expected[network.num_inputs :].tolist()
+            for block in layout.blocks:
+                expected = block.layer.requantize(kernel.acc[None, block.neurons])[0]
+                assert values[block.target].tolist() == expected.tolist()
+        moved += (kernel.values != before).any()
+    assert moved > 40
+
+
+def test_scores_are_those_of_the_twin():
+    positive = 0
+    for search, kernel, atoms in kernels(150):
+        kernel.on(20, 1.0)
+        score = sum(
+            anneal_twin.exact_deficit(search.layout, search.root, search.disjuncts.inequalities[k], kernel.values, kernel.acc)
+            for k in atoms
+        )
+        assert kernel.score == pytest.approx(score, rel=1e-6, abs=1e-6)
+        assert kernel.best <= kernel.score
+        positive += score > 0
+    assert positive > 20
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_accumulators_of_the_largest_weights_are_exact(sign):
+    """Weights of all but 32 bits on inputs that change by the most that accumulators allow."""
+    form = tensor(6, -(1 << 26), 1 << 26)
+    weights = np.full((3, 6), sign * ((1 << 31) - 1))
+    weights[1, ::2] *= -1
+    asked = query(
+        one_layer(weights, None, ShiftRequantizer(50, "half_up", -128, 127), form), AtMost(((1, y(0)), (1, y(1)), (1, y(2))), -1000)
+    )
+    local = local_of(started(asked))
+    kernel = local._build()
+    kernel.begin(np.zeros(6, np.int64), [0], 1)
+    kernel.on(2000, 1.0)
+    values = kernel.values
+    assert [sum(int(w) * int(v) for w, v in zip(row, values[:6], strict=True)) for row in weights] == kernel.acc.tolist()
+    assert np.abs(values[:6]).max() > 1 << 25
+
+
+def test_searches_of_graphs_agree_with_enumeration(monkeypatch):
+    """From the first node on, without other witnesses: it finds some."""
+    monkeypatch.setattr(RoundingHeuristic, "propose", lambda *_: None)
+    monkeypatch.setattr(schedule, "LOCAL_SHARE", 0.5)
+    found, original = [], LocalSearch.search
+    build = Annealer.__init__
+
+    def unable(self, *arguments):
+        build(self, *arguments)
+        self.able = False
+
+    def spy(*arguments):
+        found.append(original(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(Annealer, "__init__", unable)
+    monkeypatch.setattr(LocalSearch, "search", spy)
+    for seed in range(60):
+        check_search(graph_query(random.Random(seed), most=3), seed, timeout=20)
+    assert sum(inputs is not None for inputs in found) > 0
+
+
+def test_inputs_that_inequalities_tie_move_together():
+    """Two copies whose inputs are the same but for one, and whose outputs have to differ by all that one gives."""
+    network = one_layer([[1, 2, 3, 4, -5, 6]], None, ShiftRequantizer(0, "floor", -200, 400), tensor(6))
+    box = Box(np.zeros(6, np.int64), np.full(6, 15))
+    same = [AtMost(((s, Ref(0, INPUT, k)), (-s, Ref(1, INPUT, k))), 0) for k in range(5) for s in (1, -1)]
+    wanted = AtMost(((1, Ref(0, OUTPUT, 0)), (-1, Ref(1, OUTPUT, 0))), -80)
+    asked = Query((network, network), (box, box), And((*same, wanted)))
+    search = started(asked)
+    local = local_of(search)
+    rings = local._partners().tolist()
+    assert rings == [6, 7, 8, 9, 10, 5, 0, 1, 2, 3, 4, 11]
+    found = local.search(lambda: start_of(search, np.full(12, 7.0)), 10.0)
+    assert found is not None
+    assert found[0][:5] == found[1][:5]
+    assert 6 * (found[1][5] - found[0][5]) >= 80
+
+
+def start_of(search: Search, at: np.ndarray) -> Start:
+    return Start(0, search.disjuncts.table[0].atoms, search.root, at)
+
+
+def test_outputs_that_wrap_around_are_left_out():
+    network = one_layer([[1, -1]], None, ShiftRequantizer(0, "floor", 0, 3, "wrap"), tensor(2))
+    assert not local_of(started(query(network, AtMost(((1, y(0)),), -3)))).able
+
+
+def test_time_is_kept():
+    search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
+    local, began = local_of(search), time.monotonic()
+    assert local.search(lambda: start_of(search, np.zeros(2)), 0.05) is None
+    assert local.seconds >= 0.05
+    assert time.monotonic() - began < 5
+    late = local_of(started(query(copying(2), AtMost(((-1, y(0)), (-1, x(1))), -40)), timeout=0.01))
+    time.sleep(0.02)
+    with pytest.raises(LimitReached):
+        late.search(lambda: start_of(search, np.zeros(2)), 10.0)
+
+
+ARGUMENTS = {
+    "values": lambda a: {**a, "values": a["values"][:-1]},
+    "acc": lambda a: {**a, "acc": a["acc"][:-1]},
+    "box": lambda a: {**a, "box": (a["box"][0][1:], a["box"][1])},
+    "partner": lambda a: {**a, "partner": np.zeros(2, int)},
+    "images": lambda a: {**a, "images": [(0, 1, 3, 1)]},
+    "fewer": lambda a: {**a, "images": [(0, 1, 1, 1)]},
+    "length": lambda a: {**a, "length": np.zeros(2)},
+}
+
+
+@pytest.mark.parametrize("wrong", ARGUMENTS)
+def test_what_does_not_fit_is_refused(wrong):
+    search = started(query(copying(2), AtMost(((-1, y(0)),), -3)))
+    atoms = search.disjuncts.inequalities.kernel(4)
+    good = {
+        "values": np.zeros(4, np.int64),
+        "acc": np.zeros(2, np.int64),
+        "box": (np.zeros(2, np.int64), np.full(2, 15)),
+        "partner": np.arange(2),
+        "images": [(0, 1, 2, 1)],
+        "length": np.ones(2),
+    }
+    kernel = Local(search.layout.kernel, atoms, **good)
+    with pytest.raises(ValueError, match="there is no inequality"):
+        kernel.begin(np.zeros(2, np.int64), [1], 0)
+    with pytest.raises(ValueError, match="a number for every input"):
+        kernel.begin(np.zeros(3, np.int64), [0], 0)
+    with pytest.raises(ValueError, match=r"sizes|partners|image"):
+        Local(search.layout.kernel, atoms, **ARGUMENTS[wrong](good))
