@@ -21,7 +21,7 @@ if _PathFinder.find_spec(f"{__name__}._kernels.exact.forward", [f"{part}/_kernel
 __version__ = "0.1.0"
 
 from . import examples
-from .bits import bits
+from .bits import bits, mixed_bits
 from .certificate.check import check
 from .errors import FloatModelError, InputError, MissingExtraError, QbitsatError, UnsupportedError
 from .importers import load, save
@@ -38,6 +38,7 @@ _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
     "EMPTY", "HOLDS", "MISCLASSIFIED", "OPTIMAL", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError",
-    "MissingExtraError", "Network", "Optimum", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__", "bits",
-    "check", "examples", "load", "load_float", "maximize", "quantize", "quantize_with_report", "robustness", "save", "verify",
+    "MissingExtraError", "Network", "Optimum", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__",
+    "bits", "check", "examples", "load", "load_float", "maximize", "mixed_bits", "quantize", "quantize_with_report", "robustness",
+    "save", "verify",
 ]  # fmt: skip

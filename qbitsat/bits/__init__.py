@@ -4,10 +4,12 @@ widths   which networks are asked about: a format with B and F in it, and number
 sharing  a verifier that tries what broke the property at other widths first
 result   what is known of each width, and the answer
 sweep    all of it
+mixed    widths of their own for the weights of each layer
 """
 
+from .mixed import Mixed, Trial, mixed_bits
 from .result import Answer, Bits, WidthResult
 from .sweep import bits
 from .widths import Width, widths_of
 
-__all__ = ["Answer", "Bits", "Width", "WidthResult", "bits", "widths_of"]
+__all__ = ["Answer", "Bits", "Mixed", "Trial", "Width", "WidthResult", "bits", "mixed_bits", "widths_of"]

@@ -23,9 +23,12 @@ TRANSFER = "transfer"
 
 @dataclass(frozen=True, eq=False)
 class SharingVerifier(Verifier):
-    """witnesses are inputs, int64[n, size], for samples; what holds them has the same input format."""
+    """witnesses are inputs, int64[n, size], for samples; what holds them has the same input format. attacks says whether to attack, too,
+    what one of them breaks.
+    """
 
     witnesses: Mapping[int, np.ndarray] = field(default_factory=dict)
+    attacks: bool = True
 
     def decide(self, task: Task, query: Query) -> Verdict:
         found = self.transferred(task, query)
@@ -41,7 +44,7 @@ class SharingVerifier(Verifier):
         witness, engine = replay(query, (tuple(known[0].tolist()),)), TRANSFER
         if witness is None:
             return None
-        own = self.attacked(query, options, limits) if options.attack else None
+        own = self.attacked(query, options, limits) if options.attack and self.attacks else None
         if own is not None:
             witness, engine = own, "attack"
         return Verdict(VIOLATED, engine=engine, witness=witness, options=options, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu)

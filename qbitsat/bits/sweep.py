@@ -32,12 +32,13 @@ from .sharing import SharingVerifier
 from .widths import Width, widths_of
 
 SUMMARY, NETWORK = "bits.json", "network.npz"
+UNDONE = Verdict(UNKNOWN, "not asked")
 Told = Callable[[WidthResult], object]
 
 
 @dataclass
-class _Width:
-    """A width under way."""
+class Entry:
+    """A width under way; verdicts are by the index of their task, and those that are missing count as open."""
 
     width: Width
     network: Network
@@ -49,7 +50,8 @@ class _Width:
 
     @property
     def result(self) -> WidthResult:
-        return counted(self.width, self.network.sha256, self.accuracy, self.clipped, self.verdicts.values(), self.seconds)
+        verdicts = [self.verdicts.get(task.index, UNDONE) for task in self.tasks]
+        return counted(self.width, self.network.sha256, self.accuracy, self.clipped, verdicts, self.seconds)
 
 
 def bits(
@@ -81,15 +83,16 @@ def bits(
     the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. told is called with
     the result of each width when it is finished. Options are those of `verify`; jobs are queries at the same time.
     """
-    expect_kind(model, FloatNetwork, "bits: model", "a FloatNetwork, as of load_float(path)")
-    if not 0 <= target <= 1:
-        raise InputError(f"bits: target is {target!r}, expected a part of the samples, from 0 to 1")
-    sweep = _Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options)
+    check_target(target)
+    sweep = Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options)
     return sweep.run(widths_of(format, widths, fractions), target, told or (lambda result: None))
 
 
-class _Sweep:
+class Sweep:
+    """What all widths share: the model, the samples, the options, and what has broken the property so far."""
+
     def __init__(self, model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options: dict[str, Any]):
+        expect_kind(model, FloatNetwork, "bits: model", "a FloatNetwork, as of load_float(path)")
         self.model, self.inputs = model, np.asarray(inputs)
         if not self.inputs.ndim or not len(self.inputs) or self.inputs.dtype.kind not in "iuf":
             raise InputError(f"bits: inputs are {self.inputs.dtype} of shape {self.inputs.shape}, expected samples of numbers")
@@ -106,6 +109,8 @@ class _Sweep:
         make_options(**self.options)
         if self.options.get("certificates") and self.out is None:
             raise InputError("bits: certificates need a folder, out")
+        # Whether to find out what an attack alone would say where a known witness breaks a sample.
+        self.attacks = True
         # Inputs that broke the property, by the format of the input and the sample.
         self.witnesses: dict[TensorFormat, dict[int, np.ndarray]] = {}
 
@@ -127,7 +132,7 @@ class _Sweep:
                 stream.write(json.dumps(made.as_json(), indent=1).encode() + b"\n")
         return made
 
-    def prepared(self, width: Width) -> _Width:
+    def prepared(self, width: Width) -> Entry:
         """The network of a width, its accuracy, and its tasks."""
         calibration = self.real(width) if self.calibration is None else self.calibration
         made = quantize_with_report(self.model, width.format, calibration, method=self.method)
@@ -137,7 +142,7 @@ class _Sweep:
         check_inputs(network, inputs)
         accuracy = None if self.labels is None else float((classify(network, inputs) == self.labels).mean())
         tasks = plan(network, inputs, self.labels, self.samples, [self.eps])
-        return _Width(width, network, tasks, accuracy, sum(loss.weights_clipped + loss.biases_clipped for loss in losses))
+        return Entry(width, network, tasks, accuracy, sum(loss.weights_clipped + loss.biases_clipped for loss in losses))
 
     def real(self, width: Width) -> np.ndarray | None:
         """The inputs in the model's units, where that is known before quantizing."""
@@ -153,14 +158,17 @@ class _Sweep:
         floats = real.reshape(len(real), *self.model.inputs[0]).astype(np.float64)
         return float((float_classes(prepared(self.model)[0], floats) == self.labels).mean())
 
-    def verify(self, entry: _Width, again: bool = False) -> None:
-        """All tasks of a width that are not decided yet, and what breaks them."""
+    def verify(self, entry: Entry, again: bool = False, enough: Callable[[], bool] = lambda: False) -> None:
+        """All tasks of a width that are not decided yet, until that is enough, and what breaks them.
+
+        With `again` only what stayed open, where a known witness breaks it.
+        """
         start = time.monotonic()
         witnesses = self.witnesses.setdefault(entry.network.input, {})
         folder = None if self.out is None else self.out / entry.width.stem
         certificates = folder / CERTIFICATES if folder and self.options.get("certificates") else None
         source = None if folder is None else Source(str(folder / NETWORK))
-        verifier = SharingVerifier(entry.network, self.options, certificates, source, dict(witnesses))
+        verifier = SharingVerifier(entry.network, self.options, certificates, source, dict(witnesses), self.attacks)
         with ExitStack() as stack:
             store = None
             if folder is not None:
@@ -168,7 +176,10 @@ class _Sweep:
                 save(entry.network, folder / NETWORK)
                 if self.resume or again:
                     entry.verdicts.update(recalled(store, entry.tasks, verifier))
-            rest = [task for task in entry.tasks if task.index not in entry.verdicts]
+            # Those first that broke at most other widths.
+            rest = sorted(
+                (task for task in entry.tasks if task.index not in entry.verdicts), key=lambda task: -len(witnesses.get(task.sample, ()))
+            )
             if again:
                 rest = [task for task in entry.tasks if entry.verdicts[task.index].unknown and len(verifier.known(task))]
             with closing(verdicts(verifier, rest, self.options["jobs"])) as found:
@@ -176,18 +187,25 @@ class _Sweep:
                     if store is not None:
                         store.write(record(task, verdict, entry.network, self.options))
                     entry.verdicts[task.index] = verdict
+                    if enough():
+                        break
         for task in entry.tasks:
-            verdict = entry.verdicts[task.index]
+            verdict = entry.verdicts.get(task.index, UNDONE)
             if verdict.verdict == VIOLATED and verdict.witness is not None:
                 row = np.array(verdict.witness.inputs[0], np.int64)[None]
                 witnesses[task.sample] = np.concatenate([witnesses[task.sample], row]) if task.sample in witnesses else row
         entry.seconds += time.monotonic() - start
 
-    def verify_again(self, entry: _Width) -> None:
+    def verify_again(self, entry: Entry) -> None:
         """What stayed open, where another width's witness breaks it."""
         verifier = SharingVerifier(entry.network, self.options, witnesses=self.witnesses[entry.network.input])
         if any(v.verdict == UNKNOWN and len(verifier.known(entry.tasks[i])) for i, v in entry.verdicts.items()):
             self.verify(entry, again=True)
+
+
+def check_target(target: float) -> None:
+    if not 0 <= target <= 1:
+        raise InputError(f"bits: target is {target!r}, expected a part of the samples, from 0 to 1")
 
 
 def recalled(store: Store, tasks: Sequence[Task], verifier: SharingVerifier) -> dict[int, Verdict]:

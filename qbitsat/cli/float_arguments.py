@@ -64,10 +64,15 @@ def add_bits(parser: Parser) -> None:
     parser.add_argument("--eps", metavar="N", type=whole("--eps"), required=True, help=text)
     text = "the part of the samples that has to be robust; 0.9 by default"
     parser.add_argument("--target", metavar="PART", type=part, default=0.9, help=text)
-    text = "with B for the bits, and F for fractional ones, as in paper:B,F or power-of-two:B,input=u8.8: see below; paper:B by default"
-    parser.add_argument("--format", metavar="FORMAT", default="paper:B", help=text)
-    text = "which bits, as in 6,8 or 4:11 (11 is not in it), which is the default"
-    parser.add_argument("--widths", metavar="LIST", type=numbers("--widths"), default=list(range(4, 11)), help=text)
+    text = (
+        "with B for the bits, and F for fractional ones, as in paper:B,F or power-of-two:B,input=u8.8: see below; paper:B by default, and "
+    )
+    text += "power-of-two:8,input=u8.8 with --per-layer"
+    parser.add_argument("--format", metavar="FORMAT", help=text)
+    text = "which bits, as in 6,8 or 4:11 (11 is not in it), which is the default; 2:9 with --per-layer"
+    parser.add_argument("--widths", metavar="LIST", type=numbers("--widths"), help=text)
+    text = "the weights of each layer have a width of their own, the rest is as the format says, without B: find the fewest weight bits"
+    parser.add_argument("--per-layer", action="store_true", help=text)
     text = "which fractional bits, where the format has F"
     parser.add_argument("--fractions", metavar="LIST", type=numbers("--fractions"), help=text)
     add_choice(parser)
@@ -80,7 +85,21 @@ def add_bits(parser: Parser) -> None:
     found.add_argument("--resume", action="store_true", help="go on with the results that are there already")
     found.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--quiet", action="store_true", help="print the table and the answer only")
-    common = {"help", "network", "layers", "inputs", "labels", "unit", "samples", "eps", "target", "format", "widths", "fractions"}
+    common = {
+        "help",
+        "network",
+        "layers",
+        "inputs",
+        "labels",
+        "unit",
+        "samples",
+        "eps",
+        "target",
+        "format",
+        "widths",
+        "fractions",
+        "per_layer",
+    }
     common |= {"calibration", "method", "out", "resume", *(row.name for row in TABLE if row.common)}
     parser.epilog = FORMATS + "\n" + (parser.epilog or "")
     show_common(parser, common, "MODEL --inputs FILE --labels FILE --eps N")

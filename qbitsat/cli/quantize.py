@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..bits import WidthResult
 from ..bits import bits as sweep
+from ..bits import mixed_bits
 from ..bits.sweep import SUMMARY
 from ..errors import InputError, MissingExtraError
 from ..importers import load_labels, save
@@ -18,7 +19,7 @@ from ..importers.inputs import read_array
 from ..network.names import printable
 from ..options import TABLE
 from ..quantize import quantize_with_report
-from ..report.quantizing import accuracies, bits_plot, bits_table, quantization_table, width_line
+from ..report.quantizing import accuracies, bits_plot, bits_table, quantization_table, trial_line, width_line
 from .arguments import parse_samples
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 
@@ -49,53 +50,59 @@ def quantize(args: argparse.Namespace) -> int:
 
 
 def bits(args: argparse.Namespace) -> int:
-    """The table of all widths, the answer, and what is written; 0 if a width reaches the target, 10 if all miss it, else 5."""
+    """What is found, and the answer; 0 if some width reaches the target, 10 if all miss it, else 5."""
     if args.resume and not args.out:
         raise InputError("--resume: needs --out DIR, the folder of an earlier run")
     if args.certificates and not args.out:
         raise InputError("--certificates: needs --out DIR, the folder for them")
+    if args.per_layer and args.fractions is not None:
+        raise InputError("--fractions: is for formats with F, expected none with --per-layer")
     model = load_float(args.network, args.layers)
     inputs = read_samples(args.inputs, args)
-    calibration = None if args.calibration is None else read_samples(args.calibration, args)
     labels = None if args.labels is None else load_labels(args.labels, header=args.header)
-    options = {row.name: getattr(args, row.name) for row in TABLE}
+    given: dict[str, Any] = {
+        "target": args.target,
+        "samples": parse_samples(args.samples, len(inputs), args.inputs),
+        "calibration": None if args.calibration is None else read_samples(args.calibration, args),
+        "method": args.method,
+        "out": args.out,
+        "resume": args.resume,
+        "overwrite": args.overwrite,
+        **{name: value for name in ("format", "widths", "fractions") if (value := getattr(args, name)) is not None},
+        **{row.name: getattr(args, row.name) for row in TABLE},
+    }
+    return (of_each_layer if args.per_layer else of_all)((model, inputs, labels, args.eps), given, args.quiet)
 
-    def told(result: WidthResult) -> None:
-        if not args.quiet:
-            print(width_line(result), flush=True)
 
-    found = sweep(
-        model,
-        inputs,
-        labels,
-        args.eps,
-        target=args.target,
-        widths=args.widths,
-        fractions=args.fractions,
-        format=args.format,
-        samples=parse_samples(args.samples, len(inputs), args.inputs),
-        calibration=calibration,
-        method=args.method,
-        out=args.out,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        told=told,
-        **options,
-    )
-    print(f"\n{bits_table(found)}" if not args.quiet else bits_table(found))
+def of_all(asked: tuple[Any, ...], given: dict[str, Any], quiet: bool) -> int:
+    """The same bits for all layers."""
+    found = sweep(*asked, told=None if quiet else lambda result: print(width_line(result), flush=True), **given)
+    print(f"\n{bits_table(found)}" if not quiet else bits_table(found))
     if found.float_accuracy is not None:
         print(f"the float model's accuracy is {found.float_accuracy:.4f}")
     print(found.answer)
-    if args.out:
-        print(f"results in {printable(str(args.out / SUMMARY))}")
+    out = given["out"]
+    if out:
+        print(f"results in {printable(str(out / SUMMARY))}")
         try:
-            bits_plot(found, args.out / PLOT)
-            print(f"plot in {printable(str(args.out / PLOT))}")
+            bits_plot(found, out / PLOT)
+            print(f"plot in {printable(str(out / PLOT))}")
         except MissingExtraError as missing:
             print(f"qbitsat: no plot: {missing}", file=sys.stderr)
-    if found.answer.smallest is not None:
-        return EXIT_HOLDS
-    return EXIT_UNKNOWN if found.answer.open else EXIT_VIOLATED
+    return exit_of(found.answer.smallest is not None, bool(found.answer.open))
+
+
+def of_each_layer(asked: tuple[Any, ...], given: dict[str, Any], quiet: bool) -> int:
+    """Bits of their own for the weights of each layer."""
+    found = mixed_bits(*asked, told=None if quiet else lambda trial: print(trial_line(trial), flush=True), **given)
+    print(found)
+    if given["out"]:
+        print(f"results in {printable(str(given['out'] / SUMMARY))}")
+    return exit_of(found.found is not None, bool(found.open))
+
+
+def exit_of(reached: bool, is_open: bool) -> int:
+    return EXIT_HOLDS if reached else EXIT_UNKNOWN if is_open else EXIT_VIOLATED
 
 
 def read_samples(path: Path, args: argparse.Namespace) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..bits import Bits, WidthResult
+from ..bits import Bits, Trial, WidthResult
 from ..errors import MissingExtraError
 from ..quantize import Report
 from .table import table
@@ -39,6 +39,14 @@ def width_line(result: WidthResult) -> str:
     open_ones = f", {result.unknown} open" if result.unknown else ""
     counts = f"{result.holds} hold, {result.violated} violated{open_ones}, {result.misclassified} misclassified"
     return f"{result.width.text:<{TEXT_WIDTH}}  robust {span(result)}  {counts}  {result.seconds:.1f} s"
+
+
+def trial_line(trial: Trial) -> str:
+    """A choice of bits for each layer that is decided, or open."""
+    r = trial.result
+    bits = ", ".join(map(str, trial.bits))
+    counts = f"{r.holds} hold, {r.violated} violated, {r.misclassified} misclassified, {r.unknown} not asked or open"
+    return f"{bits} bits  {trial.weight_bits} weight bits  {trial.outcome:<7}  {counts}  {r.seconds:.1f} s"
 
 
 def span(result: WidthResult) -> str:
