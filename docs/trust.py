@@ -31,7 +31,7 @@ GROUPS = {
         *(f"certificate/{name}.py" for name in ("space", "steps", "formula")),
     ],
     "and HOLDS by enumeration": ["certificate/enumeration.py"],
-    "a network in an .h5": ["importers/benchmark_h5.py", "importers/hdf5.py"],
+    "a network in an .h5": ["importers/benchmark_h5.py", "importers/hdf5.py", "importers/hdf5_texts.py"],
     "a network in a .tflite": [
         *(f"importers/{name}.py" for name in ("runtimes", "tables", "fixed_point")),
         *(

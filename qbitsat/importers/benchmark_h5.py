@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from ..network import Dense, Network, TensorFormat
 from ..network.names import printable
 from .files import Path, placed
 from .foreign import refuse_h5
-from .hdf5 import follow, names_in, opened, read_floats
+from .hdf5 import Source, follow, opened, read_floats
 
 # The part of a layer's weights that may become 0 without a warning.
 SERIOUS = 0.25
@@ -34,9 +34,9 @@ Weights = tuple[str, np.ndarray, np.ndarray]  # name, kernel (inputs x outputs),
 
 def read(path: Path, bits: int | None = None, input_bits: int | None = None) -> Network:
     """The network in the file, quantized on load; see `load` for the two widths."""
-    with opened(path, str(path)) as file:
-        refuse_h5(file, path)
-        weights = read_layers(file, str(path))
+    with opened(path, str(path)) as source:
+        refuse_h5(source.group, path)
+        weights = read_layers(source, str(path))
     bits = width("bits", bits, path, r"_qu_(\d+)", None, (2, 16))
     input_bits = width("input_bits", input_bits, path, r"_in_(\d+)", 8, (1, 16))
     losses = [loss(*layer, bits) for layer in weights]
@@ -65,13 +65,13 @@ def width(name: str, given: int | None, path: Path, pattern: str, default: int |
 # --- the file ---
 
 
-def read_layers(file: Any, path: str) -> list[Weights]:
+def read_layers(source: Source, path: str) -> list[Weights]:
     """(name, kernel, bias) of each layer that has weights, in the order of the attribute layer_names."""
     layers: list[Weights] = []
-    for layer in names_in(file, "layer_names", path):
+    for layer in source.names("layer_names", path):
         place = f"{path}: layer {layer!r}"
-        group = follow(file, layer, place)
-        weights = names_in(group, "weight_names", place)
+        group = source.at(layer, place)
+        weights = group.names("weight_names", place)
         if not weights:
             # Only what does nothing to the numbers: a pooling or activation layer has no weights either.
             if not re.fullmatch(r"(dropout|flatten|input|input_layer)(_\d+)?", layer):
@@ -80,8 +80,8 @@ def read_layers(file: Any, path: str) -> list[Weights]:
         found = {name.rsplit("/", 1)[-1]: name for name in weights}
         if not re.fullmatch(r"quantized_dense(_\d+)?", layer) or len(weights) != 2 or set(found) != {"kernel:0", "bias:0"}:
             raise UnsupportedError(f"{place}: weights {weights}, expected quantized_dense layers with kernel:0 and bias:0")
-        kernel = read_floats(follow(group, found["kernel:0"], place), 2, f"{place}: kernel:0")
-        bias = read_floats(follow(group, found["bias:0"], place), 1, f"{place}: bias:0")
+        kernel = read_floats(follow(group.group, found["kernel:0"], place), 2, f"{place}: kernel:0")
+        bias = read_floats(follow(group.group, found["bias:0"], place), 1, f"{place}: bias:0")
         n_in = len(layers[-1][2]) if layers else len(kernel)
         if kernel.shape != (n_in, len(bias)):
             raise InputError(f"{place}: kernel:0 has shape {kernel.shape}, expected ({n_in}, {len(bias)})")

@@ -3,120 +3,75 @@
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError, MissingExtraError, UnsupportedError
 from .files import Path, damaged, open_input, size_of
+from .hdf5_texts import Texts, read_texts
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_ATTRIBUTE_BYTES = 1 << 16
-# Attributes of Keras that are text, with the most bytes of one.
-MAX_CONFIG = 1 << 24
-TEXTS = {"model_config": MAX_CONFIG, **dict.fromkeys(("keras_version", "layer_names", "weight_names", "name"), MAX_ATTRIBUTE_BYTES)}
-# In a file: a datatype of variable length, and the bytes of such a value: its length, where it is, and its number there.
-VARIABLE, DESCRIPTOR = 9, 16
-# What a heap of such values begins with.
-HEAP = b"GCOL\1\0\0\0"
 
 # What h5py raises on damaged files, depending on where HDF5 notices.
 H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, AttributeError)
 
 
+class Source(NamedTuple):
+    """A group of an open file, and the bytes of the file."""
+
+    group: Any
+    data: Any
+
+    def at(self, name: str, place: str) -> Source:
+        """The group at a relative path below; see `follow`."""
+        return Source(follow(self.group, name, place), self.data)
+
+    def texts(self, attribute: str, limit: int, place: str) -> Texts | None:
+        """An attribute that is text; None where there is none."""
+        import h5py
+
+        return read_texts(self.data, h5py.h5o.get_info(self.group.id).addr, attribute, limit, place)
+
+    def text(self, attribute: str, limit: int, place: str) -> str | None:
+        """An attribute that is one text."""
+        found = self.texts(attribute, limit, place)
+        if found is not None and found.shape != ():
+            raise InputError(f"{place}: attribute {attribute} has shape {found.shape}, expected one text")
+        return None if found is None else "".join(found.values)
+
+    def names(self, attribute: str, place: str) -> list[str]:
+        """A list of different names, which Keras keeps as an attribute."""
+        found = self.texts(attribute, MAX_ATTRIBUTE_BYTES, place)
+        if found is None:
+            raise InputError(f"{place}: has no attribute {attribute}; expected a file of Keras weights")
+        if len(found.shape) != 1:
+            raise InputError(f"{place}: attribute {attribute} has shape {found.shape}, expected a short list of names")
+        if len(set(found.values)) != len(found.values):
+            raise InputError(f"{place}: attribute {attribute}: expected different names")
+        return found.values
+
+
 @contextmanager
-def opened(file: Path | bytes, place: str) -> Iterator[Any]:
+def opened(file: Path | bytes, place: str) -> Iterator[Source]:
     """The HDF5 file of that name, or of these bytes; what h5py raises within is the file's fault."""
     try:
         import h5py
     except ImportError:
         raise MissingExtraError("h5py", "keras", f"{place}: reading a file of Keras") from None
-    if isinstance(file, bytes):
-        check(file, place)
-    else:
-        with open_input(file) as stream:
-            if size_of(stream):
-                with closing(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)) as data:
-                    check(data, place)
-    with damaged(place, "HDF5 file", H5_ERRORS), h5py.File(BytesIO(file) if isinstance(file, bytes) else file, "r") as found:
-        yield found
-
-
-def check(data: Any, place: str) -> None:
-    """Refuse bytes with which HDF5 would take any memory, or would not end."""
-    refuse_damaged_heaps(data, place)
-    refuse_long_texts(data, place)
-
-
-def refuse_long_texts(data: Any, place: str) -> None:
-    """Raise for attributes of Keras that claim to be longer than they may be: HDF5 takes memory for a text before it looks for it.
-
-    Wherever an attribute is in a file, its name is there, between its sizes and its values (HDF5 File Format Specification, IV.A.2.m).
-    """
-    for name, limit in TEXTS.items():
-        stored = name.encode() + b"\0"
-        at = data.find(stored)
-        while at >= 0:
-            for length in lengths_of(data, at, len(stored)):
-                if length > limit:
-                    raise InputError(f"{place}: attribute {name} has {length} bytes, expected at most {limit}")
-            at = data.find(stored, at + 1)
-
-
-def refuse_damaged_heaps(data: Any, place: str) -> None:
-    """Raise for heaps of texts whose objects do not lie one after the other: HDF5 walks over them without end where one has no size.
-
-    A heap is GCOL, version 1, and its size; an object its number, a count and its size; number 0 is what is left (III.E).
-    """
-    at = data.find(HEAP)
-    while at >= 0:
-        size = int.from_bytes(data[at + 8 : at + 16], "little")
-        here, end = at + 16, at + size
-        while here + 16 <= end <= len(data):
-            number, length = int.from_bytes(data[here : here + 2], "little"), int.from_bytes(data[here + 8 : here + 16], "little")
-            step = 16 + -(-length // 8) * 8 if number else length
-            if step < 16 or here + step > end:
-                raise InputError(f"{place}: damaged HDF5 file: object {number} of the heap at byte {at} has {length} bytes")
-            here += step
-        at = data.find(HEAP, at + 1)
-
-
-def lengths_of(data: Any, at: int, name_size: int) -> list[int]:
-    """The lengths of the texts of an attribute whose name is there; none if it is no attribute, or has no texts of variable length."""
-    for head, versions, unit in ((8, (1,), 8), (8, (2,), 1), (9, (3,), 1)):
-        if at < head or data[at - head] not in versions:
-            continue
-        sizes = struct.unpack_from("<HHH", data, at - head + 2)
-        if sizes[0] != name_size:
-            continue
-        datatype, dataspace, values = (at + sum(-(-size // unit) * unit for size in sizes[:k]) for k in (1, 2, 3))
-        if values + DESCRIPTOR > len(data) or data[datatype] & 15 != VARIABLE:
-            continue
-        rank, begin = data[dataspace + 1], dataspace + (8 if data[dataspace] == 1 else 4)
-        count = 1
-        for k in range(min(rank, 4)):
-            count *= int.from_bytes(data[begin + 8 * k : begin + 8 * k + 8], "little")
-        count = min(count, MAX_ATTRIBUTE_BYTES, (len(data) - values) // DESCRIPTOR)
-        return [int.from_bytes(data[values + DESCRIPTOR * k : values + DESCRIPTOR * k + 4], "little") for k in range(count)]
-    return []
-
-
-def names_in(item: Any, attribute: str, place: str) -> list[str]:
-    """A list of names that Keras keeps as an attribute: fixed or variable-length strings, or an empty float array."""
-    if attribute not in item.attrs:
-        raise InputError(f"{place}: has no attribute {attribute}; expected a file of Keras weights")
-    info = item.attrs.get_id(attribute)
-    if len(info.shape or ()) != 1 or info.shape[0] * info.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
-        raise InputError(f"{place}: attribute {attribute} has shape {info.shape}, expected a short list of names")
-    values = item.attrs[attribute].tolist()
-    names = [value.decode() if isinstance(value, bytes) else value for value in values]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise InputError(f"{place}: attribute {attribute}: expected different names")
-    return names
+    with ExitStack() as stack:
+        data: Any = file
+        if not isinstance(file, bytes):
+            stream = stack.enter_context(open_input(file))
+            if not size_of(stream):
+                raise InputError(f"{place}: is empty")
+            data = stack.enter_context(closing(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)))
+        stack.enter_context(damaged(place, "HDF5 file", H5_ERRORS))
+        yield Source(stack.enter_context(h5py.File(BytesIO(file) if isinstance(file, bytes) else file, "r")), data)
 
 
 def follow(item: Any, name: str, place: str) -> Any:
@@ -132,18 +87,6 @@ def follow(item: Any, name: str, place: str) -> Any:
             raise InputError(f"{place}: {part!r} in {name!r} is {kind}, expected the data in its place in this file")
         item = item[part]
     return item
-
-
-def read_text(item: Any, attribute: str, limit: int, place: str) -> str:
-    """An attribute that is one string of at most so many bytes."""
-    info = item.attrs.get_id(attribute) if attribute in item.attrs else None
-    if info is None or info.shape not in ((), None) or info.dtype.itemsize > limit:
-        raise InputError(f"{place}: attribute {attribute} is no string of at most {limit} bytes")
-    text = item.attrs[attribute]
-    text = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
-    if not isinstance(text, str) or len(text) > limit:
-        raise InputError(f"{place}: attribute {attribute} is no string of at most {limit} bytes")
-    return text
 
 
 def read_floats(item: Any, axes: int, place: str) -> np.ndarray:

@@ -13,6 +13,7 @@ import qbitsat
 from qbitsat.cli.main import main
 from qbitsat.errors import InputError, QbitsatError, UnsupportedError
 from qbitsat.importers import float_builder, keras_file
+from qbitsat.importers.hdf5 import opened
 
 ROW = row(dense("a", 6, "relu"), dense("b", 3))
 KERNEL = "model_weights/a/a/kernel:0"
@@ -246,7 +247,7 @@ def test_texts_are_as_long_as_their_file_lets_them_be(tmp_path, weights):
         data[(at := data.index(length, at)) : at + 4] = (1 << 31).to_bytes(4, "little")
 
     patched(tmp_path / "net.h5", weights, change)
-    refused(tmp_path / "net.h5", "attribute model_config has 2147483648 bytes, expected at most 16777216")
+    refused(tmp_path / "net.h5", "attribute model_config: damaged HDF5 file: a text of 2147483648 bytes, expected at most 16777216")
 
 
 @pytest.mark.parametrize(("number", "size"), [(0, 0), (1, 1 << 62)])
@@ -256,7 +257,31 @@ def test_heaps_are_walked_to_their_end(tmp_path, weights, number, size):
         data[at : at + 16] = number.to_bytes(8, "little") + size.to_bytes(8, "little")
 
     patched(tmp_path / "net.h5", weights, change)
-    refused(tmp_path / "net.h5", f"damaged HDF5 file: object {number} of the heap at byte .* has {size} bytes")
+    refused(tmp_path / "net.h5", "attribute .*: damaged HDF5 file: no text .* in the heap at byte")
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v108", "v114", "latest"])
+@pytest.mark.parametrize("text", ["plain", "not plain: \u00e9", "", "long" * 1000])
+def test_texts_are_what_h5py_reads(tmp_path, libver, text):
+    """In every layout of HDF5, of fixed and of variable length, in objects with few attributes and with some."""
+    values = {
+        "one": text, "many": [text, "b", "c" * 300], "none": np.zeros(0), "fixed": np.array([b"ab", b"c"]), "bytes": np.bytes_("abc"),
+        "number": 3.0, "array": np.arange(4),
+    }  # fmt: skip
+    with h5py.File(tmp_path / "a.h5", "w", libver=libver) as file:
+        for name, value in values.items():
+            file.attrs[name] = value
+    with opened(tmp_path / "a.h5", "a.h5") as source:
+        for name in ("one", "bytes"):
+            found = source.group.attrs[name]
+            assert source.text(name, 10_000, "a.h5") == (found.decode() if isinstance(found, bytes) else found)
+        assert source.names("many", "a.h5") == [text, "b", "c" * 300]
+        assert source.names("fixed", "a.h5") == ["ab", "c"]
+        assert source.names("none", "a.h5") == []
+        assert source.text("other", 10, "a.h5") is None
+        for name in ("number", "array"):
+            with pytest.raises(InputError, match="expected text"):
+                source.text(name, 100, "a.h5")
 
 
 # --- archives ---

@@ -21,7 +21,7 @@ from ...errors import InputError, UnsupportedError
 from ...network.float_network import FloatNetwork
 from ..files import MAX_BYTES, Path, damaged, open_input
 from ..float_builder import FloatBuilder
-from ..hdf5 import MAX_CONFIG, follow, opened, read_text
+from ..hdf5 import opened
 from ..npy import ZIP_ERRORS
 from . import described
 from .graph import Reader, refuse_unsupported
@@ -30,6 +30,7 @@ from .weights import NamedWeights, NumberedWeights, Weights, Where
 
 __all__ = ["read_archive", "read_h5"]
 
+MAX_CONFIG = 1 << 24
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # How many times as long as in the archive a member may be that is more than this.
 MAX_RATIO, SMALL = 50, 1 << 20
@@ -48,8 +49,8 @@ def read_archive(path: Path) -> FloatNetwork:
         if WEIGHTS not in members:
             raise UnsupportedError(f"{place}: has no {WEIGHTS}, expected all weights in one file")
         data = member(archive, members, WEIGHTS, MAX_BYTES // 2, place)
-    with opened(data, f"{place}: {WEIGHTS}") as file:
-        return whole(model, NumberedWeights(file, place), path, version)
+    with opened(data, f"{place}: {WEIGHTS}") as source:
+        return whole(model, NumberedWeights(source), path, version)
 
 
 def member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, limit: int, place: str) -> bytes:
@@ -71,15 +72,16 @@ def member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: 
 def read_h5(path: Path, layers: described.Description | None = None) -> FloatNetwork:
     """The model in an .h5; layers describe a file of weights alone."""
     place = os.fsdecode(path)
-    with opened(path, place) as file:
+    with opened(path, place) as source:
         if layers is not None:
-            return described.read(file, path, layers)
-        if "model_config" not in file.attrs:
+            return described.read(source, path, layers)
+        config = source.text("model_config", MAX_CONFIG, place)
+        if config is None:
             raise InputError(f'{place}: holds weights without their layers; say which those are, as in layers="784,64,32,10" (--layers)')
-        model = parse(read_text(file, "model_config", MAX_CONFIG, place), f"{place}: model_config")
-        version = version_of(read_text(file, "keras_version", 100, place) if "keras_version" in file.attrs else None)
+        model = parse(config, f"{place}: model_config")
+        version = version_of(source.text("keras_version", 100, place))
         refuse_unsupported(model, place)
-        return whole(model, NamedWeights(follow(file, "model_weights", place), place), path, version)
+        return whole(model, NamedWeights(source.at("model_weights", place)), path, version)
 
 
 def version_of(text: Any) -> int:

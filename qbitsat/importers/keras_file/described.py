@@ -11,7 +11,7 @@ from ...errors import InputError, UnsupportedError, unknown
 from ...network.float_network import Activation, FloatDense, FloatNetwork, Reshape
 from ..files import Path
 from ..float_builder import FloatBuilder
-from ..hdf5 import follow, names_in
+from ..hdf5 import Source, follow
 from .weights import LAYERS, OLD_LAYERS, Budget
 
 Description = str | Sequence[str | int]
@@ -41,10 +41,10 @@ def parsed(layers: Description) -> tuple[tuple[int, ...], list[tuple[int, tuple[
     return tuple(map(int, shape)), found
 
 
-def read(file: Any, path: Path, layers: Description) -> FloatNetwork:
+def read(source: Source, path: Path, layers: Description) -> FloatNetwork:
     """The network of a file's dense layers, in order, with what the description says of them."""
     builder, (shape, units) = FloatBuilder(path), parsed(layers)
-    groups = dense_groups(file, builder.place)
+    groups = dense_groups(source, builder.place)
     if len(groups) != len(units):
         raise InputError(f"{builder.place}: has {len(groups)} layers with weights, expected {len(units)} as in layers")
     x, budget = builder.input(shape), Budget()
@@ -61,23 +61,23 @@ def read(file: Any, path: Path, layers: Description) -> FloatNetwork:
     return builder.finish((x,), os.path.splitext(os.path.basename(builder.place))[0])
 
 
-def dense_groups(file: Any, place: str) -> list[tuple[str, Any, Any]]:
+def dense_groups(source: Source, place: str) -> list[tuple[str, Any, Any]]:
     """Name, kernel and bias of each layer that has weights."""
-    if "model_weights" in file:
-        file = follow(file, "model_weights", place)
-    return named_groups(file, place) if "layer_names" in file.attrs else numbered_groups(file, place)
+    if "model_weights" in source.group:
+        source = source.at("model_weights", place)
+    return named_groups(source, place) if "layer_names" in source.group.attrs else numbered_groups(source.group, place)
 
 
-def named_groups(file: Any, place: str) -> list[tuple[str, Any, Any]]:
+def named_groups(source: Source, place: str) -> list[tuple[str, Any, Any]]:
     """As Keras 2 saves weights."""
     found = []
-    for name in names_in(file, "layer_names", place):
-        group, where = follow(file, name, place), f"{place}: layer {name!r}"
-        paths = {path.split("/")[-1].split(":")[0]: path for path in names_in(group, "weight_names", where)}
+    for name in source.names("layer_names", place):
+        layer, where = source.at(name, place), f"{place}: layer {name!r}"
+        paths = {path.split("/")[-1].split(":")[0]: path for path in layer.names("weight_names", where)}
         if paths and set(paths) != {"kernel", "bias"}:
             raise UnsupportedError(f"{where}: weights {', '.join(paths)}, expected kernel and bias of a dense layer")
         if paths:
-            found.append((name, *(follow(group, paths[key], where) for key in ("kernel", "bias"))))
+            found.append((name, *(follow(layer.group, paths[key], where) for key in ("kernel", "bias"))))
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from ..float_builder import MAX_PARAMETERS
-from ..hdf5 import MAX_ATTRIBUTE_BYTES, follow, names_in, read_floats, read_text
+from ..hdf5 import MAX_ATTRIBUTE_BYTES, Source, follow, read_floats
 from .settings import shown_name
 
 Shape = tuple[int, ...]
@@ -64,21 +64,21 @@ class Budget:
 class NumberedWeights:
     """Variables "0", "1", ... in the group "vars" of each layer."""
 
-    def __init__(self, file: Any, place: str):
-        self.file, self.place, self.budget = file, place, Budget()
-        self.old = OLD_LAYERS in file
+    def __init__(self, source: Source):
+        self.source, self.budget = source, Budget()
+        self.old = OLD_LAYERS in source.group
 
     def read(self, where: Where, shapes: dict[str, Shape | None], place: str) -> dict[str, np.ndarray]:
         if not shapes:
             return {}
-        path = f"{where.group}/vars"
-        group = follow(self.file, path.replace(LAYERS, OLD_LAYERS) if self.old else path, f"{place}: weights")
+        path, what = f"{where.group}/vars", f"{place}: weights"
+        group = self.source.at(path.replace(LAYERS, OLD_LAYERS) if self.old else path, what)
         # What Keras says of itself since version 3.1.
-        name = read_text(group, "name", MAX_ATTRIBUTE_BYTES, f"{place}: weights") if "name" in group.attrs else where.names[-1]
-        if name != where.names[-1]:
-            raise InputError(f"{place}: weights: group {path} is of layer {shown_name(name)}, expected {where.names[-1]!r}")
+        name = group.text("name", MAX_ATTRIBUTE_BYTES, what)
+        if name is not None and name != where.names[-1]:
+            raise InputError(f"{what}: group {path} is of layer {shown_name(name)}, expected {where.names[-1]!r}")
         return {
-            name: self.budget.read(follow(group, str(k), f"{place}: weights"), shape, f"{place}: {name}")
+            name: self.budget.read(follow(group.group, str(k), what), shape, f"{place}: {name}")
             for k, (name, shape) in enumerate(shapes.items())
         }
 
@@ -86,20 +86,21 @@ class NumberedWeights:
 class NamedWeights:
     """A group for each layer of the outermost model, whose attribute weight_names lists what is in it."""
 
-    def __init__(self, file: Any, place: str):
-        self.file, self.place, self.budget = file, place, Budget()
+    def __init__(self, source: Source):
+        self.source, self.budget = source, Budget()
 
     def read(self, where: Where, shapes: dict[str, Shape | None], place: str) -> dict[str, np.ndarray]:
         if not shapes:
             return {}
-        group = follow(self.file, where.names[0], f"{place}: weights")
+        what, is_inner = f"{place}: weights", len(where.names) > 1
+        group = self.source.at(where.names[0], what)
         variables: dict[tuple[str, ...], str] = {}
-        for path in names_in(group, "weight_names", f"{place}: weights"):
+        for path in group.names("weight_names", what):
             parts = [part.split(":")[0] for part in path.split("/")]
             # Within inner models layers are told by their names.
-            key = (parts[-1],) if len(where.names) == 1 else tuple(parts[-2:])
+            key = tuple(parts[-2:]) if is_inner else (parts[-1],)
             if key in variables:
-                raise InputError(f"{place}: weights: two of them are named {shown_name(key[-1])}")
+                raise InputError(f"{what}: two of them are named {shown_name(key[-1])}")
             variables[key] = path
         found = {}
         for name, shape in shapes.items():
@@ -108,5 +109,5 @@ class NamedWeights:
             held = [variables[key] for key in keys if key in variables]
             if not held:
                 raise InputError(f"{place}: has no weights named {name!r}")
-            found[name] = self.budget.read(follow(group, held[0], f"{place}: weights"), shape, f"{place}: {name}")
+            found[name] = self.budget.read(follow(group.group, held[0], what), shape, f"{place}: {name}")
         return found
