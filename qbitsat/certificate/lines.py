@@ -88,9 +88,9 @@ def against_samples(checked: Checked, means: Means, limits: Limits) -> str:
     if query.origin is None or number is None:
         return f"the certificate names no sample of {samples.inputs}"
     network, x, label = query.networks[0], query.origin.x, checked.header["query"]["label"]
-    found = samples.sample(network.input, number)
+    found = samples.sample(network.inputs, number)
     if found is None:
-        return f"sample {number} is not in {samples.inputs}, which has {samples.count(network.input)}"
+        return f"sample {number} is not in {samples.inputs}, which has {samples.count(network.inputs)}"
     differing = np.flatnonzero(found[0] != x)
     if differing.size:
         i = int(differing[0])
@@ -132,9 +132,9 @@ def _without_certificate(entry: Entry, network: Network | None, means: Means) ->
 
 def _against_sample(entry: Entry, network: Network, samples: Samples, limits: Limits) -> str:
     """Where the line says something else than its sample of the data set; else empty."""
-    found = samples.sample(network.input, entry["sample"])
+    found = samples.sample(network.inputs, entry["sample"])
     if found is None:
-        return f"says sample {entry['sample']}, {samples.inputs} has {samples.count(network.input)}"
+        return f"says sample {entry['sample']}, {samples.inputs} has {samples.count(network.inputs)}"
     x, label = found
     proved = {"input_sha256": _hash(x), "label": entry["label"] if label is None else label}
     # What is neither misclassified nor skipped could be decided; UNKNOWN is all that may be said of it without a certificate.

@@ -30,24 +30,24 @@ class Samples:
     header: bool | None = None
     scale: float | str | None = None
 
-    def count(self, form: TensorFormat) -> int:
+    def count(self, forms: tuple[TensorFormat, ...]) -> int:
         """How many samples there are."""
-        return len(self._load(form)[0])
+        return len(self._load(forms)[0])
 
-    def sample(self, form: TensorFormat, number: int) -> tuple[np.ndarray, int | None] | None:
+    def sample(self, forms: tuple[TensorFormat, ...], number: int) -> tuple[np.ndarray, int | None] | None:
         """Input and label of a sample; the label is None without labels, and all is None where there is no such sample."""
-        inputs, labels = self._load(form)
+        inputs, labels = self._load(forms)
         if not 0 <= number < len(inputs):
             return None
         return inputs[number].astype(np.int64), None if labels is None else int(labels[number])
 
-    def _load(self, form: TensorFormat) -> tuple[np.ndarray, np.ndarray | None]:
-        return _load(self, form, *(stamp(file) for file in (self.inputs, self.labels) if file is not None))
+    def _load(self, forms: tuple[TensorFormat, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+        return _load(self, forms, *(stamp(file) for file in (self.inputs, self.labels) if file is not None))
 
 
 @lru_cache(maxsize=1)
-def _load(samples: Samples, form: TensorFormat, *stamps: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    inputs = smallest(load_inputs(samples.inputs, form, header=samples.header, scale=samples.scale))
+def _load(samples: Samples, forms: tuple[TensorFormat, ...], *stamps: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    inputs = smallest(load_inputs(samples.inputs, forms, header=samples.header, scale=samples.scale))
     labels = load_labels(samples.labels, header=samples.header) if samples.labels is not None else None
     if labels is not None and len(labels) != len(inputs):
         raise InputError(f"{samples.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {samples.inputs}")

@@ -71,7 +71,7 @@ def questions(args: argparse.Namespace, means: Means) -> list[Question]:
     if args.eps is None or means.samples is None or not means.networks:
         raise InputError("--samples and --eps: need each other, --inputs FILE and --network FILE")
     form = means.networks[0].input
-    count = means.samples.count(form)
+    count = means.samples.count(means.networks[0].inputs)
     samples = parse_samples(args.samples or ":", count, args.inputs)
     region = None if args.region is None else region_of(0, form, args.region)[1]
     return [Question(sample, eps, args.target, region) for eps in parse_epsilons(args.eps, form) for sample in samples]

@@ -131,7 +131,7 @@ def noted_network(args: argparse.Namespace) -> Network:
 
 def read_samples(args: argparse.Namespace, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
     """Inputs, int64[n, size], and labels, int64[n], or None without --labels."""
-    inputs = load_inputs(args.inputs, network.input, **reading(args))
+    inputs = load_inputs(args.inputs, network.inputs, **reading(args))
     if not args.labels:
         return inputs, None
     labels = load_labels(args.labels, header=args.header)

@@ -10,7 +10,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -31,6 +31,8 @@ FORMATS = ".npy, .npz, .csv or IDX, plain or gzipped"
 MAX_LABEL = (1 << 31) - 1
 CHUNK = 1 << 20
 SHOWN_NAMES = 10
+# The array of an input, where there are several.
+INPUT = "input_{}"
 # The brightest of pixels that have so few levels that they are none from 0 to 255.
 FEW_LEVELS = 16
 
@@ -41,18 +43,52 @@ NETWORK_SCALE = "network"
 Place = Callable[[int, int], str]
 
 
-def load_inputs(path: Path, form: TensorFormat, *, header: bool | None = None, scale: float | str | None = None) -> np.ndarray:
-    """Samples for a network input: int64[n, form.size], n at least 1, every value in [form.lo, form.hi].
+def load_inputs(
+    path: Path, form: TensorFormat | Sequence[TensorFormat], *, header: bool | None = None, scale: float | str | None = None
+) -> np.ndarray:
+    """Samples for a network input: int64[n, form.size], n at least 1, every value in [form.lo, form.hi]; for several inputs, form is a
+    sequence of theirs, and a row holds all of them, flattened one after the other.
 
     The file holds an array of shape (n, *form.shape) or (n, form.size), axes of length 1 aside, or one sample of exactly form.shape.
-    An .npz has one array, or one named `x` or `inputs`, or its path ends in `:name`. header says whether a .csv begins with one,
-    where that is not clear.
+    An .npz has one array, or one named `x` or `inputs`, or its path ends in `:name`; for several inputs it may have one for each,
+    `input_0`, `input_1` and so on. header says whether a .csv begins with one, where that is not clear.
     Values are integers, or floats that are whole numbers. With scale they are real values, and become round(x / scale) + form.zero_point,
     ties to even: scale is the real value of one step, or "network" for form.scale. What leaves the range is refused, not clipped.
     Without it, unsigned bytes for a network that reads images as int8 are pixels: see `reads_pixels`. Those that end at 16 or less are
     refused.
     """
-    array = read_array(path, ("x", "inputs"), header)
+    forms = (form,) if isinstance(form, TensorFormat) else tuple(form)
+    if len(forms) == 1:
+        return samples_of(read_array(path, ("x", "inputs"), header), forms[0], scale, path)
+    if (found := array_names(path)) and INPUT.format(0) in found:
+        parts = [load_inputs(f"{os.fspath(path)}:{INPUT.format(k)}", one, scale=scale) for k, one in enumerate(forms)]
+        counts = [len(part) for part in parts]
+        if len(set(counts)) > 1:
+            raise InputError(f"{path}: {', '.join(map(str, counts))} samples for {len(forms)} inputs, expected as many for each")
+    else:
+        array, size = read_array(path, ("x", "inputs"), header), sum(one.size for one in forms)
+        if array.shape[1:] != (size,):
+            each = ", ".join(INPUT.format(k) for k in range(len(forms)))
+            raise InputError(f"{path}: shape {array.shape}, expected (n, {size}) for all {len(forms)} inputs, or an .npz of {each}")
+        ends = np.cumsum([one.size for one in forms])[:-1].tolist()
+        parts = [samples_of(part, one, scale, path) for part, one in zip(np.split(array, ends, axis=1), forms, strict=True)]
+    return np.hstack(parts)
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """The arrays of an .npz that is named as a whole; none of other files."""
+    file, name = split_name(path)
+    if name is not None:
+        return ()
+    with open_input(file) as stream:
+        if stream.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
+            return ()
+        stream.seek(0)
+        return Npz(stream, str(file), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)).names
+
+
+def samples_of(array: np.ndarray, form: TensorFormat, scale: float | str | None, path: Path) -> np.ndarray:
+    """The samples of one input in an array; see `load_inputs`."""
     if array.shape == form.shape:
         array = array[np.newaxis]
     if array.ndim < 1 or not fits(array.shape[1:], form):

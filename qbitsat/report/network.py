@@ -26,7 +26,7 @@ def describe(network: Network) -> str:
         ("source", printable(network.source) or "-"),
         *([("runtime", network.runtime)] if network.runtime else []),
         ("sha256", network.sha256),
-        ("input", format_text(network.input)),
+        *(("input" if len(network.inputs) == 1 else f"input_{k}", format_text(form)) for k, form in enumerate(network.inputs)),
         ("output", format_text(network.output)),
         ("parameters", f"{weights} weights, {biases} biases; {products} multiply-adds"),
     ]

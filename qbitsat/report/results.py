@@ -80,5 +80,6 @@ def summary(
         lines.append("unknown because of " + ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common()))
     if network.runtime:
         lines.append(f"integers as the runtime {network.runtime} computes them")
-    lines += [f"eps {eps} is {eps * network.input.scale:g} in real units" for eps in epsilons]
+    scales = dict.fromkeys(form.scale for form in network.inputs)
+    lines += [f"eps {eps} is {' or '.join(f'{eps * scale:g}' for scale in scales)} in real units" for eps in epsilons]
     return lines

@@ -429,3 +429,42 @@ def test_scale_that_makes_all_values_one_integer_is_refused(path):
     refused(path, content, said, lambda path: load_inputs(path, BENCH, scale=255))
     path.write_bytes(npy(np.zeros((1, 6))))
     assert load_inputs(path, BENCH, scale=255).max() == 0
+
+
+TWO = (TensorFormat((2, 3), -128, 127, 0.5, 3), TensorFormat((4,), -128, 127, 1 / 255, -128))
+
+
+def two_inputs() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.integers(-128, 128, (5, 2, 3)).astype(np.int8), rng.integers(0, 256, (5, 4)).astype(np.uint8)
+
+
+def test_an_array_for_each_of_several_inputs(tmp_path):
+    """Each in its own units: the second one reads bytes as pixels."""
+    x, y = two_inputs()
+    np.savez(tmp_path / "both.npz", input_1=y, input_0=x, labels=np.zeros(5, int))
+    found = load_inputs(tmp_path / "both.npz", TWO)
+    assert (found == np.hstack([x.reshape(5, 6), y.astype(int) - 128])).all()
+    np.savez(tmp_path / "reals.npz", input_0=0.5 * (x - 3.0), input_1=y / 255)
+    assert (load_inputs(tmp_path / "reals.npz", TWO, scale="network") == found).all()
+
+
+def test_one_array_for_several_inputs(tmp_path):
+    x, y = two_inputs()
+    np.save(tmp_path / "both.npy", np.hstack([x.reshape(5, 6), y.astype(int) - 128]))
+    assert load_inputs(tmp_path / "both.npy", TWO).shape == (5, 10)
+    np.save(tmp_path / "both.npy", np.hstack([0.5 * (x.reshape(5, 6) - 3.0), y / 255]))
+    assert (load_inputs(tmp_path / "both.npy", TWO, scale="network")[:, 6:] == y.astype(int) - 128).all()
+
+
+def test_faults_of_several_inputs(tmp_path):
+    x, y = two_inputs()
+    np.savez(tmp_path / "both.npz", input_0=x, input_1=y[:4])
+    with pytest.raises(InputError, match="5, 4 samples for 2 inputs, expected as many for each"):
+        load_inputs(tmp_path / "both.npz", TWO)
+    np.savez(tmp_path / "one.npz", input_0=x)
+    with pytest.raises(InputError, match="has no array 'input_1'"):
+        load_inputs(tmp_path / "one.npz", TWO)
+    np.save(tmp_path / "short.npy", x)
+    with pytest.raises(InputError, match=r"shape \(5, 2, 3\), expected \(n, 10\) for all 2 inputs, or an .npz of input_0, input_1"):
+        load_inputs(tmp_path / "short.npy", TWO)
