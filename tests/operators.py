@@ -11,6 +11,7 @@ from oracles import run_tflite
 
 from qbitsat.arithmetic import Requantizer
 from qbitsat.importers.runtimes import Quantization, Runtime
+from qbitsat.importers.tables import prelu as prelu_table
 from qbitsat.importers.tables import table
 
 f32 = np.float32
@@ -171,13 +172,25 @@ def mean(rng, runtime: Runtime, n: int):
 
 def lookup(rng, runtime: Runtime, operator: str):
     """All 256 values of an activation function."""
-    x, alpha = form(rng, scale(rng, -9, -1)), float(f32(rng.choice([0.01, 0.1, 0.3, rng.uniform(0, 1.2)])))
+    x, alpha = form(rng, scale(rng, -9, -1)), float(f32(rng.choice([0.01, 0.1, 0.3, rng.uniform(-1.2, 2)])))
     fixed = {"LOGISTIC": Quantization(2.0**-8, -128), "TANH": Quantization(2.0**-7)}
     out = fixed.get(operator) or form(rng, float(f32(x.scale * 2.0 ** rng.uniform(-2, 3))))
     if operator == "LEAKY_RELU" and rng.random() < 0.5:
         out = form(rng, tying(rng, x.scale, 255))
     model = files.unary(operator, tensor((1, 256), x), tensor((1, 256), out), alpha)
     return model, [x.values.astype(np.int8)[None]], table(operator, runtime.name, x, out, alpha)
+
+
+def prelu(rng, runtime: Runtime, _n: int):
+    """All 256 values with one slope."""
+    x, slopes = form(rng, scale(rng, -9, -1)), form(rng, scale(rng, -9, -6))
+    out, slope = form(rng, tying(rng, x.scale, 255)), int(rng.integers(-128, 128))
+    model = files.prelu(tensor((1, 1, 256, 1), x), tensor((1, 1, 1), slopes, np.array([slope], np.int8)), tensor((1, 1, 256, 1), out))
+    return (
+        model,
+        [x.values.astype(np.int8)[None, None, :, None]],
+        prelu_table(runtime.name, x, slopes.scale, slope - slopes.zero_point, out),
+    )
 
 
 CASES = {
@@ -195,6 +208,7 @@ CASES = {
     "LOGISTIC": lambda rng, runtime, _n: lookup(rng, runtime, "LOGISTIC"),
     "TANH": lambda rng, runtime, _n: lookup(rng, runtime, "TANH"),
     "HARD_SWISH": lambda rng, runtime, _n: lookup(rng, runtime, "HARD_SWISH"),
+    "PRELU": prelu,
     "LEAKY_RELU": lambda rng, runtime, _n: lookup(rng, runtime, "LEAKY_RELU"),
 }
 

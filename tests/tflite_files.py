@@ -134,3 +134,7 @@ def unary(operator: str, x: Tensor, output: Tensor, alpha: float = 0.0) -> bytes
         "LEAKY_RELU": schema.LeakyReluOptionsT(alpha=alpha),
     }
     return model(operator, [x], output, options.get(operator))
+
+
+def prelu(x: Tensor, slopes: Tensor, output: Tensor) -> bytes:
+    return model("PRELU", [x, slopes], output)

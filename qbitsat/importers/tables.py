@@ -14,7 +14,7 @@ import numpy as np
 from ..arithmetic import MultiplierRequantizer, divide_pow2
 from ..errors import UnsupportedError
 from . import fixed_point
-from .runtimes import MICRO, Quantization, quantize_multiplier
+from .runtimes import MICRO, Quantization, chain, quantize_multiplier
 
 f32 = np.float32
 # What the runtimes ask of the output of a function with values in [0, 1] or [-1, 1].
@@ -69,10 +69,14 @@ def leaky_relu(q: np.ndarray, runtime: str, s_in: float, s_out: float, alpha: fl
     return np.where(q >= 0, above, under)
 
 
-def prelu(x: Quantization, s_slope: float, slope: int, out: Quantization) -> np.ndarray:
-    """The output for each input: q * s_in / s_out, below 0 q * slope with the scales of both."""
+def prelu(runtime: str, x: Quantization, s_slope: float, slope: int, out: Quantization) -> np.ndarray:
+    """The output for each input: q * s_in / s_out, below 0 q * slope with the scales of both; LiteRT has ratios of scales in float32."""
     q = x.values - x.zero_point
-    value = np.where(q >= 0, rescaled(q, x.scale / out.scale), rescaled(q * slope, x.scale * s_slope / out.scale))
+    if runtime in MICRO:
+        above, below = x.scale / out.scale, x.scale * s_slope / out.scale
+    else:
+        above, below = chain(x.scale, 1, out.scale), chain(x.scale, s_slope, out.scale)
+    value = np.where(q >= 0, rescaled(q, above), rescaled(q * slope, below))
     return np.clip(value + out.zero_point, out.lo, out.hi)
 
 

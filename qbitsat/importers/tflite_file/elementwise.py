@@ -113,7 +113,7 @@ def prelu(b: Builder, op: Operator) -> None:
     if np.broadcast_shapes(source.shape, slopes.shape) != source.shape or slopes.type != "INT8":
         raise InputError(f"{slopes.place}: {slopes.type} of {slopes.shape}, expected INT8 that fits {source.shape}")
     distinct, which = np.unique(b.constant(op, 1) - slopes.zero_point, return_inverse=True)
-    values = [tables.prelu(source.meaning, float(slopes.scale), int(slope), target.meaning) for slope in distinct]
+    values = [tables.prelu(b.runtime.name, source.meaning, float(slopes.scale), int(slope), target.meaning) for slope in distinct]
     b.give(target, of_each(b, op, b.of(source), np.stack(values), np.broadcast_to(which.reshape(slopes.shape), source.shape)))
 
 
