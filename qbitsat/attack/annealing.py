@@ -29,7 +29,7 @@ from ..properties.margin import margins
 from ..properties.replay import Inputs
 
 # Weights, those of inequalities over inputs among them, outputs in one inequality, and inequalities, beyond which a move takes too long.
-MAX_WEIGHTS, MAX_TERMS, MAX_AIMS = 1 << 21, 256, 1 << 14
+MAX_WEIGHTS, MAX_TERMS, MAX_TARGETS = 1 << 21, 256, 1 << 14
 # Moves of one walk, and how many in a row start from the end of the best before, in a branch, until one starts anew; fewer if one ends
 # with more than this share of the smallest score so far, and with more than so many mean changes of the score.
 MOVES, SERIES, GAIN, NEAR = 20_000, 8, 0.9, 4.0
@@ -80,17 +80,17 @@ class Annealer:
         self.inequalities = inequalities
         self.floats, self.rng = descent.floats, np.random.default_rng(options.seed)
         self.first = [block for block in layout.blocks if _reads_inputs(block, layout)]
-        # Inequalities over outputs are aims, those over inputs fences; for others there is no kernel.
+        # Inequalities over outputs are targets, those over inputs fences; for others there is no kernel.
         sizes = np.diff(inequalities.starts)
         inputs = np.bincount(np.repeat(np.arange(len(sizes)), sizes), inequalities.values < layout.num_inputs, len(sizes))
         self.fences = np.flatnonzero(inputs == sizes).tolist()
-        self.aims = np.flatnonzero((inputs == 0) & (sizes > 0) & (sizes <= MAX_TERMS)).tolist()
+        self.targets = np.flatnonzero((inputs == 0) & (sizes > 0) & (sizes <= MAX_TERMS)).tolist()
         rows = len(self.fences) + sum(block.layer.affine.n_out for block in self.first)
         later = sum(block.layer.affine.num_products for block in layout.blocks if not _reads_inputs(block, layout))
         self.weights = rows * layout.num_inputs + later
-        self.able = self.weights <= MAX_WEIGHTS and len(self.aims) <= MAX_AIMS and all(_is_matrix(b, layout) for b in self.first)
+        self.able = self.weights <= MAX_WEIGHTS and len(self.targets) <= MAX_TARGETS and all(_is_matrix(b, layout) for b in self.first)
         self.able &= all(r.monotone and r.hi - r.lo < MAX_LEVELS for block in layout.blocks for r in block.layer.requantizers)
-        self.able &= len(self.aims) + len(self.fences) == len(inequalities)
+        self.able &= len(self.targets) + len(self.fences) == len(inequalities)
         self.seconds = 0.0
         self.kernel: Annealing | None = None
         # The branch whose walk is under way, or None, and the moves that it has made.
@@ -128,9 +128,9 @@ class Annealer:
             self.series[branch] = Series(self._outputs(atoms, ranges), x)
         series, inequalities = self.series[branch], self.inequalities
         self.branch, self.moves = branch, 0
-        aims = [k for k, atom in enumerate(self.aims) if atom in atoms]
+        targets = [k for k, atom in enumerate(self.targets) if atom in atoms]
         fences = np.array([inequalities[atom][2] if atom in atoms else np.inf for atom in self.fences], np.float32)
-        self.kernel.begin(series.x, aims, series.ranges, fences, int(self.rng.integers(1 << 62)))
+        self.kernel.begin(series.x, targets, series.ranges, fences, int(self.rng.integers(1 << 62)))
         return True
 
     def _outputs(self, atoms: tuple[int, ...], ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -199,15 +199,15 @@ class Annealer:
         for row, atom in enumerate(self.fences, start=at):
             np.add.at(matrix[row], inequalities[atom][0], inequalities[atom][1])
         lowest, highest = (end[0, neurons + m] - [steps[i][4] for i in neurons] for end in (root.lo, root.hi))
-        aims = []
-        for values, coefficients, bound in (inequalities[atom] for atom in self.aims):
+        targets = []
+        for values, coefficients, bound in (inequalities[atom] for atom in self.targets):
             counts = coefficients != 0
-            aims.append(((values - m).astype(np.int32)[counts], coefficients[counts].astype(np.float32), float(bound)))
+            targets.append(((values - m).astype(np.int32)[counts], coefficients[counts].astype(np.float32), float(bound)))
         levels = neurons.astype(np.int32), lowest.astype(np.int32), highest.astype(np.int32)
         box = root.lo[0, :m].astype(np.float32), root.hi[0, :m].astype(np.float32)
         later = np.array([k for k, block in enumerate(self.layout.blocks) if not _reads_inputs(block, self.layout)], np.int32)
         tolerance = min(1.0, (0.1 * min(row[3] for row in steps)) ** 2)
-        return Annealing(box, (matrix, bias, shy, *levels), steps, self.floats, later, aims, tolerance)
+        return Annealing(box, (matrix, bias, shy, *levels), steps, self.floats, later, targets, tolerance)
 
 
 def _reads_inputs(block: Block, layout: Layout) -> bool:

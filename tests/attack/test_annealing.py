@@ -83,7 +83,7 @@ def test_scores_are_those_of_the_twin():
     compared = positive = 0
     for rng, _, search, branch, start in annealers(120):
         kernel, layout = begun(rng, search, branch, start), search.layout
-        atoms = [search.disjuncts.inequalities[a] for a in search.scheduler.annealer.aims if a in search.disjuncts.table[branch].atoms]
+        atoms = [search.disjuncts.inequalities[a] for a in search.scheduler.annealer.targets if a in search.disjuncts.table[branch].atoms]
         neurons = [n for block in search.scheduler.annealer.first for n in range(block.neurons.start, block.neurons.stop)]
         ranges = list(zip(*(part.tolist() for part in search.scheduler.annealer.series[branch].ranges), strict=True))
         for _ in range(5):

@@ -18,7 +18,7 @@ typedef struct {
     const int *neurons;
     const float *coefficients;
     float bound;
-} aim_t;
+} target_t;
 
 /* Rows are sums of inputs: the accumulators of the num_levels neurons that read inputs, then fences, which are the inequalities over inputs;
    stride is their number up to a multiple of LANES. */
@@ -38,8 +38,8 @@ typedef struct {
 
 /* What to reach: all inequalities; on the way there, these accumulators go to their ranges. */
 typedef struct {
-    int num_aims, num_ranges;
-    const aim_t *const *aims;
+    int num_targets, num_ranges;
+    const target_t *const *targets;
     const int *neurons;
     const float *lo, *hi;
     const float *fences; /* num_rows - num_levels: what the fences must not exceed */

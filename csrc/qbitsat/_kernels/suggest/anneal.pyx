@@ -22,7 +22,7 @@ cdef extern from "anneal.h":
         int last, base
         float begin, length, y_min
 
-    ctypedef struct aim_t:
+    ctypedef struct target_t:
         int size
         const int *neurons
         const float *coefficients
@@ -47,8 +47,8 @@ cdef extern from "anneal.h":
         float tolerance
 
     ctypedef struct goal_t:
-        int num_aims, num_ranges
-        const aim_t *const *aims
+        int num_targets, num_ranges
+        const target_t *const *targets
         const int *neurons
         const float *lo
         const float *hi
@@ -100,7 +100,7 @@ cdef class Annealing:
                 are sums of inputs that must not exceed a bound
     steps       for every neuron (float32[last + 2], base, begin, length, y_min): see anneal.h
     floats      all layers; later: int32, those that read no inputs, in order: whatever is no row
-    aims        (neurons int32[k], coefficients float32[k], bound) of every inequality
+    targets        (neurons int32[k], coefficients float32[k], bound) of every inequality
     tolerance   what accumulators may be outside their ranges, as a sum of squares
     """
 
@@ -109,14 +109,14 @@ cdef class Annealing:
     cdef anneal_t state
     cdef steps_t *steps
     cdef Floats floats
-    cdef aim_t *aims
-    cdef const aim_t **wanted
+    cdef target_t *targets
+    cdef const target_t **wanted
     cdef char *work
-    cdef int num_aims
+    cdef int num_targets
     cdef list kept
     cdef tuple ranges
 
-    def __cinit__(self, tuple inputs, tuple rows, list steps, Floats floats, later, list aims, float tolerance):
+    def __cinit__(self, tuple inputs, tuple rows, list steps, Floats floats, later, list targets, float tolerance):
         matrix, bias, shy, neuron, lowest, highest = rows
         cdef int num_rows = <int> matrix.shape[0], m = <int> matrix.shape[1], n = <int> len(steps)
         if m < 1:
@@ -131,11 +131,11 @@ cdef class Annealing:
         square = np.ascontiguousarray((matrix**2).mean(axis=1), np.float32)
         opened = np.flatnonzero(np.asarray(lowest) < np.asarray(highest)).astype(np.int32)
         flat, table = np.ascontiguousarray(matrix).ravel(), columns.ravel()
-        self.kept = [flat, table, square, opened, inputs, rows, steps, later, aims]
+        self.kept = [flat, table, square, opened, inputs, rows, steps, later, targets]
         self.steps = <steps_t *> calloc(n + 1, sizeof(steps_t))
-        self.aims = <aim_t *> calloc(len(aims) + 1, sizeof(aim_t))
-        self.wanted = <const aim_t **> calloc(len(aims) + 1, sizeof(aim_t *))
-        if self.steps == NULL or self.aims == NULL or self.wanted == NULL:
+        self.targets = <target_t *> calloc(len(targets) + 1, sizeof(target_t))
+        self.wanted = <const target_t **> calloc(len(targets) + 1, sizeof(target_t *))
+        if self.steps == NULL or self.targets == NULL or self.wanted == NULL:
             raise MemoryError("no memory for layers and inequalities")
         p = &self.plan
         p.num_inputs, p.num_levels, p.num_rows, p.stride = m, <int> len(neuron), num_rows, <int> stride
@@ -146,7 +146,7 @@ cdef class Annealing:
         self._set_steps(steps, neuron, lowest, highest)
         self.floats = floats
         self._set_later(later)
-        self._set_aims(aims)
+        self._set_targets(targets)
         self._set_state()
 
     def _set_steps(self, list steps, neuron, lowest, highest):
@@ -174,15 +174,15 @@ cdef class Annealing:
                     raise ValueError(f"layer {later[k]} reads inputs")
         self.plan.floats, self.plan.later, self.plan.num_later = &self.floats.plan, ints(later), <int> later.shape[0]
 
-    def _set_aims(self, list aims):
+    def _set_targets(self, list targets):
         self.plan.longest = 1
-        for k, (neurons, coefficients, bound) in enumerate(aims):
-            aim = &self.aims[k]
+        for k, (neurons, coefficients, bound) in enumerate(targets):
+            target = &self.targets[k]
             if len(neurons) != len(coefficients) or any(not 0 <= i < self.plan.num_neurons for i in neurons) or not np.all(coefficients):
                 raise ValueError(f"inequality {k} names neurons that do not exist, or has a coefficient of 0")
-            aim.size, aim.neurons, aim.coefficients, aim.bound = <int> len(neurons), ints(neurons), numbers(coefficients), bound
-            self.plan.longest = max(self.plan.longest, aim.size)
-        self.num_aims = <int> len(aims)
+            target.size, target.neurons, target.coefficients, target.bound = <int> len(neurons), ints(neurons), numbers(coefficients), bound
+            self.plan.longest = max(self.plan.longest, target.size)
+        self.num_targets = <int> len(targets)
 
     def _set_state(self):
         """Arrays of 4-byte numbers out of one piece of memory."""
@@ -202,25 +202,25 @@ cdef class Annealing:
 
     def __dealloc__(self):
         free(self.steps)
-        free(self.aims)
+        free(self.targets)
         free(self.wanted)
         free(self.work)
 
-    def begin(self, x, aims, tuple ranges, fences, uint64_t seed):
-        """A new walk from x float32[num_inputs], taken into the box, to where all of these aims hold.
+    def begin(self, x, targets, tuple ranges, fences, uint64_t seed):
+        """A new walk from x float32[num_inputs], taken into the box, to where all of these targets hold.
 
-        ranges: neurons int32[k] and float32[k] twice: where their accumulators should be as long as not all aims hold. fences float32[rows
+        ranges: neurons int32[k] and float32[k] twice: where their accumulators should be as long as not all targets hold. fences float32[rows
         without levels]: their bounds.
         """
         cdef Py_ssize_t k
         cdef const float[::1] start = np.ascontiguousarray(np.clip(np.nan_to_num(x), *self.kept[4]), np.float32)
-        if start.shape[0] != self.plan.num_inputs or any(not 0 <= aim < self.num_aims for aim in aims) or len(aims) > self.num_aims:
-            raise ValueError("a walk needs a value for every input, and aims that exist")
+        if start.shape[0] != self.plan.num_inputs or any(not 0 <= target < self.num_targets for target in targets) or len(targets) > self.num_targets:
+            raise ValueError("a walk needs a value for every input, and targets that exist")
         neurons, lo, hi = ranges
         if not len(neurons) == len(lo) == len(hi) or any(not 0 <= i < self.plan.num_neurons for i in neurons):
             raise ValueError("ranges of neurons that do not exist")
-        for k, aim in enumerate(aims):
-            self.wanted[k] = &self.aims[<int> aim]
+        for k, target in enumerate(targets):
+            self.wanted[k] = &self.targets[<int> target]
         if len(fences) != self.plan.num_rows - self.plan.num_levels:
             raise ValueError("a bound for every row without levels")
         # All pointers first: an array of another type must not leave us with one that is freed.
@@ -229,7 +229,7 @@ cdef class Annealing:
         cdef const float *ends_hi = numbers(hi)
         cdef const float *bounds = numbers(fences)
         self.ranges = (*ranges, fences)
-        self.goal.num_aims, self.goal.aims = <int> len(aims), self.wanted
+        self.goal.num_targets, self.goal.targets = <int> len(targets), self.wanted
         self.goal.num_ranges, self.goal.neurons, self.goal.lo, self.goal.hi, self.goal.fences = <int> len(neurons), named, ends_lo, ends_hi, bounds
         if self.plan.num_inputs:
             memcpy(self.state.x, &start[0], self.plan.num_inputs * sizeof(float))

@@ -75,22 +75,22 @@ INLINE float first_step(const steps_t *s, float acc, int level, float coefficien
 }
 
 /* The steps that accumulators of an inequality have to go until it holds, the cheapest ones first. */
-INLINE float deficit(const anneal_plan_t *plan, const aim_t *aim, anneal_t *w) {
-    float excess = -aim->bound, cost = 0;
-    for (int t = 0; t < aim->size; t++) excess += aim->coefficients[t] * w->y[aim->neurons[t]], w->taken[t] = 0;
+INLINE float deficit(const anneal_plan_t *plan, const target_t *target, anneal_t *w) {
+    float excess = -target->bound, cost = 0;
+    for (int t = 0; t < target->size; t++) excess += target->coefficients[t] * w->y[target->neurons[t]], w->taken[t] = 0;
     while (excess > 0) {
         float best = UNBOUNDED;
         int chosen = -1, left = 0;
-        for (int t = 0; t < aim->size; t++) {
-            int i = aim->neurons[t], room = aim->coefficients[t] > 0 ? w->reached[i] : plan->steps[i].last - w->reached[i];
+        for (int t = 0; t < target->size; t++) {
+            int i = target->neurons[t], room = target->coefficients[t] > 0 ? w->reached[i] : plan->steps[i].last - w->reached[i];
             if (w->taken[t] >= room) continue;
-            float step = w->taken[t] ? 1 : first_step(&plan->steps[i], w->sum[i], w->reached[i], aim->coefficients[t]);
-            float price = step / fabsf(aim->coefficients[t]);
+            float step = w->taken[t] ? 1 : first_step(&plan->steps[i], w->sum[i], w->reached[i], target->coefficients[t]);
+            float price = step / fabsf(target->coefficients[t]);
             if (price < best) best = price, chosen = t, left = room - w->taken[t];
         }
         if (chosen < 0) return cost + excess;
         /* all further steps of a term cost the same, and no other term gets cheaper */
-        float size = fabsf(aim->coefficients[chosen]), needed = ceilf(excess / size);
+        float size = fabsf(target->coefficients[chosen]), needed = ceilf(excess / size);
         int units = !w->taken[chosen] || needed < 1 ? 1 : needed < (float)left ? (int)needed : left;
         cost += best * size * (float)units;
         excess -= size * (float)units;
@@ -102,7 +102,7 @@ INLINE float deficit(const anneal_plan_t *plan, const aim_t *aim, anneal_t *w) {
 INLINE float score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *w) {
     float total = 0;
     run_later(plan, w);
-    for (int k = 0; k < goal->num_aims; k++) total += deficit(plan, goal->aims[k], w);
+    for (int k = 0; k < goal->num_targets; k++) total += deficit(plan, goal->targets[k], w);
     if (total == 0) return 0;
     for (int k = 0; k < goal->num_ranges; k++) {
         int i = goal->neurons[k];
