@@ -42,7 +42,7 @@ DRAWS = 16
 # First temperatures of walks that start anew and of others, and the last one, in mean changes of the score by one move.
 HOT, WARM, COLD = 1.0, 0.15, 0.03
 # Accumulators stay this many mean weights, and at most this share of a step, away from the ends of their steps.
-SHY_WEIGHTS, SHY_SHARE = 2.0, 0.1
+CLEARANCE_WEIGHTS, CLEARANCE_SHARE = 2.0, 0.1
 
 
 @dataclass
@@ -185,7 +185,7 @@ class Annealer:
             steps += [tables[block.layer.requantizer(i)] for i in range(block.layer.affine.n_out)]
         neurons = np.concatenate([np.arange(block.neurons.start, block.neurons.stop) for block in self.first])
         rows = len(neurons) + len(self.fences)
-        matrix, bias, shy = np.zeros((rows, m), np.float32), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        matrix, bias, clearance = np.zeros((rows, m), np.float32), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         at = 0
         for block in self.first:
             affine, mine = block.layer.affine, slice(at, at + block.layer.affine.n_out)
@@ -194,8 +194,8 @@ class Annealer:
                 cells, weights = affine.row(i)
                 np.add.at(matrix[at + i], block.view[cells], weights)
             bias[mine], at = affine.biases, mine.stop
-            room = SHY_SHARE * np.array([max(0.0, steps[i][3] - 1) for i in range(block.neurons.start, block.neurons.stop)])
-            shy[mine] = np.minimum(SHY_WEIGHTS * affine.magnitudes() / affine.n_in, room)
+            room = CLEARANCE_SHARE * np.array([max(0.0, steps[i][3] - 1) for i in range(block.neurons.start, block.neurons.stop)])
+            clearance[mine] = np.minimum(CLEARANCE_WEIGHTS * affine.magnitudes() / affine.n_in, room)
         for row, atom in enumerate(self.fences, start=at):
             np.add.at(matrix[row], inequalities[atom][0], inequalities[atom][1])
         lowest, highest = (end[0, neurons + m] - [steps[i][4] for i in neurons] for end in (root.lo, root.hi))
@@ -207,7 +207,7 @@ class Annealer:
         box = root.lo[0, :m].astype(np.float32), root.hi[0, :m].astype(np.float32)
         later = np.array([k for k, block in enumerate(self.layout.blocks) if not _reads_inputs(block, self.layout)], np.int32)
         tolerance = min(1.0, (0.1 * min(row[3] for row in steps)) ** 2)
-        return Annealing(box, (matrix, bias, shy, *levels), steps, self.floats, later, targets, tolerance)
+        return Annealing(box, (matrix, bias, clearance, *levels), steps, self.floats, later, targets, tolerance)
 
 
 def _reads_inputs(block: Block, layout: Layout) -> bool:

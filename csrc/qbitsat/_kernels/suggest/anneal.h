@@ -26,7 +26,7 @@ typedef struct {
     int num_inputs, num_levels, num_rows, stride, num_neurons, num_later, num_open, longest;
     const float *columns;   /* num_inputs x stride: what one input puts on the rows */
     const float *matrix;    /* num_rows x num_inputs */
-    const float *bias, *square, *shy; /* num_rows; square: mean square weight; shy: how far from the ends of steps */
+    const float *bias, *square, *clearance; /* num_rows; square: mean square weight; clearance: how far from the ends of steps */
     const int *neuron, *lowest, *highest; /* num_levels: the neuron, and the levels that it may have */
     const int *open;        /* num_open rows with more than one level */
     const float *x_lo, *x_hi;
@@ -49,7 +49,7 @@ typedef struct {
 typedef struct {
     float *x, *whole, *saved_x, *slope, *gain;            /* num_inputs */
     int *listed;                                          /* num_inputs */
-    float *acc, *least, *most, *beyond, *saved_acc, *old; /* stride */
+    float *acc, *least, *most, *violation, *saved_acc, *old; /* stride */
     int *level;                                           /* stride */
     float *y, *sum;                                       /* num_neurons; y stands right behind x: values as layers read them */
     float *cells, *taps;                                  /* room for one layer */

@@ -34,7 +34,7 @@ cdef extern from "anneal.h":
         const float *matrix
         const float *bias
         const float *square
-        const float *shy
+        const float *clearance
         const int *neuron
         const int *lowest
         const int *highest
@@ -64,7 +64,7 @@ cdef extern from "anneal.h":
         float *acc
         float *least
         float *most
-        float *beyond
+        float *violation
         float *saved_acc
         float *old
         int *level
@@ -95,7 +95,7 @@ cdef class Annealing:
     """One walk at a time over the outputs of the layers of a query that read inputs.
 
     inputs      (x_lo, x_hi) float32[num_inputs] each: the box
-    rows        (matrix float32[rows, num_inputs], bias, shy float32[rows], neuron, lowest, highest int32[levels]): the neurons that read
+    rows        (matrix float32[rows, num_inputs], bias, clearance float32[rows], neuron, lowest, highest int32[levels]): the neurons that read
                 inputs, how far accumulators keep from the ends of their steps, and the levels that each may have; the rest of the rows
                 are sums of inputs that must not exceed a bound
     steps       for every neuron (float32[last + 2], base, begin, length, y_min): see anneal.h
@@ -117,12 +117,12 @@ cdef class Annealing:
     cdef tuple ranges
 
     def __cinit__(self, tuple inputs, tuple rows, list steps, Floats floats, later, list targets, float tolerance):
-        matrix, bias, shy, neuron, lowest, highest = rows
+        matrix, bias, clearance, neuron, lowest, highest = rows
         cdef int num_rows = <int> matrix.shape[0], m = <int> matrix.shape[1], n = <int> len(steps)
         if m < 1:
             raise ValueError("a walk without inputs has nothing to move: rows of none")
         stride = (max(1, num_rows) + ROW_LANES - 1) // ROW_LANES * ROW_LANES
-        if any(len(part) != num_rows for part in (bias, shy)) or not len(neuron) == len(lowest) == len(highest) <= num_rows:
+        if any(len(part) != num_rows for part in (bias, clearance)) or not len(neuron) == len(lowest) == len(highest) <= num_rows:
             raise ValueError("rows of different sizes")
         if any(len(part) != m for part in inputs):
             raise ValueError("a box and rows of different sizes")
@@ -140,7 +140,7 @@ cdef class Annealing:
         p = &self.plan
         p.num_inputs, p.num_levels, p.num_rows, p.stride = m, <int> len(neuron), num_rows, <int> stride
         p.num_neurons, p.num_open = n, <int> len(opened)
-        p.columns, p.matrix, p.bias, p.square, p.shy = numbers(table), numbers(flat), numbers(bias), numbers(square), numbers(shy)
+        p.columns, p.matrix, p.bias, p.square, p.clearance = numbers(table), numbers(flat), numbers(bias), numbers(square), numbers(clearance)
         p.neuron, p.lowest, p.highest, p.open = ints(neuron), ints(lowest), ints(highest), ints(opened)
         p.x_lo, p.x_hi, p.tolerance = numbers(inputs[0]), numbers(inputs[1]), tolerance
         self._set_steps(steps, neuron, lowest, highest)
@@ -193,7 +193,7 @@ cdef class Annealing:
         if self.work == NULL:
             raise MemoryError("no memory for a walk")
         cdef float *at = <float *> self.work
-        w.acc, w.least, w.most, w.beyond, w.saved_acc, w.old = at, at + s, at + 2 * s, at + 3 * s, at + 4 * s, at + 5 * s
+        w.acc, w.least, w.most, w.violation, w.saved_acc, w.old = at, at + s, at + 2 * s, at + 3 * s, at + 4 * s, at + 5 * s
         w.level, at = <int *> (at + 6 * s), at + 7 * s
         w.x, w.y, at = at, at + m, at + m + n
         w.whole, w.saved_x, w.slope, w.gain, w.listed, at = at, at + m, at + 2 * m, at + 3 * m, <int *> (at + 4 * m), at + 5 * m

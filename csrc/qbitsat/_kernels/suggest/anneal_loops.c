@@ -111,15 +111,15 @@ INLINE float score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *w) {
     return total;
 }
 
-/* Give a row a level: its output, and the accumulators that it may have, `shy` away from the ends of the step. */
-INLINE void set_level(const anneal_plan_t *plan, anneal_t *w, int row, int level, float shy) {
+/* Give a row a level: its output, and the accumulators that it may have, `clearance` away from the ends of the step. */
+INLINE void set_level(const anneal_plan_t *plan, anneal_t *w, int row, int level, float clearance) {
     int i = plan->neuron[row];
     const steps_t *s = &plan->steps[i];
     w->level[row] = w->reached[i] = level;
     w->y[i] = s->y_min + (float)level;
     w->sum[i] = level ? s->steps[level] + (s->length - 1) / 2 : s->steps[1] - (s->length + 1) / 2; /* anywhere, where an inequality is about it */
-    w->least[row] = level == 0 ? -UNBOUNDED : s->steps[level] + shy;
-    w->most[row] = level == s->last ? UNBOUNDED : s->steps[level + 1] - 1 - shy;
+    w->least[row] = level == 0 ? -UNBOUNDED : s->steps[level] + clearance;
+    w->most[row] = level == s->last ? UNBOUNDED : s->steps[level + 1] - 1 - clearance;
 }
 
 INLINE void accumulate(const anneal_plan_t *plan, const float *x, float *restrict acc) {
@@ -131,13 +131,13 @@ INLINE void accumulate(const anneal_plan_t *plan, const float *x, float *restric
     }
 }
 
-/* w->beyond, and the sum of its squares */
+/* w->violation, and the sum of its squares */
 INLINE float look(const anneal_plan_t *plan, anneal_t *w) {
     const float *restrict acc = w->acc, *restrict least = w->least, *restrict most = w->most;
-    float *restrict beyond = w->beyond, squares = 0;
+    float *restrict violation = w->violation, squares = 0;
     for (int i = 0; i < plan->stride; i++) {
         float d = outside(acc[i], least[i], most[i]);
-        beyond[i] = d, squares += d * d;
+        violation[i] = d, squares += d * d;
     }
     return squares;
 }
@@ -149,7 +149,7 @@ INLINE int list_promising(const anneal_plan_t *plan, anneal_t *w) {
     const float *restrict x = w->x, *restrict lo = plan->x_lo, *restrict hi = plan->x_hi;
     memset(slope, 0, sizeof(float) * m);
     for (int i = 0; i < plan->num_rows; i++) {
-        float factor = w->beyond[i];
+        float factor = w->violation[i];
         if (factor == 0) continue;
         const float *restrict row = plan->matrix + (long)i * m;
         for (int j = 0; j < m; j++) slope[j] += factor * row[j];
@@ -176,10 +176,10 @@ INLINE int list_promising(const anneal_plan_t *plan, anneal_t *w) {
 /* Move one input to where the squares are about smallest along it, as far as its range goes. */
 INLINE void slide(const anneal_plan_t *plan, anneal_t *w, int j) {
     const float *restrict column = plan->columns + (long)j * plan->stride, *restrict least = w->least, *restrict most = w->most;
-    float *restrict acc = w->acc, *restrict beyond = w->beyond, slope = 0, curvature = 1e-6f, after = 0;
+    float *restrict acc = w->acc, *restrict violation = w->violation, slope = 0, curvature = 1e-6f, after = 0;
     for (int i = 0; i < plan->stride; i++) {
-        slope += column[i] * beyond[i];
-        curvature += beyond[i] != 0 ? column[i] * column[i] : 0;
+        slope += column[i] * violation[i];
+        curvature += violation[i] != 0 ? column[i] * column[i] : 0;
     }
     float room = slope > 0 ? plan->x_lo[j] - w->x[j] : plan->x_hi[j] - w->x[j], by = -slope / curvature;
     if (slope == 0 || room == 0) return;
@@ -189,7 +189,7 @@ INLINE void slide(const anneal_plan_t *plan, anneal_t *w, int j) {
     w->x[j] += by;
     for (int i = 0; i < plan->stride; i++) {
         acc[i] += by * column[i];
-        beyond[i] = outside(acc[i], least[i], most[i]);
+        violation[i] = outside(acc[i], least[i], most[i]);
     }
 }
 
@@ -225,7 +225,7 @@ INLINE float squares_after(const anneal_plan_t *plan, const anneal_t *w, int j, 
 
 /* Every input down or up, from a random one on, whichever leaves the accumulators nearer to where they were: w->whole, w->acc. */
 INLINE void round_inputs(const anneal_plan_t *plan, anneal_t *w) {
-    float *restrict off = w->beyond;
+    float *restrict off = w->violation;
     int first = draw_below(w, plan->num_inputs);
     memset(off, 0, sizeof(float) * plan->stride);
     for (int k = 0; k < plan->num_inputs; k++) {
@@ -272,8 +272,8 @@ INLINE int mend(const anneal_plan_t *plan, anneal_t *w) {
 
 INLINE void set_room(const anneal_plan_t *plan, anneal_t *w, float factor) {
     for (int row = 0; row < plan->num_levels; row++) {
-        float most = WIDEST * (plan->steps[plan->neuron[row]].length - 1), shy = factor * plan->shy[row];
-        set_level(plan, w, row, w->level[row], factor > 1 ? larger(plan->shy[row], smaller(shy, most)) : shy);
+        float most = WIDEST * (plan->steps[plan->neuron[row]].length - 1), clearance = factor * plan->clearance[row];
+        set_level(plan, w, row, w->level[row], factor > 1 ? larger(plan->clearance[row], smaller(clearance, most)) : clearance);
     }
 }
 
@@ -308,13 +308,13 @@ INLINE int propose(const anneal_plan_t *plan, anneal_t *w, int *rows, int *level
         for (int i = 0; i < count; i++) again |= rows[i] == row;
         if (again || level < plan->lowest[row] || level > plan->highest[row]) continue;
         rows[count] = row, levels[count++] = w->level[row];
-        set_level(plan, w, row, level, plan->shy[row]);
+        set_level(plan, w, row, level, plan->clearance[row]);
     }
     return count;
 }
 
 INLINE void take_back(const anneal_plan_t *plan, anneal_t *w, const int *rows, const int *levels, int count) {
-    for (int k = 0; k < count; k++) set_level(plan, w, rows[k], levels[k], plan->shy[rows[k]]);
+    for (int k = 0; k < count; k++) set_level(plan, w, rows[k], levels[k], plan->clearance[rows[k]]);
 }
 
 float anneal_score(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, const int *levels) {
@@ -333,7 +333,7 @@ void anneal_begin(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state
     for (int row = 0; row < plan->num_levels; row++) {
         int level = level_of(&plan->steps[plan->neuron[row]], state->acc[row]);
         level = level < plan->lowest[row] ? plan->lowest[row] : level > plan->highest[row] ? plan->highest[row] : level;
-        set_level(plan, state, row, level, plan->shy[row]);
+        set_level(plan, state, row, level, plan->clearance[row]);
     }
     for (int row = plan->num_levels; row < plan->num_rows; row++) state->most[row] = goal->fences[row - plan->num_levels];
     state->score = state->best = score(plan, goal, state);
