@@ -149,7 +149,7 @@ class Annealer:
         hot = WARM if series.walks else HOT
         moves = max(1, SLICE * SLICE_WEIGHTS // max(SLICE_WEIGHTS, self.weights))
         found = kernel.on(moves, hot * (COLD / hot) ** (self.moves / MOVES))
-        inputs = self._checked(kernel.whole) if found else None
+        inputs = self._checked(kernel.rounded) if found else None
         self.moves += moves
         if self.moves >= MOVES:
             series.walks += 1
@@ -160,10 +160,10 @@ class Annealer:
             self.branch = None
         return inputs
 
-    def _checked(self, whole: np.ndarray) -> Inputs | None:
-        """Whole inputs if they make the formula true in integers."""
+    def _checked(self, rounded: np.ndarray) -> Inputs | None:
+        """Rounded inputs if they make the formula true in integers."""
         m = self.layout.num_inputs
-        x = np.clip(np.nan_to_num(whole.astype(float)), self.root.lo[0, :m], self.root.hi[0, :m]).astype(np.int64)
+        x = np.clip(np.nan_to_num(rounded.astype(float)), self.root.lo[0, :m], self.root.hi[0, :m]).astype(np.int64)
         inputs = [x[None, part] for part in self.layout.inputs]
         values = [forward_all(network, part, self.limits) for network, part in zip(self.query.networks, inputs, strict=True)]
         outputs = [v[:, network.outputs] for network, v in zip(self.query.networks, values, strict=True)]

@@ -132,7 +132,7 @@ def test_whole_inputs_have_the_levels_and_reach_the_goal():
         kernel = begun(rng, search, branch, start)
         if not kernel.on(2000, 0.5):
             continue
-        inputs = search.scheduler.annealer._checked(kernel.whole)
+        inputs = search.scheduler.annealer._checked(kernel.rounded)
         assert inputs is not None
         assert replay(asked, inputs) is not None
         reached += 1
@@ -229,7 +229,7 @@ def test_search_agrees_with_enumeration_whatever_walks_say(monkeypatch, lie):
             return True
 
         @property
-        def whole(self):
+        def rounded(self):
             return LIES[lie](rng, self.shape).astype(np.float32)
 
     monkeypatch.setattr(annealing, "Annealing", Liar)

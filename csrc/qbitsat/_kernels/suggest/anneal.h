@@ -47,7 +47,7 @@ typedef struct {
 
 /* Where a walk is. All arrays belong to the caller. */
 typedef struct {
-    float *x, *whole, *saved_x, *slope, *gain;            /* num_inputs */
+    float *x, *rounded, *saved_x, *slope, *gain;            /* num_inputs */
     int *listed;                                          /* num_inputs */
     float *acc, *least, *most, *violation, *saved_acc, *old; /* stride */
     int *level;                                           /* stride */
@@ -63,7 +63,7 @@ enum { ROW_LANES = 16, LINKED = 3 };
 /* Start at state->x, inside the box. */
 void anneal_begin(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, uint64_t seed);
 
-/* So many moves at one temperature; 1 as soon as state->whole are whole inputs that reach the goal. */
+/* So many moves at one temperature; 1 as soon as state->rounded are whole inputs that reach the goal. */
 int anneal_on(const anneal_plan_t *plan, const goal_t *goal, anneal_t *state, long moves, float temperature);
 
 /* How far the outputs behind these levels of the rows are from the goal, in output steps; 0: there. The walk has to begin anew after it. */

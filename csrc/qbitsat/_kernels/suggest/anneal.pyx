@@ -56,7 +56,7 @@ cdef extern from "anneal.h":
 
     ctypedef struct anneal_t:
         float *x
-        float *whole
+        float *rounded
         float *saved_x
         float *slope
         float *gain
@@ -196,7 +196,7 @@ cdef class Annealing:
         w.acc, w.least, w.most, w.violation, w.saved_acc, w.old = at, at + s, at + 2 * s, at + 3 * s, at + 4 * s, at + 5 * s
         w.level, at = <int *> (at + 6 * s), at + 7 * s
         w.x, w.y, at = at, at + m, at + m + n
-        w.whole, w.saved_x, w.slope, w.gain, w.listed, at = at, at + m, at + 2 * m, at + 3 * m, <int *> (at + 4 * m), at + 5 * m
+        w.rounded, w.saved_x, w.slope, w.gain, w.listed, at = at, at + m, at + 2 * m, at + 3 * m, <int *> (at + 4 * m), at + 5 * m
         w.sum, w.reached, w.cells, at = at, <int *> (at + n), at + 2 * n, at + 2 * n + cells
         w.taps, w.taken = at, <int *> (at + taps)
 
@@ -237,7 +237,7 @@ cdef class Annealing:
             anneal_begin(&self.plan, &self.goal, &self.state, seed)
 
     def on(self, long moves, float temperature):
-        """So many moves, at a temperature in mean changes of the score; whether `whole` are inputs that reach the goal, as floats see it."""
+        """So many moves, at a temperature in mean changes of the score; whether `rounded` are inputs that reach the goal, as floats see it."""
         cdef int found
         with nogil:
             found = anneal_on(&self.plan, &self.goal, &self.state, moves, temperature)
@@ -259,9 +259,9 @@ cdef class Annealing:
         return self.state.scale
 
     @property
-    def whole(self):
+    def rounded(self):
         """float32[num_inputs]: whole inputs, once they are found."""
-        return _copy(self.state.whole, self.plan.num_inputs)
+        return _copy(self.state.rounded, self.plan.num_inputs)
 
     @property
     def x(self):

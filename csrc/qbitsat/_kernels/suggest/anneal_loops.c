@@ -161,10 +161,10 @@ INLINE int list_promising(const anneal_plan_t *plan, anneal_t *w) {
         gain[j] = smaller(room, way);
     }
     float tops[ROW_LANES] = {0};
-    int whole = m & ~(ROW_LANES - 1);
-    for (int j = 0; j < whole; j += ROW_LANES)
+    int full = m & ~(ROW_LANES - 1);
+    for (int j = 0; j < full; j += ROW_LANES)
         for (int k = 0; k < ROW_LANES; k++) tops[k] = larger(tops[k], gain[j + k]);
-    for (int j = whole; j < m; j++) best = larger(best, gain[j]);
+    for (int j = full; j < m; j++) best = larger(best, gain[j]);
     for (int k = 0; k < ROW_LANES; k++) best = larger(best, tops[k]);
     if (best <= 0) return 0;
     float enough = PROMISING * best;
@@ -223,7 +223,7 @@ INLINE float squares_after(const anneal_plan_t *plan, const anneal_t *w, int j, 
     return squares;
 }
 
-/* Every input down or up, from a random one on, whichever leaves the accumulators nearer to where they were: w->whole, w->acc. */
+/* Every input down or up, from a random one on, whichever leaves the accumulators nearer to where they were: w->rounded, w->acc. */
 INLINE void round_inputs(const anneal_plan_t *plan, anneal_t *w) {
     float *restrict off = w->violation;
     int first = draw_below(w, plan->num_inputs);
@@ -236,13 +236,13 @@ INLINE void round_inputs(const anneal_plan_t *plan, anneal_t *w) {
         /* (off + d column)^2 = off^2 + 2 d slope + d^2 curvature */
         float below = down - x, above = up - x;
         float by = below * (2 * slope + below * curvature) <= above * (2 * slope + above * curvature) ? below : above;
-        w->whole[j] = by == below ? down : up;
+        w->rounded[j] = by == below ? down : up;
         for (int i = 0; i < plan->stride; i++) off[i] += by * column[i];
     }
-    accumulate(plan, w->whole, w->acc);
+    accumulate(plan, w->rounded, w->acc);
 }
 
-/* Whole inputs near w->x with the same levels, in w->whole: rounded, then mended one by one. */
+/* Whole inputs near w->x with the same levels, in w->rounded: rounded, then mended one by one. */
 INLINE int mend(const anneal_plan_t *plan, anneal_t *w) {
     int looks = LOOKS < plan->num_inputs ? LOOKS : plan->num_inputs;
     round_inputs(plan, w);
@@ -253,7 +253,7 @@ INLINE int mend(const anneal_plan_t *plan, anneal_t *w) {
         for (int look = 0; look < looks; look++) {
             int j = looks < plan->num_inputs ? draw_below(w, plan->num_inputs) : look;
             for (float sign = -1; sign <= 1; sign += 2) {
-                if (w->whole[j] + sign < plan->x_lo[j] || w->whole[j] + sign > plan->x_hi[j]) continue;
+                if (w->rounded[j] + sign < plan->x_lo[j] || w->rounded[j] + sign > plan->x_hi[j]) continue;
                 float squares = squares_after(plan, w, j, sign);
                 if (squares < least) least = squares, chosen = j, by = sign;
             }
@@ -264,7 +264,7 @@ INLINE int mend(const anneal_plan_t *plan, anneal_t *w) {
             continue;
         }
         const float *restrict column = plan->columns + (long)chosen * plan->stride;
-        w->whole[chosen] += by;
+        w->rounded[chosen] += by;
         for (int i = 0; i < plan->stride; i++) w->acc[i] += by * column[i];
     }
     return 0;
