@@ -56,8 +56,8 @@ class LinearPrograms:
         self.able = options.lp and self.size <= MAX_SIZE and self.work <= WORK
         self.able &= layout.stepped
         self.kernel: Simplex | None = None
-        # For every branch the aim of its nodes without inequalities, float64[num_neurons].
-        self.aims: dict[int, np.ndarray] = {}
+        # For every branch the normalization of its nodes without inequalities, float64[num_neurons].
+        self.normalizations: dict[int, np.ndarray] = {}
 
     def begun(self, worked: int) -> bool:
         """Whether a search that has worked on so many nodes solves programs."""
@@ -81,9 +81,9 @@ class LinearPrograms:
         part, m = nodes.take(rows), self.layout.num_inputs
         acc, y, slopes = _ranges.corners(self.layout.kernel, *part.ranges.arrays)
         x_lo, x_hi = (np.ascontiguousarray(a[:, :m], np.float32) for a in (part.ranges.lo, part.ranges.hi))
-        aims = np.array([self._aim(branch) for branch in part.branch.tolist()])
+        normalizations = np.array([self._normalization(branch) for branch in part.branch.tolist()])
         hulls = x_lo, x_hi, acc, y, slopes
-        value, *_ = self.kernel.run(part.atoms, *hulls, aims, part.basis, part.multipliers, part.shares, EXCHANGES)
+        value, *_ = self.kernel.run(part.atoms, *hulls, normalizations, part.basis, part.multipliers, part.shares, EXCHANGES)
         nodes.basis[rows] = part.basis
         # Children start from multipliers that say something of the network.
         useful = np.abs(part.multipliers[:, self.hidden]).max(axis=1, initial=0) > 1e-6 if self.hidden.any() else True
@@ -101,18 +101,20 @@ class LinearPrograms:
             ends = (coefficients * end[np.ix_(rows, values)] for end in (nodes.ranges.lo, nodes.ranges.hi))
             largest[rows] = bound - np.minimum(*ends).sum(axis=1)
         branches = nodes.branch.tolist()
-        aimed = np.array([not self.disjuncts.table[branch].waiting and bool(self._aim(branch).any()) for branch in branches], bool)
-        return np.flatnonzero(np.where(first < 0, aimed, value < FULL * largest))
+        normalized = np.array(
+            [not self.disjuncts.table[branch].waiting and bool(self._normalization(branch).any()) for branch in branches], bool
+        )
+        return np.flatnonzero(np.where(first < 0, normalized, value < FULL * largest))
 
-    def _aim(self, branch: int) -> np.ndarray:
+    def _normalization(self, branch: int) -> np.ndarray:
         """Outputs of a branch's inequalities, each with the sign that its multiplier has where its accumulator has to go."""
-        if branch not in self.aims:
-            aim, m = np.zeros(self.layout.num_neurons), self.layout.num_inputs
+        if branch not in self.normalizations:
+            normalization, m = np.zeros(self.layout.num_neurons), self.layout.num_inputs
             for atom in self.disjuncts.table[branch].atoms:
                 values, coefficients, _ = self.disjuncts.inequalities[atom]
-                aim[values[values >= m] - m] = -np.sign(coefficients[values >= m])
-            self.aims[branch] = aim * self.active
-        return self.aims[branch]
+                normalization[values[values >= m] - m] = -np.sign(coefficients[values >= m])
+            self.normalizations[branch] = normalization * self.active
+        return self.normalizations[branch]
 
     def _build(self) -> Simplex | None:
         """The kernel's view of the query, in float32; None if that is too large."""

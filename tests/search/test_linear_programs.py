@@ -33,7 +33,7 @@ class Solved:
             DualDescent(layout, layout.blocks, inequalities, root), inequalities, ones, ones > 0, x_lo, most, pool
         )
 
-    def run(self, ranges, atoms, aim=None, basis=-1, limit=3000):
+    def run(self, ranges, atoms, normalization=None, basis=-1, limit=3000):
         """(value, multipliers, shares, basis, x, acc, y, exchanges) of one row."""
         m, n = self.layout.num_inputs, self.layout.num_neurons
         hull = _ranges.corners(self.layout.kernel, *ranges.arrays)
@@ -41,8 +41,8 @@ class Solved:
         mine = np.full((1, self.most), -1, np.int32)
         mine[0, : len(atoms)] = atoms
         bases, multipliers = np.array([basis]), np.zeros((1, n), np.float32)
-        shares, aims = np.zeros((1, self.most), np.float32), np.zeros((1, n)) if aim is None else aim[None]
-        answer = self.kernel.run(mine, *boxes, *hull, aims, bases, multipliers, shares, limit)
+        shares, normalizations = np.zeros((1, self.most), np.float32), np.zeros((1, n)) if normalization is None else normalization[None]
+        answer = self.kernel.run(mine, *boxes, *hull, normalizations, bases, multipliers, shares, limit)
         value, _, x, acc, y, taken = answer
         return float(value[0]), multipliers[0], shares[0], int(bases[0]), x[0], acc[0], y[0], taken
 
@@ -130,8 +130,8 @@ def test_a_basis_that_is_gone_is_begun_anew():
     raise AssertionError("no node was open")
 
 
-def aimed_nodes():
-    """Nodes of queries with several outputs cut, each with a neuron to aim at and which way."""
+def normalized_nodes():
+    """Nodes of queries with several outputs cut, each with a neuron to normalize and its sign."""
     for seed in range(60):
         rng = random.Random(seed)
         asked = busy_query(rng)
@@ -147,10 +147,10 @@ def aimed_nodes():
 def test_nodes_without_inequalities_are_empty_if_programs_and_integers_say_so():
     """Aimed multipliers are as good as any others. Where steps are not equally long floats may say so of a node that is not."""
     empty, none = 0, np.full((1, 0), -1, np.int32)
-    for ranges, every, neuron, way in aimed_nodes():
-        aim = np.zeros(every.layout.num_neurons)
-        aim[neuron] = way
-        value, multipliers, *_ = Solved(every.layout, [], ranges).run(ranges, [], aim)
+    for ranges, every, neuron, sign in normalized_nodes():
+        normalization = np.zeros(every.layout.num_neurons)
+        normalization[neuron] = sign
+        value, multipliers, *_ = Solved(every.layout, [], ranges).run(ranges, [], normalization)
         if value >= 0:
             continue
         proved = Dual(every.layout, []).prove(ranges, np.zeros(1, np.int64), none, np.zeros((1, 0), np.float32), multipliers[None])

@@ -22,7 +22,7 @@ class Simplex:
         corner_acc: Array,
         corner_y: Array,
         slopes: Array,
-        aims: NDArray[np.float64],
+        normalizations: NDArray[np.float64],
         bases: NDArray[np.int64],
         multipliers: Array,
         shares: Array,

@@ -23,7 +23,7 @@ INLINE void write_form(const run_t *r, form_t form, double *g) {
         if (r->node->num_atoms)
             for (int a = 0; a < r->node->num_atoms; a++) g[active + a] = 1;
         else
-            for (int k = 0; k < active; k++) g[k] = r->aim[r->program->active[k]];
+            for (int k = 0; k < active; k++) g[k] = r->normalization[r->program->active[k]];
     }
 }
 
@@ -71,7 +71,7 @@ INLINE int begin(run_t *r) {
     for (int k = 0; k < p->num_active; k++) {
         int i = p->active[k];
         double slope = r->node->slopes[i] > 0 ? r->node->slopes[i] / p->unit[i] : 0;
-        if (!scaled && r->aim[i] != 0) {
+        if (!scaled && r->normalization[i] != 0) {
             scaled = 1;
             continue;
         }

@@ -24,7 +24,7 @@ typedef struct {
     const node_t *node;
     basis_t *basis;
     simplex_t *w;
-    const double *aim;
+    const double *normalization;
     double value;
 } run_t;
 

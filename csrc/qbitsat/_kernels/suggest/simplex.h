@@ -7,7 +7,7 @@
 /* The dual value has a kink where a linear form of multipliers and shares is 0. With c what later layers and inequalities put on a value, and m
    the multiplier of a neuron, the forms are
        INPUT   c of an input             SLOPE   sigma c - m of a neuron       CENTER  c of a neuron
-       SHARE   less an inequality's share     SCALE   what sets the scale: the sum of shares, or of aimed multipliers */
+       SHARE   less an inequality's share     SCALE   what sets the scale: the sum of shares, or the normalization */
 enum { INPUT, SLOPE, CENTER, SHARE, SCALE };
 
 typedef struct {
@@ -52,8 +52,9 @@ typedef struct {
     double *wide_factors, *wide_cells, *wide_taps;
 } simplex_t;
 
-/* At most `limit` steps to the smallest dual value; stops at a first one below 0. aim, of a node without inequalities: the sum of multipliers
-   times it is 1. Writes multipliers, shares, coefficients and the point to the node. Returns the value; INFINITY on failure. */
-double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken);
+/* At most `limit` exchanges to the smallest dual value; stops at a first one below 0. normalization: without inequalities D is homogeneous, and
+   multipliers are scaled to normalization . m = 1. Writes multipliers, shares, coefficients and the point to the node. Returns the value;
+   INFINITY on failure. A dual simplex method with steepest edge pricing, a long-step (bound flipping) ratio test and an explicit inverse. */
+double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *normalization, int limit, int *taken);
 
 #endif

@@ -73,7 +73,7 @@ cdef extern from "simplex.h":
         double *wide_cells
         double *wide_taps
 
-    double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) noexcept nogil
+    double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *normalization, int limit, int *taken) noexcept nogil
 
 
 @cython.final
@@ -177,10 +177,10 @@ cdef class Simplex:
     def __dealloc__(self):
         free(self.columns)
 
-    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, aims, bases, multipliers, shares, int limit):
+    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, normalizations, bases, multipliers, shares, int limit):
         """The smallest dual value of every node, or a first one below 0, after at most `limit` exchanges from where another node ended.
 
-        One row a node, float32 but for atoms (int32: its inequalities, then -1s), aims (float64[nodes, neurons]: for a node without any, what
+        One row a node, float32 but for atoms (int32: its inequalities, then -1s), normalizations (float64[nodes, neurons]: for a node without any, what
         the sum of multipliers times it makes 1) and bases (int64: the basis of an earlier call, or -1; overwritten with the one where the node
         ends, -1 if its value is below 0); the others are as in `Descent.run`, multipliers and shares are written only.
         Returns value float32[nodes] (infinite: numbers failed, nothing is written), coefficients float32[nodes, values], x
@@ -189,14 +189,14 @@ cdef class Simplex:
         cdef Py_ssize_t n = atoms.shape[0], most = atoms.shape[1]
         cdef int total = 0
         inputs, neurons = self.program.num_inputs, self.program.num_neurons
-        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (aims, (neurons,)), (bases, ()), (multipliers, (neurons,)), (shares, (most,)))
+        widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (normalizations, (neurons,)), (bases, ()), (multipliers, (neurons,)), (shares, (most,)))
         for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
             if array.shape != (n, *shape):
                 raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
         if most > self.most or atoms.size and not (-1 <= atoms.min() and atoms.max() < self.atoms.count):
             raise ValueError("a node names an inequality that does not exist")
-        if not (aims[(atoms < 0).all(axis=1)][:, self.active] != 0).any(axis=1).all():
-            raise ValueError("a node without inequalities needs an aim that may have a multiplier")
+        if not (normalizations[(atoms < 0).all(axis=1)][:, self.active] != 0).any(axis=1).all():
+            raise ValueError("a node without inequalities needs a normalization that may have a multiplier")
         cdef const inequality_t **mine = <const inequality_t **> malloc((most + 1) * sizeof(inequality_t *))
         if mine == NULL:
             raise MemoryError("no memory for inequalities")
@@ -204,13 +204,13 @@ cdef class Simplex:
         value = np.empty(n, np.float32)
         try:
             if n:
-                self._run(mine, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, aims, bases, multipliers, shares, value, coefficients, x, acc, y, limit, &total)
+                self._run(mine, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, normalizations, bases, multipliers, shares, value, coefficients, x, acc, y, limit, &total)
         finally:
             free(mine)
         return value, coefficients, x, acc, y, total
 
     cdef _run(self, const inequality_t **mine, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi,
-              const float[:, :, ::1] corner_acc, const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const double[:, ::1] aims,
+              const float[:, :, ::1] corner_acc, const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const double[:, ::1] normalizations,
               int64_t[::1] bases, float[:, ::1] multipliers, float[:, ::1] shares, float[::1] value,
               float[:, ::1] coefficients, float[:, ::1] x, float[:, ::1] acc, float[:, ::1] y, int limit, int *total):
         cdef Py_ssize_t i
@@ -224,7 +224,7 @@ cdef class Simplex:
                 node.multipliers, node.shares = &multipliers[i, 0], &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best, node.x_mean, node.acc_mean, node.y_mean = &coefficients[i, 0], &x[i, 0], &x[i, 0], &acc[i, 0], &y[i, 0]
                 self._load(bases[i])
-                value[i] = solve(&self.program, &node, &self.basis, &self.work, &aims[i, 0], limit, &taken)
+                value[i] = solve(&self.program, &node, &self.basis, &self.work, &normalizations[i, 0], limit, &taken)
                 bases[i] = self._store() if 0 <= value[i] < INFINITY else -1
                 total[0] += taken
 

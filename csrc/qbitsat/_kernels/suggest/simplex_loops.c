@@ -354,8 +354,8 @@ INLINE double attempt(run_t *r, int cold, int limit, int *taken) {
 }
 
 EVERY_TARGET
-double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *aim, int limit, int *taken) {
-    run_t r = {program, node, basis, work, aim, 0};
+double solve(const program_t *program, const node_t *node, basis_t *basis, simplex_t *work, const double *normalization, int limit, int *taken) {
+    run_t r = {program, node, basis, work, normalization, 0};
     int cold = basis->size == 0 || basis->num_atoms != node->num_atoms;
     *taken = 0;
     basis->num_atoms = node->num_atoms, basis->size = program->num_active + node->num_atoms;
