@@ -93,9 +93,9 @@ class Twin:
             line[part] = np.where(self.anchor[part], multipliers[part], line[part])
             c[layer.reads] += line[part] @ layer.matrix
         start = np.where(useful, line if cold else multipliers, 0)
-        natural = np.maximum(abs(line), abs(start))
-        least = LEAST_STEP * natural.sum() / max(1, moves.sum()) + 1e-12
-        return start, np.where(moves & ~self.anchor, np.maximum(natural, least), 0)
+        step_size = np.maximum(abs(line), abs(start))
+        least = LEAST_STEP * step_size.sum() / max(1, moves.sum()) + 1e-12
+        return start, np.where(moves & ~self.anchor, np.maximum(step_size, least), 0)
 
     def evaluate(self, multipliers: np.ndarray, shares: np.ndarray, full: bool):
         """Dual value, coefficients, gradients of multipliers and shares, and the point that attains the value.
@@ -127,16 +127,16 @@ class Twin:
     ) -> Result:
         if not cold and not len(shares):
             multipliers = multipliers / (abs(multipliers).max() or 1)
-        lam, natural = self.substitute(multipliers, shares, cold)
+        lam, step_size = self.substitute(multipliers, shares, cold)
         start = np.concatenate([lam, shares])
-        best, means, taken = self.take_steps(start, natural, (np.inf,), steps, rate, decay)
+        best, means, taken = self.take_steps(start, step_size, (np.inf,), steps, rate, decay)
         if polish and not self.below(best):
             if not len(shares) and not self.anchor.any():
                 read = np.zeros(self.m + self.n, bool)
                 for layer in self.layers:
                     read[layer.reads] = True
-                natural[np.where(read[self.m :], -1, abs(best[1])).argmax()] = 0
-            best, _, more = self.take_steps(np.concatenate(best[1:3]), natural, best, polish, POLISH_RATE, POLISH_DECAY)
+                step_size[np.where(read[self.m :], -1, abs(best[1])).argmax()] = 0
+            best, _, more = self.take_steps(np.concatenate(best[1:3]), step_size, best, polish, POLISH_RATE, POLISH_DECAY)
             taken += more
         total, c, _, _, point = self.evaluate(best[1], best[2], True)
         return Result(total, best[1], best[2], c, point[0], *means, taken)
@@ -144,10 +144,10 @@ class Twin:
     def below(self, best: tuple) -> bool:
         return best[0] < -NOISE * best[3]
 
-    def take_steps(self, lam: np.ndarray, natural: np.ndarray, best: tuple, steps: int, rate: float, decay: float) -> tuple:
+    def take_steps(self, lam: np.ndarray, step_size: np.ndarray, best: tuple, steps: int, rate: float, decay: float) -> tuple:
         """The best (value, multipliers, shares, magnitude of the terms), the means, and the number of steps."""
         shares = len(lam) - self.n
-        sizes = np.concatenate([natural, np.full(shares, float(shares > 1))])
+        sizes = np.concatenate([step_size, np.full(shares, float(shares > 1))])
         mean, square = np.zeros(len(lam)), np.zeros(len(lam))
         means = [np.zeros(self.m), np.zeros(self.n), np.zeros(self.n)]
         for step in range(1, steps + 1):

@@ -66,24 +66,24 @@ cdef class Descent:
         """What each input puts on a layer of one matrix over inputs that no such layer before it reads, and zeros up to a multiple of LANES."""
         cdef const layer_t *map = self.floats.layers[k].map
         cdef Py_ssize_t i, j, size = (map.n_out + LANES - 1) // LANES * LANES
-        cdef float[:, ::1] turned
+        cdef float[:, ::1] transposed
         dense = map.kind == LAYER_PATCHES and map.positions == map.groups == 1 and map.adjacent and map.taps == map.n_in
         if not dense or not 0 <= map.run <= self.plan.floats.num_inputs - map.n_in:
             return
         for j in range(map.run, map.run + map.n_in):
             if self.columns[j].size:
                 return
-        turned = np.zeros((map.n_in, size), np.float32)
+        transposed = np.zeros((map.n_in, size), np.float32)
         for i in range(map.n_out):
             if self.tick is not None and i % 256 == 0:
                 self.tick()
             for j in range(map.n_in):
-                turned[j, i] = self.floats.layers[k].rows[i * map.n_in + j]
+                transposed[j, i] = self.floats.layers[k].rows[i * map.n_in + j]
         for j in range(map.n_in):
             column = &self.columns[map.run + j]
-            column.neuron, column.size, column.weights = map.neuron, <int> size, &turned[j, 0]
+            column.neuron, column.size, column.weights = map.neuron, <int> size, &transposed[j, 0]
         self.by_columns[k] = self.plan.any_columns = True
-        self.kept.append(turned)
+        self.kept.append(transposed)
 
     def __dealloc__(self):
         free(self.is_last)

@@ -35,7 +35,7 @@ typedef struct {
     float *c, *x, *y, *acc, *reached;         /* num_values; num_inputs and, right behind, num_neurons; then num_neurons each */
     float *rest, *cells, *taps;               /* num_inputs: what is put on them otherwise than by columns; room for one layer */
     int any_rest;                             /* whether that may be anything */
-    float *best, *natural;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
+    float *best, *step_size;                    /* num_neurons: a neuron's largest term; the size of a step of its multiplier */
     int *active, num_active;                  /* num_inputs: those that may change sides before the next full look */
     int *places, *counts;                     /* of every layer the positions that move, from its first_place on; num_layers: how many */
     int *begins, *ends, *spans;               /* the neurons that inequalities rest on, from first_place on; num_layers: how many spans */
@@ -62,7 +62,7 @@ INLINE work_t share_out(const plan_t *plan, const node_t *node, float *work) {
     w.acc = work, work += n;
     w.reached = work, work += n + LANES;
     w.best = work, work += n;
-    w.natural = work, work += n;
+    w.step_size = work, work += n;
     w.rest = work, work += m;
     w.cells = work, work += plan->floats->most_cells;
     w.taps = work, work += plan->floats->most_taps;
@@ -258,15 +258,15 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
     if (node->cold) memcpy(w->lambda, slope_line, sizeof(float) * n);
     for (int i = 0; i < n; i++) {
         if (node->slopes[i] < 0) w->lambda[i] = 0;
-        w->natural[i] = fmaxf(fabsf(slope_line[i]), fabsf(w->lambda[i]));
-        sum += w->natural[i], alive += marks[m + i] != 0 && node->slopes[i] >= 0;
+        w->step_size[i] = fmaxf(fabsf(slope_line[i]), fabsf(w->lambda[i]));
+        sum += w->step_size[i], alive += marks[m + i] != 0 && node->slopes[i] >= 0;
     }
     for (int i = 0; i < n; i++) {
         int moves = marks[m + i] != 0 && node->slopes[i] >= 0;
-        w->natural[i] = moves ? fmaxf(w->natural[i], LEAST_STEP * sum / alive + 1e-12f) : 0;
+        w->step_size[i] = moves ? fmaxf(w->step_size[i], LEAST_STEP * sum / alive + 1e-12f) : 0;
     }
     memset(marks, 0, sizeof(float) * (n + m));
-    if (node->anchor >= 0) w->natural[node->anchor] = 0;
+    if (node->anchor >= 0) w->step_size[node->anchor] = 0;
 }
 
 /* The dual value at w->lambda and its gradient; a little too small a value if only active inputs may change sides. */
@@ -328,13 +328,13 @@ INLINE void follow_all(const plan_t *plan, const node_t *node, const work_t *w, 
 }
 
 /* Adam, each multiplier in steps of its natural size. */
-INLINE void move(const float *restrict natural, float *restrict lambda, float *restrict mean, float *restrict square,
+INLINE void move(const float *restrict step_size, float *restrict lambda, float *restrict mean, float *restrict square,
                  const float *restrict gradient, float rate, float first, float second, int n) {
     for (int i = 0; i < n; i++) {
-        float g = gradient[i] * natural[i];
+        float g = gradient[i] * step_size[i];
         mean[i] += FIRST_MOMENT * (g - mean[i]);
         square[i] += SECOND_MOMENT * (g * g - square[i]);
-        lambda[i] -= rate * natural[i] * (mean[i] * first) / (sqrtf(square[i] * second) + 1e-9f);
+        lambda[i] -= rate * step_size[i] * (mean[i] * first) / (sqrtf(square[i] * second) + 1e-9f);
     }
 }
 
@@ -351,7 +351,7 @@ INLINE void anchor_heaviest(const plan_t *plan, work_t *w) {
     int heaviest = -1;
     for (int i = 0; i < plan->floats->num_neurons; i++)
         if (plan->is_last[i] && (heaviest < 0 || fabsf(w->lambda[i]) > fabsf(w->lambda[heaviest]))) heaviest = i;
-    if (heaviest >= 0) w->natural[heaviest] = 0;
+    if (heaviest >= 0) w->step_size[heaviest] = 0;
 }
 
 /* Whether it is time for a tick, and that says stop. */
@@ -389,7 +389,7 @@ INLINE int take_steps(const plan_t *plan, const node_t *node, work_t *w, int ste
         for (int l = 0; l < plan->floats->num_layers; l++)
             for (int s = plan->first_place[l]; s < last_span(plan, w, l); s++) {
                 int i = w->begins[s];
-                move(w->natural + i, w->lambda + i, w->mean + i, w->square + i, w->gradient + i, rate, 1 / (1 - first), 1 / (1 - second), w->ends[s] - i);
+                move(w->step_size + i, w->lambda + i, w->mean + i, w->square + i, w->gradient + i, rate, 1 / (1 - first), 1 / (1 - second), w->ends[s] - i);
             }
         if (atoms > 1) /* a single inequality sets the scale */
             for (int k = n; k < n + atoms; k++) {
