@@ -28,7 +28,7 @@ def scale_of(layout: Layout, ranges: Ranges, row: int, terms: Sequence[Inequalit
         cells = [padding if v == PADDING else x[v] for v in block.view.tolist()]
         for i, read in enumerate(_patches(block.layer.affine)):
             n = block.neurons.start + i
-            size += abs(multipliers[n]) * (acc[n] + block.layer.affine.heaviest * sum(cells[j] for j in read) + 1)
+            size += abs(multipliers[n]) * (acc[n] + block.layer.affine.max_weight * sum(cells[j] for j in read) + 1)
     if not size < LIMIT:
         return 0
     largest = max(abs(m) for m in multipliers)

@@ -98,7 +98,7 @@ class AffineMap(Record, ABC):
 
     @cached_property
     @abstractmethod
-    def heaviest(self) -> int:
+    def max_weight(self) -> int:
         """The largest magnitude of a weight."""
 
 
@@ -206,7 +206,7 @@ class Patches(AffineMap):
         return np.tile(self.rows.sum(axis=2, dtype=np.int64).ravel(), self.positions)
 
     @cached_property
-    def heaviest(self) -> int:
+    def max_weight(self) -> int:
         return max(-int(self.rows.min(initial=0)), int(self.rows.max(initial=0)))
 
 
@@ -299,7 +299,7 @@ class SparseRows(AffineMap):
         return sums
 
     @cached_property
-    def heaviest(self) -> int:
+    def max_weight(self) -> int:
         return max(-int(self.weights.min(initial=0)), int(self.weights.max(initial=0)))
 
 

@@ -117,8 +117,8 @@ class Layer(Record, ABC):
                 raise UnsupportedError(
                     f"{where}: wrap-around at bit {r.shift} and above of the accumulator leaves the exact range of 2**62"
                 )
-        if affine.heaviest >= WEIGHT_LIMIT:
-            raise UnsupportedError(f"{where}: a weight of magnitude {affine.heaviest}, expected less than 2**31")
+        if affine.max_weight >= WEIGHT_LIMIT:
+            raise UnsupportedError(f"{where}: a weight of magnitude {affine.max_weight}, expected less than 2**31")
         self._check_reach()
 
     def _check_reach(self) -> None:

@@ -108,7 +108,7 @@ def arguments(**change):
 
 def forged(affine: AffineMap, **change) -> SimpleNamespace:
     """What kernels read of a map, some of it changed to what no map would take."""
-    names = ("n_in", "n_out", "biases", "heaviest", "start", "offset", "stride", "rows", "indptr", "indices", "weights")
+    names = ("n_in", "n_out", "biases", "max_weight", "start", "offset", "stride", "rows", "indptr", "indices", "weights")
     return SimpleNamespace(**{name: getattr(affine, name) for name in names if hasattr(affine, name)} | change)
 
 

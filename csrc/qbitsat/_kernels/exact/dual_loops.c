@@ -81,7 +81,7 @@ static void weigh(const layers_t *plan, const dual_node_t *node) {
         sum_magnitudes(layer, node->magnitudes, node->multipliers + layer->neuron, sums);
         for (int i = 0; i < layer->n_out; i++) {
             int n = layer->neuron + i;
-            sums[i] = magnitude(node->ranges.acc_lo[n], node->ranges.acc_hi[n]) + layer->heaviest * sums[i] + 1;
+            sums[i] = magnitude(node->ranges.acc_lo[n], node->ranges.acc_hi[n]) + layer->max_weight * sums[i] + 1;
         }
     }
 }
@@ -121,7 +121,7 @@ static int fits(const layers_t *plan, const dual_node_t *node) {
     }
     for (int k = 0; k < plan->num_layers; k++) {
         const layer_t *layer = &plan->layers[k];
-        double most = layer->heaviest * (layer->kind == LAYER_ROWS ? layer->n_in : layer->taps);
+        double most = layer->max_weight * (layer->kind == LAYER_ROWS ? layer->n_in : layer->taps);
         for (int i = 0; i < layer->n_out; i++) {
             int n = layer->neuron + i;
             size += fabs((double)node->whole_multipliers[n]) * (node->weights[n] + most + fabs((double)layer->bias[i]));

@@ -51,7 +51,7 @@ typedef struct {
     const int32_t *rows;
     int64_t num_rows; /* entries of rows */
     const int64_t *bias;
-    double heaviest; /* the largest magnitude in rows */
+    double max_weight; /* the largest magnitude in rows */
     int num_steps;
     const step_t *steps;
 } layer_t;

@@ -23,7 +23,7 @@ cdef extern from "layer.h":
         const int32_t *rows
         int64_t num_rows
         const int64_t *bias
-        double heaviest
+        double max_weight
         int num_steps
         const step_t *steps
 

@@ -55,7 +55,7 @@ cdef class Layers:
         cells = np.asarray(view)
         if len(cells) != affine.n_in or not affine.n_in or cells.min() < -1 or cells.max() >= self.plan.num_inputs + layer.neuron:
             raise ValueError(f"a layer of {affine.n_in} cells reads {len(cells)} values, or some that are not before it")
-        layer.n_in, layer.n_out, layer.heaviest = affine.n_in, affine.n_out, affine.heaviest
+        layer.n_in, layer.n_out, layer.max_weight = affine.n_in, affine.n_out, affine.max_weight
         if bias.shape[0] != layer.n_out:
             raise ValueError(f"{bias.shape[0]} biases of {layer.n_out} accumulators")
         layer.view, layer.bias = words(view), longs(bias)

@@ -346,12 +346,12 @@ INLINE void rescale(float *lambda, int n) {
         for (int i = 0; i < n; i++) lambda[i] /= largest;
 }
 
-/* The heaviest multiplier of a neuron that no other reads stays as it is: without an inequality the value falls to 0 with all of them. */
-INLINE void anchor_heaviest(const plan_t *plan, work_t *w) {
-    int heaviest = -1;
+/* The largest multiplier of a neuron that no other reads stays as it is: without an inequality the value falls to 0 with all of them. */
+INLINE void anchor_largest(const plan_t *plan, work_t *w) {
+    int largest = -1;
     for (int i = 0; i < plan->floats->num_neurons; i++)
-        if (plan->is_last[i] && (heaviest < 0 || fabsf(w->lambda[i]) > fabsf(w->lambda[heaviest]))) heaviest = i;
-    if (heaviest >= 0) w->step_size[heaviest] = 0;
+        if (plan->is_last[i] && (largest < 0 || fabsf(w->lambda[i]) > fabsf(w->lambda[largest]))) largest = i;
+    if (largest >= 0) w->step_size[largest] = 0;
 }
 
 /* Whether it is time for a tick, and that says stop. */
@@ -419,7 +419,7 @@ float descend(const plan_t *plan, const node_t *node, int steps, float rate, flo
         memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
         memset(w.mean, 0, sizeof(float) * (n + atoms));
         memset(w.square, 0, sizeof(float) * (n + atoms));
-        if (atoms == 0 && node->anchor < 0) anchor_heaviest(plan, &w);
+        if (atoms == 0 && node->anchor < 0) anchor_largest(plan, &w);
         below = take_steps(plan, node, &w, polish, POLISH_RATE, POLISH_DECAY, 0, &best, taken);
     }
     if (below < 0) {
