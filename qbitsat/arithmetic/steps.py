@@ -29,7 +29,7 @@ class Steps(NamedTuple):
 
     NONE    outputs do not grow with accumulators, or have too many levels: the two count as unrelated
     TABLE   table int64[hi - lo + 2]: [y - lo] is the smallest accumulator that reaches y, -NOWHERE for lo and NOWHERE beyond hi;
-            bends int32[hi - lo + 1], see `bends`; full: no output is passed over
+            breakpoints int32[hi - lo + 1], see `breakpoints`; full: no output is passed over
     SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi), with ROUNDINGS[rounding]
     POINTS  y = table[acc - first], and as at the ends beyond them
 
@@ -45,7 +45,7 @@ class Steps(NamedTuple):
     first: int = 0
     unit: float = 1.0
     table: np.ndarray = np.empty(0, np.int64)
-    bends: np.ndarray = np.empty(0, np.int32)
+    breakpoints: np.ndarray = np.empty(0, np.int32)
     full: bool = False
 
     @property
@@ -68,7 +68,7 @@ def steps_of(requantizer: Requantizer) -> Steps:
     if hi - lo >= MAX_LEVELS:
         return Steps(NONE, lo, hi)
     table = _frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]]))
-    return Steps(TABLE, lo, hi, unit=r.slope, table=table, bends=_frozen(bends(table)), full=bool((np.diff(table) > 0).all()))
+    return Steps(TABLE, lo, hi, unit=r.slope, table=table, breakpoints=_frozen(breakpoints(table)), full=bool((np.diff(table) > 0).all()))
 
 
 def table_bytes(requantizers: Iterable[Requantizer]) -> int:
@@ -77,10 +77,10 @@ def table_bytes(requantizers: Iterable[Requantizer]) -> int:
     return 12 * sum(span + 2 for span in spans if span < MAX_LEVELS)
 
 
-def bends(starts: np.ndarray) -> np.ndarray:
-    """int32[levels]: for every step the next one, or levels, that has not two neighbours as long as itself, and some length.
+def breakpoints(starts: np.ndarray) -> np.ndarray:
+    """int32[levels]: index of the next level, or levels, whose step is empty or differs in length from a neighbour's.
 
-    Along the others a function that is linear in (acc, y) is linear in y, and no step is missing. starts int64[levels + 1].
+    Between two of them thresholds are linear, and so is in y what is linear in (acc, y). starts int64[levels + 1].
     """
     lengths = np.diff(starts)
     levels = len(lengths)

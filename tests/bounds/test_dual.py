@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qbitsat._kernels.exact import dual as _dual
 from qbitsat._kernels.exact.layers import Atoms, Layers
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps, bends
+from qbitsat.arithmetic.steps import NONE, POINTS, TABLE, Steps, breakpoints
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import NO_BOUND, NO_POINT, Dual, upper_bound
 from qbitsat.bounds.layout import Layout
@@ -121,7 +121,7 @@ def test_kernel_and_twin_say_the_same(seed, exponent):
 
 
 def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
-    """Steps that grow, lack some outputs, or are cut by accumulators: only their bends count."""
+    """Steps that grow, lack some outputs, or are cut by accumulators: only their breakpoints count."""
     rng = random.Random(1)
     for shift, rounding in [
         (-2, "floor"),
@@ -148,7 +148,7 @@ def test_kernel_and_twin_say_the_same_of_steps_of_many_lengths():
 def test_bends_by_hand():
     """Steps of 4, 2, 2, 2, 2, 3, 0, 3, 3 accumulators: the second of the twos has a longer one before it, the fourth one behind it."""
     steps = np.cumsum([0, 4, 2, 2, 2, 2, 3, 0, 3, 3])
-    assert bends(steps).tolist() == [1, 4, 4, 4, 5, 6, 7, 8, 9]
+    assert breakpoints(steps).tolist() == [1, 4, 4, 4, 5, 6, 7, 8, 9]
 
 
 HUGE = {
@@ -225,7 +225,7 @@ def test_rows_and_inequalities_are_those_asked_for():
 
 
 STARTS = np.array([-(1 << 61), 1, 2, 3, 1 << 61])
-CLAMP = Steps(TABLE, 0, 3, table=STARTS, bends=bends(STARTS))
+CLAMP = Steps(TABLE, 0, 3, table=STARTS, breakpoints=breakpoints(STARTS))
 
 
 def arguments(**change):
@@ -263,7 +263,7 @@ FAULTS = {
     "columns": {"affine": dense([[1, 2, 3]], [5]).affine},
     "view": {"view": np.array([0, 2], np.int32)},
     "no_steps": {"steps": CLAMP._replace(table=np.zeros(1, np.int64))},
-    "no_bends": {"steps": CLAMP._replace(bends=np.zeros(1, np.int32))},
+    "no_breakpoints": {"steps": CLAMP._replace(breakpoints=np.zeros(1, np.int32))},
     "no_points": {"steps": Steps(POINTS, 0, 3)},
     "lo_below_the_steps": {"lo": np.array([[0, 0, -1]])},
     "hi_above_the_steps": {"hi": np.array([[0, 0, 4]])},
@@ -280,5 +280,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
 def test_arguments_that_do_not_fit(change):
-    with pytest.raises(ValueError, match=r"expected|leaves|mismatch|no node|before it|thresholds|bends|points|not exist|coefficients"):
+    with pytest.raises(
+        ValueError, match=r"expected|leaves|mismatch|no node|before it|thresholds|breakpoints|points|not exist|coefficients"
+    ):
         run(**arguments(**change))

@@ -12,7 +12,7 @@ from forge_proofs import packed
 
 from qbitsat._kernels.cnf.layers import Encoder
 from qbitsat.arithmetic import ShiftRequantizer
-from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps, bends
+from qbitsat.arithmetic.steps import NOWHERE, TABLE, Steps, breakpoints
 from qbitsat.bounds import dual
 from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Layout
@@ -83,7 +83,7 @@ def test_steps_that_begin_one_too_late(tmp_path, monkeypatch):
 
     def one_late(requantizer):
         table = np.concatenate([[-NOWHERE], requantizer.thresholds(NOWHERE) + 1, [NOWHERE]])
-        return Steps(TABLE, requantizer.lo, requantizer.hi, table=table, bends=bends(table))
+        return Steps(TABLE, requantizer.lo, requantizer.hi, table=table, breakpoints=breakpoints(table))
 
     monkeypatch.setattr(Layout, "_block", late)
     refused, _ = refusals(tmp_path, engine="hybrid")

@@ -15,8 +15,8 @@ enum { ROUND_FLOOR, ROUND_TOWARD_ZERO, ROUND_HALF_UP, ROUND_HALF_AWAY, ROUND_HAL
 
    NONE    outputs do not grow with accumulators, or have too many levels: the two count as unrelated
    TABLE   y for accumulators from table[y - lo] to table[y - lo + 1] - 1; the first begins at -NOWHERE, the last but one ends at NOWHERE.
-           bends[y - lo] is the next y, less lo, that has not two neighbours as long as itself, and some length. full: none has no length. inverse: outputs over
-           accumulators, about
+           breakpoints[y - lo]: index of the next level whose step is empty or differs in length from a neighbour's; between two of
+           them thresholds are linear. full: no step is empty. inverse: outputs over accumulators, about
    SHIFT   y = clamp(round(acc / 2**shift) + offset, lo, hi)
    POINTS  y = table[acc - first] for `count` accumulators, and as at the ends beyond them */
 typedef struct {
@@ -24,7 +24,7 @@ typedef struct {
     int64_t lo, hi, offset, first;
     double inverse;
     const int64_t *table;
-    const int32_t *bends;
+    const int32_t *breakpoints;
 } step_t;
 
 enum { LAYER_PATCHES, LAYER_LANES, LAYER_ROWS };

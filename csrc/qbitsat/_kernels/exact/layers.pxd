@@ -9,7 +9,7 @@ cdef extern from "layer.h":
         int64_t lo, hi, offset, first
         double inverse
         const int64_t *table
-        const int32_t *bends
+        const int32_t *breakpoints
 
     ctypedef struct layer_t:
         int kind, n_in, n_out, neuron, run, reads_inputs, reads_neurons

@@ -107,12 +107,12 @@ cdef class Layers:
             if step.kind == STEP_POINTS and not len(part.table):
                 raise ValueError("a table without points")
             if step.kind == STEP_TABLE:
-                if len(part.bends) != part.hi - part.lo + 1:
-                    raise ValueError(f"bends of {len(part.bends)} outputs from {part.lo} to {part.hi}")
+                if len(part.breakpoints) != part.hi - part.lo + 1:
+                    raise ValueError(f"breakpoints of {len(part.breakpoints)} outputs from {part.lo} to {part.hi}")
                 span = part.hi - part.lo
                 run = float(part.table[span]) - float(part.table[1]) if span > 1 else 0.0
                 step.inverse = (span - 1) / run if run > 0 else 0
-                step.bends, step.full = words(part.bends), part.full
+                step.breakpoints, step.full = words(part.breakpoints), part.full
             self.kept.append(part)
             step += 1
 

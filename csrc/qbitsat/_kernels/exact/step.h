@@ -138,22 +138,22 @@ UNUSED static int64_t inner_largest(const int64_t *accs, int64_t count, int64_t 
     return best;
 }
 
-/* Linear in y along equally long steps, so largest at an end or at a bend. First and last step may be cut by acc_lo and acc_hi, so they
-   and the ones next to them are ends. Where bends are many, all are looked at together. */
+/* Linear in y along equally long steps, so largest at an end or at a breakpoint. First and last step may be cut by acc_lo and acc_hi, so they
+   and the ones next to them are ends. Where breakpoints are many, all are looked at together. */
 UNUSED static largest_t table_largest(const step_t *step, int64_t m, int64_t c, int64_t acc_lo, int64_t acc_hi, int64_t lo, int64_t hi) {
     largest_t best = {0, 0};
     const int64_t *starts = step->table;
     int64_t a = lo - step->lo, b = hi - step->lo;
     while (a <= b && starts[a + 1] <= acc_lo) a++;
     while (a <= b && starts[b] > acc_hi) b--;
-    if (step->full && b - a > 8 && step->bends[a + 1] < a + 8) {
+    if (step->full && b - a > 8 && step->breakpoints[a + 1] < a + 8) {
         take_level(&best, starts[a], starts[a + 1] - 1, a + step->lo, m, c, acc_lo, acc_hi);
         take_level(&best, starts[b], starts[b + 1] - 1, b + step->lo, m, c, acc_lo, acc_hi);
         int64_t last = m < 0; /* the accumulator before the next step */
         take_larger(&best, c * (a + 1 + step->lo) + m * last + inner_largest(starts + a + 1 + last, b - a - 1, m, c));
         return best;
     }
-    for (int64_t v = a; v <= b; v = v == a || v >= b - 1 ? v + 1 : step->bends[v] < b - 1 ? step->bends[v] : b - 1)
+    for (int64_t v = a; v <= b; v = v == a || v >= b - 1 ? v + 1 : step->breakpoints[v] < b - 1 ? step->breakpoints[v] : b - 1)
         take_level(&best, starts[v], starts[v + 1] - 1, v + step->lo, m, c, acc_lo, acc_hi);
     return best;
 }

@@ -127,8 +127,8 @@ INLINE void copy_hulls(run_t *r) {
         }
 }
 
-/* When a neuron's next kink comes on the line, and by how much the value's slope grows there; `next` is the corner that it goes to. */
-INLINE float next_kink(const run_t *r, int i, double *growth, int *next) {
+/* When a neuron's next breakpoint comes on the line, and by how much the value's slope grows there; `next` is the corner that it goes to. */
+INLINE float next_breakpoint(const run_t *r, int i, double *growth, int *next) {
     const simplex_t *w = r->w;
     double first = INFINITY;
     *growth = 0, *next = -1;

@@ -9,7 +9,7 @@
 /* An input's coefficient that changes by less than this share of the fastest one does not: its sum is rounding. */
 #define STILL 1e-6f
 
-/* The first of some blocks of kinks, or -1. */
+/* The first of some blocks of breakpoints, or -1. */
 INLINE int earliest(const simplex_t *w, int blocks) {
     int best = 0;
     for (int b = 1; b < blocks; b++)
@@ -20,15 +20,15 @@ INLINE int earliest(const simplex_t *w, int blocks) {
     return -1;
 }
 
-INLINE void set_tau(simplex_t *w, int kink, float tau) {
+INLINE void set_tau(simplex_t *w, int breakpoint, float tau) {
     float first = INFINITY;
-    w->tau[kink] = tau;
-    for (int k = kink / LANES * LANES, l = 0; l < LANES; l++) first = w->tau[k + l] < first ? w->tau[k + l] : first;
-    w->first[kink / LANES] = first;
+    w->tau[breakpoint] = tau;
+    for (int k = breakpoint / LANES * LANES, l = 0; l < LANES; l++) first = w->tau[k + l] < first ? w->tau[k + l] : first;
+    w->first[breakpoint / LANES] = first;
 }
 
-/* When each kink comes on the line: inputs, neurons, shares; in blocks, whose number it returns. */
-INLINE int list_kinks(const run_t *r) {
+/* When each breakpoint comes on the line: inputs, neurons, shares; in blocks, whose number it returns. */
+INLINE int list_breakpoints(const run_t *r) {
     const program_t *p = r->program;
     simplex_t *w = r->w;
     int m = p->num_inputs, atoms = r->node->num_atoms, count = m + p->num_neurons + atoms, blocks = (count + LANES - 1) / LANES;
@@ -43,7 +43,7 @@ INLINE int list_kinks(const run_t *r) {
     for (int i = 0; i < p->num_neurons; i++) {
         double growth;
         int next;
-        tau[m + i] = next_kink(r, i, &growth, &next);
+        tau[m + i] = next_breakpoint(r, i, &growth, &next);
     }
     for (int a = 0; a < atoms; a++) {
         double rate = w->direction[p->num_active + a];
@@ -66,49 +66,49 @@ INLINE form_t side_to(const run_t *r, int i, int corner) {
     return acc != 0 ? (form_t){y / acc, SLOPE, i} : (form_t){0, CENTER, i};
 }
 
-/* Go down the line, past kinks, to the one where the value would rise, or stop at the last; returns that one, -1 if there is none at all,
+/* Go down the line, past breakpoints, to the one where the value would rise, or stop at the last; returns that one, -1 if there is none at all,
    and how far it is. */
 INLINE int search_line(run_t *r, double slope, double *far, form_t *entering) {
     const program_t *p = r->program;
     simplex_t *w = r->w;
-    int m = p->num_inputs, blocks = list_kinks(r);
+    int m = p->num_inputs, blocks = list_breakpoints(r);
     double steepest = -slope;
     *far = 0;
     for (;;) {
-        int kink = earliest(w, blocks), next = -1;
-        if (kink < 0) return -1;
-        double t = larger(*far, w->tau[kink]), growth;
+        int breakpoint = earliest(w, blocks), next = -1;
+        if (breakpoint < 0) return -1;
+        double t = larger(*far, w->tau[breakpoint]), growth;
         r->value += slope * (t - *far);
         *far = t;
-        int i = kink - m, is_input = kink < m, is_share = kink >= m + p->num_neurons;
+        int i = breakpoint - m, is_input = breakpoint < m, is_share = breakpoint >= m + p->num_neurons;
         if (is_share) {
             *entering = (form_t){0, SHARE, i - p->num_neurons};
-            return kink;
+            return breakpoint;
         }
         if (is_input)
-            growth = fabsf(w->rate[kink]) * input_width(r, kink);
+            growth = fabsf(w->rate[breakpoint]) * input_width(r, breakpoint);
         else
-            next_kink(r, i, &growth, &next);
+            next_breakpoint(r, i, &growth, &next);
         slope += growth;
         if (slope > -FLAT * steepest) {
             if (is_input)
-                *entering = (form_t){0, INPUT, kink};
+                *entering = (form_t){0, INPUT, breakpoint};
             else if (next >= 0)
                 *entering = side_to(r, i, next);
             else
                 *entering = w->slope_slot[i] >= 0 ? (form_t){0, CENTER, i} : (form_t){1, SLOPE, i};
-            return kink;
+            return breakpoint;
         }
         float again = INFINITY;
         if (is_input)
-            set_high(r, kink, !w->high[kink]);
+            set_high(r, breakpoint, !w->high[breakpoint]);
         else if (next < 0)
             face_ray(r, i, -w->ray[i]);
         else {
             move_neuron(r, i, CORNER_ACC(r, next, i), CORNER_Y(r, next, i));
-            again = next_kink(r, i, &growth, &next);
+            again = next_breakpoint(r, i, &growth, &next);
         }
-        set_tau(w, kink, again);
+        set_tau(w, breakpoint, again);
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "descent.h"
 
-/* The dual value has a kink where a linear form of multipliers and shares is 0. With c what later layers and inequalities put on a value, and m
+/* The dual value has a breakpoint where a linear form of multipliers and shares is 0. With c what later layers and inequalities put on a value, and m
    the multiplier of a neuron, the forms are
        INPUT   c of an input             SLOPE   sigma c - m of a neuron       CENTER  c of a neuron
        SHARE   less an inequality's share     SCALE   what sets the scale: the sum of shares, or the normalization */
@@ -43,7 +43,7 @@ typedef struct {
     double *share;                                                /* inequalities of a node */
     float *v, *rate, *way;                                        /* num_inputs; way: to where it can change sides, 1, -1, or 0 */
     float *sums;                                                  /* size */
-    float *tau, *first;                                           /* kinks, up to a multiple of LANES, and of each block of these */
+    float *tau, *first;                                           /* breakpoints, up to a multiple of LANES, and of each block of these */
     int *input_slot, *slope_slot, *center_slot, *ray;             /* num_inputs, then num_neurons each */
     int *high;                                                    /* num_inputs: at the upper end */
     int *stalls;                                                  /* size */

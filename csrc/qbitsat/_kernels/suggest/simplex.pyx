@@ -139,7 +139,7 @@ cdef class Simplex:
         self.program.columns, self.program.is_read = self.columns, self._ints(sizes > 0)
 
     def _set_work(self, int inputs, int neurons):
-        cdef int size = self.program.num_active + self.most, kinks = inputs + neurons + self.most
+        cdef int size = self.program.num_active + self.most, breakpoints = inputs + neurons + self.most
         m, n, s = np.zeros(inputs), np.zeros(neurons), np.zeros(size)
         w = &self.work
         w.q, w.x, w.norm = self._doubles(s), self._doubles(s), self._doubles(s)
@@ -148,7 +148,7 @@ cdef class Simplex:
         w.ref_acc, w.ref_y, w.width, w.share = self._doubles(n), self._doubles(n), self._doubles(n), self._doubles(np.zeros(self.most))
         w.corner_acc, w.corner_y = self._doubles(np.zeros(CORNERS * neurons)), self._doubles(np.zeros(CORNERS * neurons))
         w.v, w.rate, w.way, w.sums = self._floats(m), self._floats(m), self._floats(m), self._floats(s)
-        w.tau, w.first = self._floats(np.zeros(kinks + LANES)), self._floats(np.zeros(kinks / LANES + 1))
+        w.tau, w.first = self._floats(np.zeros(breakpoints + LANES)), self._floats(np.zeros(breakpoints / LANES + 1))
         w.input_slot, w.high, w.stalls = self._ints(m), self._ints(m), self._ints(s)
         w.slope_slot, w.center_slot, w.ray = self._ints(n), self._ints(n), self._ints(n)
         w.spare = self._doubles(np.zeros(size * size))

@@ -272,8 +272,8 @@ INLINE int step(run_t *r) {
     carry_back(r, w->m_rate, w->direction + p->num_active, w->rate, w->c_rate);
     double far;
     form_t form = {0, SCALE, 0};
-    int kink = search_line(r, -leaving.out, &far, &form);
-    if (kink < 0) return -1;
+    int breakpoint = search_line(r, -leaving.out, &far, &form);
+    if (breakpoint < 0) return -1;
     for (int i = 0; i < p->num_neurons; i++) w->m[i] += far * w->m_rate[i], w->c[i] += far * w->c_rate[i];
     for (int a = 0; a < r->node->num_atoms; a++) w->share[a] += far * w->direction[p->num_active + a];
     float along = (float)far;
