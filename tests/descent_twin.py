@@ -31,12 +31,12 @@ class Layer(NamedTuple):
 
 
 class Node(NamedTuple):
-    """x_lo, x_hi float[inputs]; corner_acc, corner_y float[6, neurons]; slopes float[neurons], below 0 for those of no use."""
+    """x_lo, x_hi float[inputs]; vertex_acc, vertex_y float[6, neurons]; slopes float[neurons], below 0 for those of no use."""
 
     x_lo: np.ndarray
     x_hi: np.ndarray
-    corner_acc: np.ndarray
-    corner_y: np.ndarray
+    vertex_acc: np.ndarray
+    vertex_y: np.ndarray
     slopes: np.ndarray
 
 
@@ -107,9 +107,9 @@ class Twin:
         acc, y = np.empty(self.n), np.empty(self.n)
         for layer in reversed(self.layers):
             part = layer.neurons
-            terms = c[self.m :][part] * node.corner_y[:, part] - multipliers[part] * node.corner_acc[:, part]
+            terms = c[self.m :][part] * node.vertex_y[:, part] - multipliers[part] * node.vertex_acc[:, part]
             pick = terms.argmax(axis=0), np.arange(terms.shape[1])
-            acc[part], y[part] = node.corner_acc[:, part][pick], node.corner_y[:, part][pick]
+            acc[part], y[part] = node.vertex_acc[:, part][pick], node.vertex_y[:, part][pick]
             total += terms[pick].sum() + multipliers[part] @ layer.bias
             c[layer.reads] += multipliers[part] @ layer.matrix
         x = np.where(full | self.active, np.where(c[: self.m] > 0, node.x_hi, node.x_lo), self.x)

@@ -73,13 +73,13 @@ def narrow(inequality: Inequality, ranges: Ranges, row: int, cuttable: np.ndarra
     ranges.lo[row, values] = np.where((coefficients < 0) & kept, np.maximum(lo, -(room // -coefficients)), lo)
 
 
-def corners(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def vertices(block: Block, ranges: Ranges) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """acc and y float32[nodes, 6, n], slopes float32[nodes, n], of one block."""
-    columns = [_corners(block, ranges, i) for i in range(block.size)]
+    columns = [_vertices(block, ranges, i) for i in range(block.size)]
     return tuple(np.stack([column[k] for column in columns], axis=-1).astype(np.float32) for k in range(3))  # type: ignore[return-value]
 
 
-def _corners(block: Block, ranges: Ranges, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _vertices(block: Block, ranges: Ranges, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lo, hi = ranges.lo[:, block.target.start + i], ranges.hi[:, block.target.start + i]
     acc_lo, acc_hi = ranges.acc_lo[:, block.neurons.start + i], ranges.acc_hi[:, block.neurons.start + i]
     if not block.stepped[i]:
@@ -87,12 +87,12 @@ def _corners(block: Block, ranges: Ranges, i: int) -> tuple[np.ndarray, np.ndarr
         return np.stack(acc, axis=1), np.stack(y, axis=1), np.where(hi > lo, (hi - lo) / np.maximum(1, acc_hi - acc_lo), 1)
     last = np.maximum(acc_lo, reaching(block, hi, i))
     slopes = np.where(hi > lo, (hi - lo) / np.maximum(1, last - acc_lo), 1 / max(1.0, _usual(block, i)))
-    rows = [_six_corners(block, i, *row) for row in np.stack([lo, hi, acc_lo, acc_hi], axis=1).tolist()]
+    rows = [_six_vertices(block, i, *row) for row in np.stack([lo, hi, acc_lo, acc_hi], axis=1).tolist()]
     acc, y = np.array(rows, float).reshape(-1, 2, 6).swapaxes(0, 1)
     return acc, y, slopes
 
 
-def _six_corners(block: Block, i: int, lo: int, hi: int, acc_lo: int, acc_hi: int) -> tuple[list[float], list[float]]:
+def _six_vertices(block: Block, i: int, lo: int, hi: int, acc_lo: int, acc_hi: int) -> tuple[list[float], list[float]]:
     """acc and y of begins of the first, second and last step and ends of the first, last but one and last, moved out."""
 
     def first(y: int) -> int:
@@ -117,7 +117,7 @@ def _levels(steps: Steps, lo: int, hi: int) -> list[int]:
 
 
 def _moved_out(side: list[tuple[float, float]], inner: list[tuple[int, int]], end: int, sign: int) -> list[tuple[float, float]]:
-    """The side's corners, moved along the accumulators until no inner point is outside, and along the line to the end of their range."""
+    """The side's vertices, moved along the accumulators until no inner point is outside, and along the line to the end of their range."""
     (acc0, y0), (acc1, y1) = side
     most = max((sign * (acc0 + (acc1 - acc0) / (y1 - y0) * (y - y0) - acc) for acc, y in inner), default=0)
     if most <= 0:

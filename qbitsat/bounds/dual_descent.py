@@ -49,7 +49,7 @@ class DualDescent:
         self.layout, self.blocks = layout, blocks
         self.products = sum(block.layer.affine.num_products for block in blocks)
         self.neurons = np.concatenate([np.arange(b.neurons.start, b.neurons.stop) for b in blocks])
-        self.whole = len(self.neurons) == layout.num_neurons
+        self.is_complete = len(self.neurons) == layout.num_neurons
         # Values in the kernel's order: inputs, then the neurons of these blocks.
         self.place = np.full(layout.num_values, -1, np.int32)
         self.place[: layout.num_inputs] = np.arange(layout.num_inputs)
@@ -107,13 +107,13 @@ class DualDescent:
 
     @property
     def bytes(self) -> int:
-        """What one node takes while its descent runs: the corners of all neurons, those of the blocks once more, and the suggestion."""
+        """What one node takes while its descent runs: the vertices of all neurons, those of the blocks once more, and the suggestion."""
         return 52 * (self.layout.num_neurons + len(self.neurons)) + 12 * self.layout.num_values + 16 * len(self.neurons)
 
     def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int, means: bool) -> tuple[np.ndarray, ...]:
         atoms, anchor, cold, multipliers, shares = nodes
-        corners = _ranges.corners(self.layout.kernel, *ranges.arrays)
-        acc, y, slopes = corners if self.whole else (np.ascontiguousarray(part[..., self.neurons]) for part in corners)
+        vertices = _ranges.vertices(self.layout.kernel, *ranges.arrays)
+        acc, y, slopes = vertices if self.is_complete else (np.ascontiguousarray(part[..., self.neurons]) for part in vertices)
         slopes[:, self.useless] = -1
         x_lo, x_hi = (np.ascontiguousarray(a[:, : self.layout.num_inputs], np.float32) for a in (ranges.lo, ranges.hi))
         answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, anchor, cold, multipliers, shares, steps, RATE, DECAY, polish, means)

@@ -79,7 +79,7 @@ class LinearPrograms:
     def _solve(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
         assert self.kernel is not None
         part, m = nodes.take(rows), self.layout.num_inputs
-        acc, y, slopes = _ranges.corners(self.layout.kernel, *part.ranges.arrays)
+        acc, y, slopes = _ranges.vertices(self.layout.kernel, *part.ranges.arrays)
         x_lo, x_hi = (np.ascontiguousarray(a[:, :m], np.float32) for a in (part.ranges.lo, part.ranges.hi))
         normalizations = np.array([self._normalization(branch) for branch in part.branch.tolist()])
         hulls = x_lo, x_hi, acc, y, slopes

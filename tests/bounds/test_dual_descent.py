@@ -161,7 +161,7 @@ def test_descent_rounding_is_not_below_zero():
     acc = np.full((6, 1), 1e6, np.float32)
     node = Node(np.full(1, 1e6, np.float32), np.full(1, 1e6, np.float32), acc, np.zeros((6, 1), np.float32), np.ones(1, np.float32))
     multipliers, none = np.ones(1, np.float32), np.zeros(1, np.float32)
-    value, *_, taken = run_kernel(layers, [], node._replace(corner_acc=acc + 0.0625), multipliers, none, False, 4, (-1,))
+    value, *_, taken = run_kernel(layers, [], node._replace(vertex_acc=acc + 0.0625), multipliers, none, False, 4, (-1,))
     assert -1 < value < 0
     assert taken == 4
 
@@ -225,7 +225,7 @@ def test_descent_nodes_do_not_mix():
 
 @pytest.mark.parametrize("rounding", ["floor", "half_up"])
 def test_descent_value_is_what_integers_prove(rounding):
-    """Where steps are equally long, six corners are enough for the exact dual value."""
+    """Where steps are equally long, six vertices are enough for the exact dual value."""
     for seed in range(30):
         rng = random.Random(seed)
         layers, form = [], None
@@ -264,7 +264,7 @@ def test_descent_inequalities_that_do_not_fit(value, coefficients):
 
 
 NODES = {
-    "x_lo": floats(2, 4), "x_hi": floats(1, 3), "corner_acc": floats(2, 5, 2), "corner_y": floats(2, 6, 3), "slopes": floats(2, 3),
+    "x_lo": floats(2, 4), "x_hi": floats(1, 3), "vertex_acc": floats(2, 5, 2), "vertex_y": floats(2, 6, 3), "slopes": floats(2, 3),
     "cold": np.zeros(3, np.uint8), "multipliers": floats(2, 1), "shares": floats(2, 2), "atoms": np.full((2, 1), 1, np.int32),
 }  # fmt: skip
 TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares": np.zeros((2, 1))}
@@ -282,8 +282,8 @@ TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares"
 )
 def test_descent_nodes_that_do_not_fit(name, array):
     kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]))
-    arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "corner_acc": floats(2, 6, 2)}
-    arguments |= {"corner_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
+    arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "vertex_acc": floats(2, 6, 2)}
+    arguments |= {"vertex_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
     arguments |= {"anchor": np.full(2, -1, np.int32), "cold": np.zeros(2, np.uint8)}
     arguments |= {"shares": floats(2, 1), "steps": 1, "rate": RATE, "decay": DECAY}
     kernel.run(**arguments)
@@ -319,9 +319,9 @@ def test_only_what_an_inequality_rests_on_moves():
     ]
     inputs, neurons = 64, 128
     kernel, twins = Layers(inputs, parts), in_order(parts)
-    corners = [rng.normal(0, 1, (6, neurons)).astype(np.float32) for _ in range(2)]
+    vertices = [rng.normal(0, 1, (6, neurons)).astype(np.float32) for _ in range(2)]
     low = rng.normal(0, 1, inputs).astype(np.float32)
-    node = Node(low, low + 1, *corners, np.full(neurons, 0.5, np.float32))
+    node = Node(low, low + 1, *vertices, np.full(neurons, 0.5, np.float32))
     inequalities = [(np.array([inputs + 64 + 9], np.int32), np.ones(1, np.float32), 0.0)]
     start = np.zeros(neurons, np.float32), np.ones(1, np.float32)
     found = run_kernel((kernel, twins), inequalities, node, *start, True, 8, (0,))

@@ -141,22 +141,22 @@ def test_propagate_reads_every_kind_of_matrix(weights, form):
 
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.integers(0, 2**32 - 1))
-def test_corners_equal_their_twin(seed):
+def test_vertices_equal_their_twin(seed):
     layout, ranges = nodes(seed)
     ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
     for found, *parts in zip(
-        _ranges.corners(layout.kernel, *ranges.arrays), *(ranges_twin.corners(b, ranges) for b in layout.blocks), strict=True
+        _ranges.vertices(layout.kernel, *ranges.arrays), *(ranges_twin.vertices(b, ranges) for b in layout.blocks), strict=True
     ):
         assert found.tolist() == np.concatenate(parts, axis=-1).tolist()
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1))
-def test_no_step_is_outside_of_its_corners(seed):
-    """Whatever linear function of accumulator and output: a value of the dual that corners leave below 0 is one that integers prove."""
+def test_no_step_is_outside_of_its_vertices(seed):
+    """Whatever linear function of accumulator and output: a value of the dual that vertices leave below 0 is one that integers prove."""
     layout, ranges = nodes(seed)
     ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
-    acc, y, _ = (part.astype(float) for part in _ranges.corners(layout.kernel, *ranges.arrays))
+    acc, y, _ = (part.astype(float) for part in _ranges.vertices(layout.kernel, *ranges.arrays))
     rng = random.Random(seed)
     for row in range(len(ranges)):
         for n in range(layout.num_neurons):
@@ -180,7 +180,7 @@ def test_ranges_beyond_the_steps_are_refused(name, change):
     layout, ranges = Layout(half().networks), propagate(half())
     block = layout.blocks[0]
     getattr(ranges, name)[0, block.target.start] = block.layer.output.hi + 1 if change > 0 else block.layer.output.lo - 1
-    for run in (lambda: ranges.propagate(layout), lambda: _ranges.corners(layout.kernel, *ranges.arrays)):
+    for run in (lambda: ranges.propagate(layout), lambda: _ranges.vertices(layout.kernel, *ranges.arrays)):
         with pytest.raises(ValueError, match="leaves the steps"):
             run()
 

@@ -100,9 +100,9 @@ def undecided(search: Search) -> Callable[[], object]:
     return lambda: _ranges.undecided(search.layout.kernel, *nodes.ranges.arrays, search.disjuncts.kernel, atoms)
 
 
-def corners(search: Search) -> Callable[[], object]:
+def vertices(search: Search) -> Callable[[], object]:
     ranges = rows(search, 20_000).ranges
-    return lambda: _ranges.corners(search.layout.kernel, *ranges.arrays)
+    return lambda: _ranges.vertices(search.layout.kernel, *ranges.arrays)
 
 
 def descent(search: Search) -> Callable[[], object]:
@@ -174,7 +174,7 @@ def dimacs(_: Search) -> Callable[[], object]:
     return lambda: encoder.clauses.dimacs(0, len(encoder.clauses))
 
 
-KERNELS = (forward, intervals, propagated, narrowed, undecided, corners, descent, dual, simplex, annealing, dot, variables, at_most,
+KERNELS = (forward, intervals, propagated, narrowed, undecided, vertices, descent, dual, simplex, annealing, dot, variables, at_most,
            difference, dimacs)  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class Solved:
     def run(self, ranges, atoms, normalization=None, basis=-1, limit=3000):
         """(value, multipliers, shares, basis, x, acc, y, exchanges) of one row."""
         m, n = self.layout.num_inputs, self.layout.num_neurons
-        hull = _ranges.corners(self.layout.kernel, *ranges.arrays)
+        hull = _ranges.vertices(self.layout.kernel, *ranges.arrays)
         boxes = (np.ascontiguousarray(end[:, :m], np.float32) for end in (ranges.lo, ranges.hi))
         mine = np.full((1, self.most), -1, np.int32)
         mine[0, : len(atoms)] = atoms

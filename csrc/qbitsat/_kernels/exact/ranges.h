@@ -9,7 +9,7 @@ typedef struct {
     const float *coefficients, *acc, *y;
 } relaxed_t;
 
-enum { RANGES_CORNERS = 6 };
+enum { RANGES_VERTICES = 6 };
 
 /* Whether each range lies within its output's steps, or nowhere. */
 int within_steps(const layers_t *plan, ranges_t node);
@@ -19,7 +19,7 @@ int propagate(const layers_t *plan, ranges_t node, int inputs, const room_t *roo
 int narrow(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node);
 /* The inequalities that the ranges do not imply, and where among the node's they stand; returns their number. */
 int undecided(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots);
-void corners(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes);
+void vertices(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes);
 /* The value of the neuron to cut, or -1, and the first output above the cut. */
 int64_t choose(const layers_t *plan, ranges_t node, relaxed_t point, int64_t *at);
 

@@ -15,12 +15,12 @@ cdef extern from "ranges.h":
         const float *acc
         const float *y
 
-    int RANGES_CORNERS
+    int RANGES_VERTICES
     int within_steps(const layers_t *plan, ranges_t node) noexcept nogil
     int c_propagate "propagate"(const layers_t *plan, ranges_t node, int inputs, const room_t *room) noexcept nogil
     int c_narrow "narrow"(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node) noexcept nogil
     int c_undecided "undecided"(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots) noexcept nogil
-    void c_corners "corners"(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes) noexcept nogil
+    void c_vertices "vertices"(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes) noexcept nogil
     int64_t c_choose "choose"(const layers_t *plan, ranges_t node, relaxed_t point, int64_t *at) noexcept nogil
 
 
@@ -109,23 +109,23 @@ def undecided(Layers layers, lo, hi, acc_lo, acc_hi, Atoms inequalities, const i
     return np.asarray(open), np.asarray(slots), np.asarray(counts)
 
 
-def corners(Layers layers, lo, hi, acc_lo, acc_hi):
+def vertices(Layers layers, lo, hi, acc_lo, acc_hi):
     """acc and y of six points of each neuron, float32[nodes, 6, neurons] each, and slopes float32[nodes, neurons]: y over acc.
 
     Begins of the first, second and last step, ends of the first, last but one and last. Where steps are equally long these are the
-    corners of the steps' hull: a linear function is largest at one of them. Where others stick out, as steps of a multiplier differ by an
-    accumulator, the sides that inner ones stick out of are moved out. Where y does not grow with acc, corners are those of a rectangle.
+    vertices of the steps' hull: a linear function is largest at one of them. Where others stick out, as steps of a multiplier differ by an
+    accumulator, the sides that inner ones stick out of are moved out. Where y does not grow with acc, vertices are those of a rectangle.
     """
     cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)
     cdef Py_ssize_t row, n = layers.plan.num_neurons
-    acc, y = np.empty((2, nodes.count, RANGES_CORNERS, n), np.float32)
+    acc, y = np.empty((2, nodes.count, RANGES_VERTICES, n), np.float32)
     slopes = np.empty((nodes.count, n), np.float32)
     cdef float[:, :, ::1] accs = acc, ys = y
     cdef float[:, ::1] lines = slopes
     if n:
         with nogil:
             for row in range(nodes.count):
-                c_corners(&layers.plan, nodes.at(row), &accs[row, 0, 0], &ys[row, 0, 0], &lines[row, 0])
+                c_vertices(&layers.plan, nodes.at(row), &accs[row, 0, 0], &ys[row, 0, 0], &lines[row, 0])
     return acc, y, slopes
 
 

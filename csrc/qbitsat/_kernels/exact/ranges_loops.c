@@ -87,7 +87,7 @@ int undecided(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t n
     return count;
 }
 
-/* Two corners on one side of the graph of steps, each an accumulator and an output, from the lower to the upper one. */
+/* Two vertices on one side of the graph of steps, each an accumulator and an output, from the lower to the upper one. */
 typedef struct {
     double acc[2], y[2];
 } side_t;
@@ -120,7 +120,7 @@ static double most_outside(const step_t *step, const side_t *side, int64_t lo, i
     return most;
 }
 
-/* Move a side out until no step is outside, and its corners along it into the range of accumulators. */
+/* Move a side out until no step is outside, and its vertices along it into the range of accumulators. */
 static void widen(const step_t *step, side_t *side, int64_t lo, int64_t hi, int64_t end, int sign) {
     double most = hi - lo > 1 ? most_outside(step, side, lo, hi, sign) : 0;
     if (!(most > 0)) return;
@@ -135,7 +135,7 @@ static void widen(const step_t *step, side_t *side, int64_t lo, int64_t hi, int6
 
 /* acc and y hold six points of each neuron, `stride` apart: begins of the first, second and last step, ends of the first, last but
    one and last; moved out where steps between them are not as long. */
-static void corners_of(const step_t *step, const int64_t *range, float *acc, float *y, int stride) {
+static void vertices_of(const step_t *step, const int64_t *range, float *acc, float *y, int stride) {
     int64_t lo = range[0], hi = range[1], acc_lo = range[2], acc_hi = range[3], second = least_of(lo + 1, hi), before = most_of(hi - 1, lo);
     int64_t begin[2] = {most_of(acc_lo, step_first(step, second)), most_of(acc_lo, step_first(step, hi))};
     int64_t end[2] = {least_of(acc_hi, step_last(step, lo)), least_of(acc_hi, step_last(step, before))};
@@ -143,12 +143,12 @@ static void corners_of(const step_t *step, const int64_t *range, float *acc, flo
     side_t ends = {{(double)end[0], (double)end[1]}, {(double)lo, (double)before}};
     widen(step, &begins, second, hi, acc_lo, 1);
     widen(step, &ends, lo, before, acc_hi, -1);
-    double accs[RANGES_CORNERS] = {(double)acc_lo, begins.acc[0], begins.acc[1], ends.acc[0], ends.acc[1], (double)acc_hi};
-    double ys[RANGES_CORNERS] = {(double)lo, begins.y[0], begins.y[1], ends.y[0], ends.y[1], (double)hi};
-    for (int k = 0; k < RANGES_CORNERS; k++) acc[k * stride] = (float)accs[k], y[k * stride] = (float)ys[k];
+    double accs[RANGES_VERTICES] = {(double)acc_lo, begins.acc[0], begins.acc[1], ends.acc[0], ends.acc[1], (double)acc_hi};
+    double ys[RANGES_VERTICES] = {(double)lo, begins.y[0], begins.y[1], ends.y[0], ends.y[1], (double)hi};
+    for (int k = 0; k < RANGES_VERTICES; k++) acc[k * stride] = (float)accs[k], y[k * stride] = (float)ys[k];
 }
 
-void corners(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes) {
+void vertices(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes) {
     int stride = plan->num_neurons;
     for (const layer_t *layer = plan->layers; layer < plan->layers + plan->num_layers; layer++)
         for (int i = 0; i < layer->n_out; i++) {
@@ -157,11 +157,11 @@ void corners(const layers_t *plan, ranges_t node, float *acc, float *y, float *s
             int64_t range[4] = {node.lo[v], node.hi[v], node.acc_lo[n], node.acc_hi[n]}, run = range[3] - range[2];
             double usual = 1;
             if (step->kind != STEP_NONE) {
-                corners_of(step, range, acc + n, y + n, stride);
+                vertices_of(step, range, acc + n, y + n, stride);
                 run = most_of(range[2], step_first(step, range[1])) - range[2];
                 if (range[0] == range[1]) usual = step_usual(step);
             } else {
-                for (int k = 0; k < RANGES_CORNERS; k++) {
+                for (int k = 0; k < RANGES_VERTICES; k++) {
                     acc[n + k * stride] = (float)range[k == 2 || k == 3 ? 3 : 2];
                     y[n + k * stride] = (float)range[k == 1 || k == 3];
                 }

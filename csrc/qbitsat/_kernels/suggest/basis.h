@@ -75,7 +75,7 @@ INLINE int begin(run_t *r) {
             scaled = 1;
             continue;
         }
-        b->forms[n++] = (form_t){CORNER_Y(r, 5, i) > CORNER_Y(r, 0, i) ? slope : 0, SLOPE, i};
+        b->forms[n++] = (form_t){VERTEX_Y(r, 5, i) > VERTEX_Y(r, 0, i) ? slope : 0, SLOPE, i};
     }
     b->forms[n++] = (form_t){0, SCALE, 0};
     for (int a = 1; a < r->node->num_atoms; a++) b->forms[n++] = (form_t){0, SHARE, a};

@@ -21,14 +21,14 @@ typedef struct {
     void *who;
 } plan_t;
 
-enum { CORNERS = 6, LANES = 16 };
+enum { VERTICES = 6, LANES = 16 };
 
 /* What a node hands in and gets back; see `Descent.run`. All arrays belong to the caller. */
 typedef struct {
     int num_atoms;
     const inequality_t *const *atoms;
     const float *x_lo, *x_hi;              /* num_inputs */
-    const float *corner_acc, *corner_y;    /* CORNERS x num_neurons */
+    const float *vertex_acc, *vertex_y;    /* VERTICES x num_neurons */
     const float *slopes;                   /* num_neurons: y over acc between the ends of a range; below 0 for one of no use */
     int anchor;                            /* a neuron whose multiplier stays: it sets the scale where no inequality does; or -1 */
     int cold;                             /* start from the slopes, not from `multipliers` */

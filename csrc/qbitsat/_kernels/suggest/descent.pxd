@@ -23,8 +23,8 @@ cdef extern from "descent.h":
         const inequality_t *const *atoms
         const float *x_lo
         const float *x_hi
-        const float *corner_acc
-        const float *corner_y
+        const float *vertex_acc
+        const float *vertex_y
         const float *slopes
         int anchor
         int cold
@@ -36,7 +36,7 @@ cdef extern from "descent.h":
         float *acc_mean
         float *y_mean
 
-    int CORNERS, LANES
+    int VERTICES, LANES
 
 
 @cython.final
@@ -52,8 +52,8 @@ cdef class Descent:
     cdef object tick, stopped
 
     cdef _set_columns(self, Py_ssize_t k)
-    cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
-              const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] anchor,
+    cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] vertex_acc,
+              const float[:, :, ::1] vertex_y, const float[:, ::1] slopes, const int32_t[::1] anchor,
               const uint8_t[::1] cold, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
               float rate, float decay, int polish, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
               float[:, ::1] acc_mean, float[:, ::1] y_mean, const inequality_t **mine, float *work, int *total)

@@ -91,15 +91,15 @@ cdef class Descent:
         free(self.columns)
         free(self.by_columns)
 
-    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, anchor, cold, multipliers, shares, int steps, float rate, float decay, int polish=0,
+    def run(self, atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, anchor, cold, multipliers, shares, int steps, float rate, float decay, int polish=0,
             bint means=True):
         """Descend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for
         at most `polish` smaller ones from the best.
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), anchor (int32: a neuron whose multiplier
         stays, or -1) and cold (uint8: start from the slopes instead);
-        x_lo, x_hi, corners and slopes may have a single row for all nodes. Without `means` there are no running means: they have no columns.
-        shares are the multipliers of inequalities; corners are [nodes, 6, neurons]; slopes below 0 mark neurons whose multiplier stays 0.
+        x_lo, x_hi, vertices and slopes may have a single row for all nodes. Without `means` there are no running means: they have no columns.
+        shares are the multipliers of inequalities; vertices are [nodes, 6, neurons]; slopes below 0 mark neurons whose multiplier stays 0.
         Returns value float32[nodes], coefficients float32[nodes, values], x_best and x_mean float32[nodes, inputs], acc_mean and
         y_mean float32[nodes, neurons] and the number of steps taken.
         """
@@ -107,7 +107,7 @@ cdef class Descent:
         cdef Py_ssize_t n = atoms.shape[0], most = atoms.shape[1]
         inputs, neurons = self.floats.plan.num_inputs, self.floats.plan.num_neurons
         widths = ((anchor, ()), (cold, ()), (multipliers, (neurons,)), (shares, (most,)))
-        shared = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons)))
+        shared = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (vertex_acc, (VERTICES, neurons)), (vertex_y, (VERTICES, neurons)))
         rows = 1 if len(slopes) == 1 else n
         for array, shape in (*((array, (rows, *shape)) for array, shape in shared), *((array, (n, *shape)) for array, shape in widths)):
             if array.shape != shape:
@@ -124,7 +124,7 @@ cdef class Descent:
             shapes = ((inputs + neurons,), (inputs,), *((size * means,) for size in (inputs, neurons, neurons)))
             results = tuple(np.zeros((n, *shape), np.float32) for shape in shapes)
             value = np.empty(n, np.float32)
-            self._run(atoms, x_lo, x_hi, corner_acc, corner_y, slopes, anchor, cold, multipliers, shares, steps, rate, decay, polish, value, results[0], results[1], results[2], results[3], results[4],
+            self._run(atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, anchor, cold, multipliers, shares, steps, rate, decay, polish, value, results[0], results[1], results[2], results[3], results[4],
                       mine, work, &total)
         finally:
             free(mine)
@@ -134,8 +134,8 @@ cdef class Descent:
             raise error
         return (value, *results, total)
 
-    cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] corner_acc,
-              const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const int32_t[::1] anchor,
+    cdef _run(self, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi, const float[:, :, ::1] vertex_acc,
+              const float[:, :, ::1] vertex_y, const float[:, ::1] slopes, const int32_t[::1] anchor,
               const uint8_t[::1] cold, float[:, ::1] multipliers, float[:, ::1] shares, int steps,
               float rate, float decay, int polish, float[::1] value, float[:, ::1] coefficients, float[:, ::1] x_best, float[:, ::1] x_mean,
               float[:, ::1] acc_mean, float[:, ::1] y_mean, const inequality_t **mine, float *work, int *total):
@@ -147,7 +147,7 @@ cdef class Descent:
                 node.num_atoms, node.atoms = self.atoms.fill(atoms, i, mine), mine
                 row = i if slopes.shape[0] > 1 else 0
                 node.x_lo, node.x_hi = &x_lo[row, 0], &x_hi[row, 0]
-                node.corner_acc, node.corner_y = &corner_acc[row, 0, 0], &corner_y[row, 0, 0]
+                node.vertex_acc, node.vertex_y = &vertex_acc[row, 0, 0], &vertex_y[row, 0, 0]
                 node.slopes, node.anchor, node.cold, node.multipliers = &slopes[row, 0], anchor[i], cold[i], &multipliers[i, 0]
                 node.shares = &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best = &coefficients[i, 0], &x_best[i, 0]

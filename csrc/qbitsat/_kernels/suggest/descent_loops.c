@@ -137,15 +137,15 @@ INLINE float dot(const float *restrict a, const float *restrict b, int n) {
     return sum;
 }
 
-/* The largest c * y - lambda * acc over the corners of each of n neurons, and the acc and y that attain it; returns their sum. */
-INLINE float largest_corners(const float *restrict corner_acc, const float *restrict corner_y, long stride, const float *restrict lambda,
+/* The largest c * y - lambda * acc over the vertices of each of n neurons, and the acc and y that attain it; returns their sum. */
+INLINE float largest_vertices(const float *restrict vertex_acc, const float *restrict vertex_y, long stride, const float *restrict lambda,
                              const float *restrict c, float *restrict acc, float *restrict y, float *size, int n) {
     float sum = 0, magnitude = 0;
     for (int i = 0; i < n; i++) {
-        float a = corner_acc[i], v = corner_y[i], best = c[i] * v - lambda[i] * a;
+        float a = vertex_acc[i], v = vertex_y[i], best = c[i] * v - lambda[i] * a;
         UNROLLED
-        for (int k = 1; k < CORNERS; k++) {
-            float other_a = corner_acc[k * stride + i], other_v = corner_y[k * stride + i], value = c[i] * other_v - lambda[i] * other_a;
+        for (int k = 1; k < VERTICES; k++) {
+            float other_a = vertex_acc[k * stride + i], other_v = vertex_y[k * stride + i], value = c[i] * other_v - lambda[i] * other_a;
             a = value > best ? other_a : a;
             v = value > best ? other_v : v;
             best = value > best ? value : best;
@@ -280,7 +280,7 @@ INLINE float evaluate(const plan_t *plan, const node_t *node, work_t *w, int ful
         for (int s = plan->first_place[l]; s < last_span(plan, w, l); s++) {
             int at = w->begins[s], size = w->ends[s] - at;
             constant += dot(w->lambda + at, bias + at, size);
-            total += largest_corners(node->corner_acc + at, node->corner_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, size);
+            total += largest_vertices(node->vertex_acc + at, node->vertex_y + at, n, w->lambda + at, w->c + m + at, w->acc + at, w->y + at, &w->size, size);
         }
         if (!plan->by_columns[l]) constant += put_layer_back(plan, l, w->lambda, w);
         w->size += fabsf(constant);

@@ -9,12 +9,12 @@
 #include "simplex.h"
 #include "vector.h"
 
-/* Corners of a hull that are this near a line count as on it. */
+/* Vertices of a hull that are this near a line count as on it. */
 #define ON_LINE 1e-9
-/* The share of two terms below which their difference is rounding: no way leads round three corners on a line. */
+/* The share of two terms below which their difference is rounding: no way leads round three vertices on a line. */
 #define ROUNDING 1e-12
 
-/* Pairs of corners, among which are all sides of a hull: saturation can make its neighbours' line the side in place of a corner. */
+/* Pairs of vertices, among which are all sides of a hull: saturation can make its neighbours' line the side in place of a vertex. */
 enum { SIDES = 11 };
 static const int SIDE[SIDES][2] = {{0, 1}, {1, 2}, {2, 5}, {0, 2}, {1, 5}, {0, 5}, {0, 3}, {3, 4}, {4, 5}, {0, 4}, {3, 5}};
 
@@ -28,8 +28,8 @@ typedef struct {
     double value;
 } run_t;
 
-#define CORNER_ACC(r, k, i) (r)->w->corner_acc[(k) * (r)->program->num_neurons + (i)]
-#define CORNER_Y(r, k, i) (r)->w->corner_y[(k) * (r)->program->num_neurons + (i)]
+#define VERTEX_ACC(r, k, i) (r)->w->vertex_acc[(k) * (r)->program->num_neurons + (i)]
+#define VERTEX_Y(r, k, i) (r)->w->vertex_y[(k) * (r)->program->num_neurons + (i)]
 
 INLINE double larger(double a, double b) { return a > b ? a : b; }
 INLINE double smaller(double a, double b) { return a < b ? a : b; }
@@ -56,15 +56,15 @@ INLINE void add_form(const run_t *r, double *q, int value, double change) {
             if (r->node->atoms[a]->values[t] == value) q[r->program->num_active + a] -= change * r->node->atoms[a]->coefficients[t];
 }
 
-/* The corners at which direction * (beta y - alpha acc) is largest: the first of them along the line, and how long it is. */
+/* The vertices at which direction * (beta y - alpha acc) is largest: the first of them along the line, and how long it is. */
 INLINE void find_face(const run_t *r, int i, double alpha, double beta, int direction, double *acc, double *y, double *length) {
     double most = -DBL_MAX, from = DBL_MAX, to = -DBL_MAX, size = 0;
-    for (int k = 0; k < CORNERS; k++) {
-        double u = direction * (beta * CORNER_Y(r, k, i) - alpha * CORNER_ACC(r, k, i));
+    for (int k = 0; k < VERTICES; k++) {
+        double u = direction * (beta * VERTEX_Y(r, k, i) - alpha * VERTEX_ACC(r, k, i));
         most = larger(most, u), size = larger(size, fabs(u));
     }
-    for (int k = 0; k < CORNERS; k++) {
-        double a = CORNER_ACC(r, k, i), b = CORNER_Y(r, k, i), along = beta != 0 ? a : b;
+    for (int k = 0; k < VERTICES; k++) {
+        double a = VERTEX_ACC(r, k, i), b = VERTEX_Y(r, k, i), along = beta != 0 ? a : b;
         if (direction * (beta * b - alpha * a) < most - ON_LINE * (1 + size)) continue;
         if (along < from) from = along, *acc = a, *y = b;
         to = larger(to, along);
@@ -75,8 +75,8 @@ INLINE void find_face(const run_t *r, int i, double alpha, double beta, int dire
 /* How far beta y - alpha acc ranges over a hull, from its value at a point. */
 INLINE void find_range(const run_t *r, int i, double alpha, double beta, double acc, double y, double *lo, double *hi) {
     *lo = DBL_MAX, *hi = -DBL_MAX;
-    for (int k = 0; k < CORNERS; k++) {
-        double u = beta * (CORNER_Y(r, k, i) - y) - alpha * (CORNER_ACC(r, k, i) - acc);
+    for (int k = 0; k < VERTICES; k++) {
+        double u = beta * (VERTEX_Y(r, k, i) - y) - alpha * (VERTEX_ACC(r, k, i) - acc);
         *lo = smaller(*lo, u), *hi = larger(*hi, u);
     }
 }
@@ -120,14 +120,14 @@ INLINE void copy_hulls(run_t *r) {
             int value = r->node->atoms[a]->values[t];
             if (value >= p->num_inputs && r->node->atoms[a]->coefficients[t] != 0) read[value - p->num_inputs] = 1;
         }
-    for (int k = 0; k < CORNERS; k++)
+    for (int k = 0; k < VERTICES; k++)
         for (int i = 0; i < n; i++) {
-            w->corner_acc[k * n + i] = p->unit[i] * r->node->corner_acc[k * n + i];
-            w->corner_y[k * n + i] = read[i] ? r->node->corner_y[k * n + i] : 0;
+            w->vertex_acc[k * n + i] = p->unit[i] * r->node->vertex_acc[k * n + i];
+            w->vertex_y[k * n + i] = read[i] ? r->node->vertex_y[k * n + i] : 0;
         }
 }
 
-/* When a neuron's next breakpoint comes on the line, and by how much the value's slope grows there; `next` is the corner that it goes to. */
+/* When a neuron's next breakpoint comes on the line, and by how much the value's slope grows there; `next` is the vertex that it goes to. */
 INLINE float next_breakpoint(const run_t *r, int i, double *growth, int *next) {
     const simplex_t *w = r->w;
     double first = INFINITY;
@@ -142,8 +142,8 @@ INLINE float next_breakpoint(const run_t *r, int i, double *growth, int *next) {
         return (float)larger(0, -t / rate);
     }
     if (w->c_rate[i] == 0 && w->m_rate[i] == 0) return INFINITY;
-    for (int k = 0; k < CORNERS; k++) {
-        double y = CORNER_Y(r, k, i) - w->ref_y[i], acc = CORNER_ACC(r, k, i) - w->ref_acc[i];
+    for (int k = 0; k < VERTICES; k++) {
+        double y = VERTEX_Y(r, k, i) - w->ref_y[i], acc = VERTEX_ACC(r, k, i) - w->ref_acc[i];
         double up = w->c_rate[i] * y, down = w->m_rate[i] * acc, rate = up - down, t;
         if (!(rate > ROUNDING * (fabs(up) + fabs(down)))) continue;
         t = larger(0, -(w->c[i] * y - w->m[i] * acc) / rate);

@@ -60,9 +60,9 @@ INLINE int list_breakpoints(const run_t *r) {
     return blocks;
 }
 
-/* The form that is 0 where a neuron's point may as well be another corner; float32 can make their accumulators the same. */
-INLINE form_t side_to(const run_t *r, int i, int corner) {
-    double acc = CORNER_ACC(r, corner, i) - r->w->ref_acc[i], y = CORNER_Y(r, corner, i) - r->w->ref_y[i];
+/* The form that is 0 where a neuron's point may as well be another vertex; float32 can make their accumulators the same. */
+INLINE form_t side_to(const run_t *r, int i, int vertex) {
+    double acc = VERTEX_ACC(r, vertex, i) - r->w->ref_acc[i], y = VERTEX_Y(r, vertex, i) - r->w->ref_y[i];
     return acc != 0 ? (form_t){y / acc, SLOPE, i} : (form_t){0, CENTER, i};
 }
 
@@ -105,7 +105,7 @@ INLINE int search_line(run_t *r, double slope, double *far, form_t *entering) {
         else if (next < 0)
             face_ray(r, i, -w->ray[i]);
         else {
-            move_neuron(r, i, CORNER_ACC(r, next, i), CORNER_Y(r, next, i));
+            move_neuron(r, i, VERTEX_ACC(r, next, i), VERTEX_Y(r, next, i));
             again = next_breakpoint(r, i, &growth, &next);
         }
         set_tau(w, breakpoint, again);

@@ -39,7 +39,7 @@ typedef struct {
 typedef struct {
     double *q, *x, *norm, *direction, *entering, *pivot;          /* size */
     double *c, *c_rate, *m, *m_rate, *ref_acc, *ref_y, *width;    /* num_neurons */
-    double *corner_acc, *corner_y;                                /* CORNERS x num_neurons */
+    double *vertex_acc, *vertex_y;                                /* VERTICES x num_neurons */
     double *share;                                                /* inequalities of a node */
     float *v, *rate, *way;                                        /* num_inputs; way: to where it can change sides, 1, -1, or 0 */
     float *sums;                                                  /* size */

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 from qbitsat._kernels.exact.flat cimport check_flat
-from qbitsat._kernels.suggest.descent cimport CORNERS, LANES, column_t, node_t
+from qbitsat._kernels.suggest.descent cimport VERTICES, LANES, column_t, node_t
 from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, floats_t, inequality_t
 from qbitsat._kernels.types cimport int32_t, int64_t, uint8_t
 
@@ -50,8 +50,8 @@ cdef extern from "simplex.h":
         double *ref_acc
         double *ref_y
         double *width
-        double *corner_acc
-        double *corner_y
+        double *vertex_acc
+        double *vertex_y
         double *share
         float *v
         float *rate
@@ -146,7 +146,7 @@ cdef class Simplex:
         w.direction, w.entering, w.pivot = self._doubles(s), self._doubles(s), self._doubles(s)
         w.c, w.c_rate, w.m, w.m_rate = self._doubles(n), self._doubles(n), self._doubles(n), self._doubles(n)
         w.ref_acc, w.ref_y, w.width, w.share = self._doubles(n), self._doubles(n), self._doubles(n), self._doubles(np.zeros(self.most))
-        w.corner_acc, w.corner_y = self._doubles(np.zeros(CORNERS * neurons)), self._doubles(np.zeros(CORNERS * neurons))
+        w.vertex_acc, w.vertex_y = self._doubles(np.zeros(VERTICES * neurons)), self._doubles(np.zeros(VERTICES * neurons))
         w.v, w.rate, w.way, w.sums = self._floats(m), self._floats(m), self._floats(m), self._floats(s)
         w.tau, w.first = self._floats(np.zeros(breakpoints + LANES)), self._floats(np.zeros(breakpoints / LANES + 1))
         w.input_slot, w.high, w.stalls = self._ints(m), self._ints(m), self._ints(s)
@@ -177,7 +177,7 @@ cdef class Simplex:
     def __dealloc__(self):
         free(self.columns)
 
-    def run(self, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, normalizations, bases, multipliers, shares, int limit):
+    def run(self, atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, normalizations, bases, multipliers, shares, int limit):
         """The smallest dual value of every node, or a first one below 0, after at most `limit` exchanges from where another node ended.
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), normalizations (float64[nodes, neurons]: for a node without any, what
@@ -190,7 +190,7 @@ cdef class Simplex:
         cdef int total = 0
         inputs, neurons = self.program.num_inputs, self.program.num_neurons
         widths = ((x_lo, (inputs,)), (x_hi, (inputs,)), (slopes, (neurons,)), (normalizations, (neurons,)), (bases, ()), (multipliers, (neurons,)), (shares, (most,)))
-        for array, shape in (*widths, (corner_acc, (CORNERS, neurons)), (corner_y, (CORNERS, neurons))):
+        for array, shape in (*widths, (vertex_acc, (VERTICES, neurons)), (vertex_y, (VERTICES, neurons))):
             if array.shape != (n, *shape):
                 raise ValueError(f"an array of nodes has shape {array.shape}, expected {(n, *shape)}")
         if most > self.most or atoms.size and not (-1 <= atoms.min() and atoms.max() < self.atoms.count):
@@ -204,13 +204,13 @@ cdef class Simplex:
         value = np.empty(n, np.float32)
         try:
             if n:
-                self._run(mine, atoms, x_lo, x_hi, corner_acc, corner_y, slopes, normalizations, bases, multipliers, shares, value, coefficients, x, acc, y, limit, &total)
+                self._run(mine, atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, normalizations, bases, multipliers, shares, value, coefficients, x, acc, y, limit, &total)
         finally:
             free(mine)
         return value, coefficients, x, acc, y, total
 
     cdef _run(self, const inequality_t **mine, const int32_t[:, ::1] atoms, const float[:, ::1] x_lo, const float[:, ::1] x_hi,
-              const float[:, :, ::1] corner_acc, const float[:, :, ::1] corner_y, const float[:, ::1] slopes, const double[:, ::1] normalizations,
+              const float[:, :, ::1] vertex_acc, const float[:, :, ::1] vertex_y, const float[:, ::1] slopes, const double[:, ::1] normalizations,
               int64_t[::1] bases, float[:, ::1] multipliers, float[:, ::1] shares, float[::1] value,
               float[:, ::1] coefficients, float[:, ::1] x, float[:, ::1] acc, float[:, ::1] y, int limit, int *total):
         cdef Py_ssize_t i
@@ -220,7 +220,7 @@ cdef class Simplex:
             for i in range(atoms.shape[0]):
                 node.num_atoms, node.atoms = self.atoms.fill(atoms, i, mine), mine
                 node.x_lo, node.x_hi, node.slopes = &x_lo[i, 0], &x_hi[i, 0], &slopes[i, 0]
-                node.corner_acc, node.corner_y = &corner_acc[i, 0, 0], &corner_y[i, 0, 0]
+                node.vertex_acc, node.vertex_y = &vertex_acc[i, 0, 0], &vertex_y[i, 0, 0]
                 node.multipliers, node.shares = &multipliers[i, 0], &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best, node.x_mean, node.acc_mean, node.y_mean = &coefficients[i, 0], &x[i, 0], &x[i, 0], &acc[i, 0], &y[i, 0]
                 self._load(bases[i])

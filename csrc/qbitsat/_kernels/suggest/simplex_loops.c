@@ -83,7 +83,7 @@ INLINE double spread(run_t *r) {
     return off * p->num_inputs / larger(size, 1e-30);
 }
 
-/* Which forms are 0, the ends and corners that the others' signs say, and the slope of the value there. */
+/* Which forms are 0, the ends and vertices that the others' signs say, and the slope of the value there. */
 INLINE void settle(run_t *r) {
     const program_t *p = r->program;
     const node_t *node = r->node;
@@ -111,8 +111,8 @@ INLINE void settle(run_t *r) {
             continue;
         }
         double best = -DBL_MAX, acc = 0, y = 0;
-        for (int k = 0; k < CORNERS; k++) {
-            double a = CORNER_ACC(r, k, i), v = CORNER_Y(r, k, i), value = w->c[i] * v - w->m[i] * a;
+        for (int k = 0; k < VERTICES; k++) {
+            double a = VERTEX_ACC(r, k, i), v = VERTEX_Y(r, k, i), value = w->c[i] * v - w->m[i] * a;
             if (value > best) best = value, acc = a, y = v;
         }
         move_neuron(r, i, acc, y);
@@ -144,7 +144,7 @@ INLINE double evaluate(const run_t *r, double *size) {
     double total = 0, magnitude = 0;
     for (int i = 0; i < p->num_neurons; i++) {
         double term = w->m[i] * p->constant[i], best = -DBL_MAX;
-        for (int k = 0; k < CORNERS; k++) best = larger(best, w->c[i] * CORNER_Y(r, k, i) - w->m[i] * CORNER_ACC(r, k, i));
+        for (int k = 0; k < VERTICES; k++) best = larger(best, w->c[i] * VERTEX_Y(r, k, i) - w->m[i] * VERTEX_ACC(r, k, i));
         total += term + best, magnitude += fabs(term) + fabs(best);
     }
     for (int k = 0; k < p->num_inputs; k++) {
@@ -178,9 +178,9 @@ INLINE void consider_hull(const run_t *r, leaving_t *best, int i) {
     find_range(r, i, -1, 0, w->ref_acc[i], w->ref_y[i], &lo, &hi);
     consider(best, s, w->x[s], lo, hi, w->norm[s], 0);
     for (int k = 0; k < SIDES; k++) {
-        double run = CORNER_ACC(r, SIDE[k][1], i) - CORNER_ACC(r, SIDE[k][0], i);
+        double run = VERTEX_ACC(r, SIDE[k][1], i) - VERTEX_ACC(r, SIDE[k][0], i);
         if (run <= 0) continue;
-        double side = (CORNER_Y(r, SIDE[k][1], i) - CORNER_Y(r, SIDE[k][0], i)) / run, turn = sigma - side;
+        double side = (VERTEX_Y(r, SIDE[k][1], i) - VERTEX_Y(r, SIDE[k][0], i)) / run, turn = sigma - side;
         find_range(r, i, side, 1, w->ref_acc[i], w->ref_y[i], &lo, &hi);
         consider(best, t, w->x[t] + turn * w->x[s], lo, hi, w->norm[t] + 2 * turn * both + turn * turn * w->norm[s], side);
     }
@@ -252,7 +252,7 @@ INLINE void enter(const run_t *r, int slot, form_t form) {
     if (form.kind != SLOPE) return;
     w->slope_slot[i] = slot;
     if (w->center_slot[i] >= 0) return;
-    double lo, hi; /* which side of the hull: that of the corner it comes from */
+    double lo, hi; /* which side of the hull: that of the vertex it comes from */
     find_range(r, i, form.sigma, 1, w->ref_acc[i], w->ref_y[i], &lo, &hi);
     face_ray(r, i, hi - lo < ON_LINE ? (w->c[i] >= 0 ? 1 : -1) : -lo >= hi ? 1 : -1);
 }
