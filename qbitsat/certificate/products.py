@@ -75,7 +75,7 @@ class PatchProducts(Products):
         limits.require(24.0 * affine.rows.size)
         # Weights are below 2**31: they are exact as floats.
         self.rows = affine.rows.astype(np.float64)
-        self.heaviest, self.widest = float(affine.heaviest), float(np.abs(self.rows).sum(axis=2).max())
+        self.max_weight, self.widest = float(affine.max_weight), float(np.abs(self.rows).sum(axis=2).max())
         self.start, groups = affine.start.astype(np.int64), np.arange(affine.groups) * affine.stride
         # int64[G, K]: a position reads start + reach.
         self.reach = groups[:, None] + affine.offset.astype(np.int64)
@@ -109,7 +109,7 @@ class PatchProducts(Products):
         case, position = np.nonzero((grid != 0).any(axis=(2, 3)))
         for part in self._slices(len(case), 1, slow, size):
             some = grid[case[part], position[part]].transpose(1, 0, 2)
-            most = 0.0 if slow > 1 else self.heaviest * float(np.abs(some.astype(np.float64)).sum(axis=2).max())
+            most = 0.0 if slow > 1 else self.max_weight * float(np.abs(some.astype(np.float64)).sum(axis=2).max())
             total = _product(some, self.rows, most).transpose(1, 0, 2)
             yield case[part, None, None], self.start[position[part], None, None] + self.reach, total
 
