@@ -182,6 +182,16 @@ def test_certificates_of_patches_are_accepted(tmp_path):
     assert engines["hybrid"] > 2, engines
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_processes_share_a_reduction(seed, tmp_path):
+    """Too few multipliers to close nodes early: some are handed on."""
+    asked = patched(seed)
+    rules = {"engine": "hybrid", "attack": False, "rounding": False, "steps": 1, "polish": 0, "tighten": 0, "leaf": 0.0, "batch": 1}
+    verdict, path = certify(asked, tmp_path, jobs=2, **rules)
+    assert verdict.verdict == (HOLDS if seed else VIOLATED)
+    assert check(path, asked.networks).accepted
+
+
 def test_leaves_by_sat_mean_the_whole_query(tmp_path, monkeypatch):
     """Where no multiplier is found, SAT refutes what is left of a node."""
     monkeypatch.setattr(
