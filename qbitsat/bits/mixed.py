@@ -39,6 +39,7 @@ class Trial:
     result: WidthResult
 
     def as_json(self) -> dict[str, Any]:
+        """As it stands in bits.json."""
         return {"bits": list(self.bits), "weight_bits": self.weight_bits, "outcome": self.outcome, **self.result.as_json()}
 
 
@@ -59,6 +60,7 @@ class Mixed:
 
     @property
     def open(self) -> tuple[Trial, ...]:
+        """Those that are not decided."""
         return tuple(trial for trial in self.trials if trial.outcome == OPEN)
 
     @property
@@ -78,6 +80,7 @@ class Mixed:
         return f"{chosen}: {self.mean:.2f} bits a weight, {fewest} for which it is proved that {words}; {fewer}"
 
     def as_json(self) -> dict[str, Any]:
+        """As it stands in bits.json."""
         answer = {"text": str(self), "target": self.target, "layers": self.layers, "weights": self.weights, "seconds": self.seconds}
         bits = None if self.found is None else list(self.found.bits)
         return {"answer": {**answer, "bits": bits, "mean": self.mean}, "trials": [trial.as_json() for trial in self.trials]}

@@ -34,6 +34,7 @@ class WidthResult:
 
     @property
     def samples(self) -> int:
+        """How many there are."""
         return self.holds + self.violated + self.unknown + self.misclassified
 
     @property
@@ -52,6 +53,7 @@ class WidthResult:
         return (self.samples - self.misclassified - self.attacked) / self.samples
 
     def as_json(self) -> dict[str, Any]:
+        """As it stands in bits.json."""
         entry = {name: value for name, value in asdict(self).items() if name != "width"}
         robust = {"robust_lower": self.lower, "robust_upper": self.upper, "robust_by_attack": self.by_attack}
         return {"bits": self.width.bits, "fraction": self.width.fraction, "format": self.width.text, **entry, **robust}
@@ -110,6 +112,7 @@ class Bits:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
+        """As it stands in bits.json."""
         return {
             "answer": {**asdict(self.answer), "text": str(self.answer)},
             "float_accuracy": self.float_accuracy,

@@ -106,7 +106,7 @@ def ap_fixed(text: str) -> FixedPoint:
 
 
 def parse_format(text: str) -> Format:
-    """The format of that name; raises `InputError`."""
+    """The format of a name, as in "paper:8,5" or "ap_fixed<16,6>,input=u8.8" (docs/reference/files.md); raises `InputError`."""
     head, *options = re.split(r",(?![^<]*>)", text.strip())
     name, colon, first = head.partition(":")
     numbers = [first] if colon else []
