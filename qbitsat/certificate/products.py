@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -75,10 +76,19 @@ class PatchProducts(Products):
         limits.require(24.0 * affine.rows.size)
         # Weights are below 2**31: they are exact as floats.
         self.rows = affine.rows.astype(np.float64)
-        self.max_weight, self.widest = float(affine.max_weight), float(np.abs(self.rows).sum(axis=2).max())
+        self.max_weight = float(affine.max_weight)
         self.start, groups = affine.start.astype(np.int64), np.arange(affine.groups) * affine.stride
         # int64[G, K]: a position reads start + reach.
         self.reach = groups[:, None] + affine.offset.astype(np.int64)
+
+    @cached_property
+    def magnitudes(self) -> np.ndarray:
+        return np.abs(self.rows)
+
+    @cached_property
+    def widest(self) -> float:
+        """The largest sum of the magnitudes of a row."""
+        return float(self.magnitudes.sum(axis=2).max())
 
     def _slices(self, count: int, batch: int, slow: int, size: int) -> Iterator[slice]:
         groups, channels, cells = self.rows.shape
@@ -86,7 +96,7 @@ class PatchProducts(Products):
         return self.limits.slices(count, slow * entries * max(channels, GATHER), 3.0 * size * entries)
 
     def apply(self, x: np.ndarray, magnitudes: bool = False, lines: np.ndarray | None = None) -> np.ndarray:
-        rows = (np.abs(self.rows) if magnitudes else self.rows).transpose(0, 2, 1)
+        rows = (self.magnitudes if magnitudes else self.rows).transpose(0, 2, 1)
         start = self.start if lines is None else self.start[lines]
         acc = np.empty((len(x), len(start), *self.rows.shape[:2]), np.int64)
         size = self.widest * float(np.abs(x).max(initial=0))

@@ -46,7 +46,6 @@ class Block:
 
     products: Products
     steps: Steps
-    reach: np.ndarray
 
     def __init__(self, network: int, of: Network, number: int, place: Place, limits: Limits, like: Block | None):
         self.network, self.of, self.number, self.layer, self.limits = network, of, number, of.layers[number], limits
@@ -58,12 +57,15 @@ class Block:
         self.reads_inputs = bool(((self.view != PADDING) & (self.view < num_inputs)).any())
         self.reads_neurons = bool((self.view >= num_inputs).any())
         self.products = like.products if like else products(self.layer.affine, limits)
-        # What any accumulator, less its bias, is a sum of in magnitude, padding included; at least the sum of its |weights|.
-        largest = max(1, abs(self.layer.input.lo), abs(self.layer.input.hi), abs(self.zero_point))
-        self.reach = like.reach if like else self.layer.affine.magnitudes().astype(float) * largest
         self.steps = like.steps if like else Steps(self.layer, limits)
         # Of a requantizer the widest step between two of its levels, where that was asked for.
         self.widest: dict[int, int] = like.widest if like else {}
+
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """What each accumulator, less its bias, adds up in magnitude at most, padding included; at least the sum of its |weights|."""
+        largest = max(1, abs(self.layer.input.lo), abs(self.layer.input.hi), abs(self.zero_point))
+        return self.layer.affine.magnitudes().astype(float) * largest
 
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i as values of the space, each once and ascending, their weights, and a bias, padding included."""
