@@ -18,7 +18,7 @@ def full_pass(space: Space, ranges: Ranges, inputs: bool) -> bool:
     """All layers, all outputs; whether something is left."""
     for block in space.blocks:
         n, t = block.neurons, block.target
-        if inputs or not block.reads_inputs:
+        if inputs or block.reads_neurons:
             acc_lo, acc_hi = block.accumulate(ranges.lo, ranges.hi)
             ranges.acc_lo[n], ranges.acc_hi[n] = np.maximum(ranges.acc_lo[n], acc_lo), np.minimum(ranges.acc_hi[n], acc_hi)
         if not block.steps.narrow(ranges.acc_lo[n], ranges.acc_hi[n], ranges.lo[t], ranges.hi[t]):
