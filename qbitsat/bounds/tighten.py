@@ -16,9 +16,11 @@ from .dual_descent import DualDescent
 from .layout import Block, Inequalities, Layout
 from .ranges import PASS_WORK, Ranges
 
-# Products of a weight and a float that all of it may take: a second or two. What would need more is left out, with all that comes
-# after: of three queries of a depthwise MNIST network of 4,700 values, 2**30 decided two and 2**32 one in the same time.
-WORK = 1 << 31
+# Products of a weight and a float that all of it may take: a second or two. Layers share it, as many steps each; those for which it is
+# not enough for FEWEST steps are left out.
+WORK, FEWEST = 1 << 31, 2
+# Bytes of multipliers that are kept; layers that would need more are left out.
+KEPT = 1 << 27
 # What a neuron takes in a step, in multiply-adds.
 NEURON = 8
 
@@ -41,16 +43,18 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True) -> li
     """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left. kept: facts keep multipliers."""
     facts: list[ProvedBound] = []
     work = float(WORK)
-    for block in layout.blocks:
-        if not block.reads_neurons:
+    blocks = [block for block in layout.blocks if block.reads_neurons]
+    befores = [_before(layout, block) for block in blocks]
+    each = [2 * _products(layout, before, block) for before, block in zip(befores, blocks, strict=True)]
+    for k, (before, block) in enumerate(zip(befores, blocks, strict=True)):
+        needed = [cost * _open(ranges, part) for cost, part in zip(each[k:], blocks[k:], strict=True)]
+        taken = min(steps, int(work / max(1, sum(part for part in needed if FEWEST * part <= work))))
+        taken = max(taken, min(steps, FEWEST))
+        size = 8 * layout.num_neurons * (len(facts) + 2 * _open(ranges, block))
+        if taken * needed[0] > work or (kept and size > KEPT):
             continue
-        before = _before(layout, block)
-        outputs = np.flatnonzero(ranges.lo[0, block.target] < ranges.hi[0, block.target])
-        if len(outputs):
-            work -= 2 * len(outputs) * steps * _products(layout, before, block, int(outputs[len(outputs) // 2]))
-        if work < 0:
-            break
-        found = _prove_ends(layout, ranges, before, block, steps, kept)
+        work -= taken * needed[0]
+        found = _prove_ends(layout, ranges, before, block, taken, kept)
         if found is None:
             return None
         facts += found
@@ -73,10 +77,15 @@ def _before(layout: Layout, block: Block) -> list[Block]:
     return found
 
 
-def _products(layout: Layout, before: list[Block], block: Block, output: int) -> int:
-    """Multiply-adds of one step for one output: of the positions on which it rests, and what every neuron takes in any case."""
+def _open(ranges: Ranges, block: Block) -> int:
+    """How many outputs of a block are not fixed."""
+    return int((ranges.lo[0, block.target] < ranges.hi[0, block.target]).sum())
+
+
+def _products(layout: Layout, before: list[Block], block: Block) -> int:
+    """Multiply-adds of one step for a middle output: of the positions on which it rests, and what every neuron takes in any case."""
     needed = np.zeros(layout.num_values, bool)
-    needed[layout.row(block, output)[0]] = True
+    needed[layout.row(block, block.size // 2)[0]] = True
     total = NEURON * sum(part.size for part in before)
     for part in reversed(before):
         outputs = needed[part.target]

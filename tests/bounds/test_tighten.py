@@ -11,6 +11,7 @@ from tiny import busy_query, deep_query
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
+from qbitsat.bounds import tighten as tighten_module
 from qbitsat.bounds.dual import upper_bound
 from qbitsat.bounds.dual_descent import DualDescent
 from qbitsat.bounds.layout import Layout
@@ -111,3 +112,19 @@ def test_tighten_survives_any_suggestion(monkeypatch, number):
     monkeypatch.setattr(DualDescent, "run", lie)
     for seed in range(20):
         check_facts(deep_query(random.Random(seed)))
+
+
+@pytest.mark.parametrize("work", [0, 1 << 9, 1 << 11, 1 << 13])
+def test_layers_share_what_work_there_is(monkeypatch, work):
+    """With less of it fewer facts or weaker ones, and all of them true."""
+    monkeypatch.setattr(tighten_module, "WORK", work)
+    found = sum(check_facts(graph_query(random.Random(seed))) for seed in range(60))
+    assert (found > 0) == (work > 0)
+
+
+def test_facts_whose_multipliers_are_kept_take_no_more_memory_than_they_may(monkeypatch):
+    monkeypatch.setattr(tighten_module, "KEPT", 0)
+    for seed in range(40):
+        asked = graph_query(random.Random(seed))
+        layout, ranges = Layout(asked.networks), propagate(asked)
+        assert not tighten(layout, ranges, 20)
