@@ -32,13 +32,14 @@ from .network.float_network import FloatNetwork
 from .optimize import EMPTY, OPTIMAL, Optimum, maximize
 from .properties import Query, robustness
 from .quantize import quantize, quantize_with_report
+from .reach import LayerWidth, OutputRange, output_ranges, overflow
 from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
     "EMPTY", "HOLDS", "MISCLASSIFIED", "OPTIMAL", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError",
-    "MissingExtraError", "Network", "Optimum", "Progress", "QbitsatError", "Query", "UnsupportedError", "Verdict", "__version__",
-    "bits", "check", "examples", "load", "load_float", "maximize", "mixed_bits", "quantize", "quantize_with_report", "robustness",
-    "save", "verify",
+    "LayerWidth", "MissingExtraError", "Network", "Optimum", "OutputRange", "Progress", "QbitsatError", "Query",
+    "UnsupportedError", "Verdict", "__version__", "bits", "check", "examples", "load", "load_float", "maximize",
+    "mixed_bits", "output_ranges", "overflow", "quantize", "quantize_with_report", "robustness", "save", "verify",
 ]  # fmt: skip

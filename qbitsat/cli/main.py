@@ -16,6 +16,7 @@ from .compare import compare
 from .demo import demo
 from .output import EXIT_BAD_INPUT
 from .quantize import bits, quantize
+from .reach import overflow_command, range_command
 from .run import run as run_network
 from .signals import deaf, exit_code, listen
 from .streams import EXIT_BROKEN_PIPE, NO_READER, Output, OutputLost, guarded, open_missing
@@ -27,6 +28,8 @@ COMMANDS = {
     "quantize": quantize,
     "verify": verify,
     "bits": bits,
+    "range": range_command,
+    "overflow": overflow_command,
     "export": export,
     "compare": compare,
     "check": check,

@@ -1,0 +1,7 @@
+# Over all inputs: what each layer's accumulators reach, and how many bits they need.
+qbitsat overflow score.npz --exact
+# Do they fit into 12 bits for applicants within 2 of one: income 70, debt 15, 10 years, group 0?
+echo 70,15,10,0 > one.csv
+qbitsat overflow score.npz --inputs one.csv --header no --eps 2 --exact --width 12
+# The range of each output, exactly.
+qbitsat range score.npz

@@ -1,0 +1,104 @@
+"""overflow and range: how far numbers inside a network reach."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from ..campaign import RESULTS, Store
+from ..errors import InputError
+from ..importers import load_inputs
+from ..network import Network
+from ..options import TABLE
+from ..properties import Box
+from ..properties.robustness import centre, linf_box
+from ..reach import output_ranges, overflow
+from ..report.reach import range_line, range_record, width_details, width_line, width_record
+from .arguments import parse_epsilons, parse_samples, reading
+from .commands import ignore, noted_network, warn_of_unlocked
+from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+
+
+def overflow_command(args: argparse.Namespace) -> int:
+    """A line a layer, and the width of all; 10 if some accumulator leaves --width bits, 5 if that is open."""
+    network = noted_network(args)
+    layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network)
+    needed, enough, longest = [], [], max(len(layer.name) for layer in network.layers)
+    with ExitStack() as stack:
+        write = _store(args, stack)
+        for where, box in _regions(args, network):
+            if where:
+                print(where["text"], flush=True)
+
+            def told(found: Any, fields: dict[str, Any] = where) -> None:
+                write({**{name: value for name, value in fields.items() if name != "text"}, **width_record(found, args.width)})
+                needed.append(found.needed)
+                enough.append(found.enough)
+                if not args.quiet:
+                    print("\n".join([width_line(found, args.width, longest), *(width_details(found) if args.verbose else [])]), flush=True)
+
+            overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **_options(args))
+    least, most = max(needed), max(enough)
+    wide = f"{most} bits are enough for all accumulators, and {most - 1} are not"
+    print(wide if least == most else f"{most} bits are enough for all accumulators, and less than {least} are not")
+    if args.out:
+        print(f"results in {args.out / RESULTS}")
+    if least > args.width:
+        return EXIT_VIOLATED
+    return EXIT_UNKNOWN if most > args.width else EXIT_HOLDS
+
+
+def range_command(args: argparse.Namespace) -> int:
+    """A line an output; 5 if some end is open."""
+    network = noted_network(args)
+    outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network)
+    exact = list[bool]()
+    with ExitStack() as stack:
+        write = _store(args, stack)
+        for where, box in _regions(args, network):
+            if where:
+                print(where["text"], flush=True)
+
+            def told(found: Any, fields: dict[str, Any] = where) -> None:
+                write({**{name: value for name, value in fields.items() if name != "text"}, **range_record(found)})
+                exact.append(found.exact)
+                if not args.quiet:
+                    print(range_line(found, network), flush=True)
+
+            output_ranges(network, box, outputs, total=args.total, told=told, **_options(args))
+    print(f"{len(exact)} {'output' if len(exact) == 1 else 'outputs'}: {sum(exact)} exact, {len(exact) - sum(exact)} open")
+    if args.out:
+        print(f"results in {args.out / RESULTS}")
+    return EXIT_HOLDS if exact and all(exact) else EXIT_UNKNOWN
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    return {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)}
+
+
+def _store(args: argparse.Namespace, stack: ExitStack) -> Callable[[dict[str, Any]], None]:
+    """What writes a line of results, if a folder is given."""
+    if not args.out:
+        return ignore
+    store = stack.enter_context(Store(args.out, args.overwrite))
+    warn_of_unlocked(args.out, store.unlocked)
+    return store.write
+
+
+def _regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], Box | None]]:
+    """What is said of a region, and its box: one for every sample and eps, or all inputs."""
+    if args.inputs is None:
+        for name in ("eps", "region"):
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name}: around no sample, expected --inputs FILE as well")
+        yield {}, None
+        return
+    if args.eps is None:
+        raise InputError("--inputs: needs --eps LIST, the distance around samples")
+    inputs = load_inputs(args.inputs, network.input, **reading(args))
+    for sample in parse_samples(args.samples, len(inputs), args.inputs):
+        for eps in parse_epsilons(args.eps, network.input):
+            box = linf_box(network, centre(network, inputs[sample]), eps, args.region)
+            yield {"text": f"sample {sample}, eps {eps}:", "sample": sample, "eps": eps}, box

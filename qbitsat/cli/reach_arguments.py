@@ -1,0 +1,50 @@
+"""Arguments of overflow and range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from ..options import ROWS
+from .arguments import Parser, add_option, add_reading, fraction, whole
+
+# Of the table of options, what these commands take; timeout is for each of their queries.
+ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack", "restarts")
+
+
+def add_overflow(parser: Parser) -> None:
+    text = "bits of two's complement that accumulators must not leave; 32 by default"
+    parser.add_argument("--width", metavar="N", type=whole("--width", 1), default=32, help=text)
+    text = "which layers, as in 0,2:5, by the numbers of inspect; by default all that multiply by weights"
+    parser.add_argument("--layers", metavar="LIST", help=text)
+    parser.add_argument("--exact", action="store_true", help="find each layer's exact range of accumulators, not only how wide it is")
+    _add_rest(parser)
+
+
+def add_range(parser: Parser) -> None:
+    parser.add_argument("--outputs", metavar="LIST", help="which outputs, as in 0,2:5; all by default")
+    _add_rest(parser)
+
+
+def _add_rest(parser: Parser) -> None:
+    text = "samples, for inputs around them: .npy, .npz, .csv or IDX, also .gz; without, all inputs of the network's formats"
+    parser.add_argument("--inputs", metavar="FILE", type=Path, help=text)
+    add_reading(parser)
+    parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
+    parser.add_argument("--eps", metavar="LIST", help="largest change of an input element, in whole input steps, as in 1,2,4")
+    parser.add_argument("--region", metavar="PARTS", help="which elements may move, as of verify")
+    for name in ROW_NAMES:
+        add_option(parser, ROWS[name])
+    parser.add_argument("--total", metavar="S", type=_seconds, help="seconds for all queries of a region; none by default")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each layer or output as it ends")
+    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("--quiet", action="store_true", help="print the summary only")
+    volume.add_argument("-v", "--verbose", action="count", default=0, help="print the inputs that reach the ends, too")
+
+
+def _seconds(text: str) -> float:
+    value = fraction(text)
+    if not 0 < value < float("inf"):
+        raise InputError(f"--total: {text!r}, expected a positive number of seconds")
+    return value

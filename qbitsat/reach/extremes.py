@@ -1,0 +1,89 @@
+"""What both questions share: the region, its intervals, a prefix of the network, and limits on all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..bounds import Ranges
+from ..bounds.intervals import propagate_boxes
+from ..bounds.tighten import tighten
+from ..errors import InputError, expect_kind
+from ..limits import LimitReached, Limits
+from ..network import Convolution, Dense, Network
+from ..properties import Box
+
+
+def width(lo: int, hi: int) -> int:
+    """Bits of two's complement that hold all of [lo, hi]."""
+    return max(v.bit_length() for v in (lo if lo >= 0 else ~lo, hi if hi >= 0 else ~hi)) + 1
+
+
+def region(network: Any, box: Any) -> Box:
+    """The box, or all inputs that the network's formats have."""
+    expect_kind(network, Network, "reach: network", "a Network, as of load(path)")
+    if box is None:
+        lo, hi = (ends[: network.num_inputs] for ends in network.value_ranges)
+        return Box(lo, hi)
+    expect_kind(box, Box, "reach: box", "a Box, or None for all inputs")
+    if len(box.lo) != network.num_inputs:
+        raise InputError(f"reach: the box has {len(box.lo)} elements, network {network.name!r} reads {network.num_inputs}")
+    return box
+
+
+def prefix(network: Network, k: int) -> Network:
+    """The network up to layer k: values have the same numbers."""
+    if k == len(network.layers) - 1:
+        return network
+    return Network(network.layers[: k + 1], network.name, inputs=network.inputs, reads=network.reads[: k + 1])
+
+
+class Budget:
+    """Limits of all, and for each query what of them it may take."""
+
+    def __init__(self, options: Any, total: float | None, cancel: Any = None):
+        if total is not None and not (isinstance(total, int | float) and 0 < total < math.inf):
+            raise InputError(f"total: {total!r}, expected a positive number of seconds")
+        # Queries are about the first layers alone, of which a certificate would say nothing.
+        self.options, self.cancel = replace(options, certificates=False), cancel
+        self.limits = Limits(total, options.memory, cancel)
+
+    def each(self) -> dict[str, Any]:
+        """Options of one query more; raises `LimitReached` if there is no time for it."""
+        self.limits.check()
+        left = min(math.inf if self.options.timeout is None else self.options.timeout, self.limits.timeout - self.limits.seconds())
+        return {**vars(self.options), "timeout": None if left == math.inf else max(0.001, left), "cancel": self.cancel}
+
+    def one(self) -> Limits:
+        """The same, as limits."""
+        timeout = self.each()["timeout"]
+        return self.limits if timeout is None else self.limits.part(timeout)
+
+
+def bounds_of(network: Network, box: Box, budget: Budget) -> tuple[Ranges, Ranges]:
+    """Intervals of everything, and what multipliers leave of them, one row each; the same where that found no time."""
+    intervals = propagate_boxes([network], [box])
+    tight = intervals.take(np.zeros(1, np.int64))
+    if budget.options.tighten and intervals.layout.stepped:
+        kept = tight.take(np.zeros(1, np.int64))
+        try:
+            if tighten(intervals.layout.under(budget.one()), tight, budget.options.tighten, kept=False) is None:
+                return intervals, kept  # nothing is left of a region that has points: our own mistake, and no bound
+        except (LimitReached, MemoryError):
+            return intervals, kept
+    return intervals, tight
+
+
+def chosen_layers(network: Network, layers: Sequence[int] | None) -> list[int]:
+    """The numbers of layers, checked, each once and ascending; by default those with weights, or all if there are none."""
+    if layers is None:
+        weighted = [k for k, layer in enumerate(network.layers) if isinstance(layer, Dense | Convolution)]
+        return weighted or list(range(len(network.layers)))
+    found = sorted({int(k) for k in layers if isinstance(k, int | np.integer) and 0 <= k < len(network.layers)})
+    if len(found) != len(set(layers)) or not found:
+        raise InputError(f"layers: {list(layers)}, expected numbers from 0 to {len(network.layers) - 1}")
+    return found

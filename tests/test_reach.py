@@ -1,0 +1,192 @@
+"""Widths of accumulators and ranges of outputs against enumeration, under limits, and on the command line."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from handmade import dense, tensor
+from inner import region
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.cli.main import main
+from qbitsat.errors import InputError
+from qbitsat.importers import save
+from qbitsat.network import Network, reference
+from qbitsat.properties import Box
+from qbitsat.reach import output_ranges, overflow
+from qbitsat.reach.extremes import width
+
+CLAMP = ShiftRequantizer(1, "floor", 0, 9)
+# The largest accumulator of the second layer is 8, intervals say 9; the smallest is -9.
+NETWORK = Network((dense([[3, -2], [1, 1]], [1, -4], CLAMP, tensor(2)), dense([[1, -1]], None, CLAMP, tensor(2, 0, 9))), "inner")
+
+
+def accumulators(network, values) -> list[np.ndarray]:
+    """Of every layer, int64[points, outputs], by rows."""
+    rows = [[network.row(k, i) for i in range(layer.affine.n_out)] for k, layer in enumerate(network.layers)]
+    return [np.stack([values[:, v] @ w + bias for v, w, bias in layer], axis=1) for layer in rows]
+
+
+def regions(first: int, count: int):
+    for seed in range(first, first + count):
+        networks, boxes, values = region(random.Random(seed), 200)
+        if all(np.abs(v).max() < 1 << 40 for v in values):
+            yield seed, networks[0], boxes[0], values[0]
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_widths_agree_with_enumeration(first):
+    for seed, network, box, values in regions(first, 20):
+        accs = accumulators(network, values)
+        for exact in (False, True):
+            rules = {"exact": exact, "seed": seed, "tighten": (40, 0)[seed % 2], "attack": seed % 3 > 0}
+            for found in overflow(network, box, layers=range(len(network.layers)), **rules):
+                acc, outputs = accs[found.layer], values[:, network.target(found.layer)]
+                ends = int(acc.min()), int(acc.max())
+                assert found.needed == found.enough == width(*ends), (seed, found)
+                assert found.bounds[0] <= ends[0] <= found.reached[0] <= found.reached[1] <= ends[1] <= found.bounds[1]
+                assert not exact or found.reached == found.bounds == ends
+                assert found.value == reference_accumulator(network, found)
+                assert found.constant <= (outputs.min(axis=0) == outputs.max(axis=0)).sum()
+                requantizers = network.layers[found.layer].requantizers
+                lo, hi = (np.resize([getattr(r, end) for r in requantizers], acc.shape[1]) for end in ("lo", "hi"))
+                assert found.at_ends >= ((outputs == lo) | (outputs == hi)).any(axis=0).sum()
+
+
+def reference_accumulator(network, found) -> int:
+    values = reference.run_values(network, found.inputs)
+    return reference.accumulators(network.layers[found.layer], [values[v] for v in network.reads[found.layer].tolist()])[found.end[0]]
+
+
+def test_partial_sums_in_any_order_stay_inside():
+    """Sums of products and the bias, added in some order, at every point of tiny regions."""
+    for seed, network, box, values in regions(0, 30):
+        rng = random.Random(seed)
+        for found in overflow(network, box, layers=range(len(network.layers)), attack=False, timeout=0.001):
+            layer, cells = network.layers[found.layer], network.views[found.layer]
+            zero, i = layer.input.zero_point, rng.randrange(layer.affine.n_out)
+            read, weights = layer.affine.row(i)
+            products = [w * ((values[:, cells[j]] if cells[j] >= 0 else zero) - zero) for j, w in zip(read, weights, strict=True)]
+            bias = int(layer.affine.biases[i]) + zero * int(weights.sum())
+            products.append(np.full(len(values), bias))
+            rng.shuffle(products)
+            total = np.zeros(len(values), np.int64)
+            for product in products:
+                total = total + product
+                assert found.partial >= width(int(total.min()), int(total.max()))
+
+
+def test_ranges_of_outputs_agree_with_enumeration():
+    for seed, network, box, values in regions(100, 30):
+        outputs = values[:, network.outputs]
+        for found in output_ranges(network, box, engine=("auto", "sat")[seed % 2], seed=seed):
+            column = outputs[:, found.output]
+            assert found.exact
+            assert (found.least[0], found.most[0]) == (column.min(), column.max())
+            for inputs, (end, _) in zip(found.inputs, (found.least, found.most), strict=True):
+                assert reference.run(network, inputs)[found.output] == end
+
+
+def test_limits_leave_bounds_that_are_right():
+    for seed, network, box, values in regions(200, 20):
+        accs, outputs = accumulators(network, values), values[:, network.outputs]
+        for found in overflow(network, box, layers=range(len(network.layers)), total=1e-6, seed=seed):
+            assert found.needed <= width(int(accs[found.layer].min()), int(accs[found.layer].max())) <= found.enough
+            assert (found.reason == "") == found.decided
+        for found in output_ranges(network, box, total=1e-6):
+            assert found.least[1] <= outputs[:, found.output].min() <= outputs[:, found.output].max() <= found.most[1]
+            assert found.reason == "timeout"
+
+
+def test_bits_that_exactness_saves():
+    """Two values that are the same cancel; intervals do not see it."""
+    wide = ShiftRequantizer(0, "floor", -(1 << 20), 1 << 20)
+    network = Network((dense([[1], [1]], None, wide, tensor(1, 0, 100)), dense([[5, -5]], None, wide, tensor(2, -(1 << 20), 1 << 20))))
+    first, second = overflow(network)
+    assert (first.interval, first.enough, first.saved) == ((0, 100), 8, 0)
+    assert (second.interval, second.bounds, second.enough, second.saved) == ((-500, 500), (0, 0), 1, 9)
+
+
+@pytest.mark.parametrize(("lo", "hi", "bits"), [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-128, 127, 8), (-129, 0, 9), (5, 128, 9)])
+def test_width_of_two_s_complement(lo, hi, bits):
+    assert width(lo, hi) == bits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"box": 3}, "expected a Box"),
+        ({"box": Box([0], [1])}, "the box has 1 elements"),
+        ({"layers": [2]}, "expected numbers from 0 to 1"),
+        ({"layers": []}, "expected numbers from 0 to 1"),
+        ({"total": -1}, "expected a positive number"),
+        ({"tighte": 3}, "did you mean"),
+    ],
+)
+def test_arguments_that_are_refused(arguments, said):
+    with pytest.raises(InputError, match=said):
+        overflow(NETWORK, **arguments)
+
+
+# --- the commands ---
+
+
+@pytest.fixture
+def file(tmp_path):
+    save(NETWORK, tmp_path / "network.npz")
+    np.save(tmp_path / "x.npy", np.array([[5, 0], [7, 7]]))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("bits", "code"), [("5", 10), ("7", 0), ("6", 10)])
+def test_exit_codes_of_overflow(file, bits, code, capsys):
+    assert main(["overflow", str(file / "network.npz"), "--width", bits]) == code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:4] == ["layer", "0", "dense", "fits" if bits == "7" else "leaves"]
+    assert lines[-1] == "7 bits are enough for all accumulators, and 6 are not"
+
+
+def test_open_widths(file, capsys):
+    """Bounds alone: the second layer needs between 4 and 5 bits."""
+    arguments = ["overflow", str(file / "network.npz"), "--layers", "1", "--width", "4", "--total", "0.000001", "--tighten", "0"]
+    assert main(arguments) == 5
+    assert "open" in capsys.readouterr().out
+
+
+def test_results_and_details_of_overflow(file, capsys):
+    arguments = ["overflow", str(file / "network.npz"), "--exact", "-v", "--inputs", str(file / "x.npy"), "--eps", "0,1", "--samples", "0"]
+    assert main([*arguments, "--out", str(file / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "sample 0, eps 0:" in said
+    assert "at input [" in said
+    lines = [json.loads(line) for line in (file / "out" / "results.jsonl").read_text().splitlines()]
+    assert [(line["sample"], line["eps"], line["layer"]) for line in lines] == [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)]
+    assert all(line["exact"] and line["decided"] for line in lines)
+    assert lines[1]["reached"] == lines[1]["bounds"] == [8, 8]
+
+
+def test_range_command(file, capsys):
+    assert main(["range", str(file / "network.npz"), "--out", str(file / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["output 0  0 to 4  (0 to 4)  intervals say [0, 4]", "1 output: 1 exact, 0 open"]
+    (line,) = (json.loads(line) for line in (file / "out" / "results.jsonl").read_text().splitlines())
+    assert (line["kind"], line["least"], line["most"], line["exact"]) == ("range", [0, 0], [4, 4], True)
+    assert main(["range", str(file / "network.npz"), "--total", "0.000001"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--eps", "1"], "--eps: around no sample"),
+        (["--region", "[0]"], "--region: around no sample"),
+        (["--inputs", "x.npy"], "needs --eps LIST"),
+        (["--total", "0"], "--total: '0', expected a positive number"),
+        (["--layers", "7"], "7"),
+        (["--width", "0"], "--width: '0'"),
+    ],
+)
+def test_bad_usage(file, arguments, said, capsys, monkeypatch):
+    monkeypatch.chdir(file)
+    assert main(["overflow", "network.npz", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
