@@ -15,6 +15,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def changed_settings(text: str | bytes, rng: np.random.Generator) -> bytes:
         elif way == 1:
             holder[key] = json.loads(json.dumps(other[other_key]))
         else:
-            holder[key] = str(rng.choice(KINDS)) if key == "class_name" else VALUES[rng.integers(len(VALUES))]
+            holder[key] = str(rng.choice(KINDS)) if key == "class_name" else deepcopy(VALUES[rng.integers(len(VALUES))])
     return json.dumps(model).encode()
 
 
