@@ -99,3 +99,32 @@ def test_layers_that_are_not_read_are_named_together(tmp_path, version):
         assert "layer 'memory' (LSTM)" in said
         assert "Dense): activation 's" in said
         assert "layer 'custom' (mine>Dense): a class of its own" in said
+
+
+# With dilated convolutions, which TensorFlow writes as operations on batches.
+DILATED = (6, 10)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_saved_models(tmp_path, version, seed):
+    model = draw(VERSIONS[version], seed)
+    model.export(str(tmp_path / "net")) if version == "keras" else model.save(tmp_path / "net", save_format="tf")
+    if seed in DILATED:
+        with pytest.raises(qbitsat.UnsupportedError, match="not read: operation SpaceToBatchND"):
+            qbitsat.load_float(tmp_path / "net")
+        return
+    network = qbitsat.load_float(tmp_path / "net")
+    # Several outputs are in the order of their names there.
+    if len(network.outputs) == 1:
+        assert difference(model, network) < CLOSE
+
+
+def test_saved_models_with_other_operations_name_them(tmp_path):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, activation="swish"), keras.layers.LayerNormalization()])
+    model.export(str(tmp_path / "net"))
+    with pytest.raises(qbitsat.UnsupportedError, match="not read: operation "):
+        qbitsat.load_float(tmp_path / "net")
+    (tmp_path / "net" / "saved_model.pb").write_bytes(b"\x08\x01\x12")
+    with pytest.raises(qbitsat.InputError, match="damaged SavedModel"):
+        qbitsat.load_float(tmp_path / "net")

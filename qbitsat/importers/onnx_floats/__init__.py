@@ -23,7 +23,7 @@ from ..onnx_file.survey import DYNAMIC, QUANTIZERS
 from . import affine, elementwise
 from .tensors import Follower, Tensor, bare
 
-__all__ = ["read"]
+__all__ = ["followed", "read"]
 
 OPERATORS: dict[str, Any] = {**affine.OPERATORS, **elementwise.OPERATORS}
 FLOATS = ("float32", "float64", "float16")
@@ -36,10 +36,15 @@ def read(path: Path) -> FloatNetwork:
         if size > MAX_BYTES // 2:
             raise InputError(f"{path}: {size} bytes, expected at most {MAX_BYTES // 2}")
         data = stream.read()
-    b = FloatBuilder(path, is_placed=True)
-    graph = read_graph(data, b.place)
+    graph = read_graph(data, os.fsdecode(path))
     del data
-    refuse_unsupported(graph, b.place)
+    refuse_unsupported(graph, os.fsdecode(path))
+    return followed(graph, path)
+
+
+def followed(graph: Graph, path: Path) -> FloatNetwork:
+    """The network that a graph is; path is the file that it is from."""
+    b = FloatBuilder(path, is_placed=True)
     f = Follower(graph, b)
     with np.errstate(all="ignore"):
         for value in graph.inputs:

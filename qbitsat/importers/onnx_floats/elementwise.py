@@ -137,6 +137,14 @@ def of_whole_image(f: Follower, node: Node, kind: str, keepdims: bool) -> None:
     f.give(node, Tensor(number, (1, channels, *(1,) * axes), True))
 
 
+def product(f: Follower, node: Node) -> None:
+    """Of constants, as of sizes."""
+    axes = shapes.numbers(f, node, 1, "axes")
+    array = shapes.constant(f, node, 0)
+    over, kept = None if axes is None else tuple(axes), bool(node.attributes.get("keepdims", 1))
+    f.give(node, np.asarray(np.prod(array, axis=over, keepdims=kept, dtype=array.dtype)))
+
+
 # --- moves ---
 
 
@@ -244,6 +252,7 @@ OPERATORS: dict[str, Any] = {
     "GlobalAveragePool": global_pool,
     "ReduceMean": reduce,
     "ReduceMax": reduce,
+    "ReduceProd": product,
     "Reshape": reshape,
     "Flatten": flatten,
     "Squeeze": squeeze,
