@@ -180,6 +180,16 @@ def padded_outside(m: Model) -> bytes:
     return m.build({"x": (1, 2, 5, 4)}, m.through(m.node("Conv", x, w, bias), m.random_scale() * 4, m.random_point()))
 
 
+def resized(m: Model, by_sizes: bool = False, **attributes) -> bytes:
+    x, _ = start(m)
+    nothing = m.constant(np.empty(0, f32))
+    if by_sizes:
+        y = m.node("Resize", x, nothing, nothing, m.constant(np.array([1, 2, 12, 5], np.int64)), mode="nearest", **attributes)
+    else:
+        y = m.node("Resize", x, nothing, m.constant(f32([1, 1, 2, 3])), mode="nearest", **attributes)
+    return m.build({"x": (1, 2, 4, 5)}, m.through(y, m.random_scale(), m.random_point()))
+
+
 CASES: dict[str, Case] = {
     "Conv": conv,
     "Conv, one scale": lambda m: conv(m, per_channel=False),
@@ -233,6 +243,10 @@ CASES: dict[str, Case] = {
     "ReduceMean, same": lambda m: mean(m, (1, 5, 2, 3), same=True),
     "ReduceMean, one axis": lambda m: mean(m, (1, 3, 3, 8), (3,), same=True),
     "Pad, outside": padded_outside,
+    "Resize": resized,
+    "Resize, sizes": lambda m: resized(m, by_sizes=True, nearest_mode="ceil"),
+    "Resize, asymmetric": lambda m: resized(m, coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+    "Resize, corners": lambda m: resized(m, coordinate_transformation_mode="align_corners", nearest_mode="round_prefer_ceil"),
     "chain": chain,
     "Concat": joined,
     "moving": moving,

@@ -3,7 +3,7 @@
 protobuf     bytes -> records (nodes, constants), whatever the bytes are
 survey       what is not read, all at once
 session      a graph that is followed: what each tensor is (values)
-shapes       operators that move elements
+shapes, resizing    operators that move elements
 quantizing   QuantizeLinear, DequantizeLinear, and what the runtime computes in integers between them
 affine, elementwise, functions, pools    operators of QDQ and QLinear files, in the runtime's arithmetic
 floats, means, tables         arithmetic in float32 as step functions of integers
@@ -22,7 +22,7 @@ from ...network.names import printable
 from .. import foreign
 from ..assembly import Builder
 from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
-from . import affine, elementwise, exact, functions, pools, quantizing, shapes
+from . import affine, elementwise, exact, functions, pools, quantizing, resizing, shapes
 from .protobuf import read_graph
 from .session import Handler, Session
 from .survey import EXACT, refuse_unsupported, toward
@@ -36,6 +36,7 @@ RUNTIMES = ("onnxruntime", "onnxruntime-int8", "onnxruntime-novnni")
 
 QUANTIZED: dict[str, Handler] = {
     **shapes.OPERATORS,
+    "Resize": resizing.resize,
     "QuantizeLinear": quantizing.quantize_linear,
     "DequantizeLinear": quantizing.dequantize_linear,
     "Conv": affine.conv,

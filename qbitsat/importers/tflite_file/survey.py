@@ -93,7 +93,7 @@ def why_not(graph: Graph, op: Operator, constant: set[int], tables: dict[int, in
     activations |= {graph.tensors[index].type for index in op.outputs}
     if activations != {"INT8"}:
         return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
-    first, *others = [{index, tables.get(index, index)} for index in op.inputs]
-    if op.kind == "MUL" and not constant & set(op.inputs) and not (others and first & others[0]):
+    roots = [{index, tables.get(index, index)} for index in op.inputs[:2]]
+    if op.kind == "MUL" and not constant & set(op.inputs) and not (len(roots) == 2 and roots[0] & roots[1]):
         return "MUL of two operands that are both computed, of which none is a function of the other"
     return ""
