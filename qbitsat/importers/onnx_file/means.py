@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,15 @@ class Float32Sums:
         self.slope = int(in_units(np.array([x.scale]), self.unit)[0])
         self.table = in_units(x.floats, self.unit)
         self.count = 0
+        # What is made of the same arrays, made once: sums of as many floats are alike. Arrays are kept, so that their ids stay theirs.
+        self._made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    def once_for(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
+        """function(*arrays), computed once for the same arrays."""
+        key = (function.__name__, *map(id, arrays))
+        if key not in self._made:
+            self._made[key] = function(*arrays), arrays
+        return self._made[key][0]
 
     def parts(self, groups: np.ndarray) -> list[Sum]:
         """The floats of each column of values int32[n, k]."""
@@ -71,8 +81,8 @@ class Float32Sums:
         if not added.any():
             return [], 0
         down = max(0, -int(np.diff(added).min(initial=0)))
-        table = added - added[0] + down * np.arange(len(added))
-        wires = once(self.b, f"{name}.rest", Wires.of_values(places), 1, 0, TableRequantizer(lo, tuple(table.tolist())))
+        step = replace(self.once_for(rising, added), first=lo)
+        wires = once(self.b, f"{name}.rest", Wires.of_values(places), 1, 0, step)
         terms = [(wires.values, np.array([1])), (places, np.array([-down]))]
         return terms[: 2 if down else 1], int(added[0]) + down * lo
 
@@ -81,36 +91,40 @@ class Float32Sums:
         x, y = self.rounded(x), self.rounded(y)
         known = None
         if x.known is not None and y.known is not None and len(x.known) * len(y.known) <= MOST_PAIRS:
-            known = np.unique(np.add.outer(x.known, y.known))
+            known = self.once_for(sums_of, x.known, y.known)
         terms, columns = joined(x.terms, y.terms), np.concatenate([x.columns, y.columns], axis=1)
         return Sum(terms, x.bias + y.bias, columns, known, x.lo + y.lo, x.hi + y.hi)
 
     def rounded(self, x: Sum) -> Sum:
         """float32(x), ties to even."""
         require_bits(max(-x.lo, x.hi))
-        floats = None if x.known is None else x.known.astype(f32).astype(np.int64)
-        if floats is not None and (floats == x.known).all():
+        if x.known is not None and self.once_for(is_float32, x.known):
             return x
         self.count += 1
         name, ends = f"{self.name}.{self.count}", np.array([x.lo, x.hi]).astype(f32).astype(np.int64).tolist()
-        made = None if floats is None else self.numbered(name, x, floats, ends)
-        return made or self.shifted(name, x, ends)
+        return (None if x.known is None else self.numbered(name, x, x.known, ends)) or self.shifted(name, x, ends)
 
-    def numbered(self, name: str, x: Sum, floats: np.ndarray, ends: list[int]) -> Sum | None:
+    def numbered(self, name: str, x: Sum, known: np.ndarray, ends: list[int]) -> Sum | None:
         """A step function numbers the floats; a table says how much each is more than the slope times the sum of q - z."""
-        distinct, first = np.unique(floats, return_index=True)
-        added = distinct - self.slope * np.rint(distinct / self.slope).astype(np.int64)
         # Roundings that may add up to half of the slope do not say which sum of q - z a float is of.
-        if len(distinct) > MOST_FLOATS or self.error(x.columns.shape[1], max(-x.lo, x.hi)) * 2 >= self.slope:
+        found = self.once_for(self.floats_of, known)
+        if found is None or self.error(x.columns.shape[1], max(-x.lo, x.hi)) * 2 >= self.slope:
             return None
-        assert x.known is not None
-        step = ThresholdRequantizer(0, tuple(x.known[first[1:]].tolist()))
+        distinct, added, step = found
         form = TensorFormat((1,), step.lo, step.hi)
         number = self.b.sums(name, x.terms[0], x.terms[1].tolist(), x.bias, (step,), form)[:, None]
         more, bias = self.corrected(name, number, 0, added)
         count = x.columns.shape[1]
         terms = joined((x.columns, np.full(count, self.slope)), *more)
         return Sum(terms, bias - count * self.slope * self.x.zero_point, x.columns, distinct, *ends)
+
+    def floats_of(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, ThresholdRequantizer] | None:
+        """The floats that sums of these values become, what each adds to a multiple of the slope, and the step that numbers them."""
+        distinct, first = np.unique(known.astype(f32).astype(np.int64), return_index=True)
+        if len(distinct) > MOST_FLOATS:
+            return None
+        added = distinct - self.slope * np.rint(distinct / self.slope).astype(np.int64)
+        return distinct, added, ThresholdRequantizer(0, tuple(known[first[1:]].tolist()))
 
     def shifted(self, name: str, x: Sum, ends: list[int]) -> Sum:
         """float32(S) = the sum over both signs of +- (clamp(+-S, 0, 2**24) + the sum over e > 0 of
@@ -131,6 +145,22 @@ class Float32Sums:
         in the last place of every float and of every sum of two.
         """
         return count * ((most >> DIGITS - 1) + 2)
+
+
+def rising(added: np.ndarray) -> TableRequantizer:
+    """What is added, plus as much for each place as makes it never decrease."""
+    down = max(0, -int(np.diff(added).min(initial=0)))
+    return TableRequantizer(0, tuple((added - added[0] + down * np.arange(len(added))).tolist()))
+
+
+def sums_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """All sums of two values, sorted."""
+    sums = np.sort(np.add.outer(x, y), axis=None)
+    return sums[np.diff(sums, prepend=sums[0] - 1) > 0]
+
+
+def is_float32(x: np.ndarray) -> bool:
+    return bool((x.astype(f32).astype(np.int64) == x).all())
 
 
 def joined(*terms: Terms) -> Terms:
