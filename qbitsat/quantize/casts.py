@@ -41,14 +41,14 @@ def cast(b: Builder, name: str, sums: Sequence[Sum], fixed: Fixed, first: First,
     lo, hi = (max(fixed.lo, clamp[0]), min(fixed.hi, clamp[1])) if clamp else (fixed.lo, fixed.hi)
     form = meaning(fixed, lo, hi)
     if fixed.overflow in ("saturate", "symmetric") or not any(overflows(s, fixed) for s in sums):
-        return first(*zip_steps([saturating(s, fixed, lo, hi, name) for s in sums]))
+        return first(*zip_steps([saturating(s, fixed, lo, hi) for s in sums]))
     if fixed.overflow == "wrap" and fixed.rounding != "half_zero":
-        wires = first(*zip_steps([rounding_step(s, fixed, fixed.lo, fixed.hi, name, "wrap") for s in sums]))
+        wires = first(*zip_steps([rounding_step(s, fixed, fixed.lo, fixed.hi, "wrap") for s in sums]))
         return wires if (lo, hi) == (fixed.lo, fixed.hi) else once(b, f"{name}.clamp", wires, 1, 0, kept(lo, hi), form)
     wide = min(quotient(s.lo, s, fixed) for s in sums), max(quotient(s.hi, s, fixed) for s in sums)
     if not INT32[0] <= wide[0] <= wide[1] <= INT32[1]:
-        raise UnsupportedError(f"layer {name!r}: rounded sums from {wide[0]} to {wide[1]} before overflow, expected 32 bits")
-    wires = first(*zip_steps([saturating(s, fixed, *wide, name) for s in sums]))
+        raise UnsupportedError(f"rounded sums from {wide[0]} to {wide[1]} before overflow, expected 32 bits")
+    wires = first(*zip_steps([saturating(s, fixed, *wide) for s in sums]))
     if fixed.overflow == "wrap":
         wires = once(b, f"{name}.wrap", wires, 1, 0, ShiftRequantizer(0, "floor", fixed.lo, fixed.hi, "wrap"), meaning(fixed))
         return wires if (lo, hi) == (fixed.lo, fixed.hi) else once(b, f"{name}.clamp", wires, 1, 0, kept(lo, hi), form)
@@ -86,15 +86,15 @@ def overflows(s: Sum, fixed: Fixed) -> bool:
     return quotient(s.lo, s, fixed) < fixed.lo or quotient(s.hi, s, fixed) > fixed.hi
 
 
-def saturating(s: Sum, fixed: Fixed, lo: int, hi: int, name: str) -> tuple[Requantizer, int]:
+def saturating(s: Sum, fixed: Fixed, lo: int, hi: int) -> tuple[Requantizer, int]:
     """The step that saturates to [lo, hi], and what is added to the sum before."""
     if fixed.rounding != "half_zero" or s.fraction <= fixed.places:
-        return rounding_step(s, fixed, lo, hi, name)
+        return rounding_step(s, fixed, lo, hi)
     # Nearest to zero is down above it, and up below it.
     if lo >= s.offset or hi <= s.offset:
-        return rounding_step(s, replace(fixed, rounding="half_down" if lo >= s.offset else "half_up"), lo, hi, name)
+        return rounding_step(s, replace(fixed, rounding="half_down" if lo >= s.offset else "half_up"), lo, hi)
     if hi - lo > MAX_LEVELS:
-        raise UnsupportedError(f"layer {name!r}: rounding half_zero to values from {lo} to {hi}, expected at most 16 bits")
+        raise UnsupportedError(f"rounding half_zero to values from {lo} to {hi}, expected at most 16 bits")
     shift = s.fraction - fixed.places
     q = np.arange(lo + 1, hi + 1, dtype=object) - s.offset
     half = 1 << (shift - 1)
@@ -103,7 +103,7 @@ def saturating(s: Sum, fixed: Fixed, lo: int, hi: int, name: str) -> tuple[Requa
     return ThresholdRequantizer(lo, tuple(firsts)), 0
 
 
-def rounding_step(s: Sum, fixed: Fixed, lo: int, hi: int, name: str, overflow: str = "saturate") -> tuple[Requantizer, int]:
+def rounding_step(s: Sum, fixed: Fixed, lo: int, hi: int, overflow: str = "saturate") -> tuple[Requantizer, int]:
     """A shift with a rounding that is not half_zero: half_down is floor with almost half a step more."""
     shift, added, rounding = s.fraction - fixed.places, 0, fixed.rounding
     if shift <= 0:
@@ -111,5 +111,5 @@ def rounding_step(s: Sum, fixed: Fixed, lo: int, hi: int, name: str, overflow: s
     elif rounding == "half_down":
         rounding, added = "floor", (1 << (shift - 1)) - 1
     if not -60 <= shift <= 60:
-        raise UnsupportedError(f"layer {name!r}: a shift by {shift} from sums to outputs, expected at most 60")
+        raise UnsupportedError(f"a shift by {shift} from sums to outputs, expected at most 60")
     return ShiftRequantizer(shift, rounding, lo, hi, overflow, s.offset), added

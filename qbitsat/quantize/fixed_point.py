@@ -11,6 +11,7 @@ from ..arithmetic import DivisionRequantizer, Requantizer, ShiftRequantizer, Tab
 from ..errors import InputError, UnsupportedError
 from ..importers.assembly import Kernel, Wires, combined, convolve, once
 from ..network import TensorFormat
+from ..network.affine import WEIGHT_LIMIT
 from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Pool
 from ..network.layers import BIAS_LIMIT
 from .calibration import Method, Observed, observed, resolve
@@ -62,6 +63,10 @@ class FixedPointLowering(Lowering):
         bias, finest, loss_bias = self.bias(k, layer, form, accs, end)
         # Sums are as fine as products and biases are.
         finer = [max(0, f - a) for f, a in zip(finest, accs, strict=True)]
+        if int(np.abs(weights).max()) << max(finer) >= WEIGHT_LIMIT:
+            raise UnsupportedError(
+                f"a bias with {max(finer)} fractional bits more than products, expected weights below 2**31 in its units"
+            )
         scaled = weights << np.array(finer).reshape(-1, *[1] * (weights.ndim - 1))
         accs = [a + f for a, f in zip(accs, finer, strict=True)]
         offsets = [0] * len(accs)

@@ -67,8 +67,8 @@ class Lowering(ABC):
             with self.b.named(layer.place):
                 place = self.place(k, layer)
                 self.tensors[place] = self.lower(k, layer)
-        ends = [self.tensors[k].wires for k in self.model.outputs]
-        outputs = np.concatenate([self.b.values(wires.map(np.ravel)) for wires in ends])
+        ends = [self.tensors[k] for k in self.model.outputs]
+        outputs = np.concatenate([self.b.values(end.wires.map(np.ravel), end.form) for end in ends])
         network = self.b.finish(self.model.name, outputs, runtime)
         return network, self.probe(), [self.reports[k] for k in sorted(self.reports)]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import fake
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,6 @@ from models import chain, graph
 
 import qbitsat
 from qbitsat.errors import InputError, UnsupportedError
-from qbitsat.importers import benchmark_h5
 from qbitsat.network import Network, forward
 from qbitsat.network.float_network import Activation, FloatDense, FloatNetwork, Scale
 from qbitsat.properties import Box
@@ -127,11 +127,10 @@ def test_fractional_bits_by_method(method, fraction):
 @pytest.mark.parametrize("bits", [6, 8])
 def test_benchmark_files_agree_to_the_bit(bench_data, bits):
     """The importer of these files quantizes by itself."""
-    import h5py
-
     path = bench_data / "qvip" / f"qu_mnist_2blk_64_32_in_8_qu_{bits}.h5"
     with h5py.File(path, "r") as file:
-        weights = benchmark_h5.read_layers(file, str(path))
+        groups = [group for group in (file[name] for name in file.attrs["layer_names"]) if len(group.attrs["weight_names"])]
+        weights = [(group.name[1:], *(np.array(group[name], float) for name in group.attrs["weight_names"])) for group in groups]
     layers = []
     for name, kernel, bias in weights:
         layers.append(FloatDense(name, (len(layers) - 1,), kernel.T, bias))
@@ -224,6 +223,8 @@ def test_report_counts_and_measures():
         ("benchmark:8,nobody.weights=4", "layer 'nobody' is none of the model's"),
         ("power-of-two:8", "expected calibration data"),
         ("int8", "expected some"),
+        ("paper:8,-5", "expected bits as in 6|expected paper|is unknown"),
+        ("ap_fixed<12,20>,bias=ap_fixed<12,-20>", "fractional bits more than products"),
         ("ap_fixed<16,6>,accumulator=ap_fixed<16,6>", "in an accumulator of 10"),
         ("ap_fixed<8,1>,accumulator=ap_fixed<16,1,TRN,SAT>", "an accumulator that saturates, and can"),
     ],

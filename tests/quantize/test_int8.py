@@ -173,7 +173,7 @@ def test_scales_of_tiny_weights_follow_the_bias():
     """Which would be no int32 otherwise."""
     layer = FloatDense("dense", (-1,), np.array([[1e-30], [1.0]]), np.array([1.0, 0.25]))
     network = quantize(FloatNetwork(((1,),), (layer,)), "int8", np.array([[0.0], [1.0]]))
-    outputs = forward(network, np.array([[-128], [127]])) + 128
+    outputs = forward(network, np.array([[-128], [127]])) - network.output.zero_point
     assert np.abs(outputs * 1.25 / 255 - [[1.0, 0.25], [1.0, 1.25]]).max() < 0.01
 
 

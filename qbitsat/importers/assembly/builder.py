@@ -71,19 +71,23 @@ class Builder:
         self.num_values += layer.output.size
         return np.arange(first, self.num_values, dtype=np.int32).reshape(layer.output.shape)
 
-    def values(self, wires: Wires) -> np.ndarray:
-        """The values that the elements are; a constant becomes the output of a neuron without weights, one for all its places."""
-        missing = [c for c in np.unique(wires.constants[wires.fixed]).tolist() if c not in self._known]
+    def values(self, wires: Wires, form: TensorFormat | None = None) -> np.ndarray:
+        """The values that the elements are; a constant becomes the output of a neuron without weights, one for all its places, and with a
+        form one that means what that says.
+        """
+        known = self._known if form is None else {}
+        missing = [c for c in np.unique(wires.constants[wires.fixed]).tolist() if c not in known]
         if missing:
             bias = np.array(missing, np.int64)
-            output = TensorFormat((len(missing),), missing[0], missing[-1])
+            meaning = () if form is None else (form.scale, form.zero_point)
+            output = TensorFormat((len(missing),), missing[0], missing[-1], *meaning)
             nothing, first = np.empty(0, np.int32), np.zeros(1, np.int32)
             rows = SparseRows(1, np.zeros(len(missing) + 1, np.int64), nothing, nothing, bias)
             requantizer = ShiftRequantizer(0, "floor", output.lo, output.hi)
             layer = Linear(f"constants_{len(self.layers)}", TensorFormat((1,), *self.range_of(first)), output, (requantizer,), rows)
-            self._known |= zip(missing, self.add(layer, first).tolist(), strict=True)
+            known |= zip(missing, self.add(layer, first).tolist(), strict=True)
         values = wires.values.copy()
-        values[wires.fixed] = [self._known[c] for c in wires.constants[wires.fixed].tolist()]
+        values[wires.fixed] = [known[c] for c in wires.constants[wires.fixed].tolist()]
         return values
 
     def sums(
