@@ -38,14 +38,17 @@ GROUPS = {
             f"importers/tflite_file/{name}.py"
             for name in ("__init__", "builder", "convolutions", "elementwise", "flatbuffer", "records", "reductions", "rims")
         ),
-        *(f"importers/tflite_file/{name}.py" for name in ("schema", "shapes", "survey")),
-        *(f"importers/assembly/{name}.py" for name in ("builder", "convolving", "pruning", "summing", "wires")),
+        *(f"importers/tflite_file/{name}.py" for name in ("blocks", "schema", "shapes", "survey")),
+        *(f"importers/assembly/{name}.py" for name in ("builder", "convolving", "functions", "pruning", "summing", "wires")),
     ],
     "a network in an .onnx": [
         "importers/runtimes.py",
-        *(f"importers/assembly/{name}.py" for name in ("builder", "convolving", "pruning", "summing", "wires")),
+        *(f"importers/assembly/{name}.py" for name in ("builder", "convolving", "functions", "pruning", "summing", "wires")),
         *(f"importers/onnx_file/{name}.py" for name in ("__init__", "affine", "elementwise", "exact", "exact_quantizers", "floats")),
-        *(f"importers/onnx_file/{name}.py" for name in ("meaning", "pending", "pools", "protobuf", "quantizing", "records", "session")),
+        *(
+            f"importers/onnx_file/{name}.py"
+            for name in ("functions", "meaning", "means", "pending", "pools", "protobuf", "quantizing", "records", "session")
+        ),
         *(f"importers/onnx_file/{name}.py" for name in ("shapes", "survey", "tables", "values", "windows")),
     ],
     "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
