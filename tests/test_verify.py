@@ -13,6 +13,7 @@ from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
 from qbitsat.processes import call_in_child
 from qbitsat.properties import And, Box, Or, Query, replay
+from qbitsat.search import portfolio
 from qbitsat.solvers import sat
 from qbitsat.verify import verify
 
@@ -92,7 +93,7 @@ def test_way_that_does_not_replay_is_dropped_and_the_query_goes_on(digits, monke
     network, images, labels = digits
     query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
     lie = lambda teams, *_: sat.SatResult(True, "", np.zeros(teams[1][0].num_vars + 1, bool), found=(1, 0))  # noqa: E731
-    monkeypatch.setattr(sat, "_solve_teams", lie)
+    monkeypatch.setattr(portfolio, "_solve_teams", lie)
     with pytest.warns(RuntimeWarning, match="encoding narrowed"):
         verdict = verify(query, engine="sat")
     assert (verdict.verdict, verdict.statistics["unconfirmed"]) == (qbitsat.HOLDS, 1)
@@ -161,7 +162,7 @@ def test_cpu_seconds_count_this_process_and_its_children(digits, monkeypatch):
         burn(0.3)
         return call_in_child(limits, burn, 0.4), None
 
-    monkeypatch.setattr(sat, "decide", busy)
+    monkeypatch.setattr(portfolio, "solve_encoding", busy)
     verdict = verify(qbitsat.robustness(network, images[40], 1, int(labels[40])), engine="sat", attack=False)
     assert (verdict.verdict, verdict.reason) == (qbitsat.UNKNOWN, "conflicts")
     assert verdict.cpu_seconds >= 0.69

@@ -130,8 +130,8 @@ def twins(sizes_: list[int], far: int) -> Query:
 
 def test_linked_copies_are_run_once(monkeypatch):
     asked, rows = twins([3, 10, 10, 10, 10], 500), []
-    forward = enumeration.forward
-    monkeypatch.setattr(enumeration, "forward", lambda network, values: rows.append(len(values)) or forward(network, values))
+    forward = enumeration.forward_all
+    monkeypatch.setattr(enumeration, "forward_all", lambda network, values: rows.append(len(values)) or forward(network, values))
     verdict = verify(asked, engine="enumerate", attack=False, bounds=False)
     assert (verdict.verdict, verdict.statistics["points"]) == ("HOLDS", 90_000)
     assert sum(rows) == 30_000
@@ -139,8 +139,8 @@ def test_linked_copies_are_run_once(monkeypatch):
 
 def test_points_that_inputs_alone_rule_out_are_not_run(monkeypatch):
     asked, rows = query(copying(3), And((AtMost(((1, x(0)), (1, x(1)), (1, x(2))), 2), at_least(((1, y(0)),), 3)))), []
-    forward = enumeration.forward
-    monkeypatch.setattr(enumeration, "forward", lambda network, values: rows.append(len(values)) or forward(network, values))
+    forward = enumeration.forward_all
+    monkeypatch.setattr(enumeration, "forward_all", lambda network, values: rows.append(len(values)) or forward(network, values))
     assert verify(asked, engine="enumerate", attack=False, bounds=False).holds
     assert sum(rows) == 10
 
@@ -208,7 +208,9 @@ def test_auto_enumerates_small_regions_and_what_a_search_leaves_open(monkeypatch
 
 def test_points_that_do_not_replay_are_no_verdict(monkeypatch):
     asked = query(copying(2), AtMost(((1, y(0)), (1, x(1))), -1))
-    monkeypatch.setattr(enumeration, "forward", lambda network, values: values * 0 - 1)
+    monkeypatch.setattr(
+        enumeration, "forward_all", lambda network, x: np.hstack([x, np.full((len(x), network.num_values - x.shape[1]), -1)])
+    )
     with pytest.warns(RuntimeWarning, match="enumerate"):
         verdict = verify(asked, engine="enumerate", attack=False, bounds=False)
     assert (verdict.verdict, verdict.statistics["unconfirmed"]) == ("UNKNOWN", 1)
