@@ -129,6 +129,12 @@ def test_arguments_that_are_refused(arguments, said):
         overflow(NETWORK, **arguments)
 
 
+@pytest.mark.parametrize("outputs", [[1], [-1], ["0"]])
+def test_outputs_that_are_not_there(outputs):
+    with pytest.raises(InputError, match="outputs"):
+        output_ranges(NETWORK, outputs=outputs)
+
+
 # --- the commands ---
 
 

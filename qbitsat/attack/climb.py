@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..limits import Limits
+from ..limits import LimitReached, Limits
 from ..network import forward_all
 from ..properties import AtMost, Formula, Query
 from ..properties.margin import gradients, margins
@@ -25,19 +25,16 @@ class Point(NamedTuple):
 
 
 def climb(query: Query, assumption: Formula, goal: AtMost, options: Any, limits: Limits) -> Point | None:
-    """The best point found in the boxes; assumption without `Not`, and the goal is -objective <= anything."""
+    """The best point found in the boxes, until a limit runs out; assumption without `Not`, and the goal is -objective <= anything.
+
+    Raises `LimitReached` if nothing was found by then.
+    """
     climber = _Climber(query, assumption, AtMost(goal.terms, 0), options, limits)
-    count = climber.count
-    batch = []
-    for box in query.boxes:
-        x = np.where(climber.rng.random((count, len(box.lo))) < 0.5, box.lo, box.hi)
-        x[0] = (box.lo + box.hi) // 2
-        batch.append(x)
-    for step in range(STEPS):
-        batch = climber.step(batch, MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0)
-    for share in LATER_SHARES * ROUNDS if climber.best else ():
-        batch = climber.step(climber.again(), share)
-    climber.look(batch)
+    try:
+        climber.run()
+    except LimitReached:
+        if climber.best is None:
+            raise
     return climber.best
 
 
@@ -49,6 +46,19 @@ class _Climber:
         widest = max(layer.affine.n_in + layer.affine.n_out for network in query.networks for layer in network.layers)
         self.count = max(1, min(1 + options.restarts, MAX_POINTS, MAX_ELEMENTS // widest))
         self.best: Point | None = None
+
+    def run(self) -> None:
+        """From the middle and from corners, then from the best point."""
+        batch = []
+        for box in self.query.boxes:
+            x = np.where(self.rng.random((self.count, len(box.lo))) < 0.5, box.lo, box.hi)
+            x[0] = (box.lo + box.hi) // 2
+            batch.append(x)
+        for step in range(STEPS):
+            batch = self.step(batch, MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0)
+        for share in LATER_SHARES * ROUNDS if self.best else ():
+            batch = self.step(self.again(), share)
+        self.look(batch)
 
     def again(self) -> list[np.ndarray]:
         """The best point, as often as points go together."""

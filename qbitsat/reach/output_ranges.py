@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..arithmetic import integer
 from ..limits import LimitReached
 from ..network import Network
 from ..optimize import maximize
@@ -58,7 +59,8 @@ def output_ranges(
     budget = Budget(make_options(**options), total, cancel)
     query = Query((network,), (box,), And(()))
     found = []
-    for part in _ranges(query, range(len(network.outputs)) if outputs is None else outputs, budget):
+    numbers = range(len(network.outputs)) if outputs is None else [integer(i, "outputs", 0, len(network.outputs) - 1) for i in outputs]
+    for part in _ranges(query, numbers, budget):
         found.append(part)
         if told is not None:
             told(part)

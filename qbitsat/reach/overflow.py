@@ -27,8 +27,8 @@ from ..properties.formula import TRUE
 from ..verify import UNKNOWN, VIOLATED, verify
 from .extremes import Budget, bounds_of, chosen_layers, prefix, region, width
 
-# Accumulators that are attacked before all others, ends of them; and terms of one query.
-FIRST, MOST_TERMS = 4, 1 << 18
+# Ends that are attacked before all others; those whose optima stay open, after which no more are looked for; and terms of one query.
+FIRST, OPEN, MOST_TERMS = 4, 4, 1 << 18
 
 # An accumulator of a layer and one of its ends: 1 is the upper one.
 End = tuple[int, int]
@@ -41,7 +41,8 @@ class LayerWidth:
 
     interval   the range that interval bounds give, over all accumulators; `bounds` what was proved instead
     reached    the range between the farthest that inputs were found to give
-    needed     the width that some input needs; enough: the width that is proved enough. The same where the width is decided
+    needed     the width that some input needs, as the slow reference says too, 1 where that had no time; enough: the width that is proved
+               enough. The same where the width is decided
     partial    a width that no sum of some of the products w (x - zero point) and the bias leaves, in whatever order they are added; None
                beyond 62 bits
     end        the accumulator, and its side (1 or -1), that `inputs` drive to `value`, the farthest found
@@ -257,7 +258,7 @@ class _Layer:
         """Optima of the farthest accumulators, until no other one has bounds beyond the best."""
         ends = self.hi if side > 0 else -self.lo
         skipped = np.zeros(len(ends), bool)
-        while True:
+        while skipped.sum() < OPEN:
             i = int(np.where(skipped, np.iinfo(np.int64).min, ends).argmax())
             if skipped[i] or int(ends[i]) <= side * self.best[side][1]:
                 break
@@ -275,7 +276,11 @@ class _Layer:
     def result(self) -> LayerWidth:
         layer, part, target = self.whole.layers[self.k], self.block.neurons, self.block.target
         farthest = max(self.best, key=lambda side: (width(self.best[side][1], self.best[side][1]), side * self.best[side][1]))
-        self._replay(farthest)
+        needed = self.needed
+        try:
+            self._replay(farthest)
+        except LimitReached as limit:
+            needed, self.reason = 1, limit.reason
         lo, hi = self.tight.lo[0, target], self.tight.hi[0, target]
         ends = [np.resize([getattr(r, name) for r in layer.requantizers], len(lo)) for name in ("lo", "hi")]
         return LayerWidth(
@@ -285,7 +290,7 @@ class _Layer:
             interval=(int(self.intervals.acc_lo[0, part].min()), int(self.intervals.acc_hi[0, part].max())),
             bounds=(int(self.lo.min()), int(self.hi.max())),
             reached=(self.best[-1][1], self.best[1][1]),
-            needed=self.needed,
+            needed=needed,
             enough=self.enough,
             partial=self._partial(),
             end=(self.best[farthest][0], farthest),
@@ -293,15 +298,15 @@ class _Layer:
             inputs=self.best[farthest][2],
             constant=int((lo == hi).sum()),
             at_ends=int(((lo == ends[0]) | (hi == ends[1])).sum()),
-            reason="" if self.needed == self.enough else self.reason,
+            reason="" if needed == self.enough else self.reason,
         )
 
     def _replay(self, side: int) -> None:
-        """The slow reference must say the same of the farthest point."""
+        """The slow reference must say the same of the farthest point. Raises `LimitReached`."""
         i, value, inputs = self.best[side]
-        values = reference.run_values(self.network, inputs)
         layer, reads = self.network.layers[self.k], self.network.reads[self.k].tolist()
-        found = reference.accumulators(layer, [values[v] for v in reads])[i]
+        values = reference.run_values(self.network, inputs, self.budget.limits)
+        found = reference.accumulators(layer, [values[v] for v in reads], self.budget.limits)[i]
         if found != value:
             said = f"accumulator {i} is {value} by the kernel, {found} by the reference"
             raise RuntimeError(f"layer {layer.name!r}: {said}; please report this")

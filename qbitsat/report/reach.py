@@ -8,6 +8,9 @@ from ..network import Network
 from ..network.names import printable
 from ..reach import LayerWidth, OutputRange
 
+# Elements of an input that are printed; results.jsonl has all.
+SHOWN = 16
+
 
 def width_line(found: LayerWidth, bits: int, widest: int = 0) -> str:
     """One layer: what its accumulators reach, how many bits that takes, and what interval bounds would ask for; widest: of the names."""
@@ -22,9 +25,9 @@ def width_line(found: LayerWidth, bits: int, widest: int = 0) -> str:
 def width_details(found: LayerWidth) -> list[str]:
     """More of it: where the farthest accumulator is, and what outputs do."""
     i, side = found.end
-    word = "largest" if side > 0 else "smallest"
+    word, more = "largest" if side > 0 else "smallest", f" and {len(found.inputs) - SHOWN} more" if len(found.inputs) > SHOWN else ""
     return [
-        f"    accumulator {i} of {found.accumulators} is {found.value}, the {word} found, at input {list(found.inputs)}",
+        f"    accumulator {i} of {found.accumulators} is {found.value}, the {word} found, at input {list(found.inputs[:SHOWN])}{more}",
         f"    outputs: {found.constant} never change, at most {found.at_ends} reach an end of their format",
     ]
 
