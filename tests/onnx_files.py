@@ -158,6 +158,21 @@ def small_qlinear() -> bytes:
     return m.build({"x": (1, 12), "y": (1, 12)}, m.dequantize(y, 0.2, -5))
 
 
+def small_functions() -> bytes:
+    """What the quantizer leaves between integers: functions with constants for each channel, gates, a mean, neighbours, a padding."""
+    m = Model(np.uint8, 10)
+    x = m.node("Pad", "x", m.constant(np.array([0, 0, 1, 0, 0, 0, 0, 1], np.int64)))
+    norm = [m.constant(np.abs(m.rng.normal(1, 0.3, 3)).astype(f32)) for _ in range(4)]
+    x = m.node("PRelu", m.node("BatchNormalization", m.through(x, 0.05, 99), *norm), m.constant(f32([[[0.1]], [[-0.2]], [[0.3]]])))
+    x = m.through(m.node("HardSwish", x), 0.04, 80)
+    x = m.node("Mul", x, m.through(m.node("Sigmoid", x), 1 / 250, 0))
+    x = m.node("Resize", m.through(x, 0.03, 50), m.constant(np.empty(0, f32)), m.constant(f32([1, 1, 2, 1])), mode="nearest")
+    parts = [m.node("Flatten", m.node("GlobalMaxPool", x)), m.node("Flatten", m.through(m.node("ReduceMean", x, axes=[2, 3]), 0.03, 50))]
+    x = m.through(m.node("Concat", *parts, axis=1), 0.03, 50)
+    w, bias = m.stored(m.weights(4, 6), f32(0.01)), m.stored(m.rng.integers(-99, 99, 4).astype(np.int32), f32(0.01) * f32(0.03))
+    return m.build({"x": (1, 3, 3, 2)}, m.through(m.node("Gemm", x, w, bias, transB=1), 0.05, 128))
+
+
 def small_exact() -> bytes:
     """QONNX: quantizers, a batch normalization, a product."""
     m, domain = Model(np.int8, 9), "qonnx.custom_op.general"
@@ -173,4 +188,4 @@ def small_exact() -> bytes:
     return m.build({"x": (1, 6)}, m.node("Add", y, m.constant(f32([1, 2, 3]))))
 
 
-MODELS = {"QDQ": small, "QDQ, int8": lambda: small(np.int8), "QLinear": small_qlinear, "QONNX": small_exact}
+MODELS = {"QDQ": small, "QDQ, int8": lambda: small(np.int8), "QLinear": small_qlinear, "functions": small_functions, "QONNX": small_exact}

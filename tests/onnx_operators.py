@@ -190,6 +190,13 @@ def resized(m: Model, by_sizes: bool = False, **attributes) -> bytes:
     return m.build({"x": (1, 2, 4, 5)}, m.through(y, m.random_scale(), m.random_point()))
 
 
+def turned_weights(m: Model) -> bytes:
+    """A product with a constant that is transposed behind its DequantizeLinear."""
+    x, _ = start(m)
+    w = m.node("Transpose", m.stored(m.weights(5, 30), m.random_scale() / 20), perm=[1, 0])
+    return m.build({"x": (1, 30)}, m.through(m.node("MatMul", x, w), m.random_scale() * 4, m.random_point()))
+
+
 CASES: dict[str, Case] = {
     "Conv": conv,
     "Conv, one scale": lambda m: conv(m, per_channel=False),
@@ -200,6 +207,7 @@ CASES: dict[str, Case] = {
     "Conv, one axis": lambda m: conv(m, kernel_shape=[3], pads=[1, 2]),
     "MatMul": lambda m: dense(m, "MatMul"),
     "Gemm": lambda m: dense(m, "Gemm"),
+    "MatMul, transposed": turned_weights,
     "MaxPool": lambda m: pool(m, "MaxPool", kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 1]),
     "AveragePool": lambda m: pool(m, "AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
     "AveragePool, padded": lambda m: pool(m, "AveragePool", kernel_shape=[2, 3], pads=[1, 1, 0, 1]),

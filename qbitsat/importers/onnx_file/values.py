@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import UnsupportedError
 from ...network import TensorFormat
 from ..assembly import Wires
 
@@ -129,6 +130,16 @@ class Stored:
     scales: np.ndarray
     zero_points: np.ndarray
     axis: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.integers.shape
+
+    def map(self, function: Moved) -> Stored:
+        """The elements moved, where none has a scale of its own."""
+        if max(len(self.scales), len(self.zero_points)) > 1:
+            raise UnsupportedError(f"moves a constant with {len(self.scales)} scales, expected one")
+        return replace(self, integers=np.asarray(function(self.integers)))
 
     @property
     def floats(self) -> np.ndarray:
