@@ -16,9 +16,9 @@ from .dual_descent import DualDescent
 from .layout import Block, Inequalities, Layout
 from .ranges import PASS_WORK, Ranges
 
-# Products of a weight and a float that all of it may take: a second or two. Layers share it, as many steps each; those for which it is
-# not enough for FEWEST steps are left out.
-WORK, FEWEST = 1 << 31, 2
+# Products of a weight and a float that all of it may take: a second or two; and a tenth of that. Layers share it, as many steps each; those
+# for which it is not enough for FEWEST steps are left out.
+WORK, LITTLE, FEWEST = 1 << 31, 1 << 28, 2
 # Bytes of multipliers that are kept; layers that would need more are left out.
 KEPT = 1 << 27
 # What a neuron takes in a step, in multiply-adds.
@@ -39,14 +39,22 @@ class ProvedBound(NamedTuple):
     multipliers: np.ndarray
 
 
-def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True) -> list[ProvedBound] | None:
-    """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left. kept: facts keep multipliers."""
+def work_of(layout: Layout, ranges: Ranges, steps: int) -> int:
+    """What `tighten` takes if it may take so many steps everywhere, in products."""
+    return steps * sum(2 * _products(layout, before, block) * _open(ranges, block) for before, block in _deep(layout))
+
+
+def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work: float | None = None) -> list[ProvedBound] | None:
+    """Narrow one node's ranges in place and say by which facts, layers in order; None if nothing is left.
+
+    kept: facts keep multipliers. work: products that it may take, WORK by default.
+    """
     facts: list[ProvedBound] = []
-    work = float(WORK)
-    blocks = [block for block in layout.blocks if block.reads_neurons]
-    befores = [_before(layout, block) for block in blocks]
-    each = [2 * _products(layout, before, block) for before, block in zip(befores, blocks, strict=True)]
-    for k, (before, block) in enumerate(zip(befores, blocks, strict=True)):
+    work = float(WORK if work is None else work)
+    deep = _deep(layout)
+    blocks = [block for _, block in deep]
+    each = [2 * _products(layout, before, block) for before, block in deep]
+    for k, (before, block) in enumerate(deep):
         needed = [cost * _open(ranges, part) for cost, part in zip(each[k:], blocks[k:], strict=True)]
         taken = min(steps, int(work / max(1, sum(part for part in needed if FEWEST * part <= work))))
         taken = max(taken, min(steps, FEWEST))
@@ -64,6 +72,11 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True) -> li
         if not ranges.propagate(layout).all():
             return None
     return facts
+
+
+def _deep(layout: Layout) -> list[tuple[list[Block], Block]]:
+    """The blocks behind others, each after those that it rests on."""
+    return [(_before(layout, block), block) for block in layout.blocks if block.reads_neurons]
 
 
 def _before(layout: Layout, block: Block) -> list[Block]:

@@ -50,7 +50,7 @@ class Ascent(Search):
         """Go on until nothing is above the best inputs; or why not, in a word: what limit ran out."""
         at_hand: Sequence[Nodes] = ()
         try:
-            self.start()
+            self._begin()
             while self.stack:
                 self.limits.check()
                 at_hand = [*self.stack, *(parent for parent, _, _ in self.waiting)]

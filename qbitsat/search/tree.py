@@ -10,7 +10,7 @@ import numpy as np
 from ..bounds.dual import Dual
 from ..bounds.dual_descent import Suggestion
 from ..bounds.reduction import Reduction
-from ..bounds.tighten import tighten
+from ..bounds.tighten import LITTLE, tighten, work_of
 from ..limits import Limits
 from ..properties import Witness
 from . import split
@@ -22,6 +22,8 @@ from .schedule import Scheduler
 
 # Children of one node that are made at a time.
 TOGETHER = 256
+# Where tight ranges take long, so many nodes are tried with looser ones before, at least; more if they take no longer than such ranges.
+TRIAL = 16
 
 
 class Search:
@@ -44,14 +46,33 @@ class Search:
         # Nodes of one row whose children for these branches, with these ids, are still to be made.
         self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
         self.ids = 1
+        # Nodes after which the search starts anew, with tighter ranges; 0: never.
+        self.trial = 0
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
 
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
+        steps = self.options.tighten
+        # Few nodes are often enough, and cost less than tight ranges of a large network.
+        tried = steps and work_of(self.layout, self.root, steps) > LITTLE
+        self.trial = max(TRIAL, LITTLE // (2 * self.options.steps * max(1, self.layout.products))) if tried else 0
+        self._begin(LITTLE if tried else None)
+
+    def _restart(self) -> None:
+        """The root once more, with ranges as tight as they come."""
+        self.stack, self.waiting, self.ids, self.trial = [], [], 1, 0
+        self.counts["open"] = self.counts["closed"] = 0
+        self.root = self.reduction.bounds.take(np.zeros(1, np.int64))
+        if self.proof is not None:
+            self.proof.nodes.clear()
+            self.proof.facts.clear()
+        self._begin()
+
+    def _begin(self, work: float | None = None) -> None:
         kept = self.proof is not None
-        facts = tighten(self.layout, self.root, self.options.tighten, kept) if self.options.tighten else []
+        facts = tighten(self.layout, self.root, self.options.tighten, kept, work) if self.options.tighten else []
         if facts is None:
             self._note(0, Infeasible())
             self.counts["closed"] = 1
@@ -69,8 +90,11 @@ class Search:
 
     def advance(self, most: float = math.inf) -> Inputs | None:
         """Steps until inputs are found, nothing is left, or `most` nodes are open."""
-        while self.stack and sum(map(len, self.stack)) < most:
+        while self.stack and (self.trial or sum(map(len, self.stack)) < most):
             self.limits.check()
+            if self.trial and self.scheduler.worked >= self.trial:
+                self._restart()
+                continue
             found = self.step()
             if found is not None:
                 return found
@@ -79,6 +103,14 @@ class Search:
     def refutes_branches(self) -> bool:
         """Whether multipliers alone refute the formula, split into its branches and no further."""
         self.start()
+        refuted = self._branches_refuted()
+        if refuted or not self.trial:
+            return refuted
+        self._restart()
+        return self._branches_refuted()
+
+    def _branches_refuted(self) -> bool:
+        """The same from the open nodes on; where not, the last of them are gone."""
         while self.stack:
             self.limits.check()
             nodes, _ = self._refute(self._pop())
