@@ -43,14 +43,18 @@ def prefix(network: Network, k: int) -> Network:
 
 
 class Budget:
-    """Limits of all, and for each query what of them it may take."""
+    """Limits of all, of the part whose turn it is, and for each query what of these it may take."""
 
     def __init__(self, options: Any, total: float | None, cancel: Any = None):
         if total is not None and not (isinstance(total, int | float) and 0 < total < math.inf):
             raise InputError(f"total: {total!r}, expected a positive number of seconds")
         # Queries are about the first layers alone, of which a certificate would say nothing.
         self.options, self.cancel = replace(options, certificates=False), cancel
-        self.limits = Limits(total, options.memory, cancel)
+        self.limits = self.all = Limits(total, options.memory, cancel)
+
+    def turn(self, left: int) -> None:
+        """The next of so many that are left gets its share of the time; what it does not use goes to the others."""
+        self.limits = self.all.part((self.all.timeout - self.all.seconds()) / left)
 
     def each(self) -> dict[str, Any]:
         """Options of one query more; raises `LimitReached` if there is no time for it."""

@@ -69,7 +69,8 @@ def output_ranges(
 
 def _ranges(query: Query, outputs: Sequence[int], budget: Budget) -> Iterator[OutputRange]:
     intervals, tight = bounds_of(query.networks[0], query.boxes[0], budget)
-    for output in outputs:
+    for n, output in enumerate(outputs):
+        budget.turn(len(outputs) - n)
         ref = Ref(0, OUTPUT, output)
         ends: list[tuple[int | None, int]] = []
         inputs, reasons = list[tuple[int, ...] | None](), list[str]()

@@ -103,7 +103,8 @@ def overflow(
     budget = Budget(make_options(**options), total, cancel)
     numbers, found = chosen_layers(network, layers), []
     intervals, tight = bounds_of(network, box, budget)
-    for k in numbers:
+    for n, k in enumerate(numbers):
+        budget.turn(len(numbers) - n)
         work = _Layer(network, box, k, intervals, tight, budget)
         try:
             work.decide(exact)
