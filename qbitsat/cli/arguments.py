@@ -25,11 +25,13 @@ SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "
 EXIT_CODES = """\
 exit codes:
   0    every verified query holds (verify); done (demo, inspect, run, quantize, export); a width reaches the target (bits);
-       all ranges are exact (range); no accumulator leaves the width (overflow);
+       all ranges are exact (range); no accumulator leaves the width (overflow); all agree (agree);
        backends agree (compare); all is proved (check)
-  10   some query is violated (verify); every width misses the target (bits); some accumulator leaves the width (overflow)
+  10   some query is violated (verify); every width misses the target (bits); some accumulator leaves the width (overflow);
+       some input tells the two apart (agree)
   5    none is violated, but some are unknown, or there was nothing to verify or export; no width is known to reach the target (bits);
        some range is open (range); whether some accumulator leaves the width is open (overflow);
+       none is known to tell the two apart, but that is open (agree);
        the limits were too small to export something;
        nothing is refused, but something is unknown or was not checked, or there was nothing to check (check)
   20   something is refused (check)
@@ -86,7 +88,7 @@ class Parser(argparse.ArgumentParser):
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of all commands; `args.run` is the function of the chosen one."""
     from .float_arguments import add_bits, add_quantize  # which has its words from here
-    from .reach_arguments import add_overflow, add_range
+    from .reach_arguments import add_agree, add_overflow, add_range
 
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = Parser(
@@ -106,6 +108,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "bits": "find how many bits it takes until enough samples are robust, from a float model",
         "range": "find the exact range of each output",
         "overflow": "find how wide the accumulators of each layer must be",
+        "agree": "decide whether two networks or runtimes agree around samples",
         "export": "write the same queries as files for any other solver",
         "check": "check certificates, independently of what found the verdicts",
         "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
@@ -126,6 +129,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_range(command)
         if name == "overflow":
             add_overflow(command)
+        if name == "agree":
+            add_agree(command)
         if name == "inspect":
             add_layers(command)
         if name == "run":

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 from ..errors import QbitsatError
 from ..network.names import printable
+from .agree import agree
 from .arguments import build
 from .check import check
 from .commands import export, inspect, verify
@@ -30,6 +31,7 @@ COMMANDS = {
     "bits": bits,
     "range": range_command,
     "overflow": overflow_command,
+    "agree": agree,
     "export": export,
     "compare": compare,
     "check": check,

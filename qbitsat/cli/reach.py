@@ -27,7 +27,7 @@ def overflow_command(args: argparse.Namespace) -> int:
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network)
     needed, enough, longest = [], [], max(len(layer.name) for layer in network.layers)
     with ExitStack() as stack:
-        write = _store(args, stack)
+        write = opened_store(args, stack)
         for where, box in _regions(args, network):
             if where:
                 print(where["text"], flush=True)
@@ -39,7 +39,7 @@ def overflow_command(args: argparse.Namespace) -> int:
                 if not args.quiet:
                     print("\n".join([width_line(found, args.width, longest), *(width_details(found) if args.verbose else [])]), flush=True)
 
-            overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **_options(args))
+            overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **table_options(args))
     least, most = max(needed), max(enough)
     wide = f"{most} bits are enough for all accumulators, and {most - 1} are not"
     print(wide if least == most else f"{most} bits are enough for all accumulators, and less than {least} are not")
@@ -56,7 +56,7 @@ def range_command(args: argparse.Namespace) -> int:
     outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network)
     exact = list[bool]()
     with ExitStack() as stack:
-        write = _store(args, stack)
+        write = opened_store(args, stack)
         for where, box in _regions(args, network):
             if where:
                 print(where["text"], flush=True)
@@ -67,18 +67,19 @@ def range_command(args: argparse.Namespace) -> int:
                 if not args.quiet:
                     print(range_line(found, network), flush=True)
 
-            output_ranges(network, box, outputs, total=args.total, told=told, **_options(args))
+            output_ranges(network, box, outputs, total=args.total, told=told, **table_options(args))
     print(f"{len(exact)} {'output' if len(exact) == 1 else 'outputs'}: {sum(exact)} exact, {len(exact) - sum(exact)} open")
     if args.out:
         print(f"results in {args.out / RESULTS}")
     return EXIT_HOLDS if exact and all(exact) else EXIT_UNKNOWN
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
+def table_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Those of the table of options that the command has."""
     return {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)}
 
 
-def _store(args: argparse.Namespace, stack: ExitStack) -> Callable[[dict[str, Any]], None]:
+def opened_store(args: argparse.Namespace, stack: ExitStack) -> Callable[[dict[str, Any]], None]:
     """What writes a line of results, if a folder is given."""
     if not args.out:
         return ignore

@@ -1,14 +1,16 @@
-"""Arguments of overflow and range."""
+"""Arguments of overflow, range and agree."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..errors import InputError
+from ..importers.runtimes import RUNTIMES
 from ..options import ROWS
 from .arguments import Parser, add_option, add_reading, fraction, whole
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
+EPS = "largest change of an input element, in whole input steps, as in 1,2,4"
 ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack", "restarts")
 
 
@@ -26,21 +28,37 @@ def add_range(parser: Parser) -> None:
     _add_rest(parser)
 
 
+def add_agree(parser: Parser) -> None:
+    text = "the second network; by default the same file, as by --other-runtime"
+    parser.add_argument("other", metavar="OTHER", type=Path, nargs="?", help=text)
+    parser.add_argument("--other-runtime", metavar="NAME", choices=RUNTIMES, help="whose rounding the second network is computed with")
+    text = "ask whether outputs are at most so many integer steps apart; by default whether the classes are the same"
+    parser.add_argument("--within", metavar="STEPS", type=whole("--within"), help=text)
+    parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help="samples: .npy, .npz, .csv or IDX, also .gz")
+    parser.add_argument("--eps", metavar="LIST", required=True, help=EPS)
+    _add_around(parser)
+
+
 def _add_rest(parser: Parser) -> None:
     text = "samples, for inputs around them: .npy, .npz, .csv or IDX, also .gz; without, all inputs of the network's formats"
     parser.add_argument("--inputs", metavar="FILE", type=Path, help=text)
+    parser.add_argument("--eps", metavar="LIST", help=EPS)
+    parser.add_argument("--total", metavar="S", type=_seconds, help="seconds for all queries of a region; none by default")
+    _add_around(parser)
+
+
+def _add_around(parser: Parser) -> None:
+    """What regions around samples are, and how queries about them go."""
     add_reading(parser)
     parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
-    parser.add_argument("--eps", metavar="LIST", help="largest change of an input element, in whole input steps, as in 1,2,4")
     parser.add_argument("--region", metavar="PARTS", help="which elements may move, as of verify")
     for name in ROW_NAMES:
         add_option(parser, ROWS[name])
-    parser.add_argument("--total", metavar="S", type=_seconds, help="seconds for all queries of a region; none by default")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each layer or output as it ends")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each result as it ends")
     parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
-    volume.add_argument("-v", "--verbose", action="count", default=0, help="print the inputs that reach the ends, too")
+    volume.add_argument("-v", "--verbose", action="count", default=0, help="print more of each result")
 
 
 def _seconds(text: str) -> float:

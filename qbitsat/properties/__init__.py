@@ -1,11 +1,12 @@
 """Questions about networks: regions, formulas, queries, and the properties built from them."""
 
+from .agreement import agreement, joined
 from .formula import And, AtMost, Formula, Not, Or, Ref, accumulator, at_least
 from .query import Box, Origin, Query, Witness
 from .replay import confirm, replay
 from .robustness import robustness
 
 __all__ = [
-    "And", "AtMost", "Box", "Formula", "Not", "Or", "Origin", "Query", "Ref", "Witness", "accumulator", "at_least", "confirm",
-    "replay", "robustness",
+    "And", "AtMost", "Box", "Formula", "Not", "Or", "Origin", "Query", "Ref", "Witness", "accumulator", "agreement", "at_least",
+    "confirm", "joined", "replay", "robustness",
 ]  # fmt: skip

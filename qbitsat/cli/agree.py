@@ -1,0 +1,73 @@
+"""agree: two networks, or one as two runtimes compute it, on the same inputs."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from contextlib import ExitStack
+
+from ..campaign import RESULTS
+from ..errors import InputError
+from ..importers import load, load_inputs
+from ..network import Network
+from ..network.names import printable
+from ..network.reference import first_maximum
+from ..properties import agreement
+from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
+from .arguments import parse_epsilons, parse_samples, reading
+from .commands import noted_network
+from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .reach import opened_store, table_options
+
+
+def agree(args: argparse.Namespace) -> int:
+    """A line a sample and eps, and a summary; 10 if some input tells the two apart, 5 if that is open for some."""
+    if args.other is None and args.other_runtime is None:
+        raise InputError("agree: one network as it is, expected OTHER, a second file, or --other-runtime NAME")
+    first = noted_network(args)
+    second = load(args.other or args.network, args.bits, args.input_bits, args.other_runtime or args.runtime)
+    inputs = load_inputs(args.inputs, first.input, **reading(args))
+    samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
+    counts: Counter[str] = Counter()
+    with ExitStack() as stack:
+        write = opened_store(args, stack)
+        for sample in samples:
+            for eps in epsilons:
+                query = agreement(first, second, inputs[sample], eps, args.within, region=args.region)
+                verdict = verify(query, **table_options(args))
+                counts[verdict.verdict] += 1
+                fields = {"kind": "agree", "sample": sample, "eps": eps, "within": args.within, "verdict": verdict.verdict}
+                fields |= {"reason": verdict.reason, "engine": verdict.engine, "seconds": verdict.seconds}
+                if verdict.witness is not None:
+                    fields |= {"witness": list(verdict.witness.inputs[0]), "outputs": _both(verdict)}
+                write(fields)
+                if not args.quiet:
+                    print(_line(sample, eps, verdict), flush=True)
+    print(_summary(first, second, args, counts))
+    if args.out:
+        print(f"results in {args.out / RESULTS}")
+    if counts[VIOLATED]:
+        return EXIT_VIOLATED
+    return EXIT_UNKNOWN if counts[UNKNOWN] else EXIT_HOLDS
+
+
+def _both(verdict: Verdict) -> list[list[int]]:
+    """The outputs of both networks at the witness."""
+    assert verdict.witness is not None
+    outputs = list(verdict.witness.outputs[0])
+    return [outputs[: len(outputs) // 2], outputs[len(outputs) // 2 :]]
+
+
+def _line(sample: int, eps: int, verdict: Verdict) -> str:
+    note = verdict.reason
+    if verdict.witness is not None:
+        a, b = _both(verdict)
+        most = max(abs(p - q) for p, q in zip(a, b, strict=True))
+        note = f"classes {first_maximum(a)} and {first_maximum(b)}, outputs up to {most} apart"
+    return f"sample {sample}  eps {eps}  {verdict.verdict:<8}  {verdict.engine or '-':<9}  {verdict.seconds:.3f} s  {note}".rstrip()
+
+
+def _summary(first: Network, second: Network, args: argparse.Namespace, counts: Counter[str]) -> str:
+    names = [f"{printable(n.name)}{f' as by {n.runtime}' if n.runtime else ''}" for n in (first, second)]
+    what = "the same class" if args.within is None else f"outputs within {args.within} of each other"
+    return f"{names[0]} and {names[1]}, {what}: {counts[HOLDS]} hold, {counts[VIOLATED]} violated, {counts[UNKNOWN]} unknown"

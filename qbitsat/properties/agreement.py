@@ -1,0 +1,74 @@
+"""Do two networks agree? Two files, or one file as two runtimes compute it, on the same inputs.
+
+Both become one network on one input. Two copies whose inputs inequalities link would say the same, but bounds would see two inputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic import integer
+from ..errors import InputError, expect_kind
+from ..limits import NO_LIMITS, Limits
+from ..network import Network
+from .formula import OUTPUT, And, AtMost, Formula, Not, Or, Ref, at_least
+from .query import Query
+from .region import region_of
+from .robustness import centre, count_classes, linf_box
+
+
+def joined(a: Network, b: Network) -> Network:
+    """One network that computes both on the same inputs: values and outputs of a, then those of b.
+
+    Raises `InputError` unless both take the same integers, element by element.
+    """
+    for network in (a, b):
+        expect_kind(network, Network, "agreement: network", "a Network, as of load(path)")
+    shapes = [[(form.size, form.lo, form.hi) for form in network.inputs] for network in (a, b)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"agreement: {a.name!r} reads {a.input} and {b.name!r} reads {b.input}, expected the same integers")
+    n, more = a.num_inputs, a.num_values - a.num_inputs
+    moved = [np.where(values < n, values, values + more) for values in (*b.reads, b.outputs)]
+    outputs, name = np.concatenate([a.outputs, moved[-1]]), a.name if a.name == b.name else f"{a.name} and {b.name}"
+    return Network((*a.layers, *b.layers), name, inputs=a.inputs, reads=(*a.reads, *moved[:-1]), outputs=outputs)
+
+
+def agreement(
+    a: Network, b: Network, x: Any, eps: Any, steps: int | None = None, *, region: str | None = None, limits: Limits = NO_LIMITS
+) -> Query:
+    """Do both networks give every input within eps (integer input steps, L-infinity) of x the same class?
+
+    With `steps`: are their outputs, as integers, never more than so many apart? x, eps and region are as of `robustness`. The query is
+    about one network, `joined(a, b)`, whose outputs are those of a and then those of b; witnesses have both.
+    """
+    both = joined(a, b)
+    if len(a.outputs) != len(b.outputs):
+        raise InputError(f"agreement: {len(a.outputs)} outputs and {len(b.outputs)}, expected as many")
+    eps, region = region_of(eps, both.input, region)
+    count = count_classes(a) if steps is None else len(a.outputs)
+    violation = _other_class(count) if steps is None else _apart(count, integer(steps, "steps", 0))
+    return Query((both,), (linf_box(both, centre(both, x), eps, region),), violation, limits=limits)
+
+
+def _apart(count: int, steps: int) -> Formula:
+    ways: list[Formula] = []
+    for j in range(count):
+        difference = ((1, Ref(0, OUTPUT, j)), (-1, Ref(0, OUTPUT, count + j)))
+        ways += [at_least(difference, steps + 1), AtMost(difference, -steps - 1)]
+    return Or(tuple(ways))
+
+
+def _other_class(count: int) -> Formula:
+    """Some class c is the first one's, and another class beats it in the second."""
+
+    def beats(j: int, c: int, first: int) -> AtMost:
+        """See `robustness.beats`."""
+        return AtMost(((1, Ref(0, OUTPUT, first + c)), (-1, Ref(0, OUTPUT, first + j))), 0 if j < c else -1)
+
+    ways = []
+    for c in range(count):
+        others = [j for j in range(count) if j != c]
+        ways.append(And((*(Not(beats(j, c, 0)) for j in others), Or(tuple(beats(j, c, count) for j in others)))))
+    return Or(tuple(ways))

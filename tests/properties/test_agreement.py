@@ -1,0 +1,81 @@
+"""Two networks on the same inputs: the joined network computes both, and queries agree with enumeration."""
+
+import random
+
+import numpy as np
+import pytest
+from certified import certify
+from graphs import random_graph
+from handmade import copying, one_layer, tensor
+from tiny import busy_network, points_of
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.certificate.check import check
+from qbitsat.errors import InputError
+from qbitsat.network import Network, classify, forward
+from qbitsat.properties import agreement, joined
+from qbitsat.verify import VIOLATED, verify
+
+
+def pair(seed: int) -> tuple[Network, Network]:
+    """A network, and the same with other rounding in its first layer or other weights in its last."""
+    a = busy_network(random.Random(seed), 3)
+    rng, layers = random.Random(seed + 1), list(a.layers)
+    k = rng.choice([0, len(layers) - 1])
+    layer = layers[k]
+    weights = layer.weights + (np.arange(layer.weights.size).reshape(layer.weights.shape) == rng.randrange(layer.weights.size))
+    layers[k] = type(layer)(layer.name, layer.input, layer.output, layer.requantizers, weights, layer.bias)
+    return a, Network(tuple(layers), "other")
+
+
+def test_joined_networks_compute_both():
+    for seed in range(60):
+        a = random_graph(random.Random(seed))
+        b = Network(a.layers, "reversed", inputs=a.inputs, reads=a.reads, outputs=a.outputs[::-1].copy())
+        both, rng = joined(a, b), np.random.default_rng(seed)
+        lo, hi = (ends[: a.num_inputs] for ends in a.value_ranges)
+        x = rng.integers(lo, hi + 1, (8, a.num_inputs))
+        assert (forward(both, x) == np.concatenate([forward(a, x), forward(b, x)], axis=1)).all()
+
+
+@pytest.mark.parametrize("first", range(0, 90, 30))
+def test_queries_agree_with_enumeration(first):
+    violated = 0
+    for seed in range(first, first + 30):
+        (a, b), rng = pair(seed), random.Random(seed)
+        x = np.array([rng.randint(a.input.lo, a.input.hi) for _ in range(3)])
+        steps = rng.choice([None, 0, 1, 2])
+        if steps is None and a.output.size == 1:
+            continue
+        query = agreement(a, b, x, rng.randint(0, 2), steps)
+        points = points_of(query.boxes[0])
+        apart = np.abs(forward(a, points) - forward(b, points)).max(axis=1) > (steps or 0)
+        truth = bool((classify(a, points) != classify(b, points)).any() if steps is None else apart.any())
+        for engine in ("hybrid", "sat", "auto"):
+            assert (verify(query, engine=engine, seed=seed, attack=seed % 2 > 0).verdict == VIOLATED) == truth
+        violated += truth
+    assert 3 < violated < 27
+
+
+def test_runtimes_of_one_network_and_a_certificate(tmp_path):
+    """Ties go up in one and to even in the other: 1 step apart at most, and never another class here."""
+    up, even = (one_layer([[1, 0], [0, 1]], None, ShiftRequantizer(1, way, 0, 15), tensor(2)) for way in ("half_up", "half_even"))
+    for steps, word in ((0, "VIOLATED"), (1, "HOLDS"), (None, "VIOLATED")):
+        verdict, path = certify(agreement(up, even, [5, 5], 2, steps), tmp_path)
+        assert (verdict.verdict, check(path).reason) == (word, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((copying(2), copying(3), [1, 1], 1), "expected the same integers"),
+        ((copying(2), copying(2, 0, 14), [1, 1], 1), "expected the same integers"),
+        ((copying(2), one_layer([[1, 1]]), [1, 1], 1), "2 outputs and 1"),
+        ((copying(1), copying(1), [1], 1), "has one output"),
+        ((copying(2), copying(2), [1, 1], 1, -1), "steps"),
+        ((copying(2), 3, [1, 1], 1), "expected a Network"),
+    ],
+)
+def test_what_is_refused(arguments, said):
+    with pytest.raises(InputError, match=said):
+        agreement(*arguments)
