@@ -306,8 +306,8 @@ class _Layer:
         """The slow reference must say the same of the farthest point. Raises `LimitReached`."""
         i, value, inputs = self.best[side]
         layer, reads = self.network.layers[self.k], self.network.reads[self.k].tolist()
-        values = reference.run_values(self.network, inputs, self.budget.limits)
-        found = reference.accumulators(layer, [values[v] for v in reads], self.budget.limits)[i]
+        values = reference.run_values(self.network, inputs, self.budget.all)
+        found = reference.accumulators(layer, [values[v] for v in reads], self.budget.all)[i]
         if found != value:
             said = f"accumulator {i} is {value} by the kernel, {found} by the reference"
             raise RuntimeError(f"layer {layer.name!r}: {said}; please report this")
