@@ -103,10 +103,10 @@ class Query:
         object.__setattr__(self, "num_parts", parts)
         if depth > MAX_DEPTH:
             raise UnsupportedError(f"query: the formula nests deeper than {MAX_DEPTH} levels")
-        forms = {(k, kind): getattr(network, kind) for k, network in enumerate(self.networks) for kind in (INPUT, OUTPUT)}
-        ends = {key: np.full(form.size, max(1, abs(form.lo), abs(form.hi))) for key, form in forms.items()}
-        for k, network in enumerate(self.networks if names_values(self.violation) else ()):
-            ends[k, VALUE] = np.maximum(1, np.abs(network.value_ranges).max(axis=0))
+        ends = dict[tuple[int, str], np.ndarray]()
+        for k, network in enumerate(self.networks):
+            every = np.maximum(1, np.abs(network.value_ranges).max(axis=0))
+            ends |= {(k, INPUT): every[: network.num_inputs], (k, OUTPUT): every[network.outputs], (k, VALUE): every}
         for atom in atoms(self.violation):
             limits.check()
             _check_atom(atom, ends)
@@ -137,7 +137,7 @@ class Query:
 
 
 def _check_atom(atom: AtMost, ends: Mapping[tuple[int, str], np.ndarray]) -> None:
-    """Refuse elements that are not there, and sums that could leave the exact range; ends are the largest magnitudes by tensor."""
+    """Refuse elements that are not there, and sums that could leave the exact range; ends are the largest magnitudes of each element."""
     reach = abs(atom.bound)
     for coefficient, ref in atom.terms:
         if ref[:2] not in ends:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from certified import certify
 from graphs import graph_box, random_graph
-from handmade import copying, query, x, y
+from handmade import copying, dense, query, tensor, x, y
 from tiny import all_values, busy_query, equal, tight_formula, truths
 
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate, reduction, simplify
 from qbitsat.bounds.reduction import Reduction, reduced
 from qbitsat.certificate.check import check
@@ -245,6 +246,19 @@ def test_inputs_of_a_network_of_which_nothing_else_is_left():
 
 
 # --- parts of maps ---
+
+
+@pytest.mark.parametrize("engine", ["hybrid", "sat", "enumerate"])
+def test_sums_that_fit_still_fit_where_outputs_of_other_ranges_are_beside(engine):
+    """2**40 times an inner value of one bit, and an output of 32 bits: in the smaller query both are outputs."""
+    bit, wide = ShiftRequantizer(3, "floor", 0, 1), ShiftRequantizer(0, "floor", -(1 << 31), (1 << 31) - 1)
+    first = dense([[1, 1, 0, 0], [1, -1, 1, 1]], [0, 1], bit)
+    network = Network((first, dense([[1000, 7], [3, -5]], None, wide, tensor(2, 0, 1))), "bits")
+    scale, (a, b) = 1 << 40, (Ref(0, "value", 4), Ref(0, "value", 5))
+    asked = query(network, And((AtMost(((scale, a), (1, y(0))), 7), at_least(((scale, b),), scale))), Box([0, 0, 3, 3], [15, 15, 3, 3]))
+    assert reduction_of(asked).whole is not None
+    verdict = verify(asked, engine=engine, attack=False)
+    assert verdict.violated, verdict.reason
 
 
 def random_map(rng: random.Random):
