@@ -104,6 +104,17 @@ def test_accumulators_of_the_largest_weights_are_exact(sign):
     assert np.abs(values[:6]).max() > 1 << 25
 
 
+def test_scores_of_numbers_of_all_32_bits_are_finished():
+    """More units than an int32 counts, of the cheapest term, and much that is left for the other one."""
+    most = (1 << 31) - 1
+    box = Box([-most - 1, -most - 1], [most, most])
+    asked = query(copying(2, -most - 1, most), AtMost(((2, x(0)), (1, x(1))), 3 * (-most - 1)), box)
+    kernel = local_of(started(asked))._build()
+    kernel.begin(np.array([0, most]), [0], 1)
+    assert kernel.score == pytest.approx(3 * (1 << 31) - 1)
+    assert kernel.on(2000, 1.0)
+
+
 def test_searches_of_graphs_agree_with_enumeration(monkeypatch):
     """From the first node on, without other witnesses: it finds some."""
     monkeypatch.setattr(RoundingHeuristic, "propose", lambda *_: None)

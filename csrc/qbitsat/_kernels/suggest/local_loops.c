@@ -119,7 +119,8 @@ INLINE double deficit(const local_plan_t *plan, const atom_t *atom, local_t *w) 
         for (int t = 0; t < atom->size; t++) {
             int64_t room;
             double unit = first_unit(plan, w, atom->values[t], atom->coefficients[t], &room);
-            if (w->taken[t] >= room) continue;
+            /* beyond its first unit a term takes all that it can or all that is needed: so many are all */
+            if (w->taken[t] >= room || w->taken[t] == INT32_MAX) continue;
             double price = (w->taken[t] ? 1 : unit) / fabs((double)atom->coefficients[t]);
             if (price < best) best = price, chosen = t, left = room - w->taken[t];
         }
