@@ -198,6 +198,14 @@ class Layout:
         other.limits = limits
         return other
 
+    def before(self, block: Block) -> Layout:
+        """What comes before a block, with the same numbers."""
+        other = copy(self)
+        for cached in ("kernel", "products", "stepped", "is_result"):
+            other.__dict__.pop(cached, None)
+        other.blocks, other.num_values = self.blocks[: self.blocks.index(block)], block.target.start
+        return other
+
     def row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Accumulator i of a block: values int64, each once, their weights int64, none 0, and the bias, with what padding adds."""
         values, weights, bias = self.networks[block.network].row(block.number, i)

@@ -74,6 +74,11 @@ class Ranges:
         lo, hi = (np.concatenate([ends[row, inputs], ends[row, outputs]]) for ends in (self.lo, self.hi))
         return lo, hi, self.acc_lo[row, neurons], self.acc_hi[row, neurons]
 
+    def before(self, layout: Layout) -> Ranges:
+        """Those of `Layout.before` alone: views."""
+        values, neurons = layout.num_values, layout.num_neurons
+        return Ranges(self.lo[:, :values], self.hi[:, :values], self.acc_lo[:, :neurons], self.acc_hi[:, :neurons], layout)
+
     def take(self, rows: np.ndarray | slice) -> Ranges:
         """Some rows, in the given order: a copy, or a view of a slice."""
         return Ranges(self.lo[rows], self.hi[rows], self.acc_lo[rows], self.acc_hi[rows], self._layout)

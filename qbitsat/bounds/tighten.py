@@ -16,13 +16,13 @@ from .dual_descent import DualDescent
 from .layout import Block, Inequalities, Layout
 from .ranges import PASS_WORK, Ranges
 
-# Products of a weight and a float that all of it may take: a second or two; and a tenth of that. Layers share it, as many steps each; those
-# for which it is not enough for FEWEST steps are left out.
-WORK, LITTLE, FEWEST = 1 << 31, 1 << 28, 2
+# Products of a weight and a float that all of it may take: some seconds, and some tenths. Layers share it, as many steps each; those for
+# which it is not enough for FEWEST steps are left out.
+WORK, LITTLE, FEWEST = 1 << 33, 1 << 28, 2
 # Bytes of multipliers that are kept; layers that would need more are left out.
 KEPT = 1 << 27
-# What a neuron takes in a step, in multiply-adds.
-NEURON = 8
+# What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output.
+NEURON, VALUE, OUTPUT = 8, 150, 100_000
 
 
 class ProvedBound(NamedTuple):
@@ -41,7 +41,8 @@ class ProvedBound(NamedTuple):
 
 def work_of(layout: Layout, ranges: Ranges, steps: int) -> int:
     """What `tighten` takes if it may take so many steps everywhere, in products."""
-    return steps * sum(2 * _products(layout, before, block) * _open(ranges, block) for before, block in _deep(layout))
+    deep = _deep(layout)
+    return sum(_open(ranges, block) * _cost(block, _products(layout, before, block), steps) for before, block in deep)
 
 
 def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work: float | None = None) -> list[ProvedBound] | None:
@@ -53,15 +54,15 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work:
     work = float(WORK if work is None else work)
     deep = _deep(layout)
     blocks = [block for _, block in deep]
-    each = [2 * _products(layout, before, block) for before, block in deep]
+    each = [_products(layout, before, block) for before, block in deep]
     for k, (before, block) in enumerate(deep):
-        needed = [cost * _open(ranges, part) for cost, part in zip(each[k:], blocks[k:], strict=True)]
-        taken = min(steps, int(work / max(1, sum(part for part in needed if FEWEST * part <= work))))
-        taken = max(taken, min(steps, FEWEST))
+        open_ = [_open(ranges, part) for part in blocks[k:]]
+        taken = _shared_steps(list(zip(blocks[k:], each[k:], open_, strict=True)), work, steps)
+        needed = open_[0] * _cost(block, each[k], taken)
         size = 8 * layout.num_neurons * (len(facts) + 2 * _open(ranges, block))
-        if taken * needed[0] > work or (kept and size > KEPT):
+        if needed > work or (kept and size > KEPT):
             continue
-        work -= taken * needed[0]
+        work -= needed
         found = _prove_ends(layout, ranges, before, block, taken, kept)
         if found is None:
             return None
@@ -72,6 +73,19 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work:
         if not ranges.propagate(layout).all():
             return None
     return facts
+
+
+def _cost(block: Block, products: int, steps: int) -> int:
+    """What both ends of an accumulator of a block take."""
+    return 2 * steps * products + VALUE * block.target.start + OUTPUT
+
+
+def _shared_steps(parts: list[tuple[Block, int, int]], work: float, steps: int) -> int:
+    """How many steps blocks may take, at most `steps`: of each the products of one, and the open outputs. At least FEWEST."""
+    fit = [(block, products, n) for block, products, n in parts if n * _cost(block, products, FEWEST) <= work]
+    left = work - sum(n * _cost(block, 0, 0) for block, _, n in fit)
+    taken = int(left / max(1, sum(2 * n * products for _, products, n in fit)))
+    return min(steps, max(taken, FEWEST))
 
 
 def _deep(layout: Layout) -> list[tuple[list[Block], Block]]:
@@ -153,10 +167,12 @@ def _prove(
     suggestion = descent.run(ranges, atoms, np.ones(n), none, shares, steps, means=False)
     offsets = sides * biases
     promising = np.flatnonzero(suggestion.dual < known - offsets - smallest)
-    multipliers = np.zeros((len(promising), layout.num_neurons), np.float32)
+    part = layout.before(block)
+    multipliers = np.zeros((len(promising), part.num_neurons), np.float32)
     multipliers[:, descent.neurons] = suggestion.multipliers[promising]
-    copies, places = ranges.take(np.zeros(len(promising), np.int64)), np.arange(len(promising))
-    proved, facts = Dual(layout, inequalities).prove(copies, places, atoms[promising], shares[promising], multipliers), []
+    copies, places = ranges.before(part).take(np.zeros(len(promising), np.int64)), np.arange(len(promising))
+    proved, facts = Dual(part, inequalities).prove(copies, places, atoms[promising], shares[promising], multipliers), []
+    unused = np.zeros(layout.num_neurons - part.num_neurons, np.int64)
     for k, value, scale, row in zip(promising.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
         if value == NO_POINT:
             return None
@@ -165,5 +181,5 @@ def _prove(
         # The share was 1, so it is the scale; D less what it makes of the inequality's bound is above scale * side * (acc - bias).
         bound = (int(value) + scale * int(smallest[k])) // scale + int(offsets[k])
         if bound < known[k]:
-            facts.append(ProvedBound(int(neurons[k]), int(sides[k]), bound, scale, row.copy() if kept else row[:0].copy()))
+            facts.append(ProvedBound(int(neurons[k]), int(sides[k]), bound, scale, np.append(row, unused) if kept else row[:0].copy()))
     return facts

@@ -114,7 +114,7 @@ def test_tighten_survives_any_suggestion(monkeypatch, number):
         check_facts(deep_query(random.Random(seed)))
 
 
-@pytest.mark.parametrize("work", [0, 1 << 9, 1 << 11, 1 << 13])
+@pytest.mark.parametrize("work", [0, 1 << 17, 1 << 19, 1 << 21])
 def test_layers_share_what_work_there_is(monkeypatch, work):
     """With less of it fewer facts or weaker ones, and all of them true."""
     monkeypatch.setattr(tighten_module, "WORK", work)
