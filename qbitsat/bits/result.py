@@ -80,7 +80,7 @@ class Answer:
     def __str__(self) -> str:
         words = f"{self.target:g} of the samples are robust"
         if self.smallest is None:
-            said = f"no width is known to reach it: {words} at none that is decided"
+            said = f"no width is known for which {words}" if self.open else f"there is no width here for which {words}"
         else:
             said = f"{self.smallest} bits: the fewest for which it is proved that {words}"
         fewer = [b for b in self.open if self.smallest is None or b < self.smallest]

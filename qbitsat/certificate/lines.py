@@ -125,8 +125,8 @@ def _without_certificate(entry: Entry, network: Network | None, means: Means) ->
     if entry["verdict"] in (HOLDS, VIOLATED):
         return "the verdict has no certificate"
     if network is None and means.networks:
-        expected = " or ".join(n.sha256[:16] for n in means.networks[:SHOWN])
-        return f"says network_sha256 {shown(entry['network_sha256'])}, expected {expected}..."
+        expected = " or ".join(f"{n.sha256[:16]}..." + (f" (runtime {n.runtime})" if n.runtime else "") for n in means.networks[:SHOWN])
+        return f"says network_sha256 {entry['network_sha256'][:16]}..., expected {expected}"
     return _difference(entry, NO_WITNESS if entry["verdict"] == UNKNOWN else {"engine": "", **NO_WITNESS}, f"{entry['verdict']} has")
 
 

@@ -18,28 +18,10 @@ from ..importers.runtimes import RUNTIMES
 from ..network import TensorFormat
 from ..options import ROWS, STAGES, TABLE, Option
 from ..properties.region import real_distance
+from .exit_codes import exit_codes
 
 # What others call options of ours.
 SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "--jobs")
-
-EXIT_CODES = """\
-exit codes:
-  0    every verified query holds (verify); done (demo, inspect, run, quantize, export); a width reaches the target (bits);
-       all ranges are exact (range); no accumulator leaves the width (overflow); all agree (agree);
-       backends agree (compare); all is proved (check)
-  10   some query is violated (verify); every width misses the target (bits); some accumulator leaves the width (overflow);
-       some input tells the two apart (agree)
-  5    none is violated, but some are unknown, or there was nothing to verify or export; no width is known to reach the target (bits);
-       some range is open (range); whether some accumulator leaves the width is open (overflow);
-       none is known to tell the two apart, but that is open (agree);
-       the limits were too small to export something;
-       nothing is refused, but something is unknown or was not checked, or there was nothing to check (check)
-  20   something is refused (check)
-  2    bad usage or bad input; nothing is refused, but some certificate or line can't be read (check)
-  1    a fault of qbitsat itself; backends disagree (compare)
-  130  interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; finished results are kept
-  141  nobody reads the output, and there is no --out
-"""
 
 EXAMPLES = """\
 examples:
@@ -94,7 +76,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     parser = Parser(
         prog="qbitsat",
         description="Prove or refute properties of quantized neural networks, exactly as their integers are computed.",
-        epilog=EXAMPLES + EXIT_CODES,
+        epilog=EXAMPLES + exit_codes(),
         **kind,
     )
     parser.add_argument("--version", action="version", version=f"qbitsat {__version__}")
@@ -115,7 +97,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     }
     for name, run in commands.items():
         description = f"{texts[name][0].upper()}{texts[name][1:]}."
-        command = subparsers.add_parser(name, help=texts[name], description=description, epilog=EXIT_CODES, **kind)
+        command = subparsers.add_parser(name, help=texts[name], description=description, epilog=exit_codes(name), **kind)
         command.set_defaults(run=run)
         if name not in ("demo", "check", "quantize", "bits"):
             add_network(command)
@@ -147,9 +129,9 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
 
 
 def add_network(parser: Parser) -> None:
-    parser.add_argument(
-        "network", metavar="NETWORK", type=Path, help="qbitsat's own .npz, an int8 .tflite, a quantized .onnx, or benchmark weights in .h5"
-    )
+    floats = "; or a float model, as of quantize" if parser.prog.endswith(" inspect") else ""
+    text = f"qbitsat's own .npz, an int8 .tflite, a quantized .onnx, or benchmark weights in .h5{floats}"
+    parser.add_argument("network", metavar="NETWORK", type=Path, help=text)
     add_file_options(parser)
 
 
@@ -380,19 +362,19 @@ def parse_epsilons(text: str, form: TensorFormat) -> list[int]:
     return list(chosen)
 
 
-def parse_samples(text: str, count: int, source: Path) -> list[int]:
-    """As in 0:100,115 of `count` samples in `source`: each once, in the order given."""
-    number = whole("--samples")
+def parse_samples(text: str, count: int, source: Path, what: str = "samples") -> list[int]:
+    """As in 0:100,115 of `count` samples in `source`, or of what else the option --`what` chooses: each once, in the order given."""
+    number = whole(f"--{what}")
     chosen: dict[int, None] = {}
     for part in text.split(","):
         if not re.fullmatch(r"\s*\d*\s*(:\s*\d*\s*)?", part) or not part.strip():
-            raise InputError(f"--samples: {part!r}, expected indices and ranges a:b, as in 0:100,115")
+            raise InputError(f"--{what}: {part!r}, expected indices and ranges a:b, as in 0:100,115")
         first, colon, last = (piece.strip() for piece in part.partition(":"))
         start = number(first) if first or not colon else 0
         stop = (number(last) if last else count) if colon else start + 1
         if stop > count:
-            raise InputError(f"--samples: {part!r}, but {source} has {count} samples, 0 to {count - 1}")
+            raise InputError(f"--{what}: {part!r}, but {source} has {count} {what if count != 1 else what[:-1]}, 0 to {count - 1}")
         if start >= stop:
-            raise InputError(f"--samples: {part!r} is empty, expected a:b with a below b")
+            raise InputError(f"--{what}: {part!r} is empty, expected a:b with a below b")
         chosen.update(dict.fromkeys(range(start, stop)))
     return list(chosen)

@@ -16,6 +16,7 @@ from ..errors import InputError, MissingExtraError
 from ..importers import load_labels, save
 from ..importers.float_models import load_float
 from ..importers.inputs import read_array
+from ..network import TensorFormat
 from ..network.names import printable
 from ..options import TABLE
 from ..quantize import quantize_with_report
@@ -38,6 +39,8 @@ def quantize(args: argparse.Namespace) -> int:
     samples = None if args.calibration is None else read_array(args.calibration, ("x", "inputs"), args.header) * args.unit
     labels = None if args.labels is None else load_labels(args.labels, header=args.header)
     made = quantize_with_report(model, args.format, samples, method=args.method, labels=labels)
+    if samples is not None and (note := outside(samples, made.network.input)):
+        print(f"qbitsat: note: {printable(str(args.calibration))}: {note}", file=sys.stderr)
     print(quantization_table(made.report))
     for remark in made.network.remarks:
         print(printable(remark))
@@ -47,6 +50,15 @@ def quantize(args: argparse.Namespace) -> int:
         save(made.network, args.out)
         print(f"network in {printable(str(args.out))}")
     return EXIT_HOLDS
+
+
+def outside(samples: np.ndarray, form: TensorFormat) -> str:
+    """What to say of real samples that leave what the input can hold by more than a step, else nothing."""
+    lo, hi = ((end - form.zero_point) * form.scale for end in (form.lo, form.hi))
+    least, most = float(samples.min()), float(samples.max())
+    if least >= lo - form.scale and most <= hi + form.scale:
+        return ""
+    return f"values from {least:g} to {most:g}, but the input holds {lo:g} to {hi:g} and clips what is outside; is --unit right?"
 
 
 def bits(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 def overflow_command(args: argparse.Namespace) -> int:
     """A line a layer, and the width of all; 10 if some accumulator leaves --width bits, 5 if that is open."""
     network = noted_network(args)
-    layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network)
+    layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
     needed, enough, longest = [], [], max(len(layer.name) for layer in network.layers)
     with ExitStack() as stack:
         write = opened_store(args, stack)
@@ -53,7 +53,7 @@ def overflow_command(args: argparse.Namespace) -> int:
 def range_command(args: argparse.Namespace) -> int:
     """A line an output; 5 if some end is open."""
     network = noted_network(args)
-    outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network)
+    outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
     exact = list[bool]()
     with ExitStack() as stack:
         write = opened_store(args, stack)

@@ -39,6 +39,10 @@ def load_float(path: Path, layers: Description | None = None) -> FloatNetwork:
     if is_h5:
         return keras_file.read_h5(path, layers)
     if magic.startswith(ZIP_MAGIC):
+        with open_input(path) as stream:
+            is_ours = foreign.is_npz(stream)
+        if is_ours:
+            raise UnsupportedError(f"{path}: a network of integers (.npz), no float model; {READ}")
         return keras_file.read_archive(path)
     if is_onnx(magic, path):
         return onnx_floats.read(path)

@@ -33,7 +33,8 @@ def refuse(path: Path, what: str) -> None:
 
 def refuse_floats(path: Path, what: str) -> None:
     """Raise `FloatModelError` for a file that is `what`."""
-    raise FloatModelError(f"{path}: {what}, a float model; quantize it first (qbitsat.load_float reads it, qbitsat inspect shows it)")
+    how = "qbitsat quantize, or load_float and quantize in Python; qbitsat inspect shows it"
+    raise FloatModelError(f"{path}: {what}, a float model; quantize it first ({how})")
 
 
 def refuse_folder(path: Path) -> None:
@@ -93,6 +94,16 @@ def name_of_zip(stream: BinaryIO) -> str:
     if any(name.rsplit("/", 1)[-1] in ("data.pkl", "constants.pkl") for name in names):
         return "a PyTorch file (.pt, .pth)"
     return ""
+
+
+def is_npz(stream: BinaryIO) -> bool:
+    """Whether a zip archive holds arrays alone, as networks of qbitsat do."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            names = archive.namelist()
+    except ZIP_ERRORS:
+        return False  # the reader says what is wrong
+    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def refuse_h5(file: Any, path: Path) -> None:

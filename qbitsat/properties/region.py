@@ -89,9 +89,9 @@ def real_distance(eps: Any, form: TensorFormat) -> str:
     """What to say of a distance that may be meant in real units, or nothing if it is no positive number of them."""
     if isinstance(eps, bool | np.bool_) or not isinstance(eps, int | float | np.floating) or not 0 < eps < math.inf:
         return ""
-    return (
-        f": eps counts input steps, of {form.scale:.6g} in real units each; {float(eps):.6g} in real units is {eps / form.scale:.6g} steps"
-    )
+    steps = f"{eps / form.scale:.6g}"
+    said = f"{float(eps):.6g} in real units is {steps} step{'' if steps == '1' else 's'}"
+    return f": eps counts input steps, of {form.scale:.6g} in real units each; {said}"
 
 
 def region_of(eps: Any, form: TensorFormat, region: str | None) -> tuple[int, str | None]:

@@ -92,7 +92,7 @@ def resolve(fixed: Fixed, tensor: Observed | None, method: Method, what: str, mo
     if fixed.fraction is not None:
         return fixed
     if tensor is None:
-        raise InputError(f"{what}: its range is not known, expected calibration data")
+        raise InputError(f"{what}: its range is not known, expected calibration data (--calibration FILE)")
     first = widest(fixed, tensor.ends(method), min(most, MAX_FRACTION), what)
     if method.name != "mse":
         return fixed.with_fraction(first)

@@ -124,7 +124,8 @@ def parse_format(text: str) -> Format:
             raise unknown("--format:", name, NAMES)
         build, most = builders[name]
         if not 1 <= len(numbers) <= most or not all(re.fullmatch(r"\d{1,3}", number) for number in numbers):
-            raise InputError(f"--format: {text!r}, expected {name}:BITS{',FRACTION' * (most - 1)}, as in {name}:8{',5' * (most - 1)}")
+            more, example = ("", "") if most == 1 else (f" or {name}:BITS,FRACTION", ",5")
+            raise InputError(f"--format: {text!r}, expected {name}:BITS{more}, as in {name}:8{example}")
         base = build(*map(int, numbers))
     for option in options:
         base = with_option(base, option.strip())

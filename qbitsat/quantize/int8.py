@@ -36,7 +36,7 @@ class Int8Lowering(Lowering):
     def __init__(self, model: FloatNetwork, seen: dict[int, Observed] | None, method: Method, form: Int8, shape: tuple[int, ...] | None):
         super().__init__(model, seen, method, shape)
         if seen is None:
-            raise InputError("int8: scales come from calibration data, expected some")
+            raise InputError("int8: scales come from calibration data, expected some (--calibration FILE)")
         self.ranges, self.form, self.runtime = seen, form, Runtime(form.runtime)
 
     def of(self, k: int) -> Quantization:

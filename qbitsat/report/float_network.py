@@ -28,7 +28,7 @@ def describe_floats(network: FloatNetwork) -> str:
     facts = [
         ("network", network.name),
         ("source", printable(network.source) or "-"),
-        ("numbers", "floats: a float model, which has to be quantized before anything of it can be verified"),
+        ("numbers", "floats: a float model, which has to be quantized (qbitsat quantize) before anything of it can be verified"),
         ("input", ", ".join(map(shape_text, network.inputs))),
         ("output", ", ".join(f"{shape_text(network.shape(k))} ({tensor(network, k)})" for k in network.outputs)),
         ("parameters", str(network.num_parameters)),

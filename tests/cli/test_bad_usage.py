@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from qbitsat import examples
 from qbitsat.cli.main import main
 
 
@@ -21,6 +22,13 @@ def refused(capsys, arguments) -> str:
 def test_samples_beyond_the_file(files, capsys):
     message = refused(capsys, files.arguments(samples="2:5"))
     assert f"--samples: '2:5', but {files.inputs} has 4 samples, 0 to 3" in message
+
+
+@pytest.mark.parametrize(("command", "option", "count"), [("overflow", "layers", 2), ("range", "outputs", 10)])
+def test_layers_and_outputs_beyond_the_network(capsys, command, option, count):
+    path = examples.network_path()
+    message = refused(capsys, [command, path, f"--{option}", str(count)])
+    assert f"--{option}: '{count}', but {path} has {count} {option}, 0 to {count - 1}" in message
 
 
 def test_samples_empty_range(files, capsys):
@@ -41,7 +49,7 @@ def test_eps_not_whole(files, capsys, text):
 def test_eps_in_real_units_is_told_in_steps(files, capsys, text, shown, steps):
     message = refused(capsys, files.arguments(f"--eps={text}"))
     assert f"--eps: {shown!r}, expected a whole number from 0 to 999999999: eps counts input steps, of 0.5 in real units each; " in message
-    assert f" in real units is {steps} steps" in message
+    assert f" in real units is {steps} {'step' if steps == 1 else 'steps'}\n" in message
 
 
 def test_options_of_two_words(files, capsys):

@@ -44,13 +44,15 @@ def test_all_formats_are_accurate_enough(text, capsys):
     [
         (["quantize", MODEL], "the following arguments are required: --format"),
         (["quantize", MODEL, "--format", "papr:8"], "did you mean 'paper'"),
-        (["quantize", MODEL, "--format", "int8"], "scales come from calibration data"),
+        (["quantize", MODEL, "--format", "int8"], "scales come from calibration data, expected some (--calibration FILE)"),
+        (["quantize", MODEL, "--format", "power-of-two:8"], "its range is not known, expected calibration data (--calibration FILE)"),
         ([*QUANTIZE, "--labels", LABELS], "expected --calibration FILE as well"),
         ([*QUANTIZE, "--calibration", LABELS], "calibration data: shape (50,)"),
         ([*QUANTIZE, "--out", "network.txt"], "expected a file that ends in .npz"),
         ([*QUANTIZE, "--method", "percentile:5"], "expected a percentile from 50 to 100"),
         ([*QUANTIZE, "--unit", "0"], "expected a positive number"),
         (["quantize", str(examples.tflite_path()), "--format", "paper:8"], "no float model"),
+        (["quantize", str(examples.network_path()), "--format", "paper:8"], "a network of integers (.npz), no float model"),
         ([*BITS, "--target", "90"], "expected a part of the samples from 0 to 1"),
         ([*BITS, "--widths", "9:4"], "expected a:b with a below b"),
         ([*BITS, "--resume"], "needs --out DIR"),
@@ -64,6 +66,16 @@ def test_bad_usage_is_one_line(arguments, message, capsys):
     assert message in said.err
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_samples_outside_of_the_input_are_noted(capsys):
+    assert main([*QUANTIZE, "--calibration", IMAGES]) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        f"qbitsat: note: {IMAGES}: values from 0 to 16, but the input holds 0 to 1.9375 and clips what is outside; is --unit right?\n"
+    )
+    assert main([*QUANTIZE, "--calibration", IMAGES, "--unit", "1/16"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_bits_prints_a_table_and_writes_all_of_it(tmp_path, capsys):
@@ -80,7 +92,7 @@ def test_bits_prints_a_table_and_writes_all_of_it(tmp_path, capsys):
     assert main([*command, "--target", "0.5"]) == 2
     assert main([*command, "--target", "1", "--resume", "--quiet"]) == 10
     last = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("no width is known to reach it") for line in last)
+    assert any(line.startswith("there is no width here for which 1 of the samples are robust; certainly not: 5, 8") for line in last)
 
 
 def test_real_inputs_take_a_unit(capsys):

@@ -7,7 +7,7 @@ import pytest
 from test_links import ROOT
 
 import qbitsat
-from qbitsat.cli.arguments import EXIT_CODES
+from qbitsat.cli.exit_codes import exit_codes
 
 sys.path.insert(0, str(ROOT / "docs"))
 import generate
@@ -35,9 +35,16 @@ def test_every_example_stands_in_the_guide():
 
 def test_exit_codes_are_those_of_the_help():
     page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^  (\d+) |(?<= )(\d+) by", EXIT_CODES, re.MULTILINE)) <= {
+    assert set(re.findall(r"^  (\d+) |(?<= )(\d+) by", exit_codes(), re.MULTILINE)) <= {
         pair for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE) for pair in ((code, ""), ("", code))
     }
+
+
+def test_help_of_a_command_has_its_exit_codes_alone():
+    said = exit_codes("verify")
+    assert "  10   some query is violated\n" in said
+    assert "accumulator" not in said
+    assert "(verify)" not in said
 
 
 def test_citation_names_this_version():

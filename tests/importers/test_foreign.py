@@ -54,7 +54,7 @@ FILES = {
 READ = ", which is not read; qbitsat reads its own .npz, .*, int8 .tflite, quantized .onnx, and .h5 of AAAI 2021 and QVIP"
 
 
-FLOATS = r", a float model; quantize it first \(qbitsat.load_float reads it, qbitsat inspect shows it\)"
+FLOATS = r", a float model; quantize it first \(qbitsat quantize, or load_float and quantize in Python; qbitsat inspect shows it\)"
 
 
 def refused(path, message: str, capsys, floats: bool = False) -> None:

@@ -74,5 +74,5 @@ def test_two_bits(bench_data):
 
 @pytest.mark.parametrize("name", ["fc1", "KJ_TinyTaxiNet", "ACASXU_experimental_v2a_1_1"])
 def test_float_networks_are_called_that(bench_data, name):
-    with pytest.raises(UnsupportedError, match=rf"{name}.onnx: a float network; quantize it first, statically"):
+    with pytest.raises(UnsupportedError, match=rf"{name}.onnx: a float network; quantize it first, with qbitsat quantize, or statically"):
         load(bench_data / "onnx" / f"{name}.onnx")

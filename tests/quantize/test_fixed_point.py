@@ -210,8 +210,8 @@ def test_report_counts_and_measures():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("paper", "expected paper:BITS,FRACTION"),
-        ("paper:8,5,6", "expected paper:BITS,FRACTION"),
+        ("paper", "expected paper:BITS or paper:BITS,FRACTION, as in paper:8,5"),
+        ("paper:8,5,6", "expected paper:BITS or paper:BITS,FRACTION, as in paper:8,5"),
         ("papier:8", "did you mean 'paper'"),
         ("paper:40", "format: bits is 40"),
         ("paper:8,5,input=9q", "expected bits as in 6"),

@@ -32,7 +32,8 @@ def refuse_unsupported(nodes: Sequence[Node], known: Container[str], path: str) 
         places = ", ".join(str(node.index) for node in nodes if node.op == DYNAMIC)
         raise UnsupportedError(f"{path}: dynamic quantization ({DYNAMIC}, node {places}) is no integer network; quantize it statically")
     if not any(op in QUANTIZERS or op.startswith(("QLinear", "QGemm")) for op in ops):
-        raise FloatModelError(f"{path}: a float network; quantize it first, statically, as onnxruntime.quantization.quantize_static does")
+        how = "with qbitsat quantize, or statically, as onnxruntime.quantization.quantize_static does"
+        raise FloatModelError(f"{path}: a float network; quantize it first, {how}")
     unknown: dict[str, list[str]] = {}
     for node in nodes:
         if node.kind not in known and not (node.op in known and node.domain in EXACT_DOMAINS):
