@@ -49,7 +49,7 @@ GROUPS = {
             f"importers/onnx_file/{name}.py"
             for name in ("functions", "meaning", "means", "pending", "pools", "protobuf", "quantizing", "records", "session")
         ),
-        *(f"importers/onnx_file/{name}.py" for name in ("shapes", "survey", "tables", "values", "windows")),
+        *(f"importers/onnx_file/{name}.py" for name in ("resizing", "shapes", "survey", "tables", "values", "windows")),
     ],
     "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
     "that samples are those of a data set": ["certificate/samples.py", "importers/inputs.py", "importers/csv_file.py"],
@@ -61,6 +61,7 @@ GROUPS = {
 IDLE = {
     "network/inference.py": "the fast inference",
     "arithmetic/steps.py": "requantizers as the kernels of search and inference read them",
+    "properties/agreement.py": "the question of two networks, which a certificate says as a formula",
     "properties/replay.py": "the search's own replay of witnesses",
     "importers/foreign.py": "what is said of formats that are not read",
     "certificate/cake.py": "the way to cake_lpr",
