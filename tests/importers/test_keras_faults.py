@@ -335,7 +335,7 @@ def test_archives_need_their_members_once(tmp_path, weights):
 def test_other_files_are_no_float_models(tmp_path, digits):
     path = tmp_path / "net.npz"
     qbitsat.save(digits[0], path)
-    refused(path, "has no config.json")
+    refused(path, r"a network of integers \(.npz\), no float model", UnsupportedError)
     path.write_bytes(b"nothing")
     refused(path, "no float model; qbitsat reads float models of Keras", UnsupportedError)
     with pytest.raises(InputError, match=r"layers: '4,2', but .* is no \.h5"):
