@@ -7,7 +7,6 @@ refuted by itself, by samples that are misclassified or violated. Most take no p
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..importers.files import replacing
 from ..network.float_network import FloatConvolution, FloatDense, FloatNetwork
 from ..quantize import parse_format
 from ..quantize.prepare import prepared
 from .result import WidthResult
-from .sweep import SUMMARY, Sweep, check_target
+from .sweep import Sweep, check_target
 from .widths import PLACE, Width
 
 REACHED, MISSED, OPEN = "reached", "missed", "open"
@@ -116,6 +114,8 @@ def mixed_bits(
     start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options)
     sweep.attacks = False
     layers = [layer for layer in prepared(model)[0].layers if isinstance(layer, FloatDense | FloatConvolution)]
+    if not layers:
+        raise InputError(f"bits: {model.place}: no layer has weights, expected some")
     names, sizes = tuple(layer.name for layer in layers), tuple(layer.weights.size for layer in layers)
     trials: list[Trial] = []
     for bits in choices(sizes, widths):
@@ -126,10 +126,7 @@ def mixed_bits(
             break
     found = trials[-1] if trials[-1].outcome == REACHED else None
     made = Mixed(target, names, sizes, found, tuple(trials), time.monotonic() - start)
-    if sweep.out is not None:
-        sweep.out.mkdir(parents=True, exist_ok=True)
-        with replacing(sweep.out / SUMMARY, sync=False) as stream:
-            stream.write(json.dumps(made.as_json(), indent=1).encode() + b"\n")
+    sweep.summarize(made.as_json())
     return made
 
 

@@ -6,14 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..arithmetic import INT32
-from ..campaign import CERTIFICATES, RESULTS, Store, Task, plan, record, verdicts
+from ..campaign import CERTIFICATES, Store, Task, plan, record, verdicts
 from ..certificate.write import Source
 from ..errors import InputError, expect_kind
 from ..importers import save
@@ -22,10 +21,10 @@ from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
 from ..network.inference import check_inputs
 from ..options import make_options
-from ..properties import Witness
 from ..quantize import FixedPoint, integers_of, quantize_with_report
 from ..quantize.losses import float_classes
 from ..quantize.prepare import prepared
+from ..quantize.quantizing import samples_of
 from ..verify import UNKNOWN, VIOLATED, Verdict
 from .result import Bits, WidthResult, answer, counted
 from .sharing import SharingVerifier
@@ -96,15 +95,19 @@ class Sweep:
         self.model, self.inputs = model, np.asarray(inputs)
         if not self.inputs.ndim or not len(self.inputs) or self.inputs.dtype.kind not in "iuf":
             raise InputError(f"bits: inputs are {self.inputs.dtype} of shape {self.inputs.shape}, expected samples of numbers")
+        samples_of(model, self.inputs, "bits: inputs")
         self.labels = None if labels is None else np.asarray(labels)
-        if self.labels is not None and self.labels.shape != self.inputs.shape[:1]:
-            raise InputError(f"bits: labels of shape {self.labels.shape}, expected ({len(self.inputs)},), one for each sample")
+        if self.labels is not None and (self.labels.shape != self.inputs.shape[:1] or self.labels.dtype.kind not in "iu"):
+            shape = f"labels are {self.labels.dtype} of shape {self.labels.shape}"
+            raise InputError(f"bits: {shape}, expected ({len(self.inputs)},) of integers, one for each sample")
         self.eps, self.calibration, self.method = eps, calibration, method
         self.samples = list(range(len(self.inputs))) if samples is None else [int(k) for k in samples]
-        if not self.samples or not all(0 <= k < len(self.inputs) for k in self.samples):
-            raise InputError(f"bits: samples {self.samples[:5]}, expected indices of {len(self.inputs)} inputs")
+        if not 0 < len(self.samples) == len(set(self.samples)) or not all(0 <= k < len(self.inputs) for k in self.samples):
+            raise InputError(f"bits: samples {self.samples[:5]}, expected indices of {len(self.inputs)} inputs, each once")
         self.out = None if out is None else Path(out)
         self.resume, self.overwrite = resume, overwrite
+        if self.out is not None and (self.out / SUMMARY).exists() and not (resume or overwrite):
+            raise InputError(f"{self.out / SUMMARY}: exists already; expected a folder without results, --resume or --overwrite")
         self.options = {**options, "jobs": options.get("jobs", 1)}
         make_options(**self.options)
         if self.options.get("certificates") and self.out is None:
@@ -127,10 +130,15 @@ class Sweep:
         made = Bits(
             answer(results, target), results, self.float_accuracy(widths[0]), self.eps, tuple(self.samples), time.monotonic() - start
         )
-        if self.out is not None:
-            with replacing(self.out / SUMMARY, sync=False) as stream:
-                stream.write(json.dumps(made.as_json(), indent=1).encode() + b"\n")
+        self.summarize(made.as_json())
         return made
+
+    def summarize(self, made: dict[str, Any]) -> None:
+        """Write the answer into the folder, if there is one."""
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            with replacing(self.out / SUMMARY, sync=False) as stream:
+                stream.write(json.dumps(made, indent=1).encode() + b"\n")
 
     def prepared(self, width: Width) -> Entry:
         """The network of a width, its accuracy, and its tasks."""
@@ -138,8 +146,9 @@ class Sweep:
         made = quantize_with_report(self.model, width.format, calibration, method=self.method)
         network, losses = made.network, [layer.loss for layer in made.report.layers if layer.loss]
         flat = self.inputs.reshape(len(self.inputs), -1)
-        inputs = integers_of(network, flat) if flat.dtype.kind == "f" else flat.astype(np.int64)
+        inputs = integers_of(network, flat) if flat.dtype.kind == "f" else flat
         check_inputs(network, inputs)
+        inputs = inputs.astype(np.int64)
         accuracy = None if self.labels is None else float((classify(network, inputs) == self.labels).mean())
         tasks = plan(network, inputs, self.labels, self.samples, [self.eps])
         return Entry(width, network, tasks, accuracy, sum(loss.weights_clipped + loss.biases_clipped for loss in losses))
@@ -159,10 +168,7 @@ class Sweep:
         return float((float_classes(prepared(self.model)[0], floats) == self.labels).mean())
 
     def verify(self, entry: Entry, again: bool = False, enough: Callable[[], bool] = lambda: False) -> None:
-        """All tasks of a width that are not decided yet, until that is enough, and what breaks them.
-
-        With `again` only what stayed open, where a known witness breaks it.
-        """
+        """All tasks of a width that have no verdict yet, until that is enough, and what breaks them; `again` goes on with a folder."""
         start = time.monotonic()
         witnesses = self.witnesses.setdefault(entry.network.input, {})
         folder = None if self.out is None else self.out / entry.width.stem
@@ -173,15 +179,16 @@ class Sweep:
             store = None
             if folder is not None:
                 store = stack.enter_context(Store(folder, self.overwrite and not again, certificates, self.resume or again))
-                save(entry.network, folder / NETWORK)
                 if self.resume or again:
-                    entry.verdicts.update(recalled(store, entry.tasks, verifier))
+                    entry.verdicts = store.finished(entry.tasks, verifier) | entry.verdicts
+                    # Lines of what is open have been taken out by that.
+                    for index in [index for index, verdict in entry.verdicts.items() if verdict.unknown]:
+                        store.write(record(entry.tasks[index], entry.verdicts[index], entry.network, self.options))
+                # What is there is about this network.
+                save(entry.network, folder / NETWORK)
             # Those first that broke at most other widths.
-            rest = sorted(
-                (task for task in entry.tasks if task.index not in entry.verdicts), key=lambda task: -len(witnesses.get(task.sample, ()))
-            )
-            if again:
-                rest = [task for task in entry.tasks if entry.verdicts[task.index].unknown and len(verifier.known(task))]
+            rest = [] if enough() else [task for task in entry.tasks if task.index not in entry.verdicts]
+            rest.sort(key=lambda task: -len(witnesses.get(task.sample, ())))
             with closing(verdicts(verifier, rest, self.options["jobs"])) as found:
                 for task, verdict in found:
                     if store is not None:
@@ -199,30 +206,13 @@ class Sweep:
     def verify_again(self, entry: Entry) -> None:
         """What stayed open, where another width's witness breaks it."""
         verifier = SharingVerifier(entry.network, self.options, witnesses=self.witnesses[entry.network.input])
-        if any(v.verdict == UNKNOWN and len(verifier.known(entry.tasks[i])) for i, v in entry.verdicts.items()):
+        broken = [index for index, verdict in entry.verdicts.items() if verdict.unknown and len(verifier.known(entry.tasks[index]))]
+        for index in broken:
+            del entry.verdicts[index]
+        if broken:
             self.verify(entry, again=True)
 
 
 def check_target(target: float) -> None:
     if not 0 <= target <= 1:
         raise InputError(f"bits: target is {target!r}, expected a part of the samples, from 0 to 1")
-
-
-def recalled(store: Store, tasks: Sequence[Task], verifier: SharingVerifier) -> dict[int, Verdict]:
-    """Verdicts of an earlier run, with the engines and witnesses that its lines name."""
-    finished = store.finished(tasks, verifier)
-    with open(store.folder / RESULTS, encoding="utf-8") as stream:
-        lines = {(entry["sample"], entry["eps"]): entry for entry in map(json.loads, stream)}
-    entries = {index: lines[tasks[index].sample, tasks[index].eps] for index in finished}
-    return {
-        index: replace(verdict, engine=str(entries[index].get("engine")), witness=witness_of(entries[index], tasks[index].x.size))
-        for index, verdict in finished.items()
-    }
-
-
-def witness_of(entry: dict[str, Any], size: int) -> Witness | None:
-    """The witness of a line of results; who uses it replays it."""
-    values = entry.get("witness")
-    if not isinstance(values, list) or len(values) != size or not all(type(v) is int and INT32[0] <= v <= INT32[1] for v in values):
-        return None
-    return Witness((tuple(values),), ())

@@ -11,9 +11,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..arithmetic import INT32
 from ..errors import InputError
 from ..importers.files import one_line
 from ..options import make_options
+from ..properties import Witness
 from ..verify import HOLDS, MISCLASSIFIED, SKIPPED, VIOLATED, Verdict
 from .queries import Task, Verifier
 
@@ -58,7 +60,8 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
                 _check_agrees(place, "region", entry.get("region"), task.region)
                 if not _is_answer(entry, path.parent, verifier):
                     continue
-                verdicts[task.index] = Verdict(entry["verdict"], str(entry.get("reason", "")))
+                engine, witness = str(entry.get("engine") or ""), witness_of(entry, task.x.size)
+                verdicts[task.index] = Verdict(entry["verdict"], str(entry.get("reason", "")), engine=engine, witness=witness)
             keep.add(number)
     return (None if len(keep) == number + 1 else keep), verdicts
 
@@ -66,6 +69,14 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
 def input_sha256(x: np.ndarray) -> str:
     """Hash of a sample: its elements in order, each as eight bytes, little-endian, two's complement."""
     return hashlib.sha256(np.ascontiguousarray(x, "<i8").tobytes()).hexdigest()
+
+
+def witness_of(entry: dict[str, Any], size: int) -> Witness | None:
+    """The witness of a line, without outputs; who uses it replays it."""
+    values = entry.get("witness")
+    if not isinstance(values, list) or len(values) != size or not all(type(v) is int and INT32[0] <= v <= INT32[1] for v in values):
+        return None
+    return Witness((tuple(values),), ())
 
 
 def _entries(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str, dict[str, Any] | None]]:

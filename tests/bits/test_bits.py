@@ -91,7 +91,8 @@ def test_a_witness_is_tried_at_other_widths(model, samples):
     assert SharingVerifier(network, {}, witnesses=shared)(task).engine in ("attack", TRANSFER)
 
 
-def test_open_samples_are_settled_by_later_witnesses(model, samples, monkeypatch):
+@pytest.mark.parametrize("kept", [False, True])
+def test_open_samples_are_settled_by_later_witnesses(model, samples, monkeypatch, tmp_path, kept):
     """The first width decides nothing by itself."""
     x, labels = samples
     real = SharingVerifier.decide
@@ -103,11 +104,16 @@ def test_open_samples_are_settled_by_later_witnesses(model, samples, monkeypatch
         return real(self, task, query)
 
     monkeypatch.setattr(SharingVerifier, "decide", decide)
-    first, second = bits(model, x, labels, 1, widths=(4, 6), format=FORMAT, attack=False).results
+    folder = {"out": tmp_path / "out"} if kept else {}
+    first, second = bits(model, x, labels, 1, widths=(4, 6), format=FORMAT, attack=False, **folder).results
     words = enumerated(model, first.width.text, x, labels, 1)
     assert 0 < first.violated <= words.count(VIOLATED)
     assert first.unknown == words.count(HOLDS) + words.count(VIOLATED) - first.violated
     assert (first.lower, second.unknown) == (0, 0)
+    if kept:  # with a line for each sample, also of those that stayed open
+        lines = [json.loads(line) for line in (tmp_path / "out" / "4-bits" / "results.jsonl").read_text().splitlines()]
+        assert sorted(line["sample"] for line in lines) == list(range(len(x)))
+        assert [line["reason"] for line in lines if line["verdict"] == UNKNOWN] == ["timeout"] * first.unknown
 
 
 @pytest.mark.parametrize("certificates", [False, True])
@@ -131,6 +137,21 @@ def test_results_are_kept_and_gone_on_with(model, samples, tmp_path, certificate
             checked = [qbitsat.check(path) for path in sorted((folder / "certificates").glob("*.cert"))]
             assert len(checked) == result.holds + result.violated
             assert {entry.outcome for entry in checked} == {ACCEPTED}
+
+
+def test_what_is_no_run_of_the_same_is_refused_and_changes_nothing(model, samples, tmp_path):
+    x, labels = samples
+    options = {"widths": (4, 6), "format": FORMAT, "out": tmp_path / "out"}
+    bits(model, x, labels, 1, **options)
+    files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    other = chain(np.random.default_rng(22), n_in=3)
+    for message, change in [("another network", {}), ("option seed", {"seed": 5}), ("another label", {"labels": (labels + 1) % 3})]:
+        given = {"model": other if not change else model, "inputs": x, "labels": labels, "eps": 1, "resume": True, **options, **change}
+        with pytest.raises(InputError, match=message):
+            bits(**given)
+    with pytest.raises(InputError, match="exists already"):
+        bits(model, x, labels, 1, **options | {"widths": (5,)})
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == files
 
 
 def test_of_several_fractional_bits_one_is_enough(model, samples):
@@ -188,7 +209,11 @@ def test_formats_of_widths(template, fractions, texts):
         ({"widths": []}, "0 widths"),
         ({"target": 90}, "expected a part of the samples"),
         ({"samples": [24]}, "expected indices of 24 inputs"),
+        ({"samples": [3, 3]}, "each once"),
         ({"labels": np.zeros(3, int)}, r"expected \(24,\)"),
+        ({"labels": np.full(24, 0.5)}, "labels are float64"),
+        ({"inputs": np.full((24, 3), 2**64 - 1, np.uint64), "format": "paper:B,input=s5.4"}, "expected values in"),
+        ({"inputs": np.full((24, 3), np.nan)}, "not finite"),
         ({"inputs": np.full((24, 3), 16)}, "expected values in"),
         ({"inputs": np.full((24, 3), "a")}, "expected samples of numbers"),
         ({"certificates": True}, "certificates need a folder"),

@@ -14,6 +14,7 @@ from qbitsat.bits.sharing import SharingVerifier
 from qbitsat.cli.main import main
 from qbitsat.errors import InputError
 from qbitsat.network import forward
+from qbitsat.network.float_network import Activation, FloatNetwork
 from qbitsat.quantize import quantize
 from qbitsat.verify import UNKNOWN, Verdict
 
@@ -98,6 +99,12 @@ def test_bad_choices_are_refused(samples, change, message):
     deep = type(model)(model.inputs, (*model.layers[:2], *again(model, 5)), name="deep") if "widths" in change else model
     with pytest.raises(InputError, match=message):
         mixed_bits(deep, *samples, 1, **({"format": FORMAT, "widths": WIDTHS} | change))
+
+
+def test_a_model_without_weights_is_refused(samples):
+    model = FloatNetwork(((3,),), (Activation("relu", (-1,), "relu"),))
+    with pytest.raises(InputError, match="no layer has weights"):
+        mixed_bits(model, *samples, 1, target=0, format=FORMAT)
 
 
 def again(model, times: int):
