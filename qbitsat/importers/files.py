@@ -48,8 +48,8 @@ def choose_output(names: Sequence[str], wanted: str | None, path: Path) -> int:
         return 0
     if wanted in names:
         return names.index(wanted)
-    if wanted is not None and wanted.isascii() and wanted.isdecimal() and int(wanted[:9]) < len(names):
-        return int(wanted[:9])
+    if wanted is not None and wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 and int(wanted) < len(names):
+        return int(wanted)
     there = ", ".join(f"{i} {name[:40]!r}" for i, name in enumerate(names[:SHOWN_OUTPUTS]))
     fault = f"{len(names)} outputs" if wanted is None else f"has no output {wanted[:40]!r}"
     raise InputError(f"{path}: {fault}, expected one of {there}, by its name or number: {path if wanted is None else 'MODEL'}:0")

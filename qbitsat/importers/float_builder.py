@@ -48,6 +48,7 @@ class FloatBuilder:
         self.inputs: list[Shape] = []
         self.layers: list[FloatLayer] = []
         self.left_out: list[str] = []
+        self.halves: list[str] = []
         self._shapes: list[Shape] = []
         self._names: Counter[str] = Counter()
         self._parameters = self._numbers = 0
@@ -96,16 +97,21 @@ class FloatBuilder:
         """A layer of the file that computes nothing once the network is trained."""
         self.left_out.append(printable(name)[:80])
 
+    def note_half(self, name: str) -> None:
+        """A layer that the file computes in floats of 16 bits."""
+        self.halves.append(printable(name)[:80])
+
     def finish(self, outputs: tuple[int, ...], name: str) -> FloatNetwork:
         """The network, simplified."""
         with placed(self.place), np.errstate(all="ignore"):
             layers, outputs = self._without_idle(outputs)
             layers, outputs, folded = fold(*without_unread(layers, outputs))
-            remarks = [
-                f"{what}: {listed(names)}"
-                for what, names in (("left out", self.left_out), ("folded into their neighbours", folded))
-                if names
-            ]
+            said = {
+                "left out": self.left_out,
+                "folded into their neighbours": folded,
+                "floats of 16 bits in the file, of 32 or 64 here": self.halves,
+            }
+            remarks = [f"{what}: {listed(names)}" for what, names in said.items() if names]
             return FloatNetwork(tuple(self.inputs), layers, outputs, printable(name), self.place, tuple(remarks))
 
     def _without_idle(self, outputs: tuple[int, ...]) -> tuple[tuple[FloatLayer, ...], tuple[int, ...]]:

@@ -23,7 +23,10 @@ ONNX_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2)
 # A pickle of the magic number that torch.save wrote before it wrote archives.
 OLD_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 KERAS = "a Keras model (.keras)"
-READ = "qbitsat reads its own .npz, made with numpy (docs/reference/files.md), int8 .tflite, quantized .onnx, and .h5 of AAAI 2021 and QVIP"
+READ = (
+    "qbitsat reads its own .npz, made with numpy (docs/reference/files.md), int8 .tflite, quantized .onnx, and .h5 of AAAI 2021 and QVIP; "
+    "qbitsat quantize and bits read float models: .keras, Keras .h5, .onnx and SavedModels"
+)
 
 
 def refuse(path: Path, what: str) -> None:
@@ -87,13 +90,23 @@ def name_of_zip(stream: BinaryIO) -> str:
     try:
         with zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
+        is_keras = "config.json" in names and any(name.endswith(".h5") for name in names)
     except ZIP_ERRORS:
-        return ""  # the reader says what is wrong
-    if "config.json" in names and any(name.endswith(".h5") for name in names):
+        # Cut short: its list of names is at the end, the first of them at the beginning. The reader says what is wrong.
+        names = [first_name(stream)]
+        is_keras = names[0] in ("metadata.json", "config.json")
+    if is_keras:
         return KERAS
     if any(name.rsplit("/", 1)[-1] in ("data.pkl", "constants.pkl") for name in names):
         return "a PyTorch file (.pt, .pth)"
     return ""
+
+
+def first_name(stream: BinaryIO) -> str:
+    """The name of a zip archive's first member, as the header before its data has it."""
+    stream.seek(0)
+    head = stream.read(HEAD)
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace")
 
 
 def is_npz(stream: BinaryIO) -> bool:

@@ -41,9 +41,9 @@ class FixedPointLowering(Lowering):
         """The format of layer k."""
         return self.form.of(self.model.layers[k].name)
 
-    def resolved(self, fixed: Fixed, k: int, what: str = "output") -> Fixed:
+    def resolved(self, fixed: Fixed, k: int) -> Fixed:
         """The format of tensor k."""
-        place = "input" if k < 0 else f"layer {self.model.layers[k].name!r}: {what}"
+        place = "input" if k < 0 else "output"
         return resolve(fixed, self.seen.get(k) if self.seen else None, self.method, place)
 
     def input(self) -> Tensor:

@@ -72,6 +72,16 @@ def test_archives_of_keras_are_named(tmp_path, capsys):
     refused(path, r"a Keras model \(.keras\)", capsys, floats=True)
 
 
+@pytest.mark.parametrize("first", ["metadata_dot_json", "config_dot_json"])
+def test_archives_of_keras_that_are_cut_short_are_named(tmp_path, capsys, first):
+    path = tmp_path / "network"
+    path.write_bytes(zipped(**{first: "{}", "model_dot_weights_dot_h5": bytes(100)})[:99])
+    with pytest.raises(FloatModelError, match=r"a Keras model \(.keras\)"):
+        load(path)
+    assert main(["inspect", str(path)]) == 2
+    assert "damaged .keras archive: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
 def test_other_formats_are_named(tmp_path, capsys, content, message):
     path = tmp_path / "network"

@@ -117,9 +117,12 @@ def test_models_are_checked(tmp_path, weights, model, message):
     refused(tmp_path / "net.h5", message, QbitsatError)
 
 
-def test_models_that_call_each_other_again_and_again_are_bounded(tmp_path):
-    """Each of 16 models calls the one within 8 times: 8**16 layers."""
-    model = row(layer("ReLU", "r"), shape=(2,), name="m0")
+@pytest.mark.parametrize(
+    ("kind", "message"), [("ReLU", "and 10000 layers"), ("Dropout", "more than 50000 layers and tensors that they read")]
+)
+def test_models_that_call_each_other_again_and_again_are_bounded(tmp_path, kind, message):
+    """Each of 16 models calls the one within 8 times: 8**16 layers, also of such as leave no layer."""
+    model = row(layer(kind, "r"), shape=(2,), name="m0")
     for k in range(16):
         name = model["config"]["name"]
         model = graph(
@@ -128,7 +131,7 @@ def test_models_that_call_each_other_again_and_again_are_bounded(tmp_path):
         )  # fmt: skip
         model["config"].update(name=f"m{k + 1}", output_layers=[[name, 8, 0]])
     write_h5(tmp_path / "net.h5", model, {})
-    refused(tmp_path / "net.h5", "and 10000 layers", UnsupportedError)
+    refused(tmp_path / "net.h5", message, UnsupportedError)
 
 
 # --- weights ---

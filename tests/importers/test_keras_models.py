@@ -43,6 +43,13 @@ def test_rows_of_dense_layers(tmp_path, layout):
     assert (network.name, network.source, network.remarks) == ("net", str(path), ("left out: rest",))
 
 
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}])
+def test_floats_of_16_bits_are_remarked(tmp_path, policy):
+    model = row(dense("a", 3, dtype=policy), dense("b", 2, dtype="float32"))
+    write_h5(tmp_path / "net.h5", model, weights_of(model, np.random.default_rng(0)))
+    assert qbitsat.load_float(tmp_path / "net.h5").remarks == ("floats of 16 bits in the file, of 32 or 64 here: a",)
+
+
 def test_old_rows_are_lists_and_say_their_shape_in_the_first_layer(tmp_path):
     model = row(dense("a", 2), shape=(4,))
     weights = weights_of(model, np.random.default_rng(1))

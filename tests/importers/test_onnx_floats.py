@@ -52,6 +52,13 @@ def test_graphs_of_several_inputs(tmp_path):
     assert differs(path) < 1e-6
 
 
+def test_floats_of_16_bits_are_remarked(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(built(lambda m, x: m.node("Relu", m.node("Cast", m.node("Cast", x, to=TensorProto.FLOAT16), to=1)), ("n", 3)))
+    assert differs(path) < 1e-2
+    assert qbitsat.load_float(path).remarks == ("floats of 16 bits in the file, of 32 or 64 here: n0",)
+
+
 @pytest.mark.parametrize("opset", [8, 12])
 def test_old_softmax_takes_all_axes_that_follow(tmp_path, opset):
     path = tmp_path / "net.onnx"
@@ -95,6 +102,7 @@ FAULTS = {
     "kernel": (bad("Conv", lambda m: numbers(m, 1, 2, 9, 9)), InputError, "a kernel that spans 9 of 3"),
     "reshape": (bad("Reshape", lambda m: indices(m, 1, 23)), InputError, r"\(1, 2, 3, 4\) as \(1, 23\)"),
     "constant": (lambda m, x: m.node("Add", numbers(m, 2), numbers(m, 2)), UnsupportedError, "is a constant, expected what is computed"),
+    "cast": (bad("Cast", to=TensorProto.INT32), UnsupportedError, "a cast of what is computed to type 6, expected one to floats"),
     "pads": (bad("Pad", lambda m: indices(m, 1, 0, 0, 0, 0, 0, 0, 0)), UnsupportedError, "along the batch"),
     "huge": (bad("Pad", lambda m: indices(m, 0, 0, 0, 0, 0, 0, 1 << 19, 1 << 19)), UnsupportedError, "computes more than"),
 }  # fmt: skip

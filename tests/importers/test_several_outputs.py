@@ -47,7 +47,12 @@ def test_a_path_chooses_an_output(tmp_path):
 
 @pytest.mark.parametrize(
     ("suffix", "message"),
-    [("", "2 outputs, expected one of 0 't"), (":2", "has no output '2', expected one of"), (":logits", "has no output 'logits'")],
+    [
+        ("", "2 outputs, expected one of 0 't"),
+        (":2", "has no output '2', expected one of"),
+        (":logits", "has no output 'logits'"),
+        (":0000000001", "has no output '0000000001'"),
+    ],
 )
 def test_an_output_must_be_there(tmp_path, suffix, message):
     path = tmp_path / "two.tflite"

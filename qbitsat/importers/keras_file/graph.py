@@ -10,12 +10,13 @@ from ...errors import InputError, UnsupportedError
 from ..files import placed
 from ..float_builder import FloatBuilder, fixed_shape, unsupported
 from ..json_header import expect, shown
-from .kinds import HANDLERS, INPUT, MODELS, fault, is_operation, kind_of_layer, name_of_layer, quantizers_of
+from .kinds import HANDLERS, INPUT, MODELS, fault, is_half, is_operation, kind_of_layer, name_of_layer, quantizers_of
 from .node import Node
 from .settings import Settings, shown_name
 from .weights import Weights, Where
 
-MAX_CALLS = 20_000
+# Layers, and tensors that they read, of a model and those within, as often as they are called.
+MAX_PARTS = 50_000
 # A tensor: the name of a layer, the number of its call, and of what that gives.
 Key = tuple[str, int, int]
 
@@ -51,11 +52,19 @@ class Reader:
     builder: FloatBuilder
     weights: Weights
     version: int
+    parts: int = 0
+
+    def charge(self, count: int, place: str) -> None:
+        """So many layers, or tensors that are read, more."""
+        self.parts += count
+        if self.parts > MAX_PARTS:
+            raise UnsupportedError(f"{place}: more than {MAX_PARTS} layers and tensors that they read up to here, expected at most those")
 
     def model(self, model: dict[str, Any], where: Where, reads: tuple[int, ...] | None) -> tuple[int, ...]:
         """The outputs of a model that reads these tensors; None stands for inputs of the network."""
         place = f"{self.builder.place}: model {shown_name('/'.join(where.names))}" if where.names else self.builder.place
         layers = layers_of(model, place)
+        self.charge(len(layers), place)
         if isinstance(model["config"], dict) and "input_layers" in model["config"]:
             return Graph(self, model["config"], layers, where, place).outputs(reads)
         return self.row(model, layers, where, reads, place)
@@ -98,6 +107,8 @@ class Reader:
             return self.model(layer, where, reads)
         place = f"{self.builder.place}: layer {shown_name('/'.join(where.names))} ({kind})"
         settings = Settings(layer.get("config"), place)
+        if is_half(settings.values):
+            self.builder.note_half(where.names[-1])
         node = Node(self.builder, self.weights, where, settings, reads, self.version, quantizers_of(layer))
         return (HANDLERS[kind](node),)
 
@@ -151,7 +162,9 @@ class Graph:
                     other.missing -= 1
                     if not other.missing:
                         ready.append(other)
-        return tuple(self.tensor(key) for key in keys_in(self.config.get("output_layers"), f"{self.place}: output_layers"))
+        keys = keys_in(self.config.get("output_layers"), f"{self.place}: output_layers")
+        self.reader.charge(len(keys), self.place)
+        return tuple(self.tensor(key) for key in keys)
 
     def tensor(self, key: Key) -> int:
         if key not in self.tensors:
@@ -188,8 +201,7 @@ class Graph:
             for number, node in enumerate(nodes):
                 reads = reads_of(node, f"{self.place}: layer {shown_name(name)} ({kind})")
                 found.append(Call(layer, where, number + (name in skipped), reads))
-        if len(found) > MAX_CALLS:
-            raise UnsupportedError(f"{self.place}: {len(found)} calls of layers, expected at most {MAX_CALLS}")
+        self.reader.charge(sum(len(call.reads) for call in found), self.place)
         return found
 
 

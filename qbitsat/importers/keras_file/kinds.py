@@ -75,11 +75,22 @@ def fault(layer: dict[str, Any]) -> str:
         return f"{place}: config {shown(config)}"
     if found := functions.fault(config.get("activation")):
         return f"{place} ({kind}): {found}"
-    policy = config.get("dtype")
-    policy = policy.get("config", {}).get("name") if isinstance(policy, dict) and isinstance(policy.get("config"), dict) else policy
-    if isinstance(policy, str) and policy.startswith(("int", "float8")) and kind != INPUT:
+    policy = policy_of(config)
+    if policy.startswith(("int", "float8")) and kind != INPUT:
         return f"{place} ({kind}): quantized by Keras ({shown_name(policy)[1:-1]}), expected floats"
     return ""
+
+
+def policy_of(config: dict[str, Any]) -> str:
+    """What a layer computes in, as "float32" or "mixed_float16"; "" where it does not say."""
+    policy = config.get("dtype")
+    policy = policy["config"].get("name") if isinstance(policy, dict) and isinstance(policy.get("config"), dict) else policy
+    return policy if isinstance(policy, str) else ""
+
+
+def is_half(config: dict[str, Any]) -> bool:
+    """Whether a layer computes in floats of 16 bits."""
+    return policy_of(config).endswith("float16")
 
 
 def quantizers_of(layer: dict[str, Any]) -> tuple[tuple[str, str], ...]:

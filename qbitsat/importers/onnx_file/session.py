@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, UnsupportedError
+from ...errors import UnsupportedError
 from ...network import Network, TensorFormat
 from ..assembly import Builder, Wires
 from .records import Graph, Node
+from .shapes import Followed
 from .values import Integers, Outside, Stored, Value
 
 # What stands for an input until its integers are known.
@@ -20,12 +21,12 @@ DROPPED = {"Identity": None, "Dropout": None, "Cast": None, "Transpose": None, "
 Handler = Callable[["Session", Node], None]
 
 
-class Session:
-    """`values` are the tensors so far: arrays are constants. `done` are nodes that one before them has taken in."""
+class Session(Followed):
+    """`done` are nodes that one before them has taken in."""
 
     def __init__(self, graph: Graph, b: Builder, runtime: str):
+        super().__init__(graph)
         self.graph, self.b, self.runtime = graph, b, runtime
-        self.values: dict[str, Any] = dict(graph.constants)
         self.readers: dict[str, list[Node]] = {}
         self.makers = {name: node for node in graph.nodes for name in node.outputs}
         self.done: set[int] = set()
@@ -58,21 +59,10 @@ class Session:
 
     # --- tensors ---
 
-    def get(self, node: Node, which: int) -> Any:
-        """An input of the node: an array or a value."""
-        name = node.inputs[which] if which < len(node.inputs) else ""
-        if not name:
-            raise InputError(f"has no input {which}, expected one")
-        if name not in self.values:
-            raise UnsupportedError(f"input {which} is a second output of an operator that gives one here")
-        return self.values[name]
-
     def give(self, node: Node, value: Any, which: int = 0) -> None:
-        if which >= len(node.outputs):
-            raise InputError(f"has {len(node.outputs)} outputs, expected at least {which + 1}")
         if isinstance(value, Value):
             self.charge(value.wires.size)
-        self.values[node.outputs[which]] = value
+        super().give(node, value, which)
 
     def charge(self, size: int) -> None:
         self.b.charge(size)

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from ..assembly import Wires
-from .records import Node
+from .records import Graph, Node
 from .values import Dequantized, Outside, Tabulated, Value
 
 ENDLESS = (1 << 31) - 1
 
 
-class Followed(Protocol):
-    """What follows a graph: tensors by their names, and a charge for what is made."""
+class Followed(ABC):
+    """What follows a graph: `values` are the tensors so far, by their names there; arrays are constants."""
 
-    def get(self, node: Node, which: int) -> Any: ...
-    def give(self, node: Node, value: Any, which: int = 0) -> None: ...
-    def charge(self, size: int) -> None: ...
+    def __init__(self, graph: Graph):
+        self.values: dict[str, Any] = dict(graph.constants)
+
+    def get(self, node: Node, which: int) -> Any:
+        """An input of the node: an array or a tensor."""
+        name = node.inputs[which] if which < len(node.inputs) else ""
+        if not name:
+            raise InputError(f"has no input {which}, expected one")
+        if name not in self.values:
+            raise UnsupportedError(f"input {which} is a second output of an operator that gives one here")
+        return self.values[name]
+
+    def give(self, node: Node, value: Any, which: int = 0) -> None:
+        if which >= len(node.outputs):
+            raise InputError(f"has {len(node.outputs)} outputs, expected at least {which + 1}")
+        self.values[node.outputs[which]] = value
+
+    @abstractmethod
+    def charge(self, size: int) -> None:
+        """So many numbers more are made."""
 
 
 def has(node: Node, which: int) -> bool:

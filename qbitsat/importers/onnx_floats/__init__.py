@@ -26,7 +26,8 @@ from .tensors import Follower, Tensor, bare
 __all__ = ["followed", "read"]
 
 OPERATORS: dict[str, Any] = {**affine.OPERATORS, **elementwise.OPERATORS}
-FLOATS = ("float32", "float64", "float16")
+HALF = "float16"
+FLOATS = ("float32", "float64", HALF)
 
 
 def read(path: Path) -> FloatNetwork:
@@ -75,6 +76,8 @@ def enter(b: FloatBuilder, value: Input) -> Tensor:
     sizes = (1, *value.shape[1:]) if value.shape and value.shape[0] is None else value.shape
     if not sizes or None in sizes or len(sizes) > MAX_AXES:
         raise UnsupportedError(f"shape {value.shape}, expected one whose sizes are known but for the first")
+    if value.dtype == HALF:
+        b.note_half(value.name)
     shape = tuple(int(n or 1) for n in sizes)
     return Tensor(b.input(bare(shape)), shape)
 

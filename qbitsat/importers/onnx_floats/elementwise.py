@@ -17,6 +17,8 @@ from .tensors import Follower, Tensor, bare, lead
 
 # The largest float32, which stands for no limit.
 LARGEST = 3.4e38
+# By their numbers in TensorProto.
+FLOATS = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
 FUNCTIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 
 
@@ -92,6 +94,16 @@ def softmax(f: Follower, node: Node) -> None:
 def identity(f: Follower, node: Node) -> None:
     if node.op == "Dropout":
         f.b.leave_out(node.title or node.name)
+    f.give(node, f.get(node, 0))
+
+
+def cast(f: Follower, node: Node) -> None:
+    """From floats to floats; to anything else it would round."""
+    kind = FLOATS.get(node.attributes.get("to", 0))
+    if kind is None:
+        raise UnsupportedError(f"a cast of what is computed to type {node.attributes.get('to')}, expected one to floats")
+    if kind.endswith("float16"):
+        f.b.note_half(node.title or node.name)
     f.give(node, f.get(node, 0))
 
 
@@ -245,7 +257,7 @@ OPERATORS: dict[str, Any] = {
     "Softmax": softmax,
     "Identity": identity,
     "Dropout": identity,
-    "Cast": identity,
+    "Cast": cast,
     "MaxPool": pool,
     "AveragePool": pool,
     "GlobalMaxPool": global_pool,

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, UnsupportedError
+from ...errors import UnsupportedError
 from ...network.float_layers import FloatLayer, Shape
 from ...network.float_network import Reshape, Transpose
 from ..float_builder import MAX_PARAMETERS, FloatBuilder
 from ..onnx_file.records import Graph, Node
-from ..onnx_file.shapes import shape_of
+from ..onnx_file.shapes import Followed
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,20 @@ def lead(shape: Shape) -> int:
     return int(len(shape) > 1 and shape[0] == 1)
 
 
-class Follower:
-    """`values` are the tensors so far, by their names in the graph."""
+class Follower(Followed):
+    """Follows a graph into layers of a float network."""
 
     def __init__(self, graph: Graph, b: FloatBuilder):
+        super().__init__(graph)
         self.b, self.opset = b, graph.opset
-        self.values: dict[str, Any] = dict(graph.constants)
         self._left = MAX_PARAMETERS
 
     # --- what the operators that move constants ask for ---
 
-    def get(self, node: Node, which: int) -> Any:
-        """An input of the node: an array or a tensor."""
-        name = node.inputs[which] if which < len(node.inputs) else ""
-        if not name:
-            raise InputError(f"has no input {which}, expected one")
-        if name not in self.values:
-            raise UnsupportedError(f"input {which} is a second output of an operator that gives one here")
-        return self.values[name]
-
     def give(self, node: Node, value: Any, which: int = 0) -> None:
-        if which >= len(node.outputs):
-            raise InputError(f"has {len(node.outputs)} outputs, expected at least {which + 1}")
         if isinstance(value, np.ndarray):
             self.charge(value.size)
-        self.values[node.outputs[which]] = value
+        super().give(node, value, which)
 
     def charge(self, size: int) -> None:
         """So many numbers of constants more are computed."""
@@ -151,6 +140,3 @@ def by_channel(f: Follower, node: Node, x: Tensor, *arrays: np.ndarray) -> Tenso
         if len(shape) == len(x.shape) in (3, 4) and x.shape[0] == 1 and [k for k, n in enumerate(shape) if n > 1] == [1]:
             return f.image(node, x)
     return x
-
-
-__all__ = ["Follower", "Tensor", "along_last", "bare", "by_channel", "lead", "shape_of"]
