@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,9 @@ from .verify import UNKNOWN, VIOLATED, Verdict, verify
 OPTIMAL, EMPTY = "OPTIMAL", "EMPTY"
 
 Terms = Sequence[tuple[int, Ref]]
+
+# The share of a timeout that the replay of what was found may take beyond it; a second without a timeout.
+GRACE = 0.1
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,10 @@ class _Maximum:
         self.query, self.goal, self.options, self.limits = query, goal, options, limits
         # All checks of formulas; names of values are those of what is asked.
         self.whole = replace(query, violation=And((query.violation, goal)))
+        # The best inputs and their objective, and the same of the last ones that the reference has said it of.
         self.inputs: Inputs | None = None
         self.value: int | None = None
+        self.known: tuple[Witness, int] | None = None
         self.upper: int | None = None
         self.statistics: dict[str, float] = {}
 
@@ -122,6 +128,7 @@ class _Maximum:
             point = climb(left.query, *_parts(left), self.options, self.limits)
             if point is not None:
                 self.inputs, self.value = left.expand(point.inputs), point.value
+                self._replay()  # in time: near the end there may be none
         searched = all(has_steps(layer) for network in self.query.networks for layer in network.layers)
         if self.options.engine in ("auto", "hybrid") and searched:
             return self._search(left, least)
@@ -174,7 +181,7 @@ class _Maximum:
     def _ask(self, bound: int, **changed: Any) -> Verdict:
         """Whether the objective reaches a bound."""
         options = {**vars(self.options), "timeout": None, **changed}
-        if self.limits.timeout < float("inf"):
+        if self.limits.timeout < math.inf:
             self.limits.check()
             options["timeout"] = max(0.001, self.limits.timeout - self.limits.seconds())
         return verify(self._reaching(bound), cancel=self.limits.cancel, progress=self.limits.progress, **options)
@@ -189,9 +196,15 @@ class _Maximum:
         return -sum(c * values[ref.network][ref.value_of(networks[ref.network])] for c, ref in self.goal.terms)
 
     def so_far(self, reason: str) -> Optimum:
-        """What a limit leaves. The witness is replayed without limits: it is one, and worth it."""
-        self.limits, self.options = Limits(), replace(self.options, certificates=False)
-        return self._ended(reason)
+        """What a limit leaves. What was found has little time to be replayed; else what was replayed before stands."""
+        timeout = self.limits.timeout if self.limits.timeout < math.inf else 1 / GRACE
+        self.limits, self.options = Limits(GRACE * timeout), replace(self.options, certificates=False)
+        try:
+            return self._ended(reason)
+        except LimitReached:
+            witness, self.value = self.known or (None, None)
+            self.inputs = witness.inputs if witness else None
+            return self._ended(reason)
 
     def _ended(self, reason: str) -> Optimum:
         """The optimum, with what has been found replayed; `reason` says why there may be more."""
@@ -199,8 +212,8 @@ class _Maximum:
             if reason:
                 return Optimum(UNKNOWN, None, self.upper, reason)
             return Optimum(EMPTY, None, None)
-        witness = replay(self.query, self.inputs, self.limits)
-        if witness is None or self._objective(self.inputs) != self.value:
+        witness = self._replay()
+        if witness is None:
             # Whatever was closed above it may have been closed wrongly.
             return Optimum(UNKNOWN, None, None, UNCONFIRMED)
         if reason and self.upper != self.value:
@@ -208,9 +221,23 @@ class _Maximum:
         found = Optimum(OPTIMAL, self.value, self.value, "", witness)
         return replace(found, certificates=self._certificates(witness)) if self.options.certificates else found
 
+    def _replay(self) -> Witness | None:
+        """The witness if the reference says of the best inputs what was found; it says it once."""
+        assert self.inputs is not None
+        assert self.value is not None
+        if self.known is None or self.known[0].inputs != self.inputs:
+            witness = replay(self.query, self.inputs, self.limits)
+            if witness is None or self._objective(self.inputs) != self.value:
+                return None
+            self.known = witness, self.value
+        return self.known[0]
+
     def _certificates(self, witness: Witness) -> tuple[tuple[Query, Verdict], ...]:
         assert self.value is not None
         beyond = self._ask(self.value + 1)
+        if beyond.witness is not None:
+            # It contradicts what the search has closed.
+            self.inputs, self.value, self.upper = beyond.witness.inputs, self._objective(beyond.witness.inputs), None
         if not beyond.holds:
             raise LimitReached(beyond.reason or UNCONFIRMED)
         attained = Verdict(VIOLATED, engine="attack", witness=witness, options=beyond.options)

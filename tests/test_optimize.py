@@ -8,10 +8,14 @@ from handmade import copying, dense, tensor, whole_box
 from maximized import check_maximum
 
 from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.attack.climb import Point
 from qbitsat.errors import InputError, UnsupportedError
+from qbitsat.limits import LimitReached
 from qbitsat.network import Network
 from qbitsat.optimize import EMPTY, OPTIMAL, UNKNOWN, maximize
-from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, accumulator, at_least
+from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, accumulator, at_least, replay
+from qbitsat.search.ascent import Ascent
+from qbitsat.search.schedule import UNCONFIRMED
 
 CLAMP = ShiftRequantizer(1, "floor", 0, 9)
 NETWORK = Network((dense([[3, -2], [1, 1]], [1, -4], CLAMP, tensor(2)), dense([[1, -1]], None, CLAMP, tensor(2, 0, 9))), "inner")
@@ -64,6 +68,46 @@ def test_a_limit_leaves_an_interval():
     cancel.set()
     found = maximize(query, [(1, Ref(0, "output", i)) for i in range(6)], cancel=cancel)
     assert (found.verdict, found.reason, found.value) == (UNKNOWN, "cancelled", None)
+
+
+def test_what_no_time_is_left_to_replay_is_not_said(monkeypatch):
+    def late(*_):
+        raise LimitReached("timeout")
+
+    monkeypatch.setattr("qbitsat.optimize.replay", late)
+    found = maximize(asked(), ((1, Ref(0, "output", 0)),))
+    assert (found.verdict, found.reason, found.value, found.witness) == (UNKNOWN, "timeout", None, None)
+    assert found.upper >= 4
+
+
+def test_what_was_replayed_before_stands_when_time_runs_out(monkeypatch):
+    replays = []
+
+    def once(*arguments):
+        replays.append(arguments)
+        if len(replays) > 1:
+            raise LimitReached("timeout")
+        return replay(*arguments)
+
+    monkeypatch.setattr("qbitsat.optimize.replay", once)
+    monkeypatch.setattr("qbitsat.optimize.climb", lambda *_: Point(((0, 0),), 0))
+    found = maximize(asked(), ((1, Ref(0, "output", 0)),))
+    assert (found.verdict, found.reason, found.value, found.witness.inputs) == (UNKNOWN, "timeout", 0, ((0, 0),))
+    assert found.upper >= 4
+
+
+def test_a_certificate_that_contradicts_the_search_is_no_optimum(monkeypatch):
+    def lie(self):
+        self.inputs, self.goal = ((0, 0),), AtMost(self.goal.terms, -1)
+        self.upper = self.closed
+        return ""
+
+    objective = tuple((1, Ref(0, "input", k)) for k in range(2))
+    best = maximize(asked(), objective, attack=False).value
+    monkeypatch.setattr(Ascent, "climb", lie)
+    assert maximize(asked(), objective, attack=False).value < best  # which nothing but a certificate would show
+    found = maximize(asked(), objective, attack=False, certificates=True)
+    assert (found.verdict, found.reason, found.upper) == (UNKNOWN, UNCONFIRMED, None)
 
 
 def test_optima_are_neither_true_nor_false():
