@@ -53,11 +53,11 @@ def agreement(
 
 
 def _apart(count: int, steps: int) -> Formula:
-    ways: list[Formula] = []
+    parts: list[Formula] = []
     for j in range(count):
         difference = ((1, Ref(0, OUTPUT, j)), (-1, Ref(0, OUTPUT, count + j)))
-        ways += [at_least(difference, steps + 1), AtMost(difference, -steps - 1)]
-    return Or(tuple(ways))
+        parts += [at_least(difference, steps + 1), AtMost(difference, -steps - 1)]
+    return Or(tuple(parts))
 
 
 def _other_class(count: int) -> Formula:
@@ -67,8 +67,8 @@ def _other_class(count: int) -> Formula:
         """See `robustness.beats`."""
         return AtMost(((1, Ref(0, OUTPUT, first + c)), (-1, Ref(0, OUTPUT, first + j))), 0 if j < c else -1)
 
-    ways = []
+    parts = []
     for c in range(count):
         others = [j for j in range(count) if j != c]
-        ways.append(And((*(Not(beats(j, c, 0)) for j in others), Or(tuple(beats(j, c, count) for j in others)))))
-    return Or(tuple(ways))
+        parts.append(And((*(Not(beats(j, c, 0)) for j in others), Or(tuple(beats(j, c, count) for j in others)))))
+    return Or(tuple(parts))

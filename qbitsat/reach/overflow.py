@@ -226,8 +226,8 @@ class _Layer:
         """Whether so many bits are enough, which is proved then; if not, the best point says so or the reason is kept."""
         ends, open_ones = self._candidates(bits), False
         for part in self._portions(ends):
-            ways = [at_least(terms, (1 << (bits - 1)) + (side < 0) - constant) for (_, side), (terms, constant) in part]
-            verdict = verify(self._query(Or(tuple(ways))), **self.budget.each())
+            parts = [at_least(terms, (1 << (bits - 1)) + (side < 0) - constant) for (_, side), (terms, constant) in part]
+            verdict = verify(self._query(Or(tuple(parts))), **self.budget.each())
             if verdict.verdict == VIOLATED and verdict.witness is not None:
                 self._note(verdict.witness.inputs[0])
                 return False

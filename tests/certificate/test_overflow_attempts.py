@@ -21,7 +21,7 @@ def test_multipliers_at_the_borders_never_prove_what_is_false(seed):
     points = [list(itertools.chain(*x)) for x in itertools.product(*(_some_points(rng, box) for box in space.query.boxes))]
     rows = [_values(space, x) for x in points]
     for edge in rng.sample(EDGES, 8):
-        m = np.array([rng.choice([0, 0, edge, -edge, rng.randint(-edge, edge)]) for _ in range(space.num_neurons)], np.int64)
+        m = np.array([rng.choice([0, 0, edge, -edge, -edge - 1, rng.randint(-edge, edge)]) for _ in range(space.num_neurons)], np.int64)
         terms = {rng.randrange(space.num_values): rng.choice([1, -1]) * rng.choice([edge, edge << 40, 3]) for _ in range(2)}
         (bound,) = space.largest([(space.whole, terms, m)])
         assert bound is not None
