@@ -5,22 +5,18 @@ Bytes, and the settings of models. Nothing may escape but a network or an error 
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import resource
 import tempfile
-import time
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import h5py
 import mutate_onnx
+import mutating
 import numpy as np
 import onnx
 from float_onnx_files import MODELS
@@ -28,12 +24,9 @@ from keras_files import dense, graph, layer, numbered, row, weights_of, write_ar
 from mutate_tflite import mutants
 
 import qbitsat
-from qbitsat.errors import QbitsatError
 from qbitsat.importers import onnx_floats
 from qbitsat.importers.keras_file import CONFIG, WEIGHTS
 
-# Seconds that a file may take, and MiB that all of them may.
-SECONDS, MEMORY = 10, 2048
 VALUES: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 2, 3, 1 << 20, 1 << 31, 1 << 62, 10**30,
     -0.5, 1e-30, 1e300, float("nan"), float("inf"), "", "relu", "same", "a",
@@ -159,42 +152,5 @@ def load(path: Path, name: str) -> None:
         network.run([np.zeros((1, *shape)) for shape in network.inputs] if len(network.inputs) > 1 else np.zeros((1, *network.inputs[0])))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10000)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    found: Counter[str] = Counter()
-    files = written()
-    with tempfile.TemporaryDirectory() as folder:
-        good, path = Path(folder, "good"), Path(folder, "mutant")
-        for k, (name, data) in enumerate(files.items()):
-            good.write_bytes(data)
-            load(good, name)
-            rng, kind = np.random.default_rng(args.seed + k), name.rsplit(".", 1)[1]
-            for i, mutant in enumerate(mutants(good, -(-args.count // len(files)), args.seed + k)):
-                if i % 2:
-                    with suppress(ValueError, TypeError, OverflowError, KeyError):
-                        mutant = CHANGED[kind](data, rng)
-                path.write_bytes(mutant)
-                began = time.monotonic()
-                try:
-                    load(path, name)
-                    found[f"{kind} loaded"] += 1
-                except QbitsatError as error:
-                    if "\n" in str(error):
-                        raise SystemExit(f"{name}: mutant {i} of seed {args.seed + k}: more than a line: {error}") from error
-                    found[f"{kind} {type(error).__name__}"] += 1
-                except BaseException:
-                    print(f"{name}: mutant {i} of seed {args.seed + k}")
-                    raise
-                if time.monotonic() - began > SECONDS:
-                    raise SystemExit(f"{name}: mutant {i} of seed {args.seed + k} takes more than {SECONDS} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{dict(sorted(found.items()))}, {peak} MiB")
-    if peak > MEMORY:
-        raise SystemExit(f"more than {MEMORY} MiB")
-
-
 if __name__ == "__main__":
-    main()
+    mutating.main(__doc__, written(), load, lambda kind, data, rng: CHANGED[kind](data, rng))

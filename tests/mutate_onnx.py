@@ -5,27 +5,14 @@ Nothing may escape but a network or an error of ours, in little time and memory.
 
 from __future__ import annotations
 
-import argparse
-import resource
-import tempfile
-import time
-from collections import Counter
-from contextlib import suppress
-from pathlib import Path
-
+import mutating
 import numpy as np
 import onnx
-from mutate_tflite import mutants
 from onnx import helper, numpy_helper
 from onnx_files import MODELS
 
-from qbitsat.errors import QbitsatError
 from qbitsat.importers import load, onnx_file
 from qbitsat.importers.onnx_file import exact
-
-# Seconds that a file may take, and MiB that all of them may.
-SECONDS, MEMORY = 10, 2048
-
 
 NUMBERS = (-(1 << 63), -(1 << 31), -2, -1, 0, 1, 2, 3, 7, 255, 1 << 16, 1 << 31, (1 << 63) - 1)
 FLOATS = (0.0, -0.0, -1.0, 1e-40, 1e-30, 0.5, 1e30, np.inf, np.nan)
@@ -86,39 +73,6 @@ ATTRIBUTES = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10000)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    found: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        good, path = Path(folder, "good.onnx"), Path(folder, "mutant.onnx")
-        for k, (name, model) in enumerate(MODELS.items()):
-            good.write_bytes(model())
-            load(good)
-            rng = np.random.default_rng(args.seed + k)
-            for i, mutant in enumerate(mutants(good, args.count // len(MODELS), args.seed + k)):
-                if i % 2:
-                    with suppress(ValueError, TypeError, OverflowError):
-                        mutant = changed(good.read_bytes(), rng)
-                path.write_bytes(mutant)
-                began = time.monotonic()
-                try:
-                    load(path)
-                    found["loaded"] += 1
-                except QbitsatError as error:
-                    found[type(error).__name__] += 1
-                except BaseException:
-                    print(f"{name}: mutant {i} of seed {args.seed + k}")
-                    raise
-                if time.monotonic() - began > SECONDS:
-                    raise SystemExit(f"{name}: mutant {i} of seed {args.seed + k} takes more than {SECONDS} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{dict(found)}, {peak} MiB")
-    if peak > MEMORY:
-        raise SystemExit(f"more than {MEMORY} MiB")
-
-
 if __name__ == "__main__":
-    main()
+    models = {f"{name}.onnx": model() for name, model in MODELS.items()}
+    mutating.main(__doc__, models, lambda path, _: load(path), lambda _, data, rng: changed(data, rng))
