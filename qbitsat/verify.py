@@ -19,9 +19,11 @@ from .bounds.reduction import Reduction, reduced
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
+from .network.inference import classes_of
 from .options import make_options
 from .properties import Query, Witness, confirm
 from .properties.formula import FALSE, TRUE, without_not
+from .properties.robustness import KEPT
 from .search import Search, shared
 from .search.enumerate import Enumeration
 from .search.portfolio import decide
@@ -137,7 +139,9 @@ def _settled(query: Query, limits: Limits) -> Verdict | None:
     origin = query.origin
     if origin is None or origin.kind != "robustness":
         return None
-    return settle(int(forward(query.networks[0], origin.x[None], limits)[0].argmax()), origin.get("label"), origin.get("target"))
+    outputs, label = forward(query.networks[0], origin.x[None], limits), origin.get("label")
+    (network_class,) = classes_of(outputs, label if origin.get("ties") == KEPT else None).tolist()
+    return settle(network_class, label, origin.get("target"))
 
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:

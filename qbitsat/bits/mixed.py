@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..network.float_network import FloatConvolution, FloatDense, FloatNetwork
+from ..properties.robustness import ARGMAX
 from ..quantize import parse_format
 from ..quantize.prepare import prepared
 from .result import WidthResult
@@ -91,6 +92,7 @@ def mixed_bits(
     eps: int,
     *,
     target: float = 0.9,
+    ties: str = ARGMAX,
     widths: Iterable[int] = range(2, 9),
     format: str = "power-of-two:8,input=u8.8",
     samples: Sequence[int] | None = None,
@@ -111,7 +113,7 @@ def mixed_bits(
     check_target(target)
     if PLACE.search(format):
         raise InputError(f"--format: {format!r}, expected one without B and F: the widths are those of the weights of each layer")
-    start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options)
+    start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
     sweep.attacks = False
     layers = [layer for layer in prepared(model)[0].layers if isinstance(layer, FloatDense | FloatConvolution)]
     if not layers:

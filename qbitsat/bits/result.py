@@ -108,6 +108,7 @@ class Bits:
     results: tuple[WidthResult, ...]
     float_accuracy: float | None
     eps: int
+    ties: str
     samples: tuple[int, ...]
     seconds: float
 
@@ -117,6 +118,7 @@ class Bits:
             "answer": {**asdict(self.answer), "text": str(self.answer)},
             "float_accuracy": self.float_accuracy,
             "eps": self.eps,
+            "ties": self.ties,
             "samples": list(self.samples),
             "seconds": self.seconds,
             "widths": [result.as_json() for result in self.results],

@@ -12,9 +12,11 @@ from ..attack import propose
 from ..campaign import Task, Verifier
 from ..limits import LimitReached, Limits, cpu_seconds
 from ..network import forward
+from ..network.inference import classes_of
 from ..options import make_options
 from ..properties import Query, Witness, replay
 from ..properties.formula import without_not
+from ..properties.robustness import KEPT
 from ..verify import VIOLATED, Verdict
 
 # The engine of a verdict by a witness of another width.
@@ -64,4 +66,4 @@ class SharingVerifier(Verifier):
         if known is None:
             return np.empty((0, task.x.size), np.int64)
         near = known[np.abs(known - task.x).max(axis=1) <= task.eps]
-        return near[forward(self.network, near).argmax(axis=1) != task.label] if len(near) else near
+        return near[classes_of(forward(self.network, near), task.label if task.ties == KEPT else None) != task.label]

@@ -21,6 +21,7 @@ from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
 from ..network.inference import check_inputs
 from ..options import make_options
+from ..properties.robustness import ARGMAX, rule_of
 from ..quantize import FixedPoint, integers_of, quantize_with_report
 from ..quantize.losses import float_classes
 from ..quantize.prepare import prepared
@@ -60,6 +61,7 @@ def bits(
     eps: int,
     *,
     target: float = 0.9,
+    ties: str = ARGMAX,
     widths: Iterable[int] = range(4, 11),
     fractions: Iterable[int] | None = None,
     format: str = "paper:B",
@@ -79,18 +81,21 @@ def bits(
     each network's own classes. format has B where the bits stand and may have F: "paper:B" (F is B - 4), "paper:B,F" with `fractions`,
     "benchmark:B", "power-of-two:B,input=u8.8". calibration and method are those of `quantize`; without calibration data the inputs are.
     samples are indices of those to verify, all by default; accuracies are on all inputs. out is a folder: bits.json, and for each width
-    the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. told is called with
-    the result of each width when it is finished. Options are those of `verify`; jobs are queries at the same time.
+    the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. ties is the rule of
+    `robustness`; accuracies are always by argmax. told is called with the result of each width when it is finished. Options are those of
+    `verify`; jobs are queries at the same time.
     """
     check_target(target)
-    sweep = Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options)
+    sweep = Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
     return sweep.run(widths_of(format, widths, fractions), target, told or (lambda result: None))
 
 
 class Sweep:
     """What all widths share: the model, the samples, the options, and what has broken the property so far."""
 
-    def __init__(self, model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options: dict[str, Any]):
+    def __init__(
+        self, model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options: dict[str, Any], ties: str = ARGMAX
+    ):
         expect_kind(model, FloatNetwork, "bits: model", "a FloatNetwork, as of load_float(path)")
         self.model, self.inputs = model, np.asarray(inputs)
         if not self.inputs.ndim or not len(self.inputs) or self.inputs.dtype.kind not in "iuf":
@@ -100,7 +105,7 @@ class Sweep:
         if self.labels is not None and (self.labels.shape != self.inputs.shape[:1] or self.labels.dtype.kind not in "iu"):
             shape = f"labels are {self.labels.dtype} of shape {self.labels.shape}"
             raise InputError(f"bits: {shape}, expected ({len(self.inputs)},) of integers, one for each sample")
-        self.eps, self.calibration, self.method = eps, calibration, method
+        self.eps, self.calibration, self.method, self.ties = eps, calibration, method, rule_of(ties)
         self.samples = list(range(len(self.inputs))) if samples is None else [int(k) for k in samples]
         if not 0 < len(self.samples) == len(set(self.samples)) or not all(0 <= k < len(self.inputs) for k in self.samples):
             raise InputError(f"bits: samples {self.samples[:5]}, expected indices of {len(self.inputs)} inputs, each once")
@@ -128,7 +133,13 @@ class Sweep:
             self.verify_again(entry)
         results = tuple(entry.result for entry in found)
         made = Bits(
-            answer(results, target), results, self.float_accuracy(widths[0]), self.eps, tuple(self.samples), time.monotonic() - start
+            answer(results, target),
+            results,
+            self.float_accuracy(widths[0]),
+            self.eps,
+            self.ties,
+            tuple(self.samples),
+            time.monotonic() - start,
         )
         self.summarize(made.as_json())
         return made
@@ -150,7 +161,7 @@ class Sweep:
         check_inputs(network, inputs)
         inputs = inputs.astype(np.int64)
         accuracy = None if self.labels is None else float((classify(network, inputs) == self.labels).mean())
-        tasks = plan(network, inputs, self.labels, self.samples, [self.eps])
+        tasks = plan(network, inputs, self.labels, self.samples, [self.eps], ties=self.ties)
         return Entry(width, network, tasks, accuracy, sum(loss.weights_clipped + loss.biases_clipped for loss in losses))
 
     def real(self, width: Width) -> np.ndarray | None:

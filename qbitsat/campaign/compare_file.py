@@ -62,6 +62,7 @@ class ComparisonFile:
                 "eps": run.task.eps,
                 "label": run.task.label,
                 "target": run.task.target,
+                "ties": run.task.ties,
                 "backend": str(run.backend),
                 "verdict": run.verdict,
                 "reason": run.reason,

@@ -13,10 +13,11 @@ import numpy as np
 from ..certificate.write import Source, write
 from ..errors import InputError
 from ..limits import cpu_seconds
-from ..network import Network, classify
+from ..network import Network, classify, forward
+from ..network.inference import classes_of
 from ..properties import Query, robustness
 from ..properties.region import distances, region_of
-from ..properties.robustness import class_of, count_classes
+from ..properties.robustness import ARGMAX, KEPT, class_of, count_classes, rule_of
 from ..verify import HOLDS, VIOLATED, Verdict, settle, verify
 from .workers import run
 
@@ -25,7 +26,8 @@ from .workers import run
 class Task:
     """One query: does the network keep `label` (or avoid `target`) within eps input steps of x, int64[size]?
 
-    region says which elements may move, and how far: see `properties/region.py`. index counts tasks in the order asked for.
+    region says which elements may move, and how far: see `properties/region.py`; ties is one of `properties.robustness.TIES`. index counts
+    tasks in the order asked for.
     settled is the verdict of a task that needs no verification.
     """
 
@@ -37,6 +39,7 @@ class Task:
     target: int | None = None
     settled: Verdict | None = None
     region: str | None = None
+    ties: str = ARGMAX
 
     @property
     def stem(self) -> str:
@@ -53,6 +56,7 @@ def plan(
     epsilons: Sequence[int],
     target: int | None = None,
     region: str | None = None,
+    ties: str = ARGMAX,
 ) -> list[Task]:
     """The tasks of every sample at every eps, samples outermost; without labels the network's class is the label.
 
@@ -63,20 +67,22 @@ def plan(
     distances(region, network.input.shape, 0)
     classes = count_classes(network)
     target = None if target is None else class_of(target, "target", classes)
-    predicted = classify(network, inputs[list(samples)]).tolist()
+    predicted, is_kept = classify(network, inputs[list(samples)]).tolist(), rule_of(ties) == KEPT
     tasks: list[Task] = []
     for sample, network_class in zip(samples, predicted, strict=True):
         label = network_class if labels is None else int(labels[sample])
         if not 0 <= label < classes:
             raise InputError(f"labels: sample {sample} has label {label}, expected a class in [0, {classes - 1}]")
+        if is_kept and label != network_class:
+            network_class = int(classes_of(forward(network, inputs[[sample]]), label)[0])
         settled = settle(network_class, label, target)
-        tasks += [Task(len(tasks) + k, sample, eps, inputs[sample], label, target, settled, region) for k, eps in enumerate(epsilons)]
+        tasks += [Task(len(tasks) + k, sample, eps, inputs[sample], label, target, settled, region, ties) for k, eps in enumerate(epsilons)]
     return tasks
 
 
 def query_of(task: Task, network: Network) -> Query:
     """A task's question."""
-    return robustness(network, task.x, task.eps, task.label, task.target, region=task.region, sample=task.sample)
+    return robustness(network, task.x, task.eps, task.label, task.target, ties=task.ties, region=task.region, sample=task.sample)
 
 
 @dataclass(frozen=True, eq=False)

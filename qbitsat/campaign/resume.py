@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..importers.files import one_line
 from ..options import make_options
 from ..properties import Witness
+from ..properties.robustness import ARGMAX
 from ..verify import HOLDS, MISCLASSIFIED, SKIPPED, VIOLATED, Verdict
 from .queries import Task, Verifier
 
@@ -31,7 +32,8 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
     """The numbers of the lines to keep, None for all, and the verdicts of tasks that need not be verified again, by index.
 
     All lines must be about the verifier's network and have its options, except limits and jobs; those about the sample, eps and
-    target of a task must be about the same input, label and region. Otherwise `InputError` names the line: nothing is mixed, or lost.
+    target of a task must be about the same input, label, region and rule for ties. Otherwise `InputError` names the line: nothing is mixed,
+    or lost.
     Kept are whole lines that decide their query, with certificates those whose file is there, and all lines about other queries.
     What is cut off at the end, UNKNOWN, or has lost its certificate, is asked again.
     """
@@ -58,6 +60,7 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
                 _check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
                 _check_agrees(place, "label", entry.get("label"), task.label)
                 _check_agrees(place, "region", entry.get("region"), task.region)
+                _check_agrees(place, "rule for ties", entry.get("ties", ARGMAX), task.ties)
                 if not _is_answer(entry, path.parent, verifier):
                     continue
                 engine, witness = str(entry.get("engine") or ""), witness_of(entry, task.x.size)

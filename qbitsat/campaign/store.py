@@ -33,6 +33,7 @@ def record(task: Task, verdict: Verdict, network: Network, options: dict[str, An
         "region": task.region,
         "label": task.label,
         "target": task.target,
+        "ties": task.ties,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "engine": verdict.engine,

@@ -15,6 +15,7 @@ from ..importers.files import open_input
 from ..importers.json_header import shown
 from ..limits import LimitReached, Limits
 from ..network import Network
+from ..properties.robustness import ARGMAX
 from .check import HOLDS, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
 from .lines import Entry, against_certificate, against_samples, read_line, recompute
 from .networks import networks_of
@@ -37,8 +38,8 @@ class Item(NamedTuple):
     known: Checked | None = None
 
 
-# A distance, a target and a region.
-Asked = tuple[int, int | None, str | None]
+# A distance, a target, a region, and a rule for ties.
+Asked = tuple[int, int | None, str | None, str]
 
 
 class Question(NamedTuple):
@@ -48,17 +49,18 @@ class Question(NamedTuple):
     eps: int
     target: int | None
     region: str | None = None
+    ties: str = ARGMAX
 
     @property
     def of_samples(self) -> Asked:
         """What it asks of whatever sample."""
-        return self.eps, self.target, self.region
+        return self.eps, self.target, self.region, self.ties
 
 
 class Folder:
     """The items of a path: a file; or of a folder the lines of its results.jsonl, else every .cert file in it or below.
 
-    wanted are questions that must have lines. `covered` fills as lines are read: the samples of each (eps, target, region).
+    wanted are questions that must have lines. `covered` fills as lines are read: the samples of each (eps, target, region, ties).
     """
 
     def __init__(self, path: Path, wanted: Collection[Question] = ()):
@@ -123,7 +125,7 @@ class Folder:
         except InputError as error:
             self._damaged = True
             return Item(place, known=Checked(place, UNREADABLE, str(error)))
-        question = Question(entry["sample"], entry["eps"], entry["target"], entry["region"])
+        question = Question(entry["sample"], entry["eps"], entry["target"], entry["region"], entry["ties"])
         before = self._lines.setdefault((entry["network_sha256"], question), number)
         if before != number:
             return _refused(place, f"asks the question of line {before} again")
@@ -151,9 +153,10 @@ class Folder:
         return os.path.commonpath((folder, os.path.realpath(self.path / name))) == folder
 
 
-def in_words(eps: int, target: int | None, region: str | None) -> str:
-    """As in "eps 8, target 3, region [3:6, 10:13]"."""
-    parts = [f"{name} {value}" for name, value in (("target", target), ("region", region)) if value is not None]
+def in_words(eps: int, target: int | None, region: str | None, ties: str) -> str:
+    """As in "eps 8, target 3, region [3:6, 10:13], ties kept"."""
+    named = (("target", target), ("region", region), ("ties", None if ties == ARGMAX else ties))
+    parts = [f"{name} {value}" for name, value in named if value is not None]
     return ", ".join([f"eps {eps}", *parts])
 
 

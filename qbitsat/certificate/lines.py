@@ -15,6 +15,7 @@ from ..importers.json_header import bounded_int, expect, refuse_constant, refuse
 from ..limits import Limits
 from ..network import Network
 from ..network.reference import first_maximum
+from ..properties.robustness import ARGMAX, TIES
 from .check import ACCEPTED, HOLDS, NOTHING, REFUSED, UNCHECKED, VIOLATED, Checked, Means
 from .networks import SHOWN, title
 from .reading import record_with
@@ -31,6 +32,7 @@ KEYS: dict[str, type] = {
 OPTIONAL: dict[str, type] = {
     "region": str,
     "target": int,
+    "ties": str,
     "witness": list,
     "witness_outputs": list,
     "witness_class": int,
@@ -56,7 +58,10 @@ def read_line(data: bytes, place: str) -> Entry:
     for key in ("sample", "eps"):
         if entry[key] < 0:
             raise InputError(f"{place}: {key} {entry[key]}, expected 0 or more")
-    return {key: entry.get(key) for key in (*KEYS, *OPTIONAL)}
+    rule = ARGMAX if entry.get("ties") is None else entry["ties"]
+    if rule not in TIES:
+        raise InputError(f"{place}: ties {shown(rule)} is unknown; expected {' or '.join(TIES)}")
+    return {**{key: entry.get(key) for key in (*KEYS, *OPTIONAL)}, "ties": rule}
 
 
 def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
@@ -65,7 +70,7 @@ def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
     if query is None or query.origin is None:
         return "is about robustness, the certificate is not"
     network, x = query.networks[0], query.origin.x
-    proved = {key: asked.get(key) for key in ("sample", "eps", "region", "label", "target")}
+    proved = {key: asked.get(key) for key in ("sample", "eps", "region", "label", "target")} | {"ties": asked.get("ties") or ARGMAX}
     proved |= {"verdict": checked.verdict, "reason": "", "engine": checked.engine, "network_sha256": network.sha256, **NO_WITNESS}
     proved["input_sha256"] = _hash(x)
     if checked.witness is not None:
@@ -73,7 +78,7 @@ def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
         proved |= {"witness": list(checked.witness.inputs[0]), "witness_outputs": outputs, "witness_class": first_maximum(outputs)}
     # Of all inputs in the region x is one: without a target a HOLDS says its class.
     if checked.verdict == VIOLATED or asked.get("target") is not None:
-        instead = settled(network, x, asked["label"], asked.get("target"), limits)
+        instead = settled(network, x, asked["label"], asked.get("target"), asked.get("ties"), limits)
         if instead:
             proved["verdict"], proved["reason"] = instead
     return _difference(entry, proved, "the certificate")
@@ -97,13 +102,13 @@ def against_samples(checked: Checked, means: Means, limits: Limits) -> str:
         return f"element {i} of the input is {x[i]}, of sample {number} in {samples.inputs} it is {found[0][i]}"
     if found[1] not in (None, label):
         return f"the label is {label}, that of sample {number} in {samples.labels} is {found[1]}"
-    instead = settled(network, x, label, None, limits) if found[1] is None else None
+    instead = settled(network, x, label, None, None, limits) if found[1] is None else None
     return f"{instead[1]}; expected the network's own class, or --labels" if instead else ""
 
 
 def recompute(entry: Entry, place: str, network: Network | None, means: Means, limits: Limits) -> Checked:
     """What comes of a line without a certificate; network is the one with its hash, if that is known."""
-    about = {key: entry[key] for key in ("sample", "eps", "region", "label", "target")}
+    about = {key: entry[key] for key in ("sample", "eps", "region", "label", "target", "ties")}
     header = {"query": about, "networks": [{"sha256": entry["network_sha256"]}]}
     titles = () if network is None else (title(network),)
     checked = Checked(place, REFUSED, verdict=entry["verdict"], networks=titles, header=header)
@@ -137,8 +142,9 @@ def _against_sample(entry: Entry, network: Network, samples: Samples, limits: Li
         return f"says sample {entry['sample']}, {samples.inputs} has {samples.count(network.inputs)}"
     x, label = found
     proved = {"input_sha256": _hash(x), "label": entry["label"] if label is None else label}
+    asked = (entry["label"], entry["target"], entry["ties"])
     # What is neither misclassified nor skipped could be decided; UNKNOWN is all that may be said of it without a certificate.
-    proved["verdict"], proved["reason"] = settled(network, x, entry["label"], entry["target"], limits) or (UNKNOWN, entry["reason"])
+    proved["verdict"], proved["reason"] = settled(network, x, *asked, limits) or (UNKNOWN, entry["reason"])
     return _difference(entry, proved, "the network and the sample")
 
 

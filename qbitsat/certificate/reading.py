@@ -17,6 +17,7 @@ from ..network import Network
 from ..network.names import unescape_path
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
 from ..properties.query import MAX_DEPTH
+from ..properties.robustness import ARGMAX
 
 FORMAT, VERSION = "qbitsat certificate", 3
 MAX_BYTES = 1 << 30
@@ -33,7 +34,7 @@ HEADER: dict[str, type] = {
 NETWORK: dict[str, type] = {"sha256": str}
 NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int, "runtime": str}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
-ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "target": int, "sample": int}
+ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "target": int, "ties": str, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}
 WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
 SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
@@ -131,7 +132,8 @@ class Certificate:
             if len(networks) != 1:
                 raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
             x, asked = self.array("x", (networks[0].num_inputs,)), (value.get(key) for key in ("eps", "label", "target"))
-            return robustness(networks[0], x, *asked, region=value.get("region"), limits=self.limits)
+            ties, region = ARGMAX if value.get("ties") is None else value["ties"], value.get("region")
+            return robustness(networks[0], x, *asked, ties=ties, region=region, limits=self.limits)
         if value.get("kind") != "general":
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
         record(value, GENERAL, place)

@@ -15,6 +15,7 @@ from ..importers.qbitsat_layers import smallest
 from ..limits import Limits
 from ..network import Network, TensorFormat
 from ..network.reference import first_maximum
+from ..properties.robustness import KEPT
 from .inference import Inference
 from .networks import stamp
 
@@ -54,9 +55,11 @@ def _load(samples: Samples, forms: tuple[TensorFormat, ...], *stamps: Any) -> tu
     return inputs, labels
 
 
-def settled(network: Network, x: np.ndarray, label: int, target: int | None, limits: Limits) -> tuple[str, str] | None:
+def settled(network: Network, x: np.ndarray, label: int, target: int | None, ties: str | None, limits: Limits) -> tuple[str, str] | None:
     """Verdict and reason of a sample about which there is nothing to verify; else None."""
-    found = first_maximum(Inference(network, limits).outputs(x))
-    if found != label:
+    outputs = Inference(network, limits).outputs(x)
+    found = first_maximum(outputs)
+    is_kept = ties == KEPT and 0 <= label < len(outputs) and outputs[label] == outputs[found]
+    if found != label and not is_kept:
         return MISCLASSIFIED, f"the network says {found}, the label is {label}"
     return (SKIPPED, "the label is the target") if label == target else None

@@ -11,6 +11,7 @@ from ..network.names import printable
 from ..properties import And, AtMost, Formula, Not, Query, Witness
 from ..properties.formula import VALUE, atoms
 from ..properties.query import Box
+from ..properties.robustness import KEPT
 
 # Ranges of a box, terms of an inequality, and lines of a formula that are written out; and levels of its nesting.
 RANGES, TERMS, LINES, LEVELS = 8, 8, 40, 12
@@ -28,9 +29,10 @@ def words(query: Query, witness: Witness | None) -> list[str]:
         steps = "1 step" if origin.get("eps") == 1 else f"{origin.get('eps')} steps"
         region = origin.get("region")
         where = "" if region is None else f" in {region[:MAX_REGION]}{'...' if len(region) > MAX_REGION else ''} and equal to it elsewhere"
+        rule = f", or {origin.get('label')} if its output is as large" if origin.get("ties") == KEPT else ""
         return [
             f"inputs of {printable(network.name)} within {steps} of x{where}, each in [{network.input.lo}, {network.input.hi}], "
-            f"that are {asked} (the class is the first largest output): {some}",
+            f"that are {asked} (the class is the first largest output{rule}): {some}",
             f"x = {_list(origin.x)}",
             *_witness(query, witness),
         ]

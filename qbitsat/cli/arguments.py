@@ -18,6 +18,7 @@ from ..importers.runtimes import RUNTIMES
 from ..network import TensorFormat
 from ..options import ROWS, STAGES, TABLE, Option
 from ..properties.region import real_distance
+from ..properties.robustness import ARGMAX, TIES
 from .exit_codes import exit_codes
 
 # What others call options of ours.
@@ -156,11 +157,17 @@ def add_queries(parser: Parser) -> None:
     text = "largest change of an input element, in whole input steps, as in 1,2,4 or 1:9 (b is not in a:b)"
     parser.add_argument("--eps", metavar="LIST", required=True, help=text)
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="ask only whether this class can be reached")
+    add_ties(parser, "what becomes of equal outputs")
     text = (
         "which elements may move, by --eps or a distance of their own: axes as in '[3:6, 10:13]' (a rectangle), '[:, :, 0]=2' (a channel), "
     )
     text += "'[5]' (a frame), or elements as in '5:9'; several with blanks between them; all by default"
     parser.add_argument("--region", metavar="PARTS", help=text)
+
+
+def add_ties(parser: Parser, what: str) -> None:
+    text = f"{what}: argmax, the first is the class; kept, the label if it is one of them (TACAS 2020); argmax by default"
+    parser.add_argument("--ties", choices=TIES, default=ARGMAX, help=text)
 
 
 def add_samples(parser: Parser, required: bool = True) -> None:
@@ -288,6 +295,7 @@ def add_check(parser: Parser) -> None:
     parser.add_argument("--eps", metavar="LIST", help="at these distances, as in 1,2")
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="and with this target")
     parser.add_argument("--region", metavar="PARTS", help="and with this region, as given to verify")
+    add_ties(parser, "and with this rule for equal outputs")
     parser.add_argument("--cake-lpr", metavar="FILE", type=Path, help="have this cake_lpr check proofs by SAT, too")
     text = "seconds for each certificate; 3600 by default"
     parser.add_argument("--timeout", metavar="S", type=converter(ROWS["timeout"]), default=3600.0, help=text)

@@ -20,6 +20,7 @@ from ..errors import InputError, QbitsatError
 from ..limits import LimitReached
 from ..network.names import printable
 from ..properties.region import region_of
+from ..properties.robustness import ARGMAX
 from .arguments import parse_epsilons, parse_samples
 from .output import EXIT_BAD_INPUT, EXIT_HOLDS, EXIT_UNKNOWN, Progress
 from .signals import cause, exit_code
@@ -62,9 +63,9 @@ def data_set(args: argparse.Namespace) -> Samples | None:
 
 
 def questions(args: argparse.Namespace, means: Means) -> list[Question]:
-    """What --samples, --eps, --target and --region say that must have been asked."""
+    """What --samples, --eps, --target, --region and --ties say that must have been asked."""
     if args.samples is None and args.eps is None:
-        for flag, value in (("--target", args.target), ("--region", args.region)):
+        for flag, value in (("--target", args.target), ("--region", args.region), ("--ties", None if args.ties == ARGMAX else args.ties)):
             if value is not None:
                 raise InputError(f"{flag}: needs --eps LIST, what must have been asked of it")
         return []
@@ -74,7 +75,7 @@ def questions(args: argparse.Namespace, means: Means) -> list[Question]:
     count = means.samples.count(means.networks[0].inputs)
     samples = parse_samples(args.samples or ":", count, args.inputs)
     region = None if args.region is None else region_of(0, form, args.region)[1]
-    return [Question(sample, eps, args.target, region) for eps in parse_epsilons(args.eps, form) for sample in samples]
+    return [Question(sample, eps, args.target, region, args.ties) for eps in parse_epsilons(args.eps, form) for sample in samples]
 
 
 def lost(means: Means, item: Item, reason: str, seconds: float, _cpu: float) -> Checked:
@@ -140,6 +141,6 @@ def describe(checked: Checked) -> str:
     if not checked.accepted and checked.outcome != NOTHING:
         return reason if checked.outcome == UNREADABLE else f"{checked.path}: {reason}"
     query = checked.header["query"]
-    about = [f"{key} {query[key]}" for key in ("sample", "eps", "region", "label", "target") if query.get(key) is not None]
+    about = [f"{key} {query[key]}" for key in ("sample", "eps", "region", "label", "target", "ties") if query.get(key) is not None]
     about += [f"network {network['sha256'][:16]}" for network in checked.header["networks"]] + [reason] * bool(reason)
     return f"{checked.path}  {checked.verdict:<8}  {checked.engine or '-':<6}  {checked.seconds:9.3f} s  {'  '.join(about)}"

@@ -118,7 +118,7 @@ def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     epsilons = parse_epsilons(args.eps, network.input)
     inputs, labels = read_samples(args, network)
     samples = parse_samples(args.samples, len(inputs), args.inputs)
-    return network, plan(network, inputs, labels, samples, epsilons, args.target, args.region)
+    return network, plan(network, inputs, labels, samples, epsilons, args.target, args.region, args.ties)
 
 
 def noted_network(args: argparse.Namespace) -> Network:

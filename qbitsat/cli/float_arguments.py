@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..options import STAGES, TABLE
 from ..quantize import Method, parse_format
-from .arguments import Parser, add_layers, add_option, fraction, show_common, whole, yes_or_no
+from .arguments import Parser, add_layers, add_option, add_ties, fraction, show_common, whole, yes_or_no
 
 FORMATS = """\
 formats:
@@ -62,6 +62,7 @@ def add_bits(parser: Parser) -> None:
     parser.add_argument("--samples", metavar="LIST", default=":", help=text)
     text = "largest change of an input element, in whole input steps"
     parser.add_argument("--eps", metavar="N", type=whole("--eps"), required=True, help=text)
+    add_ties(parser, "what becomes of equal outputs")
     text = "the part of the samples that has to be robust; 0.9 by default"
     parser.add_argument("--target", metavar="PART", type=part, default=0.9, help=text)
     text = (

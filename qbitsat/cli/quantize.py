@@ -74,6 +74,7 @@ def bits(args: argparse.Namespace) -> int:
     labels = None if args.labels is None else load_labels(args.labels, header=args.header)
     given: dict[str, Any] = {
         "target": args.target,
+        "ties": args.ties,
         "samples": parse_samples(args.samples, len(inputs), args.inputs),
         "calibration": None if args.calibration is None else read_samples(args.calibration, args),
         "method": args.method,

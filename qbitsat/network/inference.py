@@ -58,5 +58,14 @@ def forward(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> np.n
 
 def classify(network: Network, x: np.ndarray, batch: int = 1000) -> np.ndarray:
     """First maximum of the outputs: int[n, num_inputs] -> int64[n], a batch at a time to bound memory."""
-    parts = [forward(network, x[start : start + batch]).argmax(axis=1) for start in range(0, len(x), batch)]
+    parts = [classes_of(forward(network, x[start : start + batch])) for start in range(0, len(x), batch)]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def classes_of(outputs: np.ndarray, kept: np.ndarray | int | None = None) -> np.ndarray:
+    """The first maximum of each row of outputs, int[n, classes]; but `kept`, a class for all or one a row, where it is a maximum, too."""
+    found = outputs.argmax(axis=1)
+    if kept is None:
+        return found
+    own = outputs[np.arange(len(outputs)), kept]
+    return np.where(own == outputs.max(axis=1), kept, found)

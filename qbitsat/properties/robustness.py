@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import INT32, integer
-from ..errors import InputError, expect_kind
+from ..errors import InputError, expect_kind, unknown
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.layers import integer_array
@@ -16,10 +16,13 @@ from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
 from .query import Box, Origin, Query
 from .region import distances, region_of
 
+# What becomes of equal outputs: the first of them is the class; or the label, if it is one of them (TACAS 2020).
+TIES = ARGMAX, KEPT = "argmax", "kept"
 
-def beats(j: int, c: int) -> AtMost:
-    """Output j is ranked before output c by argmax: y_j > y_c, or y_j = y_c and j < c."""
-    return AtMost(((1, Ref(0, OUTPUT, c)), (-1, Ref(0, OUTPUT, j))), 0 if j < c else -1)
+
+def beats(j: int, c: int, is_kept: bool = False) -> AtMost:
+    """Output j is ranked before output c by argmax: y_j > y_c, or y_j = y_c and j < c, unless that is kept."""
+    return AtMost(((1, Ref(0, OUTPUT, c)), (-1, Ref(0, OUTPUT, j))), 0 if j < c and not is_kept else -1)
 
 
 def centre(network: Network, x: Any) -> np.ndarray:
@@ -73,6 +76,13 @@ def class_of(value: Any, what: str, classes: int) -> int:
         raise InputError(f"{what}: {value!r}, expected a class in [0, {classes - 1}], an integer") from error
 
 
+def rule_of(ties: Any) -> str:
+    """One of TIES."""
+    if not isinstance(ties, str) or ties not in TIES:
+        raise unknown("ties:", ties, TIES)
+    return ties
+
+
 def robustness(
     network: Network,
     x: Any,
@@ -80,6 +90,7 @@ def robustness(
     label: int,
     target: int | None = None,
     *,
+    ties: str = ARGMAX,
     region: str | None = None,
     sample: int | None = None,
     limits: Limits = NO_LIMITS,
@@ -88,21 +99,22 @@ def robustness(
 
     x is an integer array of the input's shape or flattened. region, as in "[3:6, 10:13] [:, :, 0]=2", says which elements may move,
     and by how much if not by eps; or eps is an integer array of x's shape, the distance of each element. With `target` the question
-    is the weaker one: is no such input classified as `target`? Classes are first maxima, so ties go to the lower index. `sample`
-    says which one of a data set x is, for reports. Where the network misses the label, or the target is the label, `verify` says so.
-    The query is built within `limits`.
+    is the weaker one: is no such input classified as `target`? Classes are first maxima, so ties go to the lower index; with ties="kept"
+    they go to the label, if its output is one of the largest. `sample` says which one of a data set x is, for reports. Where the network
+    misses the label, or the target is the label, `verify` says so. The query is built within `limits`.
     """
     expect_kind(network, Network, "robustness: network", "a Network, as of load(path)")
     classes, (eps, region) = count_classes(network), region_of(eps, network.input, region)
     label = class_of(label, "label", classes)
     target = None if target is None else class_of(target, "target", classes)
     sample = None if sample is None else integer(sample, "sample", 0)
-    x = centre(network, x)
+    x, is_kept = centre(network, x), rule_of(ties) == KEPT
     violation: Formula
     if target is None:
-        violation = Or(tuple(beats(j, label) for j in others(label, classes, limits)))
+        violation = Or(tuple(beats(j, label, is_kept) for j in others(label, classes, limits)))
     else:
-        violation = And(tuple(beats(target, j) for j in others(target, classes, limits)))
-    given = (("eps", eps), ("region", region), ("label", label), ("target", target), ("sample", sample))
+        violation = And(tuple(beats(target, j, is_kept and j == label) for j in others(target, classes, limits)))
+    rule = KEPT if is_kept else None
+    given = (("eps", eps), ("region", region), ("label", label), ("target", target), ("ties", rule), ("sample", sample))
     origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), x)
     return Query.asked(origin, (network,), (linf_box(network, x, eps, region),), violation, limits)

@@ -37,14 +37,27 @@ def samples(model):
     return x, labels
 
 
-def enumerated(model, text: str, x: np.ndarray, labels: np.ndarray, eps: int) -> list[str]:
+def enumerated(model, text: str, x: np.ndarray, labels: np.ndarray, eps: int, ties: str = "argmax") -> list[str]:
     network, words = quantize(model, text), []
     for row, label in zip(x, labels, strict=True):
         ranges = [np.arange(max(0, v - eps), min(15, v + eps) + 1) for v in row]
         points = np.stack(np.meshgrid(*ranges), axis=-1).reshape(-1, 3)
-        kept = (forward(network, points).argmax(axis=1) == label).all()
-        words.append(MISCLASSIFIED if classify(network, row[None])[0] != label else HOLDS if kept else VIOLATED)
+        y, x_y = forward(network, points), forward(network, row[None])
+        right, kept = ((ends[:, label] == ends.max(axis=1) if ties == "kept" else ends.argmax(axis=1) == label).all() for ends in (x_y, y))
+        words.append(MISCLASSIFIED if not right else HOLDS if kept else VIOLATED)
     return words
+
+
+def test_ties_that_are_kept(model, samples):
+    x, labels = samples
+    found = bits(model, x, labels, 1, ties="kept", widths=WIDTHS, format=FORMAT)
+    assert found.as_json()["ties"] == "kept"
+    more = 0
+    for result in found.results:
+        words = enumerated(model, result.width.text, x, labels, 1, "kept")
+        assert (result.holds, result.violated, result.unknown) == (words.count(HOLDS), words.count(VIOLATED), 0)
+        more += words.count(HOLDS) - enumerated(model, result.width.text, x, labels, 1).count(HOLDS)
+    assert more > 0
 
 
 def test_widths_are_counted_as_enumeration_does(model, samples):

@@ -14,6 +14,7 @@ from qbitsat import properties
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import InputError
 from qbitsat.network import TensorFormat
+from qbitsat.network.inference import classes_of
 from qbitsat.network.reference import first_maximum
 from qbitsat.properties import robustness
 from qbitsat.properties.formula import is_true
@@ -42,6 +43,31 @@ def test_targeted_is_true_exactly_where_the_class_is_the_target(classes):
         violation = robustness(network, [0] * classes, 1, label, target).violation
         for y in output_vectors(classes):
             assert is_true(violation, [y], [y]) == (first_maximum(y) == target), (label, target, y)
+
+
+def class_with_ties_kept(y, label: int) -> int:
+    return label if y[label] == max(y) else first_maximum(y)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_ties_that_are_kept_go_to_the_label(classes):
+    network = copying(classes)
+    for label in range(classes):
+        violation = robustness(network, [0] * classes, 1, label, ties="kept").violation
+        for y in output_vectors(classes):
+            kept = class_with_ties_kept(y, label)
+            assert is_true(violation, [y], [y]) == (kept != label), (label, y)
+            assert classes_of(np.array([y]), label).tolist() == classes_of(np.array([y]), np.array([label])).tolist() == [kept]
+    for label, target in itertools.permutations(range(classes), 2):
+        violation = robustness(network, [0] * classes, 1, label, target, ties="kept").violation
+        for y in output_vectors(classes):
+            assert is_true(violation, [y], [y]) == (class_with_ties_kept(y, label) == target), (label, target, y)
+
+
+@pytest.mark.parametrize("ties", ["first", "", None, 1, np.zeros(2)])
+def test_unknown_rules_for_ties(ties):
+    with pytest.raises(InputError, match=r"ties: .* is unknown; expected one of argmax, kept"):
+        robustness(NETWORK, [0, 7, 15], 1, 2, ties=ties)
 
 
 def test_one_output_is_no_classification():
