@@ -49,7 +49,8 @@ class Scheduler:
         self.rounding = RoundingHeuristic(query, layout, formula)
         self.lp = LinearPrograms(layout, disjuncts, self.descent, root, self.unit, options, limits)
         self.annealer = Annealer(query, formula, inequalities, self.descent, root, options, limits)
-        self.local = LocalSearch(layout, inequalities, root, options, limits)
+        # Where walks cannot be; not for who leaves them to another process.
+        self.local = None if self.annealer.able else LocalSearch(layout, inequalities, root, options, limits)
         # Nodes that were worked on in this process.
         self.worked = 0
         # For every branch the relaxed inputs of its newest node.
@@ -109,8 +110,7 @@ class Scheduler:
 
     def _anneal(self, nodes: Nodes, suggestion: Suggestion, others: Sequence[Nodes]) -> Inputs | None:
         """Local search, or walks of a search that has gone on for long; as long as they have taken less than their share of the time."""
-        walks = self.annealer.able
-        if not self.options.anneal or self.worked < (ANNEAL_AFTER if walks else 0):
+        if not self.options.anneal or self.worked < (0 if self.local else ANNEAL_AFTER):
             return None
         for row, branch in enumerate(nodes.branch.tolist()):
             self.relaxed[branch] = suggestion.x[row].copy()
@@ -130,6 +130,6 @@ class Scheduler:
             middle = (ranges.lo + ranges.hi)[0, : self.layout.num_inputs] / 2
             return Start(branch, atoms, ranges, self.relaxed.get(branch, middle) if rng.random() < 0.5 else middle)
 
-        if walks:
-            return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
-        return self.local.search(draw, LOCAL_SHARE * self.limits.seconds())
+        if self.local:
+            return self.local.search(draw, LOCAL_SHARE * self.limits.seconds())
+        return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())

@@ -15,6 +15,7 @@ from certified import certify
 from tiny import all_values, deep_network, random_box, random_query, truths
 
 import qbitsat
+from qbitsat.attack.local import LocalSearch
 from qbitsat.bounds import propagate
 from qbitsat.bounds.reduction import Reduction
 from qbitsat.certificate.check import check
@@ -45,6 +46,14 @@ def test_shared_search_after_walks_and_programs_before_the_fork(monkeypatch):
     assert shared.run(search, 3) is None
     assert search.scheduler.annealer.kernel is not None
     assert search.scheduler.lp.kernel is not None
+
+
+def test_who_leaves_walks_to_another_process_does_no_local_search(monkeypatch):
+    """That is for where walks cannot be."""
+    monkeypatch.setattr(LocalSearch, "search", lambda *_: pytest.fail("searched"))
+    search = make_search(digits_query(14))
+    assert shared.run(search, 3) is None
+    assert search.counts["nodes"] > 3 * shared.SHARE
 
 
 def test_shared_search_holds_with_a_whole_proof():
