@@ -54,7 +54,7 @@ def accumulated(layout: Layout, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]
 
 
 def node_bounds(layout: Layout, root: Ranges, ranges: Ranges, row: int) -> tuple[Ranges, Enforced]:
-    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay enforced where splits
+    """Bounds whose accumulators are those that the narrowed values give, and for each network what they must stay inside where splits
     say more: int64[neurons] each.
     """
     # Nodes from another process have no layout.
