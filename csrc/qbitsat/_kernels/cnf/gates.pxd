@@ -2,16 +2,8 @@
 
 cimport cython
 from qbitsat._kernels.cnf.clauses cimport ClauseBuffer, clauses_t
+from qbitsat._kernels.cnf.table cimport gate_t
 from qbitsat._kernels.types cimport int32_t, int64_t, lit_t
-
-# A gate that was built: its kind and inputs, normalised, and its one or two outputs.
-cdef struct gate_t:
-    int32_t kind
-    lit_t a
-    lit_t b
-    lit_t c
-    lit_t y
-    lit_t z
 
 
 @cython.final

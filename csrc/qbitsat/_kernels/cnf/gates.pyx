@@ -9,10 +9,11 @@ plain one has; see docs/design/encodings.md.
 """
 
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 
 from qbitsat._kernels.cnf.clauses cimport ClauseBuffer, clause2, clause3, clause4, clause_of, clauses_t, fresh
+from qbitsat._kernels.cnf.table cimport find, gate_t
 from qbitsat._kernels.types cimport FALSE_LIT, TRUE_LIT, lit_t
 
 cdef enum:
@@ -58,13 +59,6 @@ cdef inline bint fold3(lit_t a, lit_t b, lit_t c, lit_t *total, lit_t *carry) no
     return False
 
 
-cdef inline uint64_t hash4(int32_t kind, lit_t a, lit_t b, lit_t c) noexcept nogil:
-    cdef uint64_t h = <uint64_t> <uint32_t> a * 0x9E3779B97F4A7C15u
-    h = (h ^ (h >> 29) ^ <uint64_t> <uint32_t> b) * 0xBF58476D1CE4E5B9u
-    h = (h ^ (h >> 32) ^ <uint64_t> <uint32_t> c ^ (<uint64_t> kind << 33)) * 0x94D049BB133111EBu
-    return h ^ (h >> 31)
-
-
 @cython.final
 cdef class Gates:
     """Gates that write into one ClauseBuffer. Literals are DIMACS integers; TRUE and FALSE are +-0x7fffffff.
@@ -75,10 +69,7 @@ cdef class Gates:
     def __cinit__(self, ClauseBuffer clauses not None, limits=None):
         self.clauses, self.limits = clauses, limits
         self.out = &clauses.c
-        self.table_size = 1024
-        self.table = <gate_t *> calloc(self.table_size, sizeof(gate_t))
-        if self.table == NULL:
-            raise MemoryError("no memory for the table of gates")
+        self.forget()
 
     def __dealloc__(self):
         free(self.table)
@@ -96,7 +87,7 @@ cdef class Gates:
     cdef int widen(self) except -1 nogil:
         """Double the table; both are there for a while."""
         cdef gate_t *old = self.table
-        cdef int64_t size = self.table_size, i, at
+        cdef int64_t size = self.table_size, i
         if size >= LARGE_TABLE:
             with gil:
                 if self.limits is not None:
@@ -110,10 +101,7 @@ cdef class Gates:
                 with gil:
                     self.tick_or_free(wide)
             if old[i].kind:
-                at = hash4(old[i].kind, old[i].a, old[i].b, old[i].c) & (2 * size - 1)
-                while wide[at].kind:
-                    at = (at + 1) & (2 * size - 1)
-                wide[at] = old[i]
+                find(wide, 2 * size, old[i].kind, old[i].a, old[i].b, old[i].c)[0] = old[i]
         self.table = wide
         self.table_size = 2 * size
         free(old)
@@ -131,23 +119,14 @@ cdef class Gates:
 
     cdef gate_t *place(self, int32_t kind, lit_t a, lit_t b, lit_t c) except NULL nogil:
         """The entry of this gate: with outputs if it was built before, else new, with y == 0 for the caller to fill."""
-        cdef int64_t at
         cdef gate_t *gate
         if 3 * self.num_known >= 2 * self.table_size:
             self.widen()
-        at = hash4(kind, a, b, c) & (self.table_size - 1)
-        while True:
-            gate = &self.table[at]
-            if gate.kind == 0:
-                self.num_known += 1
-                gate.kind = kind
-                gate.a = a
-                gate.b = b
-                gate.c = c
-                return gate
-            if gate.a == a and gate.b == b and gate.c == c and gate.kind == kind:
-                return gate
-            at = (at + 1) & (self.table_size - 1)
+        gate = find(self.table, self.table_size, kind, a, b, c)
+        if gate.kind == 0:
+            self.num_known += 1
+            gate.kind, gate.a, gate.b, gate.c = kind, a, b, c
+        return gate
 
     cpdef lit_t and2(self, lit_t a, lit_t b) except 0 nogil:
         """y <-> a and b."""
