@@ -40,7 +40,7 @@ def check_maximum(seed: int, certify: bool = False) -> str:
         if largest is not None:
             assert found.upper == largest
             assert replay(query, found.witness.inputs) == found.witness
-    cut = stopped(query, objective, rng.randint(1, 60), engine="hybrid", attack=False, **rules)
+    cut = stopped(query, objective, rng.randint(1, 200), engine="hybrid", attack=False, **rules)
     assert cut.verdict in (UNKNOWN, EMPTY, OPTIMAL)
     if largest is not None:
         assert cut.upper is None or cut.upper >= largest

@@ -12,6 +12,7 @@ from tiny import check_search
 
 from qbitsat._kernels.suggest.local import Local
 from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.attack import annealing
 from qbitsat.attack.annealing import Annealer, Start
 from qbitsat.attack.local import LocalSearch
 from qbitsat.attack.rounding import RoundingHeuristic
@@ -23,6 +24,7 @@ from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Query, Ref
 from qbitsat.properties.formula import INPUT, OUTPUT, without_not
 from qbitsat.search import Search, schedule
+from qbitsat.verify import verify
 
 
 def started(asked, **options) -> Search:
@@ -173,6 +175,16 @@ def test_time_is_kept():
     time.sleep(0.02)
     with pytest.raises(LimitReached):
         late.search(lambda: start_of(search, np.zeros(2)), 10.0)
+
+
+@pytest.mark.parametrize("anneal", [True, False])
+def test_local_search_stands_in_for_walks_unless_told_otherwise(monkeypatch, anneal):
+    asked_for = []
+    monkeypatch.setattr(annealing, "MAX_WEIGHTS", 0)
+    monkeypatch.setattr(LocalSearch, "search", lambda *_: asked_for.append(1))
+    asked = query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -29))
+    assert verify(asked, engine="hybrid", anneal=anneal, **dict.fromkeys(("attack", "bounds", "rounding"), False)).violated
+    assert bool(asked_for) == anneal
 
 
 ARGUMENTS = {
