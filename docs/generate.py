@@ -4,6 +4,7 @@
     docs/reference/options.md    the table of qbitsat/options.py
     docs/reference/api.md        signatures and docstrings
     docs/reference/trust.md      the files that `check` rests on, and their sizes (docs/trust.py)
+    docs/reference/exit-codes.md the codes of qbitsat/cli/exit_codes.py
     CONTRIBUTING.md              the order of rooms, from tests/test_imports.py
     README.md, docs/guide/*.md   examples and what they print (docs/transcripts.py)
 
@@ -26,6 +27,7 @@ import api  # noqa: E402
 import transcripts  # noqa: E402
 import trust  # noqa: E402
 
+from qbitsat.cli.exit_codes import EXITS  # noqa: E402
 from qbitsat.options import TABLE  # noqa: E402
 
 NOTE = "<!-- Written by docs/generate.py from the program: don't edit. -->\n\n"
@@ -80,9 +82,22 @@ def rooms(text: str) -> str:
             lines, width = [*lines, []], 0
         lines[-1].append(name)
         width += len(name) + 3
-    block = "".join(f"    {'< ' if k else ''}{' < '.join(line)}\n" for k, line in enumerate(lines))
-    before, _, after = text.partition("<!-- rooms -->\n")
-    return f"{before}<!-- rooms -->\n\n{block}\n<!-- /rooms -->\n{after.partition('<!-- /rooms -->' + chr(10))[2]}"
+    return between(text, "rooms", "".join(f"    {'< ' if k else ''}{' < '.join(line)}\n" for k, line in enumerate(lines)))
+
+
+def exit_codes(text: str) -> str:
+    """The page with the table of exit codes."""
+    rows, last = ["| code | commands | meaning |\n|---|---|---|\n"], ""
+    for code, names, meaning in EXITS:
+        rows.append(f"| {code if code != last else ''} | {', '.join(names.split()) or 'all'} | {meaning} |\n".replace("|  |", "| |"))
+        last = code
+    return between(text, "exit codes", "".join(rows))
+
+
+def between(text: str, name: str, block: str) -> str:
+    """The page with the block between the comments of that name."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    return f"{text.partition(start)[0]}{start}\n{block}\n{end}{text.partition(end)[2]}"
 
 
 def pages() -> dict[Path, Callable[[str], str]]:
@@ -93,6 +108,7 @@ def pages() -> dict[Path, Callable[[str], str]]:
         reference / "options.md": lambda _: NOTE + options(),
         reference / "api.md": lambda _: NOTE + api.page(),
         reference / "trust.md": trust.filled,
+        reference / "exit-codes.md": exit_codes,
         ROOT / "CONTRIBUTING.md": rooms,
     }
     return written | dict.fromkeys((ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))), transcripts.filled)

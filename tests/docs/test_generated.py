@@ -33,13 +33,6 @@ def test_every_example_stands_in_the_guide():
     assert {path.name for path in transcripts.EXAMPLES.iterdir() if path.is_file()} == set(dict(transcripts.PLACE.findall(pages)))
 
 
-def test_exit_codes_are_those_of_the_help():
-    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^  (\d+) |(?<= )(\d+) by", exit_codes(), re.MULTILINE)) <= {
-        pair for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE) for pair in ((code, ""), ("", code))
-    }
-
-
 def test_help_of_a_command_has_its_exit_codes_alone():
     said = exit_codes("verify")
     assert "  10   some query is violated\n" in said
