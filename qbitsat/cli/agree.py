@@ -18,6 +18,7 @@ from .arguments import parse_epsilons, parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .reach import opened_store, table_options
+from .signals import interrupts_say
 
 
 def agree(args: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def agree(args: argparse.Namespace) -> int:
     inputs = load_inputs(args.inputs, first.input, **reading(args))
     samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
     counts: Counter[str] = Counter()
-    with ExitStack() as stack:
+    with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
         write = opened_store(args, stack)
         for sample in samples:
             for eps in epsilons:

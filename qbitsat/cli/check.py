@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections import Counter
 from contextlib import closing, suppress
@@ -23,7 +22,7 @@ from ..properties.region import region_of
 from ..properties.robustness import ARGMAX
 from .arguments import parse_epsilons, parse_samples
 from .output import EXIT_BAD_INPUT, EXIT_HOLDS, EXIT_UNKNOWN, Progress
-from .signals import cause, exit_code
+from .signals import ended
 from .streams import OutputLost
 
 EXIT_REFUSED = 20
@@ -48,8 +47,7 @@ def check(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as interrupt:
         with suppress(OutputLost):  # a closed terminal is both
             printer.finish(folders)
-        print(f"qbitsat: {cause(interrupt)}; {printer.counts.total()} results are checked", file=sys.stderr)
-        return exit_code(interrupt)
+        return ended(interrupt, f"{printer.counts.total()} results are checked")
     except QbitsatError:
         printer.finish(folders)
         raise

@@ -28,7 +28,7 @@ from ..report import describe, describe_floats, head, result_line
 from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
-from .signals import cause, exit_code
+from .signals import ended
 from .streams import OutputLost
 
 # What writes each format of `export`, and how its files are named.
@@ -105,8 +105,7 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
     except KeyboardInterrupt as interrupt:
         with suppress(OutputLost):  # a closed terminal is both
             printer.finish()
-        print(f"qbitsat: {cause(interrupt)}; {printer.counts.total()} of {printer.num_tasks} queries are finished", file=sys.stderr)
-        return exit_code(interrupt)
+        return ended(interrupt, f"{printer.counts.total()} of {printer.num_tasks} queries are finished")
     except QbitsatError:
         printer.finish()
         raise

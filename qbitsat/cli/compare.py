@@ -18,7 +18,7 @@ from ..report import result_line
 from ..report.compare import cactus, run_line, standings_table
 from .commands import SUFFIXES, read, warn_of_unlocked, write_query
 from .output import EXIT_HOLDS
-from .signals import cause, exit_code
+from .signals import ended
 
 EXIT_DISAGREEMENT = 1
 
@@ -45,8 +45,7 @@ def run(tasks: list[Task], session: _Session) -> int:
     try:
         session.run([task for task in tasks if task.settled is None])
     except KeyboardInterrupt as interrupt:
-        print(f"qbitsat: {cause(interrupt)}; the table is that of the runs that ended", file=sys.stderr)
-        code = exit_code(interrupt)
+        code = ended(interrupt, "the table is that of the runs that ended")
     session.finish()
     return code or (EXIT_DISAGREEMENT if session.disagreements else EXIT_HOLDS)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from ..quantize import quantize_with_report
 from ..report.quantizing import accuracies, bits_plot, bits_table, quantization_table, trial_line, width_line
 from .arguments import parse_samples
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .signals import interrupts_say
+
+T = TypeVar("T")
 
 PLOT = "bits.png"
 
@@ -89,7 +93,7 @@ def bits(args: argparse.Namespace) -> int:
 
 def of_all(asked: tuple[Any, ...], given: dict[str, Any], quiet: bool) -> int:
     """The same bits for all layers."""
-    found = sweep(*asked, told=None if quiet else lambda result: print(width_line(result), flush=True), **given)
+    found = told_of(sweep, asked, given, quiet, width_line, ("width", "widths"))
     print(f"\n{bits_table(found)}" if not quiet else bits_table(found))
     if found.float_accuracy is not None:
         print(f"the float model's accuracy is {found.float_accuracy:.4f}")
@@ -107,11 +111,26 @@ def of_all(asked: tuple[Any, ...], given: dict[str, Any], quiet: bool) -> int:
 
 def of_each_layer(asked: tuple[Any, ...], given: dict[str, Any], quiet: bool) -> int:
     """Bits of their own for the weights of each layer."""
-    found = mixed_bits(*asked, told=None if quiet else lambda trial: print(trial_line(trial), flush=True), **given)
+    found = told_of(mixed_bits, asked, given, quiet, trial_line, ("choice", "choices"))
     print(found)
     if given["out"]:
         print(f"results in {printable(str(given['out'] / SUMMARY))}")
     return exit_of(found.found is not None, bool(found.open))
+
+
+def told_of(
+    ask: Callable[..., T], asked: tuple[Any, ...], given: dict[str, Any], quiet: bool, line: Callable[[Any], str], words: tuple[str, str]
+) -> T:
+    """What is found, with a line for each width as it ends; an interrupt says how many those are."""
+    ended = []
+
+    def told(found: Any) -> None:
+        ended.append(found)
+        if not quiet:
+            print(line(found), flush=True)
+
+    with interrupts_say(*words, lambda: len(ended)):
+        return ask(*asked, told=told, **given)
 
 
 def exit_of(reached: bool, is_open: bool) -> int:

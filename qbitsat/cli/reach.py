@@ -19,6 +19,7 @@ from ..report.reach import range_line, range_record, width_details, width_line, 
 from .arguments import parse_epsilons, parse_samples, reading
 from .commands import ignore, noted_network, warn_of_unlocked
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .signals import interrupts_say
 
 
 def overflow_command(args: argparse.Namespace) -> int:
@@ -26,7 +27,7 @@ def overflow_command(args: argparse.Namespace) -> int:
     network = noted_network(args)
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
     needed, enough, longest = [], [], max(len(layer.name) for layer in network.layers)
-    with ExitStack() as stack:
+    with interrupts_say("layer", "layers", lambda: len(needed)), ExitStack() as stack:
         write = opened_store(args, stack)
         for where, box in _regions(args, network):
             if where:
@@ -55,7 +56,7 @@ def range_command(args: argparse.Namespace) -> int:
     network = noted_network(args)
     outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
     exact = list[bool]()
-    with ExitStack() as stack:
+    with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         write = opened_store(args, stack)
         for where, box in _regions(args, network):
             if where:

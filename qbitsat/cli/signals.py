@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from ..starting import leave
@@ -55,6 +58,19 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
     return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
 
 
-def cause(interrupt: KeyboardInterrupt) -> str:
-    """How to call what has ended the command."""
-    return f"ended by {interrupt}" if isinstance(interrupt, Ended) else "interrupted"
+def ended(interrupt: KeyboardInterrupt, finished: str) -> int:
+    """Say what has ended the command, and what is finished; the exit code."""
+    cause = f"ended by {interrupt}" if isinstance(interrupt, Ended) else "interrupted"
+    print(f"qbitsat: {cause}; {finished}", file=sys.stderr)
+    return exit_code(interrupt)
+
+
+@contextmanager
+def interrupts_say(one: str, many: str, finished: Callable[[], int]) -> Iterator[None]:
+    """An interrupt says how many are finished by then, of what these are the words for, and goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        count = finished()
+        ended(interrupt, f"{count} {one} is finished" if count == 1 else f"{count} {many} are finished")
+        raise
