@@ -14,7 +14,8 @@ from ..errors import InputError, QbitsatError
 from ..importers.files import open_input
 from ..importers.json_header import shown
 from ..limits import LimitReached, Limits
-from ..network import Network
+from ..network import Network, TensorFormat
+from ..properties.region import meaning
 from ..properties.robustness import ARGMAX
 from .check import HOLDS, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
 from .lines import Entry, against_certificate, against_samples, read_line, recompute
@@ -60,11 +61,12 @@ class Question(NamedTuple):
 class Folder:
     """The items of a path: a file; or of a folder the lines of its results.jsonl, else every .cert file in it or below.
 
-    wanted are questions that must have lines. `covered` fills as lines are read: the samples of each (eps, target, region, ties).
+    wanted are questions that must have lines, in these or other words, about inputs of that form. `covered` fills as lines are read: the
+    samples of each (eps, target, region, ties).
     """
 
-    def __init__(self, path: Path, wanted: Collection[Question] = ()):
-        self.path, self.wanted = path, wanted
+    def __init__(self, path: Path, wanted: Collection[Question] = (), form: TensorFormat | None = None):
+        self.path, self.wanted, self.form = path, wanted, form
         self.covered: defaultdict[Asked, set[int]] = defaultdict(set)
         self._lines: dict[tuple[str, Question], int] = {}
         self._named: dict[Path, int] = {}
@@ -101,13 +103,30 @@ class Folder:
         for file in files:
             if file not in self._named:
                 yield self._unnamed(file)
+        yield from self._missing()
+
+    def _missing(self) -> Iterator[Item]:
+        """A refusal for each question that should have been asked of some samples and was not."""
         missing: defaultdict[Asked, set[int]] = defaultdict(set)
+        answered: defaultdict[Asked, set[int]] = defaultdict(set)
+        for asked, samples in self.covered.items() if self.wanted else ():
+            answered[self._meant(asked)] |= samples
+        meant = {asked: self._meant(asked) for asked in {question.of_samples for question in self.wanted}}
         for question in self.wanted:
-            if question.sample not in self.covered.get(question.of_samples, ()):
+            if question.sample not in answered.get(meant[question.of_samples], ()):
                 missing[question.of_samples].add(question.sample)
         for asked, samples in missing.items():
             which = f"{'sample' if len(samples) == 1 else 'samples'} {ranges(samples)}"
             yield _refused(str(self.path / RESULTS), f"has no line of {which}, {in_words(*asked)}")
+
+    def _meant(self, asked: Asked) -> Asked:
+        """The same for all that ask the same; a region that no such input has stays as it is."""
+        eps, target, region, ties = asked
+        if self.form is None:
+            return asked
+        with suppress(InputError, OverflowError):
+            eps, region = meaning(eps, region, self.form)
+        return eps, target, region, ties
 
     def _unnamed(self, file: Path) -> Item:
         """Refused, but where the line that should name it may be one of the damaged."""

@@ -35,7 +35,7 @@ def check(args: argparse.Namespace) -> int:
     networks = pinned(args.network or (), args.bits, args.input_bits, args.runtime)
     means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory)
     wanted = questions(args, means)
-    folders = [Folder(path, wanted) for path in args.paths]
+    folders = [Folder(path, wanted, networks[0].input if networks else None) for path in args.paths]
     printer = Printer(means, args.quiet, args.verbose)
     ends = (means.timeout * SLACK + SLACK_SECONDS, means.memory * SLACK)
     try:

@@ -110,6 +110,11 @@ def region_of(eps: Any, form: TensorFormat, region: str | None) -> tuple[int, st
     return steps_of(eps, form), None if region is None else _checked(region)
 
 
+def meaning(eps: int, region: str | None, form: TensorFormat) -> tuple[int, str | None]:
+    """A distance and a region that say the same, and are equal for all that say it: where the same elements move, each as far."""
+    return region_of(distances(region, form.shape, eps), form, None)
+
+
 def _checked(region: Any) -> str:
     """The text as it is kept: one blank between words."""
     if not isinstance(region, str):

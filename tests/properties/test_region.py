@@ -123,10 +123,16 @@ def test_results_name_the_region_and_check_asks_for_it(folder, capsys):
     checked = ["check", str(out), "--network", *network]
     assert main([*checked, *asked]) == 0
     assert "eps 3, region [2:4, 2:5]: samples 0:3" in capsys.readouterr().out
+    same, others = ((3, "18:21 [3, 2:5]=3"), (1, "[2:4, 2:5]=3")), ((3, "[2:4, 2:5]=2"), (3, "[2:4, 2:6]"))
+    for code, eps, words in [(0, *question) for question in same] + [(20, *question) for question in others]:
+        assert main([*checked, "--samples", "0:3", "--eps", str(eps), "--region", words]) == code, words
     assert main([*checked, "--samples", "0:3", "--eps", "3"]) == 20, "a region is no whole box"
     lines[0]["region"] = None
     (out / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(checked) == 20, "a line without its region"
+    lines[0] |= {"region": "[9]", "eps": 1 << 70}
+    (out / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main([*checked, *asked]) == 20, "a region that the input does not have"
 
 
 def test_resume_refuses_another_region(folder, capsys):
