@@ -26,11 +26,12 @@ def overflow_command(args: argparse.Namespace) -> int:
     """A line a layer, and the width of all; 10 if some accumulator leaves --width bits, 5 if that is open."""
     network = noted_network(args)
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
-    needed, enough, longest = [], [], max(len(layer.name) for layer in network.layers)
+    needed, enough = list[int](), list[int]()
+    longest = max(len(layer.name) for layer in network.layers)
     with interrupts_say("layer", "layers", lambda: len(needed)), ExitStack() as stack:
         write = opened_store(args, stack)
         for where, box in _regions(args, network):
-            if where:
+            if where and not args.quiet:
                 print(where["text"], flush=True)
 
             def told(found: Any, fields: dict[str, Any] = where) -> None:
@@ -59,7 +60,7 @@ def range_command(args: argparse.Namespace) -> int:
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         write = opened_store(args, stack)
         for where, box in _regions(args, network):
-            if where:
+            if where and not args.quiet:
                 print(where["text"], flush=True)
 
             def told(found: Any, fields: dict[str, Any] = where) -> None:
