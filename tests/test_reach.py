@@ -180,6 +180,14 @@ def test_range_command(file, capsys):
     assert main(["range", str(file / "network.npz"), "--total", "0.000001"]) == 5
 
 
+@pytest.mark.parametrize(("command", "last"), [("overflow", "6 bits are enough"), ("range", "2 outputs: 2 exact")])
+def test_quiet_names_no_samples(file, capsys, command, last):
+    around = ["--inputs", str(file / "x.npy"), "--eps", "1,2", "--samples", "0"]
+    assert main([command, str(file / "network.npz"), *around, "--quiet"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(last)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -34,6 +34,8 @@ from .streams import OutputLost
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
 SUFFIXES = {"dimacs": ".cnf", "smt2": ".smt2"}
+# From so many outputs on, as many as inputs, a network is rather an autoencoder than a classifier.
+MANY_OUTPUTS = 32
 
 
 def inspect(args: argparse.Namespace) -> int:
@@ -114,6 +116,12 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
 def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     """The network and the tasks that the arguments ask for, everything checked."""
     network = noted_network(args)
+    if network.num_inputs == len(network.outputs) >= MANY_OUTPUTS:
+        print(
+            f"qbitsat: note: {printable(str(args.network))}: as many outputs as inputs, as of an autoencoder; the question is whether the "
+            "largest of them stays the largest (qbitsat range asks how far outputs reach)",
+            file=sys.stderr,
+        )
     epsilons = parse_epsilons(args.eps, network.input)
     inputs, labels = read_samples(args, network)
     samples = parse_samples(args.samples, len(inputs), args.inputs)
