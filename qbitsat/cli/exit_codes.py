@@ -20,6 +20,7 @@ EXITS = (
     ("10", "agree", "some input tells the two apart"),
     ("5", "verify", "none is violated, but some are unknown, or there was nothing to verify"),
     ("5", "bits", "no width is known to reach the target, and some are open"),
+    ("5", "quantize", "a limit ran out before there was a network"),
     ("5", "range", "some range is open"),
     ("5", "overflow", "whether some accumulator leaves the width is open"),
     ("5", "agree", "none is known to tell the two apart, but that is open"),

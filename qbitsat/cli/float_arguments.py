@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ..options import STAGES, TABLE
+from ..options import ROWS, STAGES, TABLE
 from ..quantize import Method, parse_format
 from .arguments import Parser, add_layers, add_option, add_ties, fraction, show_common, whole, yes_or_no
 
@@ -42,9 +43,11 @@ def add_quantize(parser: Parser) -> None:
     parser.add_argument("--format", metavar="FORMAT", type=parse_format, required=True, help="as in paper:8,5: see below")
     add_choice(parser)
     text = "the real value of 1 in those samples, as in 1/255 for pixels; 1 by default"
-    parser.add_argument("--unit", metavar="NUMBER", type=unit, default=1.0, help=text)
+    parser.add_argument("--unit", metavar="NUMBER", type=unit, help=text)
     parser.add_argument("--labels", metavar="FILE", type=Path, help="their classes: say how accurate model and network are")
     parser.add_argument("--header", metavar="yes|no", type=yes_or_no, help="whether a .csv begins with a header, where that is not clear")
+    add_option(parser, replace(ROWS["timeout"], text="seconds for all of it; none by default"))
+    add_option(parser, replace(ROWS["memory"], text="GiB of resident memory; none by default"))
     parser.add_argument("--out", metavar="FILE", type=Path, help="write the network there, an .npz that all commands read")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.epilog = FORMATS + "\n" + (parser.epilog or "")

@@ -39,6 +39,13 @@ class Progress:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update()
 
+    def at(self, done: int, note: str) -> None:
+        """So many are done; `note` says what is at work."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.n = done
+            self.bar.refresh()
+
     def print(self, text: str) -> None:
         """Lines on standard output, above the bar."""
         if self.bar is not None:

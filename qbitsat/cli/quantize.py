@@ -17,13 +17,15 @@ from ..errors import InputError, MissingExtraError
 from ..importers import load_labels, save
 from ..importers.float_models import load_float
 from ..importers.inputs import read_array
+from ..limits import LimitReached, Limits
 from ..network import TensorFormat
+from ..network.float_network import FloatNetwork
 from ..network.names import printable
 from ..options import TABLE
-from ..quantize import quantize_with_report
+from ..quantize import Quantized, quantize_with_report
 from ..report.quantizing import accuracies, bits_plot, bits_table, quantization_table, trial_line, width_line
 from .arguments import parse_samples
-from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED, Progress
 from .signals import interrupts_say
 
 T = TypeVar("T")
@@ -39,11 +41,17 @@ def quantize(args: argparse.Namespace) -> int:
         raise InputError(f"--out: {args.out}, expected a file that ends in .npz")
     if args.out and args.out.exists() and not args.overwrite:
         raise InputError(f"--out: {args.out} exists already; expected a new name, or --overwrite")
+    limits = Limits(args.timeout, args.memory)
     model = load_float(args.network, args.layers)
-    samples = None if args.calibration is None else read_array(args.calibration, ("x", "inputs"), args.header) * args.unit
+    samples = None if args.calibration is None else read_array(args.calibration, ("x", "inputs"), args.header) * (args.unit or 1.0)
     labels = None if args.labels is None else load_labels(args.labels, header=args.header)
-    made = quantize_with_report(model, args.format, samples, method=args.method, labels=labels)
-    if samples is not None and (note := outside(samples, made.network.input)):
+    try:
+        made = quantized(model, args, samples, labels, limits)
+    except (LimitReached, MemoryError) as limit:
+        reason = limit.reason if isinstance(limit, LimitReached) else "memory"
+        print(f"not quantized: {reason} after {limits.seconds():.3f} s")
+        return EXIT_UNKNOWN
+    if samples is not None and (note := doubtful_units(samples, made.network.input, args.unit is not None)):
         print(f"qbitsat: note: {printable(str(args.calibration))}: {note}", file=sys.stderr)
     print(quantization_table(made.report))
     for remark in made.network.remarks:
@@ -56,13 +64,29 @@ def quantize(args: argparse.Namespace) -> int:
     return EXIT_HOLDS
 
 
-def outside(samples: np.ndarray, form: TensorFormat) -> str:
-    """What to say of real samples that leave what the input can hold by more than a step, else nothing."""
+def quantized(model: FloatNetwork, args: argparse.Namespace, samples: Any, labels: Any, limits: Limits) -> Quantized:
+    """With a bar on a terminal: samples that scales are chosen by, and that errors are measured on."""
+    count = 0 if samples is None else len(samples)
+    bar = Progress(2 * count, " samples")
+    shown = {"calibration": 0, "layers": count, "errors": count}
+    limits.progress = lambda told: bar.at(shown.get(told.stage, 0) + int(told.counts.get("samples", 0)), told.stage)
+    try:
+        return quantize_with_report(model, args.format, samples, method=args.method, labels=labels, limits=limits)
+    finally:
+        bar.close()
+
+
+def doubtful_units(samples: np.ndarray, form: TensorFormat, known: bool) -> str:
+    """What to say of real samples that leave what the input can hold by more than a step, or that look like integers which stand for
+    something else unless their unit is known; else nothing.
+    """
     lo, hi = ((end - form.zero_point) * form.scale for end in (form.lo, form.hi))
     least, most = float(samples.min()), float(samples.max())
-    if least >= lo - form.scale and most <= hi + form.scale:
-        return ""
-    return f"values from {least:g} to {most:g}, but the input holds {lo:g} to {hi:g} and clips what is outside; is --unit right?"
+    if least < lo - form.scale or most > hi + form.scale:
+        return f"values from {least:g} to {most:g}, but the input holds {lo:g} to {hi:g} and clips what is outside; is --unit right?"
+    if not known and most - least > 1 and np.array_equal(np.rint(samples), samples):
+        return f"whole numbers from {least:g} to {most:g} are taken for what the model was trained on; if it was not, give their --unit"
+    return ""
 
 
 def bits(args: argparse.Namespace) -> int:

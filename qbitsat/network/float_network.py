@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arithmetic import integer
 from ..errors import InputError, UnsupportedError, kind_of
+from ..limits import NO_LIMITS, Limits
 from .affine import Record
 from .float_layers import Add, FloatConvolution, FloatDense, FloatLayer, Scale, Shape
 from .float_moves import Concat, Pad, Reshape, Transpose
@@ -110,7 +111,7 @@ class FloatNetwork(Record):
         """Weights, biases, scales and shifts of all layers."""
         return sum(layer.num_parameters for layer in self.layers)
 
-    def forward(self, x: Any, up_to: int | None = None, dtype: type = np.float64) -> list[np.ndarray]:
+    def forward(self, x: Any, up_to: int | None = None, dtype: type = np.float64, limits: Limits = NO_LIMITS) -> list[np.ndarray]:
         """What every layer gives, from the first to the last or to layer `up_to`: float[n, *shape] each, in float64 or float32.
 
         x are samples of the input, [n, *shape] or [n, size], or a tuple or list of them, one for each input, where there are several.
@@ -123,12 +124,13 @@ class FloatNetwork(Record):
         values: list[np.ndarray] = []
         with np.errstate(all="ignore"):
             for layer in self.layers[: last + 1]:
+                limits.check()
                 values.append(layer.apply(*(values[i] if i >= 0 else inputs[-1 - i] for i in layer.reads)))
         return values
 
-    def run(self, x: Any, dtype: type = np.float64) -> tuple[np.ndarray, ...]:
+    def run(self, x: Any, dtype: type = np.float64, limits: Limits = NO_LIMITS) -> tuple[np.ndarray, ...]:
         """The outputs for samples x, as `forward` takes them: float[n, *shape] each."""
-        values, inputs = self.forward(x, dtype=dtype), self._batches(x, dtype)
+        values, inputs = self.forward(x, dtype=dtype, limits=limits), self._batches(x, dtype)
         return tuple(values[k] if k >= 0 else inputs[-1 - k] for k in self.outputs)
 
     def _batches(self, x: Any, dtype: type) -> list[np.ndarray]:

@@ -56,9 +56,9 @@ def forward(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> np.n
     return forward_all(network, x, limits)[:, network.outputs]
 
 
-def classify(network: Network, x: np.ndarray, batch: int = 1000) -> np.ndarray:
+def classify(network: Network, x: np.ndarray, batch: int = 1000, limits: Limits = NO_LIMITS) -> np.ndarray:
     """First maximum of the outputs: int[n, num_inputs] -> int64[n], a batch at a time to bound memory."""
-    parts = [classes_of(forward(network, x[start : start + batch])) for start in range(0, len(x), batch)]
+    parts = [classes_of(forward(network, x[start : start + batch], limits)) for start in range(0, len(x), batch)]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError, UnsupportedError
+from ..limits import Limits
 from ..network.float_network import FloatNetwork
 from .numbers import MAX_FRACTION, Fixed
 
@@ -57,15 +58,17 @@ class Observed:
         return float(lo), float(hi)
 
 
-def observe(model: FloatNetwork, x: np.ndarray) -> dict[int, Observed]:
+def observe(model: FloatNetwork, x: np.ndarray, limits: Limits) -> dict[int, Observed]:
     """What each tensor of a model holds for samples x [n, *shape], by its index (-1 is the input)."""
+    start = 0
+    limits.begin("calibration", lambda: {"samples": start})
     numbers = sum(int(np.prod(shape)) for shape in model.shapes)
     batch = max(1, AT_ONCE // numbers)
     share = max(1, KEPT * batch // len(x)) if len(x) > batch else KEPT
     parts: dict[int, list[Observed]] = {}
     for start in range(0, len(x), batch):
         rows = x[start : start + batch]
-        for k, values in zip(range(-1, len(model.layers)), [rows, *model.forward(rows)], strict=True):
+        for k, values in zip(range(-1, len(model.layers)), [rows, *model.forward(rows, limits=limits)], strict=True):
             if not np.isfinite(values).all():
                 place = "the calibration data" if k < 0 else f"layer {model.layers[k].name!r}, for the calibration data"
                 raise InputError(f"{place}: holds a number that is not finite, expected finite numbers")

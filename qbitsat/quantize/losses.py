@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..limits import NO_LIMITS, Limits
 from ..network import Network, forward
 from ..network.float_network import FloatNetwork
 
@@ -69,11 +70,13 @@ class Probe:
     network: Network
     taps: tuple[Tap, ...]
 
-    def errors(self, model: FloatNetwork, inputs: np.ndarray, real: np.ndarray) -> dict[int, tuple[float, float]]:
+    def errors(self, model: FloatNetwork, inputs: np.ndarray, real: np.ndarray, limits: Limits) -> dict[int, tuple[float, float]]:
         """The largest and the mean error of each tensor for samples, as integers [n, size] and as real numbers [n, *shape]."""
         largest, sums = dict.fromkeys((tap.index for tap in self.taps), 0.0), dict.fromkeys((tap.index for tap in self.taps), 0.0)
+        rows = slice(0)
+        limits.begin("errors", lambda: {"samples": rows.start or 0})
         for rows in batches(len(inputs)):
-            outputs, floats = forward(self.network, inputs[rows]), model.forward(real[rows])
+            outputs, floats = forward(self.network, inputs[rows], limits), model.forward(real[rows], limits=limits)
             for tap in self.taps:
                 mine = (outputs[:, tap.part] - tap.zero_point) * tap.step
                 error = np.abs(mine - floats[tap.index].reshape(len(mine), -1))
@@ -87,7 +90,7 @@ def batches(count: int) -> Iterator[slice]:
         yield slice(start, min(start + BATCH, count))
 
 
-def float_classes(model: FloatNetwork, real: np.ndarray) -> np.ndarray:
+def float_classes(model: FloatNetwork, real: np.ndarray, limits: Limits = NO_LIMITS) -> np.ndarray:
     """The first maximum of a float model's output: int64[n]."""
-    parts = [model.run(real[rows])[0] for rows in batches(len(real))]
+    parts = [model.run(real[rows], limits=limits)[0] for rows in batches(len(real))]
     return np.concatenate([part.reshape(len(part), -1).argmax(axis=1) for part in parts])

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..importers.assembly import Builder, Kernel, Wires, pooled
+from ..limits import Limits
 from ..network import Network, TensorFormat
 from ..network.float_network import (
     Activation,
@@ -56,12 +57,14 @@ class Lowering(ABC):
         self.reports: dict[int, LayerReport] = {}
         self.fused: set[int] = set()
 
-    def run(self, runtime: str = "") -> tuple[Network, Probe, list[LayerReport]]:
+    def run(self, runtime: str, limits: Limits) -> tuple[Network, Probe, list[LayerReport]]:
         """The network, the one with all tensors as outputs, and what is to be said of each layer."""
         if len(self.model.inputs) != 1:
             raise UnsupportedError(f"{self.model.place}: {len(self.model.inputs)} inputs, expected one")
+        limits.begin("layers", lambda: {"layers": len(self.tensors) - 1})
         self.tensors[-1] = self.input()
         for k, layer in enumerate(self.model.layers):
+            limits.check()
             if k in self.fused:
                 continue
             with self.b.named(layer.place):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, expect_kind
+from ..limits import Limits
 from ..network import Network, classify
 from ..network.float_network import FloatNetwork
 from .calibration import Method, observe
@@ -41,11 +42,18 @@ def quantize(
 
 
 def quantize_with_report(
-    model: FloatNetwork, format: str | Format, calibration: Any = None, *, method: str | Method | None = None, labels: Any = None
+    model: FloatNetwork,
+    format: str | Format,
+    calibration: Any = None,
+    *,
+    method: str | Method | None = None,
+    labels: Any = None,
+    limits: Limits | None = None,
 ) -> Quantized:
     """The same with a report: clipped weights and biases, the error of each layer on the calibration data, and with labels int[n] the
-    accuracies of model and network on it.
+    accuracies of model and network on it. Raises `LimitReached` where a limit runs out.
     """
+    limits = limits or Limits()
     expect_kind(model, FloatNetwork, "quantize: model", "a FloatNetwork, as of load_float(path)")
     form = parse_format(format) if isinstance(format, str) else format
     expect_kind(form, (FixedPoint, Int8), "quantize: format", "the name of a format, as in paper:8,5")
@@ -53,15 +61,15 @@ def quantize_with_report(
         method = Method.parse(method or ("range" if isinstance(form, Int8) else "mse"))
     real = None if calibration is None else samples_of(model, calibration)
     floats, remarks = prepared(model)
-    seen = None if real is None else observe(floats, real)
+    seen = None if real is None else observe(floats, real, limits)
     # Images of a model that reads them flat stay images.
     shape = np.shape(calibration)[1:] if real is not None and len(model.inputs[0]) == 1 else None
     common = floats, seen, method
     lowering = Int8Lowering(*common, form, shape) if isinstance(form, Int8) else FixedPointLowering(*common, form, shape)
-    network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "")
+    network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "", limits)
     inputs = None if real is None else integers_of(network, real)
     if real is not None and inputs is not None:
-        errors = probe.errors(floats, inputs, real)
+        errors = probe.errors(floats, inputs, real, limits)
         places = sorted(lowering.reports)
         layers = [replace(r, max_error=errors[k][0], mean_error=errors[k][1]) for k, r in zip(places, layers, strict=True)]
     report = Report(tuple(layers), 0 if real is None else len(real))
@@ -71,7 +79,7 @@ def quantize_with_report(
         wanted = np.asarray(labels)
         if wanted.shape != (len(real),):
             raise InputError(f"quantize: labels of shape {wanted.shape}, expected ({len(real)},), one for each sample")
-        mine, theirs = classify(network, inputs), float_classes(floats, real)
+        mine, theirs = classify(network, inputs, limits=limits), float_classes(floats, real, limits)
         report = replace(report, float_accuracy=float((theirs == wanted).mean()), accuracy=float((mine == wanted).mean()))
     remark = f"quantized to {form.name}"
     return Quantized(replace(network, remarks=(remark, *model.remarks, *remarks, *clipping(report.layers))), report)

@@ -39,6 +39,20 @@ def test_all_formats_are_accurate_enough(text, capsys):
     assert float(capsys.readouterr().out.split("quantized ")[-1]) >= 0.9
 
 
+@pytest.mark.parametrize(("unit", "said"), [([], "whole numbers from 0 to 16 are taken"), (["--unit", "1/16"], ""), (["--unit", "1"], "")])
+def test_units_are_asked_for_where_they_may_be_others(unit, said, capsys):
+    assert main(["quantize", MODEL, "--format", "int8", "--calibration", IMAGES, *unit]) == 0
+    told = capsys.readouterr().err
+    assert said in told if said else told == ""
+
+
+@pytest.mark.parametrize(("limit", "reason"), [(["--timeout", "0.001"], "timeout"), (["--memory", "0.001"], "memory")])
+def test_limits_of_quantizing(tmp_path, capsys, limit, reason):
+    assert main([*QUANTIZE, *CALIBRATION, *limit, "--out", str(tmp_path / "n.npz")]) == 5
+    assert capsys.readouterr().out.startswith(f"not quantized: {reason} after 0.")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
