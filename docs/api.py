@@ -36,6 +36,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "wrap",
     ),
     "qbitsat.properties": ("Ref", "AtMost", "at_least", "And", "Or", "Not", "Box", "Witness"),
+    "qbitsat.properties.question_file": ("Question", "Objective", "NetworkFile"),
     "qbitsat.importers": ("load_inputs", "load_labels"),
     "qbitsat.quantize": ("parse_format", "Quantized", "Report", "LayerReport", "Loss"),
     "qbitsat.quantize.training": ("Trainable",),

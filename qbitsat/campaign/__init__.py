@@ -1,6 +1,6 @@
 """Many queries: their tasks, the workers that verify them, and the store of their results."""
 
-from .queries import Task, Verifier, plan, query_of, verdicts
+from .queries import Asked, Task, Verifier, plan, query_of, verdicts
 from .store import CERTIFICATES, RESULTS, Store, record
 
-__all__ = ["CERTIFICATES", "RESULTS", "Store", "Task", "Verifier", "plan", "query_of", "record", "verdicts"]
+__all__ = ["CERTIFICATES", "RESULTS", "Asked", "Store", "Task", "Verifier", "plan", "query_of", "record", "verdicts"]

@@ -18,7 +18,7 @@ from ..properties.formula import FALSE, TRUE, without_not
 from ..search.portfolio import decide
 from ..solvers import smt
 from ..verify import HOLDS, UNKNOWN, VIOLATED
-from .queries import Task, Verifier, query_of
+from .queries import Asked, Task, Verifier, query_of
 
 ERROR = "ERROR"
 BACKENDS = ("sat", *smt.BACKENDS)
@@ -61,7 +61,7 @@ class Run:
     seconds: encoding and solving, without the loading of a solver's Python package; statistics are the encoding's sizes.
     """
 
-    task: Task
+    task: Task | Asked
     backend: Backend
     verdict: str
     reason: str
@@ -97,7 +97,7 @@ def require(backends: Sequence[Backend]) -> None:
             smt.require(backend.name)
 
 
-def compare(verifier: Verifier, tasks: Sequence[Task], backends: Sequence[Backend]) -> Generator[Run, None, None]:
+def compare(verifier: Verifier, tasks: Sequence[Task | Asked], backends: Sequence[Backend]) -> Generator[Run, None, None]:
     """Every run as it ends: task by task, and the backends in an order that rotates, so that noise hits all alike.
 
     A task that bounds decide has a single run, of BOUNDS. The verifier's options (timeout, memory, bounds) hold for all.
@@ -115,7 +115,7 @@ def compare(verifier: Verifier, tasks: Sequence[Task], backends: Sequence[Backen
             yield _run(task, query, bounds, formula, backend, verifier.options)
 
 
-def _run(task: Task, query: Query, bounds: Ranges, formula: Formula, backend: Backend, values: dict[str, Any]) -> Run:
+def _run(task: Task | Asked, query: Query, bounds: Ranges, formula: Formula, backend: Backend, values: dict[str, Any]) -> Run:
     options = make_options(**values, encoding=backend.encoding, solver=backend.solver)
     limits = Limits(options.timeout, options.memory)
     statistics: dict[str, float] = {}
@@ -167,9 +167,8 @@ def disagreement(runs: Sequence[Run]) -> str:
     sides = {v: [str(run.backend) for run in runs if run.verdict == v] for v in (HOLDS, VIOLATED)}
     if not all(sides.values()):
         return ""
-    task = runs[0].task
     said = " but ".join(f"{', '.join(names)} {'says' if len(names) == 1 else 'say'} {v}" for v, names in sides.items())
-    return f"sample {task.sample} eps {task.eps}: {said} with a witness that replays"
+    return f"{' '.join(runs[0].task.title.split())}: {said} with a witness that replays"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ COMPARISON = "compare.json"
 class ComparisonFile:
     """The file in a folder, which is made, and locked until the `with` ends; a file that is there is refused unless `overwrite`."""
 
-    def __init__(self, folder: Path, overwrite: bool, network: Network, options: dict[str, Any], backends: Sequence[Backend]):
+    def __init__(self, folder: Path, overwrite: bool, networks: Sequence[Network], options: dict[str, Any], backends: Sequence[Backend]):
         self.path = folder / COMPARISON
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -37,10 +37,11 @@ class ComparisonFile:
         if self.path.exists() and not overwrite:
             self._lock.release()
             raise InputError(f"{self.path}: exists already; expected a folder without a comparison, or --overwrite")
+        named = [{"name": network.name, "sha256": network.sha256} for network in networks]
         self.content: dict[str, Any] = {
             "machine": machine(),
             "versions": versions(backends),
-            "network": {"name": network.name, "sha256": network.sha256},
+            **({"network": named[0]} if len(named) == 1 else {"networks": named}),
             "options": options,
             "backends": [{"as": str(backend), **asdict(backend)} for backend in backends],
             "runs": [],
@@ -58,11 +59,7 @@ class ComparisonFile:
         """Append a run; it is in the file when this returns."""
         self.content["runs"].append(
             {
-                "sample": run.task.sample,
-                "eps": run.task.eps,
-                "label": run.task.label,
-                "target": run.task.target,
-                "ties": run.task.ties,
+                **run.task.about,
                 "backend": str(run.backend),
                 "verdict": run.verdict,
                 "reason": run.reason,

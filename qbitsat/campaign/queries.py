@@ -47,6 +47,34 @@ class Task:
         target = "" if self.target is None else f"_target{self.target}"
         return f"sample{self.sample}_eps{self.eps}{target}"
 
+    @property
+    def title(self) -> str:
+        """What lines call it."""
+        return f"sample {self.sample}  eps {self.eps}"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What files say of it."""
+        return {"sample": self.sample, "eps": self.eps, "label": self.label, "target": self.target, "ties": self.ties}
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One query by itself, as of a question file; the other fields are as of `Task`."""
+
+    query: Query
+    stem: str
+    index: int = 0
+    settled: None = None
+
+    @property
+    def title(self) -> str:
+        return self.stem
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"question": self.stem}
+
 
 def plan(
     network: Network,
@@ -80,8 +108,10 @@ def plan(
     return tasks
 
 
-def query_of(task: Task, network: Network) -> Query:
+def query_of(task: Task | Asked, network: Network) -> Query:
     """A task's question."""
+    if isinstance(task, Asked):
+        return task.query
     return robustness(network, task.x, task.eps, task.label, task.target, ties=task.ties, region=task.region, sample=task.sample)
 
 

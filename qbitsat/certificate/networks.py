@@ -12,9 +12,10 @@ from typing import Any
 
 from ..errors import InputError, expect_kind
 from ..importers import load
-from ..importers.files import Path
+from ..importers.files import Path, placed
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
+from ..properties import joined
 from .reading import Certificate, Refused
 
 # Networks that a message lists.
@@ -46,19 +47,36 @@ def pinned(
 def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limits) -> tuple[Network, ...]:
     """Those with the hashes in the header: among `pins` if there are any, else from the files that the header names.
 
-    A network that is named again is the same object, whatever file it is said to be in.
+    A network that is named again is the same object, whatever file it is said to be in. One that has parts is joined of them again.
     """
     found = {network.sha256: network for network in pins}
     for k, entry in enumerate(certificate.header["networks"]):
-        wanted = entry["sha256"]
-        if wanted not in found:
-            limits.check()
-            candidates = pins or (_named(certificate.place, k, entry, limits),)
-            if candidates[0].sha256 != wanted:
-                names = " or ".join(title(network) for network in candidates[:SHOWN])
-                raise Refused(f"network {k} has hash {wanted[:16]}..., expected {names}")
-            found[wanted] = candidates[0]
+        if entry["sha256"] in found:
+            continue
+        for j, part in enumerate(entry.get("parts", ())):
+            _find(found, part, f"network {k}, part {j},", certificate.place, pins, limits)
+        if "parts" not in entry:
+            _find(found, entry, f"network {k}", certificate.place, pins, limits)
+            continue
+        with placed(certificate.place):
+            network = joined(*(found[part["sha256"]] for part in entry["parts"]))
+        if network.sha256 != entry["sha256"]:
+            raise Refused(f"network {k} has hash {entry['sha256'][:16]}..., its parts joined {network.sha256[:16]}...")
+        found[network.sha256] = network
     return tuple(found[entry["sha256"]] for entry in certificate.header["networks"])
+
+
+def _find(found: dict[str, Network], entry: dict[str, Any], what: str, place: str, pins: Sequence[Network], limits: Limits) -> None:
+    """Add the network of an entry, where it is not there yet."""
+    wanted = entry["sha256"]
+    if wanted in found:
+        return
+    limits.check()
+    candidates = pins or (_named(place, what, entry, limits),)
+    if candidates[0].sha256 != wanted:
+        names = " or ".join(title(network) for network in candidates[:SHOWN])
+        raise Refused(f"{what} has hash {wanted[:16]}..., expected {names}")
+    found[wanted] = candidates[0]
 
 
 def title(network: Network) -> str:
@@ -68,11 +86,11 @@ def title(network: Network) -> str:
     return f"{network.source or network.name} ({runtime}inputs of {inputs} bits, outputs of {outputs} bits, sha256 {network.sha256})"
 
 
-def _named(place: str, k: int, entry: dict[str, Any], limits: Limits) -> Network:
+def _named(place: str, what: str, entry: dict[str, Any], limits: Limits) -> Network:
     """The network in the file that a certificate names, at the widths that it names, too."""
     path = entry.get("path")
     if type(path) is not str:
-        raise InputError(f"{place}: names no file of network {k}; expected --network FILE")
+        raise InputError(f"{place}: names no file of {what.removesuffix(',')}; expected --network FILE")
     return _load(_beside(place, path), limits, *(entry.get(name) for name in ("bits", "input_bits", "runtime")))
 
 

@@ -33,6 +33,8 @@ HEADER: dict[str, type] = {
 # Keys that may be missing or null have their types in a second table.
 NETWORK: dict[str, type] = {"sha256": str}
 NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int, "runtime": str}
+# Of a network that was joined of several.
+JOINED: dict[str, type] = {"sha256": str, "parts": list}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
 ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "target": int, "ties": str, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}
@@ -96,8 +98,15 @@ class Certificate:
         if not 1 <= len(header["networks"]) <= MAX_NETWORKS:
             raise InputError(f"{place}: {len(header['networks'])} networks, expected 1 to {MAX_NETWORKS}")
         for k, network in enumerate(header["networks"]):
-            record_with(network, NETWORK, NETWORK_OPTIONAL, f"{place}: networks[{k}]")
-            network["path"] = network.get("path") and unescape_path(network["path"])
+            where = f"{place}: networks[{k}]"
+            if not isinstance(network, dict) or "parts" not in network:
+                _read_network(network, where)
+                continue
+            parts = record(network, JOINED, where)["parts"]
+            if not 2 <= len(parts) <= MAX_NETWORKS:
+                raise InputError(f"{where}: {len(parts)} parts, expected 2 to {MAX_NETWORKS}")
+            for j, part in enumerate(parts):
+                _read_network(part, f"{where}: parts[{j}]")
         return header
 
     def array(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -184,6 +193,12 @@ class Certificate:
         if array.dtype != np.uint8:
             raise InputError(f"{self.place}: array 'lrat.{k}' is missing or not bytes (uint8)")
         return array.tobytes()
+
+
+def _read_network(network: Any, place: str) -> None:
+    """One that a file holds."""
+    record_with(network, NETWORK, NETWORK_OPTIONAL, place)
+    network["path"] = network.get("path") and unescape_path(network["path"])
 
 
 def record_with(value: Any, types: dict[str, type], optional: dict[str, type], place: str) -> None:

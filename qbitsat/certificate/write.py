@@ -17,7 +17,7 @@ from ..bounds.reduction import Places
 from ..errors import InputError
 from ..importers.files import Path, replacing
 from ..importers.qbitsat_layers import smallest
-from ..network import forward_all
+from ..network import Network, forward_all
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.formula import atoms, is_true, names_values
@@ -38,7 +38,11 @@ class Source(NamedTuple):
     runtime: str | None = None
 
 
-def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Source] | None = None) -> None:
+# Of a network that was joined of several, those of its parts.
+Sources = Source | tuple[Source, ...]
+
+
+def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Sources] | None = None) -> None:
     """Write the certificate of a HOLDS or VIOLATED that was found with the option `certificates`; all or nothing.
 
     The file says what a query of robustness asks; of any other it has the boxes and the formula. Without `sources` the networks are
@@ -47,33 +51,44 @@ def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Source] 
     if verdict.options is None:
         raise InputError("certificate: a verdict without its options; expected one of `verify`")
     members: Members = {}
-    places = tuple(sources or (Source(network.source or None, runtime=network.runtime or None) for network in query.networks))
+    places = tuple(sources or map(_loaded_from, query.networks))
     header = {
         "query": _query(query, members),
         "verdict": verdict.verdict,
         "engine": verdict.engine,
         "proof": _proof(query, verdict, members),
     }
-    known = _known(places, tuple(network.sha256 for network in query.networks), verdict.options)
+    known = _known(places, tuple((n.sha256, *(part.sha256 for part in n.parts)) for n in query.networks), verdict.options)
     text = (known[:-1] + "," + _json(header)[1:]).encode()
     _write_file(path, {"header": np.frombuffer(text, np.uint8), **members})
 
 
+def _loaded_from(network: Network) -> Sources:
+    if network.parts:
+        return tuple(Source(part.source or None, runtime=part.runtime or None) for part in network.parts)
+    return Source(network.source or None, runtime=network.runtime or None)
+
+
 @lru_cache(maxsize=16)
-def _known(places: tuple[Source, ...], hashes: tuple[str, ...], options: Any) -> str:
-    """What the headers of all queries of the same networks and options share, as a JSON object."""
+def _known(places: tuple[Sources, ...], hashes: tuple[tuple[str, ...], ...], options: Any) -> str:
+    """What the headers of all queries of the same networks and options share, as a JSON object; hashes are followed by those of parts."""
     return _json(
         {
             "format": FORMAT,
             "version": VERSION,
             "qbitsat": __version__,
-            "networks": [
-                {**place._asdict(), "path": place.path and escape_path(place.path), "sha256": sha256}
-                for place, sha256 in zip(places, hashes, strict=True)
-            ],
+            "networks": [_named(place, own) for place, own in zip(places, hashes, strict=True)],
             "options": vars(options),
         }
     )
+
+
+def _named(place: Sources, hashes: tuple[str, ...]) -> dict[str, Any]:
+    """A network of the header."""
+    sha256, *parts = hashes
+    if not isinstance(place, Source):
+        return {"sha256": sha256, "parts": [_named(part, (own,)) for part, own in zip(place, parts, strict=True)]}
+    return {**place._asdict(), "path": place.path and escape_path(place.path), "sha256": sha256}
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ..network import Network
 from ..network.names import printable
 from ..options import TABLE, make_options
 from ..processes import interrupts_held
+from ..properties import Query
 from ..report import describe, describe_floats, head, result_line
 from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
@@ -152,9 +153,9 @@ def export(args: argparse.Namespace) -> int:
         raise InputError("--no-get-value: is for --format smt2; DIMACS files ask for nothing")
     network, tasks = read(args)
     options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
-    verifier = Verifier(network, options)
     asked = [task for task in tasks if task.settled is None]
-    paths = export_paths(args.out, asked, args.overwrite, SUFFIXES[args.format]) if asked else {}
+    stems = {task.index: task.stem for task in asked}
+    paths = export_paths(args.out, stems, args.overwrite, SUFFIXES[args.format]) if asked else {}
     complete = bool(asked)
     for task in tasks:
         if task.settled is not None:
@@ -162,7 +163,8 @@ def export(args: argparse.Namespace) -> int:
             continue
         path = paths[task.index]
         try:
-            written = write_query(path, verifier, task, args.format, **({} if args.get_value else {"get_value": False}))
+            how = {} if args.get_value else {"get_value": False}
+            written = write_query(path, query_of(task, network), options, args.format, **how)
         except (LimitReached, MemoryError) as limit:
             complete = False
             print(f"{head(task)}  not written: {limit.reason if isinstance(limit, LimitReached) else 'memory'}", flush=True)
@@ -172,16 +174,16 @@ def export(args: argparse.Namespace) -> int:
     return EXIT_HOLDS if complete else EXIT_UNKNOWN
 
 
-def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> dict[int, Path]:
-    """The file of every task, none of which is there already unless `overwrite`; their folder is made."""
+def export_paths(out: Path, stems: Mapping[int, str], overwrite: bool, suffix: str) -> dict[int, Path]:
+    """The file of every query, by what it is called; none is there already unless `overwrite`; their folder is made."""
     if out.suffix != suffix and out.suffix in SUFFIXES.values():
         raise InputError(f"--out: {out} has the wrong ending for this --format, expected {suffix} or a folder")
     if out.suffix == suffix:
-        if len(tasks) > 1:
-            raise InputError(f"--out: {out} is one file, but there are {len(tasks)} queries; expected a folder")
-        folder, paths = out.parent, {task.index: out for task in tasks}
+        if len(stems) > 1:
+            raise InputError(f"--out: {out} is one file, but there are {len(stems)} queries; expected a folder")
+        folder, paths = out.parent, dict.fromkeys(stems, out)
     else:
-        folder, paths = out, {task.index: out / f"{task.stem}{suffix}" for task in tasks}
+        folder, paths = out, {index: out / f"{stem}{suffix}" for index, stem in stems.items()}
     for path in paths.values():
         if path.exists() and not overwrite:
             raise InputError(f"--out: {path} exists already; expected a new name, or --overwrite")
@@ -192,7 +194,7 @@ def export_paths(out: Path, tasks: list[Task], overwrite: bool, suffix: str) -> 
     return paths
 
 
-def write_query(path: Path, verifier: Verifier, task: Task, form: str, **how: Any) -> Any:
-    """The task's query in a format of WRITERS, and what that returns; the file takes its name only once it is complete."""
+def write_query(path: Path, query: Query, options: dict[str, Any], form: str, **how: Any) -> Any:
+    """The query in a format of WRITERS, and what that returns; the file takes its name only once it is complete."""
     with replacing(path, sync=False) as stream:
-        return WRITERS[form].write(query_of(task, verifier.network), make_options(**verifier.options), stream, **how)
+        return WRITERS[form].write(query, make_options(**options), stream, **how)

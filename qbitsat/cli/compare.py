@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 
-from ..campaign import Task, Verifier
+from ..campaign import Asked, Task, Verifier, query_of
 from ..campaign import compare as campaign
 from ..campaign.compare import Backend, Run
 from ..campaign.compare_file import ComparisonFile
 from ..errors import MissingExtraError
+from ..network import Network
 from ..report import result_line
 from ..report.compare import cactus, run_line, standings_table
 from .commands import SUFFIXES, read, warn_of_unlocked, write_query
@@ -25,21 +26,26 @@ EXIT_DISAGREEMENT = 1
 
 def compare(args: argparse.Namespace) -> int:
     """0 if all backends agree wherever two decide, 1 if not."""
+    return compare_all(args, *read(args))
+
+
+def compare_all(args: argparse.Namespace, network: Network, tasks: Sequence[Task | Asked]) -> int:
+    """The same of these tasks, whatever they ask; network is that of samples."""
     backends = campaign.parse_backends(args.backends)
     campaign.require(backends)
-    network, tasks = read(args)
     options = {name: getattr(args, name) for name in ("timeout", "memory", "bounds")}
+    networks = dict.fromkeys(asked for task in tasks for asked in (task.query.networks if isinstance(task, Asked) else (network,)))
     with ExitStack() as stack:
         file = None
         if args.out:
-            file = stack.enter_context(ComparisonFile(args.out, args.overwrite, network, options, backends))
+            file = stack.enter_context(ComparisonFile(args.out, args.overwrite, list(networks), options, backends))
             warn_of_unlocked(args.out, file.unlocked)
         return run(tasks, _Session(Verifier(network, options), backends, file, args.out))
 
 
-def run(tasks: list[Task], session: _Session) -> int:
+def run(tasks: Sequence[Task | Asked], session: _Session) -> int:
     for task in tasks:
-        if task.settled is not None:
+        if isinstance(task, Task) and task.settled is not None:
             print(result_line(task, task.settled))
     code = EXIT_HOLDS
     try:
@@ -58,7 +64,7 @@ class _Session:
         self.runs: list[Run] = []
         self.disagreements = 0
 
-    def run(self, tasks: list[Task]) -> None:
+    def run(self, tasks: Sequence[Task | Asked]) -> None:
         width = max(len(str(backend)) for backend in (*self.backends, campaign.BOUNDS))
         with closing(campaign.compare(self.verifier, tasks, self.backends)) as runs:
             for run in runs:
@@ -80,10 +86,10 @@ class _Session:
         if self.out:
             task, paths = runs[0].task, []
             for encoding in dict.fromkeys(run.backend.encoding for run in runs):
-                verifier = replace(self.verifier, options={"bounds": self.verifier.options["bounds"], "encoding": encoding})
+                options = {"bounds": self.verifier.options["bounds"], "encoding": encoding}
                 for form, suffix in SUFFIXES.items():
                     paths.append(self.out / f"{task.stem}_{encoding}{suffix}")
-                    write_query(paths[-1], verifier, task, form)
+                    write_query(paths[-1], query_of(task, self.verifier.network), options, form)
             kept = f"kept as {', '.join(map(str, paths))}"
         print(f"qbitsat: error: {message}; {kept}", file=sys.stderr, flush=True)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 from ..errors import QbitsatError
 from ..network.names import printable
+from . import question
 from .agree import agree
 from .arguments import build
 from .check import check
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str] | None, output: Output) -> int:
     """The command's exit code; `output` learns whether it may be lost."""
     try:
-        args = build(COMMANDS).parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        args = question.parse(words) if question.is_asked(words) else build(COMMANDS).parse_args(argv)
         output.may_be_lost = getattr(args, "out", None) is not None
         with logged() if getattr(args, "verbose", 0) > 1 else nullcontext():
             return args.run(args)

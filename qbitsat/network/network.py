@@ -42,6 +42,7 @@ class Network(Record):
     outputs   int32[n], the values that are the result; by default the last layer's outputs
 
     runtime is the one whose step functions a file was read with, "" where the file has its own.
+    parts are the networks that it computes side by side on its inputs, where it was joined of several.
     """
 
     layers: tuple[Layer, ...]
@@ -52,6 +53,7 @@ class Network(Record):
     reads: tuple[np.ndarray, ...] = ()
     outputs: np.ndarray = None  # type: ignore[assignment]
     runtime: str = ""
+    parts: tuple[Network, ...] = ()
 
     def __post_init__(self):
         check_name(self.name, "network")

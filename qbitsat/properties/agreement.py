@@ -19,20 +19,25 @@ from .region import region_of
 from .robustness import centre, count_classes, linf_box
 
 
-def joined(a: Network, b: Network) -> Network:
-    """One network that computes both on the same inputs: values and outputs of a, then those of b.
+def joined(*networks: Network) -> Network:
+    """One network that computes all of them on the same inputs: values and outputs of the first, then those of the next.
 
-    Raises `InputError` unless both take the same integers, element by element.
+    Raises `InputError` unless all take the same integers, element by element.
     """
-    for network in (a, b):
+    for network in networks:
         expect_kind(network, Network, "agreement: network", "a Network, as of load(path)")
-    shapes = [[(form.size, form.lo, form.hi) for form in network.inputs] for network in (a, b)]
-    if shapes[0] != shapes[1]:
-        raise InputError(f"agreement: {a.name!r} reads {a.input} and {b.name!r} reads {b.input}, expected the same integers")
-    n, more = a.num_inputs, a.num_values - a.num_inputs
-    moved = [np.where(values < n, values, values + more) for values in (*b.reads, b.outputs)]
-    outputs, name = np.concatenate([a.outputs, moved[-1]]), a.name if a.name == b.name else f"{a.name} and {b.name}"
-    return Network((*a.layers, *b.layers), name, inputs=a.inputs, reads=(*a.reads, *moved[:-1]), outputs=outputs)
+    a = networks[0]
+    for b in networks[1:]:
+        shapes = [[(form.size, form.lo, form.hi) for form in network.inputs] for network in (a, b)]
+        if shapes[0] != shapes[1]:
+            raise InputError(f"agreement: {a.name!r} reads {a.input} and {b.name!r} reads {b.input}, expected the same integers")
+    n, more, reads, outputs = a.num_inputs, 0, list[np.ndarray](), list[np.ndarray]()
+    for network in networks:
+        moved = [np.where(values < n, values, values + more) for values in (*network.reads, network.outputs)]
+        reads, outputs, more = [*reads, *moved[:-1]], [*outputs, moved[-1]], more + network.num_values - n
+    layers = tuple(layer for network in networks for layer in network.layers)
+    name = " and ".join(dict.fromkeys(network.name for network in networks))
+    return Network(layers, name, inputs=a.inputs, reads=tuple(reads), outputs=np.concatenate(outputs), parts=networks)
 
 
 def agreement(

@@ -15,8 +15,8 @@ HEADER = ("backend", "solved", "holds", "violated", "timeouts", "other", "errors
 
 
 def run_line(run: Run, backend_width: int = 1) -> str:
-    """sample, eps, backend, verdict, seconds, and the reason if there is one."""
-    head = f"sample {run.task.sample}  eps {run.task.eps}  {run.backend!s:<{backend_width}}"
+    """Which query, backend, verdict, seconds, and the reason if there is one."""
+    head = f"{run.task.title}  {run.backend!s:<{backend_width}}"
     return f"{head}  {run.verdict:<8}  {run.seconds:9.3f} s  {run.reason}".rstrip()
 
 

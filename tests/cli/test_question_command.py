@@ -1,0 +1,115 @@
+"""verify, export and compare with a question file, as on the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from handmade import dense, tensor
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.cli.main import main
+from qbitsat.importers import save
+from qbitsat.network import Network
+
+CLAMP = ShiftRequantizer(1, "floor", 0, 9)
+NETWORK = Network((dense([[3, -2], [1, 1]], [1, -4], CLAMP), dense([[1, -1], [0, 1]], None, CLAMP, tensor(2, 0, 9))), "small")
+NETWORKS = '\n[networks]\na = "net.npz"\n'
+TWO = f'{NETWORKS}b = "other.npz"\n[inputs]\nlo = 3\n'
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch, capsys):
+    """Run a command on a question: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    save(NETWORK, "net.npz")
+    other = Network((NETWORK.layers[0], dense([[1, -1], [0, 1]], [1, 0], CLAMP, tensor(2, 0, 9))), "other")
+    save(other, "other.npz")
+
+    def run(text: str, *more: str, command: str = "verify") -> tuple[int, str, str]:
+        (tmp_path / "question.toml").write_text(text)
+        code = main([command, "question.toml", *more])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def checked(capsys, path: str, *more: str) -> str:
+    assert main(["check", path, *more]) == 0
+    return capsys.readouterr().out
+
+
+def test_verdicts_and_exit_codes(asked):
+    code, out, _ = asked(f'title = "never more"\nhold = "max(output) <= 9"{NETWORKS}')
+    assert (code, out.splitlines()[0].split("  ")[:2]) == (0, ["never more", "HOLDS"])
+    code, out, _ = asked(f'hold = "max(output) <= 3"{NETWORKS}')
+    assert code == 10
+    assert "    output of a: " in out
+
+
+def test_a_verdict_over_nothing_is_said_to_be_one(asked):
+    code, out, _ = asked(f'assume = "output[0] > 3 and layer0[0] < 2"\nhold = "false"{NETWORKS}')
+    assert (code, "HOLDS" in out, "of nothing: no input meets the assumptions" in out) == (0, True, True)
+    assert "nothing" not in asked(f'assume = "output[0] > 3"\nhold = "output[0] > 2"{NETWORKS}')[1]
+
+
+def test_optima(asked):
+    code, out, _ = asked(f'maximize = ["output[0]", "layer1.acc[0] - 1"]\nminimize = "2*output[1] + 3"{NETWORKS}', "--quiet")
+    assert code == 0
+    assert [line.rpartition("  ")[0] for line in out.splitlines()] == [
+        "largest output[0]: 4",
+        "largest layer1.acc[0] - 1: 7",
+        "smallest 2*output[1] + 3: 3",
+    ]
+    code, out, _ = asked(f'assume = "output[0] > 3 and layer0[0] < 2"\nmaximize = "output[0]"{NETWORKS}')
+    assert (code, "largest output[0]: none, no input meets the assumptions" in out) == (0, True)
+
+
+def test_certificates_of_networks_that_share_an_input(asked, capsys, tmp_path):
+    text = f'hold = "abs(a.output - b.output) <= 1"\nassume = "input[0] <= 5"{TWO}'
+    assert asked(text, "--out", "out", "--certificates")[0] == 0
+    said = checked(capsys, "out/certificates", "-v")
+    assert "1 accepted (1 HOLDS)" in said
+    entry = json.loads((tmp_path / "out" / "results.jsonl").read_text())
+    assert (entry["verdict"], entry["certificate"], set(entry["networks"])) == ("HOLDS", "certificates/question.cert", {"a", "b"})
+
+
+def test_certificates_of_optima(asked, capsys):
+    assert asked(f'maximize = "a.output[0] - b.output[0]"{TWO}', "--out", "out", "--certificates")[0] == 0
+    assert "2 accepted (1 HOLDS, 1 VIOLATED)" in checked(capsys, "out/certificates")
+
+
+def test_networks_by_option(asked):
+    text = f'hold = "layer1.acc[0] <= 8"{NETWORKS}'
+    assert asked(text)[0] == 0
+    assert asked(text, "--network", "a=other.npz")[0] == 10
+    for words in (("--network", "a"), ("--network", "a=x", "--network", "a=x"), ("--network", "c=net.npz")):
+        assert asked(text, *words)[0] == 2
+
+
+def test_export_and_compare(asked, tmp_path):
+    text = f'hold = "max(output) <= 4"{NETWORKS}'
+    assert asked(text, "--out", "q.cnf", command="export")[0] == 0
+    assert (tmp_path / "q.cnf").read_text().startswith("c qbitsat")
+    assert asked(text, "--out", "files", "--format", "smt2", command="export")[0] == 0
+    assert (tmp_path / "files" / "question.smt2").exists()
+    code, out, _ = asked(text, "--out", "cmp", command="compare")
+    assert (code, "sat:linear" in out) == (0, True)
+    assert json.loads((tmp_path / "cmp" / "compare.json").read_text())["runs"][0]["question"] == "question"
+    for command in ("export", "compare"):
+        code, _, err = asked(f'maximize = "output[0]"{NETWORKS}', *(["--out", "x"] if command == "export" else []), command=command)
+        assert (code, "has an objective" in err) == (2, True)
+
+
+def test_bad_questions_are_one_line(asked):
+    for text in ("hold = ", 'hold = "outptu[0] < 3"' + NETWORKS, "\xff"):
+        code, out, err = asked(text)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith("qbitsat: error: question.toml:1:")
+    assert asked("hold = 'true'" + NETWORKS, "--certificates")[0] == 2
+
+
+def test_samples_of_a_file(asked, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[3, 4], [15, 0]]))
+    code, out, _ = asked(f'minimize = "input[0] - input[1]"{NETWORKS}[inputs]\nfile = "x.npy"\nsample = 1\neps = 2\n', "--quiet")
+    assert (code, out.split("  ")[0]) == (0, "smallest input[0] - input[1]: 11")
