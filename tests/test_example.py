@@ -70,3 +70,20 @@ def test_tflite_example_is_what_the_runtimes_compute(runtime):
     x = network.input.quantize(np.load(examples.images_path()) / 16).reshape(50, -1)
     assert forward(network, x).tolist() == [model.run(row, network).tolist() for row in x]
     assert (classify(network, x) == load_labels(examples.labels_path())).sum() == 47
+
+
+@pytest.mark.parametrize("ties", ["argmax", "kept"])
+def test_more_bits_are_not_always_better(ties):
+    model, x, label = examples.nonmonotonic()
+    points = np.stack(np.meshgrid(*(np.arange(v - 2, v + 3) for v in x), indexing="ij"), axis=-1).reshape(-1, 2)
+    found = {}
+    for bits in range(5, 10):
+        network = qbitsat.quantize(model, f"paper:{bits},input=u4.4")
+        y = forward(network, points)
+        lost = y[:, 1] > y[:, 0]  # class 0 wins ties by both rules
+        found[bits] = qbitsat.verify(qbitsat.robustness(network, x, 2, label, ties=ties)).verdict
+        assert found[bits] == (qbitsat.VIOLATED if lost.any() else qbitsat.HOLDS)
+    assert [bits for bits, verdict in found.items() if verdict == qbitsat.VIOLATED] == [6]
+    fine = np.stack(np.meshgrid(*(np.linspace(v - 2, v + 2, 65) for v in x)), axis=-1).reshape(-1, 2) / 16
+    z = model.run(fine)[0]
+    assert (z[:, 0] > z[:, 1]).all()
