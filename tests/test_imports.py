@@ -13,7 +13,7 @@ PACKAGE = Path(qbitsat.__file__).parent
 
 # A room may import itself and any room to its left.
 ORDER = (
-    "starting", "errors", "limits", "processes", "options", "arithmetic", "examples", "kernels", "network", "importers", "quantize",
+    "starting", "errors", "limits", "processes", "options", "arithmetic", "kernels", "network", "examples", "importers", "quantize",
     "properties", "bounds", "attack", "encode", "solvers", "search", "verify", "optimize", "reach", "certificate", "campaign", "bits",
     "report", "cli", "__main__",
 )  # fmt: skip
