@@ -33,6 +33,7 @@ from .optimize import EMPTY, OPTIMAL, Optimum, maximize
 from .properties import Query, robustness
 from .properties.question_file import load_question
 from .quantize import quantize, quantize_with_report
+from .radii import Radius, radius
 from .reach import LayerWidth, OutputRange, output_ranges, overflow
 from .verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED, Verdict, verify
 
@@ -41,6 +42,6 @@ _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 __all__ = [
     "EMPTY", "HOLDS", "MISCLASSIFIED", "OPTIMAL", "SKIPPED", "UNKNOWN", "VIOLATED", "FloatModelError", "FloatNetwork", "InputError",
     "LayerWidth", "MissingExtraError", "Network", "Optimum", "OutputRange", "Progress", "QbitsatError", "Query",
-    "UnsupportedError", "Verdict", "__version__", "bits", "check", "examples", "load", "load_float", "load_question", "maximize",
-    "mixed_bits", "output_ranges", "overflow", "quantize", "quantize_with_report", "robustness", "save", "verify",
+    "Radius", "UnsupportedError", "Verdict", "__version__", "bits", "check", "examples", "load", "load_float", "load_question",
+    "maximize", "mixed_bits", "output_ranges", "overflow", "quantize", "quantize_with_report", "radius", "robustness", "save", "verify",
 ]  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,13 @@ def check_maximum(seed: int, certify: bool = False) -> str:
 
 def stopped(query: Query, objective: tuple, looks: int, **options) -> Optimum:
     """What a limit that runs out at one of the first looks at it leaves."""
+    with stopping(looks):
+        return maximize(query, objective, **options)
+
+
+@contextmanager
+def stopping(looks: int) -> Iterator[None]:
+    """Limits that run out once they have been looked at so often."""
     original, left = Limits.check, [looks]
 
     def look(limits, *rest):
@@ -65,7 +74,7 @@ def stopped(query: Query, objective: tuple, looks: int, **options) -> Optimum:
 
     Limits.check = look
     try:
-        return maximize(query, objective, **options)
+        yield
     finally:
         Limits.check = original
 

@@ -44,23 +44,23 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
     verdicts: dict[int, Verdict] = {}
     number = -1
     with open(path, "rb") as stream:
-        for number, place, entry in _entries(stream, path):
+        for number, place, entry in entries(stream, path):
             if entry is None:
                 continue
             key = entry.get("sample"), entry.get("eps"), entry.get("target")
             if any(value is not None and type(value) is not int for value in key):
                 raise InputError(f"{place}: sample, eps or target is no whole number; expected results of the same command")
-            _check_agrees(place, "network", entry.get("network_sha256"), verifier.network.sha256)
-            _check_options(place, entry.get("options"), options)
+            check_agrees(place, "network", entry.get("network_sha256"), verifier.network.sha256)
+            check_options(place, entry.get("options"), options)
             if key in seen:
                 raise InputError(f"{place}: a second line about sample {key[0]}, eps {key[1]}; expected one for each query")
             seen.add(key)
             task = wanted.get(key)
             if task is not None:
-                _check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
-                _check_agrees(place, "label", entry.get("label"), task.label)
-                _check_agrees(place, "region", entry.get("region"), task.region)
-                _check_agrees(place, "rule for ties", entry.get("ties", ARGMAX), task.ties)
+                check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
+                check_agrees(place, "label", entry.get("label"), task.label)
+                check_agrees(place, "region", entry.get("region"), task.region)
+                check_agrees(place, "rule for ties", entry.get("ties", ARGMAX), task.ties)
                 if not _is_answer(entry, path.parent, verifier):
                     continue
                 engine, witness = str(entry.get("engine") or ""), witness_of(entry, task.x.size)
@@ -82,7 +82,7 @@ def witness_of(entry: dict[str, Any], size: int) -> Witness | None:
     return Witness((tuple(values),), ())
 
 
-def _entries(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+def entries(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
     """(number from 0, place, content) of every line; no content in a last line that is cut off."""
     number = 0
     while line := stream.readline(MAX_LINE):
@@ -100,14 +100,14 @@ def _entries(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str, dict[str,
         number += 1
 
 
-def _check_agrees(place: str, what: str, found: Any, wanted: Any) -> None:
+def check_agrees(place: str, what: str, found: Any, wanted: Any) -> None:
     if found != wanted:
         raise InputError(
             f"{place}: is about another {what}, {str(found)[:16]} and not {str(wanted)[:16]}; expected results of the same command"
         )
 
 
-def _check_options(place: str, found: Any, wanted: dict[str, Any]) -> None:
+def check_options(place: str, found: Any, wanted: dict[str, Any]) -> None:
     if not isinstance(found, dict):
         raise InputError(f"{place}: has no options, expected a line of this version's")
     for name in sorted(wanted.keys() | found.keys()):

@@ -87,7 +87,7 @@ class Store:
         if overwrite:
             with suppress(OSError):  # a device has no length
                 os.ftruncate(self._file, 0)
-            for path in (self.folder / CERTIFICATES).glob("sample*_eps*.cert"):
+            for path in (self.folder / CERTIFICATES).glob("sample*_*.cert"):
                 path.unlink()
         self._end = os.fstat(self._file).st_size
 
@@ -108,12 +108,16 @@ class Store:
         See `resume.finished` for what counts.
         """
         kept, verdicts = finished(self.path, tasks, verifier)
+        self.keep(kept)
+        return verdicts
+
+    def keep(self, kept: set[int] | None) -> None:
+        """Take out all lines but those of these numbers; None for none."""
         if kept is not None:
             os.close(self._file)
             with open(self.path, "rb") as old, replacing(self.path) as new:
                 new.writelines(line for number, line in enumerate(old) if number in kept)
             self._open(False, True)
-        return verdicts
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append one record; it is in the file when this returns, and if there is no room for it, nothing of it is."""

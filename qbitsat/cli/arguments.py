@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of all commands; `args.run` is the function of the chosen one."""
     from .float_arguments import add_bits, add_quantize  # which has its words from here
-    from .reach_arguments import add_agree, add_overflow, add_range
+    from .reach_arguments import add_agree, add_overflow, add_radius, add_range
 
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = Parser(
@@ -89,6 +89,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "quantize": "make an integer network of a float model, in any format, and say what is lost",
         "verify": "decide whether samples keep their class within eps",
         "bits": "find how many bits it takes until enough samples are robust, from a float model",
+        "radius": "find how far samples keep their class",
         "range": "find the exact range of each output",
         "overflow": "find how wide the accumulators of each layer must be",
         "agree": "decide whether two networks or runtimes agree around samples",
@@ -108,6 +109,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_quantize(command)
         if name == "bits":
             add_bits(command)
+        if name == "radius":
+            add_radius(command)
         if name == "range":
             add_range(command)
         if name == "overflow":

@@ -18,6 +18,7 @@ from .compare import compare
 from .demo import demo
 from .output import EXIT_BAD_INPUT
 from .quantize import bits, quantize
+from .radius import radius_command
 from .reach import overflow_command, range_command
 from .run import run as run_network
 from .signals import deaf, exit_code, listen
@@ -30,6 +31,7 @@ COMMANDS = {
     "quantize": quantize,
     "verify": verify,
     "bits": bits,
+    "radius": radius_command,
     "range": range_command,
     "overflow": overflow_command,
     "agree": agree,

@@ -1,4 +1,4 @@
-"""Arguments of overflow, range and agree."""
+"""Arguments of overflow, range, agree and radius."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..importers.runtimes import RUNTIMES
-from ..options import ROWS
-from .arguments import Parser, add_option, add_reading, fraction, whole
+from ..options import ROWS, STAGES, TABLE
+from ..properties.balls import LINF
+from .arguments import Parser, add_option, add_reading, add_samples, add_ties, fraction, show_common, whole
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
 EPS = "largest change of an input element, in whole input steps, as in 1,2,4"
@@ -37,6 +38,28 @@ def add_agree(parser: Parser) -> None:
     parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help="samples: .npy, .npz, .csv or IDX, also .gz")
     parser.add_argument("--eps", metavar="LIST", required=True, help=EPS)
     _add_around(parser)
+
+
+def add_radius(parser: Parser) -> None:
+    add_samples(parser)
+    parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
+    parser.add_argument("--norm", choices=(LINF,), default=LINF, help="how far apart inputs are: linf, the largest change of an element")
+    text = "how far this class is away, and not any other"
+    parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help=text)
+    parser.add_argument("--max-eps", metavar="N", type=whole("--max-eps"), help="do not ask about distances beyond; by default all")
+    add_ties(parser, "what becomes of equal outputs")
+    groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
+    for row in TABLE:
+        add_option(parser if row.common else groups[row.stage], row)
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each sample as it ends")
+    found = parser.add_mutually_exclusive_group()
+    found.add_argument("--resume", action="store_true", help="go on with the results that are there already: the same command")
+    found.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("--quiet", action="store_true", help="print the summary only")
+    volume.add_argument("-v", "--verbose", action="count", default=0, help="print counts of searches, and outputs of witnesses")
+    common = {"help", "network", "inputs", "labels", "samples", "norm", "target", "max_eps", "out", "resume"}
+    show_common(parser, {*common, *(row.name for row in TABLE if row.common)}, "NETWORK --inputs FILE")
 
 
 def _add_rest(parser: Parser) -> None:

@@ -53,6 +53,8 @@ class Scheduler:
         self.local = None if self.annealer.able else LocalSearch(layout, inequalities, root, options, limits)
         # Nodes that were worked on in this process.
         self.worked = 0
+        # Seconds that the search has had.
+        self.seconds = limits.seconds
         # For every branch the relaxed inputs of its newest node.
         self.relaxed: dict[int, np.ndarray] = {}
 
@@ -131,5 +133,5 @@ class Scheduler:
             return Start(branch, atoms, ranges, self.relaxed.get(branch, middle) if rng.random() < 0.5 else middle)
 
         if self.local:
-            return self.local.search(draw, LOCAL_SHARE * self.limits.seconds())
-        return self.annealer.anneal(draw, ANNEAL_SHARE * self.limits.seconds())
+            return self.local.search(draw, LOCAL_SHARE * self.seconds())
+        return self.annealer.anneal(draw, ANNEAL_SHARE * self.seconds())

@@ -79,9 +79,12 @@ class Search:
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
+        self._schedule()
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
+
+    def _schedule(self) -> None:
+        self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
 
     def run(self) -> Inputs | None:
         """Inputs that make the formula true, to be replayed, or None: there are none. Raises `LimitReached`."""

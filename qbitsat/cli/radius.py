@@ -1,0 +1,72 @@
+"""radius: how far samples keep their class."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import ExitStack, closing, suppress
+
+from ..campaign import CERTIFICATES, RESULTS, Store, plan
+from ..campaign.radii import Measurer, finished_radii, radii
+from ..certificate.write import Source
+from ..errors import InputError
+from ..processes import interrupts_held
+from ..radii import Radius
+from ..report.radii import radius_details, radius_line, radius_summary
+from ..verify import UNKNOWN
+from .arguments import parse_samples
+from .commands import ignore, noted_network, read_samples, warn_of_unlocked
+from .output import EXIT_HOLDS, EXIT_UNKNOWN, Progress
+from .reach import table_options
+from .signals import ended
+from .streams import OutputLost
+
+
+def radius_command(args: argparse.Namespace) -> int:
+    """A line a sample, and a summary; 5 if some radius is open, or none was asked for."""
+    for flag in ("certificates", "resume"):
+        if getattr(args, flag) and not args.out:
+            raise InputError(f"--{flag}: needs --out DIR, the folder of the results")
+    network = noted_network(args)
+    inputs, labels = read_samples(args, network)
+    samples = parse_samples(args.samples, len(inputs), args.inputs)
+    tasks = plan(network, inputs, labels, samples, [0], args.target, None, args.ties)
+    folder = args.out / CERTIFICATES if args.certificates else None
+    source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None)
+    measurer = Measurer(network, table_options(args), args.norm, args.max_eps, folder, source)
+    results: list[Radius] = []
+    start, width = time.monotonic(), len(str(max(task.sample for task in tasks)))
+    with ExitStack() as stack:
+        write, finished = ignore, dict[int, Radius]()
+        if args.out:
+            store = stack.enter_context(Store(args.out, args.overwrite, folder, args.resume))
+            warn_of_unlocked(args.out, store.unlocked)
+            write, finished = store.write, finished_radii(store, tasks, measurer) if args.resume else {}
+        results += finished.values()
+        progress = Progress(len(tasks), " samples", len(results))
+
+        def finish() -> None:
+            progress.close()
+            print("\n".join(radius_summary(results, network, args.norm, time.monotonic() - start)), flush=True)
+            if finished:
+                print(f"{len(finished)} of them were finished before", flush=True)
+
+        try:
+            with closing(radii(measurer, [task for task in tasks if task.index not in finished], args.jobs)) as found:
+                for task, radius, names in found:
+                    with interrupts_held():
+                        write(measurer.record(task, radius, names))
+                        results.append(radius)
+                    progress.add(f"{sum(part.verdict == UNKNOWN for part in results)} open")
+                    if not args.quiet:
+                        details = radius_details(radius) if args.verbose else []
+                        progress.print("\n".join([radius_line(task, radius, width), *details]))
+            finish()
+        except KeyboardInterrupt as interrupt:
+            with suppress(OutputLost):  # a closed terminal is both
+                finish()
+            return ended(interrupt, f"{len(results)} of {len(tasks)} samples are finished")
+    if args.out:
+        print(f"results in {args.out / RESULTS}")
+    is_open = any(part.verdict == UNKNOWN for part in results) or not any(part.optimal for part in results)
+    return EXIT_UNKNOWN if is_open else EXIT_HOLDS

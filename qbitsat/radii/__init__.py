@@ -1,0 +1,71 @@
+"""The largest distance within which a sample keeps its class: the smallest perturbation that changes it, less one step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ..arithmetic import integer
+from ..bounds.layout import has_steps
+from ..errors import UnsupportedError, expect_kind, unknown
+from ..limits import LimitReached, Limits, Progress, cpu_seconds
+from ..network import Network, forward
+from ..network.inference import classes_of
+from ..options import make_options
+from ..properties.balls import LINF
+from ..properties.robustness import ARGMAX, KEPT, centre, class_of, count_classes, rule_of
+from ..verify import settle
+from .linf import Linf
+from .question import Measure, Question, Radius
+
+__all__ = ["Radius", "radius"]
+
+
+def radius(
+    network: Network,
+    x: Any,
+    label: int,
+    *,
+    norm: str = LINF,
+    target: int | None = None,
+    ties: str = ARGMAX,
+    max_eps: int | None = None,
+    sample: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    cancel: threading.Event | None = None,
+    **options: Any,
+) -> Radius:
+    """The largest distance, in input steps, within which every input is classified as `label`, or none as `target`.
+
+    x is an integer array of the input's shape or flattened; norm is "linf", the largest change of an element. ties and sample are as of
+    `robustness`; max_eps is the largest distance of interest. Options are those of `verify`, progress and cancel as well; limits are kept
+    as there, and leave an interval.
+    """
+    expect_kind(network, Network, "radius: network", "a Network, as of load(path)")
+    if norm != LINF:
+        raise unknown("norm", norm, (LINF,))
+    classes, at, values = count_classes(network), centre(network, x), make_options(**options)
+    label, target = class_of(label, "label", classes), None if target is None else class_of(target, "target", classes)
+    question = Question(network, at, label, target, rule_of(ties), None if sample is None else integer(sample, "sample", 0))
+    farthest = question.farthest(norm)
+    if max_eps is not None:
+        farthest = min(farthest, integer(max_eps, "max_eps", 0))
+    limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
+    (network_class,) = classes_of(forward(network, at[None], limits), label if ties == KEPT else None).tolist()
+    settled = settle(network_class, label, target)
+    if settled is not None:
+        return Radius(settled.verdict, reason=settled.reason, norm=norm)
+    searched = values.engine in ("auto", "hybrid") and all(has_steps(layer) for layer in network.layers)
+    work = (Linf if searched else Measure)(question, farthest, values, limits)
+    try:
+        work.measure()
+        found = work.ended("")
+    except LimitReached as limit:
+        found = work.so_far(limit.reason)
+    except MemoryError:
+        found = work.so_far("memory")
+    except (UnsupportedError, OSError) as error:
+        found = work.so_far(str(error))
+    return replace(found, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.counts())
