@@ -72,6 +72,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     """The parser of all commands; `args.run` is the function of the chosen one."""
     from .float_arguments import add_bits, add_quantize  # which has its words from here
     from .reach_arguments import add_agree, add_overflow, add_radius, add_range
+    from .vnnlib import add_supports
 
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = Parser(
@@ -80,14 +81,15 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         epilog=EXAMPLES + exit_codes(),
         **kind,
     )
-    parser.add_argument("--version", action="version", version=f"qbitsat {__version__}")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--name", action="version", version="qbitsat", help="show program's name and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     texts = {
         "demo": "verify the network that ships with qbitsat, start to end",
         "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
         "run": "compute outputs and classes, exactly as the device does, and the accuracy",
         "quantize": "make an integer network of a float model, in any format, and say what is lost",
-        "verify": "decide whether samples keep their class within eps",
+        "verify": "decide whether samples keep their class within eps, or a VNN-LIB query",
         "bits": "find how many bits it takes until enough samples are robust, from a float model",
         "radius": "find how far samples keep their class",
         "range": "find the exact range of each output",
@@ -95,13 +97,15 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "agree": "decide whether two networks or runtimes agree around samples",
         "export": "write the same queries as files for any other solver",
         "check": "check certificates, independently of what found the verdicts",
+        "supports": "say what VNN-LIB queries and ONNX files may have, as its standard asks",
         "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
     }
     for name, run in commands.items():
         description = f"{texts[name][0].upper()}{texts[name][1:]}."
+        description += " Of VNN-LIB, see qbitsat verify QUERY.vnnlib --help." if name == "verify" else ""
         command = subparsers.add_parser(name, help=texts[name], description=description, epilog=exit_codes(name), **kind)
         command.set_defaults(run=run)
-        if name not in ("demo", "check", "quantize", "bits"):
+        if name not in ("demo", "check", "quantize", "bits", "supports"):
             add_network(command)
         if name in ("verify", "export", "compare"):
             add_queries(command)
@@ -129,6 +133,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_compare(command)
         if name == "check":
             add_check(command)
+        if name == "supports":
+            add_supports(command)
     return parser
 
 

@@ -7,7 +7,7 @@ import textwrap
 # Code, the commands, "" for all of them, and what it means.
 EXITS = (
     ("0", "verify", "every verified query holds"),
-    ("0", "demo inspect run quantize export", "done"),
+    ("0", "demo inspect run quantize export supports", "done"),
     ("0", "bits", "a width, or a choice of widths, reaches the target"),
     ("0", "radius", "all radii are exact"),
     ("0", "range", "all ranges are exact"),

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 from ..errors import QbitsatError
 from ..network.names import printable
-from . import question
+from . import question, vnnlib
 from .agree import agree
 from .arguments import build
 from .check import check
@@ -38,6 +38,7 @@ COMMANDS = {
     "export": export,
     "compare": compare,
     "check": check,
+    "supports": vnnlib.supports,
 }
 
 
@@ -61,7 +62,8 @@ def run(argv: Sequence[str] | None, output: Output) -> int:
     """The command's exit code; `output` learns whether it may be lost."""
     try:
         words = sys.argv[1:] if argv is None else argv
-        args = question.parse(words) if question.is_asked(words) else build(COMMANDS).parse_args(argv)
+        form = next((form for form in (question, vnnlib) if form.is_asked(words)), None)
+        args = form.parse(words) if form is not None else build(COMMANDS).parse_args(argv)
         output.may_be_lost = getattr(args, "out", None) is not None
         with logged() if getattr(args, "verbose", 0) > 1 else nullcontext():
             return args.run(args)

@@ -131,7 +131,7 @@ def test_export_without_memory_says_so(files, tmp_path, monkeypatch, capsys):
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
-    assert (stop.value.code, capsys.readouterr().out) == (0, f"qbitsat {__version__}\n")
+    assert (stop.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
 
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["inspect"], ["verify"], ["export"], ["compare"]])

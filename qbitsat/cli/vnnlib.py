@@ -1,0 +1,160 @@
+"""VNN-LIB: `verify QUERY.vnnlib`, and `supports`, as the standard has a solver's command line (its chapter 5).
+
+Standard output has the verdict and nothing before it; all else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InputError
+from ..importers.onnx_file import QUANTIZED, RUNTIMES
+from ..importers.onnx_file.protobuf import OPSETS
+from ..limits import NO_LIMITS, LimitReached, Limits
+from ..network.names import printable
+from ..options import ROWS, TABLE
+from ..properties.vnnlib import Assignment, Question, bind, read, write_tensors
+from ..verify import UNKNOWN, VIOLATED, Verdict, verify
+from .arguments import Parser, add_option, whole
+from .exit_codes import exit_codes
+from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+
+ENDING = ".vnnlib"
+SAT, UNSAT, UNSURE, TIMED_OUT = "sat", "unsat", "unknown", "timed-out"
+# Seconds of the limit that are left for the end of the process, and the part of it.
+SPARED, SPARED_PART = 0.4, 0.05
+STARTED = time.monotonic()
+TYPES = ("float32", "int8", "uint8", "real")
+CAPABILITIES: dict[str, tuple[str, ...]] = {
+    "vnnlib-versions": ("1.0", "2.0"),
+    "onnx-opset-versions": (str(OPSETS.start), str(OPSETS.stop - 1)),
+    "onnx-element-types": TYPES,
+    "onnx-operators": tuple(f"{kind} int8 uint8" for kind in sorted(QUANTIZED)),
+    "onnx-operators-unsat-proofs": (),
+    "hidden-node-theories": ("NH", "H"),
+    "multiple-input-output-theories": ("SIO", "MIO"),
+    "multiple-network-theories": ("SNET", "MENET", "MINET", "MNET"),
+    "multiple-node-comparison-theories": ("SNC", "MNC"),
+    "arithmetic-complexity-theories": ("BND", "OUTC", "LIN"),
+    "optimised-disjunctive-reasoning": ("true",),
+    "serialise-assignments": ("true",),
+    "unsat-proofs": ("false",),
+}
+
+
+def is_asked(words: Sequence[str]) -> bool:
+    """Whether arguments are those of `verify` with a VNN-LIB file."""
+    return len(words) > 1 and words[0] == "verify" and any(word.endswith(ENDING) and not word.startswith("-") for word in words[1:])
+
+
+def add_supports(parser: Parser) -> None:
+    group = parser.add_mutually_exclusive_group(required=True)
+    for name in CAPABILITIES:
+        group.add_argument(f"--{name}", dest="capability", action="store_const", const=name)
+
+
+def supports(args: argparse.Namespace) -> int:
+    """What the standard asks of a solver, a line each."""
+    for line in CAPABILITIES[args.capability]:
+        print(line)
+    return EXIT_HOLDS
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of `verify` with a VNN-LIB file; `run` is its function."""
+    text = "Decide a VNN-LIB query: sat (with an assignment, checked), unsat, unknown or timed-out."
+    made = Parser(
+        prog="qbitsat verify QUERY.vnnlib",
+        description=text,
+        epilog=exit_codes("verify"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        usage="qbitsat verify QUERY.vnnlib --network NAME=FILE [OPTION ...]",
+    )
+    made.add_argument("query", metavar="QUERY.vnnlib", type=Path, help="a VNN-LIB file, of version 2.0 or 1.0")
+    text = "the .onnx of a network that the query declares; again for each that is not equal to another. One FILE alone needs no NAME"
+    made.add_argument("--network", metavar="NAME=FILE", action="append", default=[], help=text)
+    made.add_argument("--runtime", metavar="NAME", choices=RUNTIMES, help=f"whose rounding: {', '.join(RUNTIMES)}; the first by default")
+    text = "take float models whose weights are all exact, and ask about inputs k / N alone; N is a power of two"
+    made.add_argument("--grid", metavar="N", type=whole("--grid", 1), help=text)
+    text = "write the assignment there, a file of an ONNX tensor for each variable, instead of printing it"
+    made.add_argument("--serialise-assignments", metavar="FOLDER", type=Path, help=text)
+    for row in TABLE:
+        if row.name not in ("certificates",):
+            add_option(made, ROWS[row.name])
+    made.set_defaults(run=verify_query)
+    return made.parse_args(words[1:])
+
+
+def verify_query(args: argparse.Namespace) -> int:
+    """Print the verdict, and the assignment of sat."""
+    files = networks(args.network)
+    timeout = None if args.timeout is None else max(0.01, args.timeout * (1 - SPARED_PART) - SPARED - (time.monotonic() - STARTED))
+    options = {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)} | {"timeout": timeout}
+    limits = NO_LIMITS if timeout is None and args.memory is None else Limits(timeout, args.memory)
+    try:
+        question = Question(bind(read(args.query), files, args.runtime, args.grid), limits)
+    except LimitReached as limit:
+        return unsure(limit.reason)
+    for note in question.notes:
+        print(f"qbitsat: note: {printable(note)}", file=sys.stderr)
+    if question.query is None:
+        print("qbitsat: note: no input is allowed by the query, whatever the network computes", file=sys.stderr)
+        print(UNSAT)
+        return EXIT_HOLDS
+    if timeout is not None:
+        options["timeout"] = max(0.01, timeout - limits.seconds())
+    return answer(question, verify(question.query, **options), args.serialise_assignments)
+
+
+def networks(words: Sequence[str]) -> dict[str, str]:
+    """Files by the names of networks; "" for one without."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, file = word.partition("=")
+        name, file = (name, file) if equals else ("", word)
+        if name in found or not file:
+            raise InputError(f"--network: {word!r}, expected NAME=FILE, each name once")
+        found[name] = file
+    return found
+
+
+def answer(question: Question, verdict: Verdict, folder: Path | None) -> int:
+    if verdict.verdict == UNKNOWN:
+        return unsure(verdict.reason)
+    if verdict.verdict != VIOLATED:
+        print(UNSAT)
+        return EXIT_HOLDS
+    assert verdict.witness is not None
+    found = question.assignment(verdict.witness)
+    if folder is not None:
+        write_tensors(question, found, folder)
+    print(SAT)
+    if folder is None:
+        print("\n".join(lines(found, question.bound.spec.version)))
+    return EXIT_VIOLATED
+
+
+def unsure(reason: str) -> int:
+    if reason == "timeout":
+        print(TIMED_OUT)
+    else:
+        print(UNSURE)
+        print(f"qbitsat: unknown: {printable(reason)}", file=sys.stderr)
+    return EXIT_UNKNOWN
+
+
+def lines(found: Assignment, version: tuple[int, int]) -> list[str]:
+    """The assignment as the standard has it: a line a variable and one for each of its numbers; of 1.0 as VNN-COMP has it."""
+    if version == (1, 0):
+        pairs = [f"({variable.name}_{i} {value!r})" for variable, values in found for i, value in enumerate(values)]
+        return [f"({pairs[0]}", *(f" {pair}" for pair in pairs[1:-1]), f" {pairs[-1]})"]
+    made = []
+    for variable, values in found:
+        made.append(f"{variable.name} {variable.dtype} [{','.join(map(str, variable.shape))}]")
+        made += [repr(value) for value in values]
+    return made
