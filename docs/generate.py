@@ -49,7 +49,7 @@ def commands() -> str:
     names = [line.split()[0] for line in first.split("COMMAND\n")[-1].split("\n\n")[0].splitlines() if line.startswith("    ")]
     # `--help-all`, where a command has it, says more than `--help`.
     more = [(f"{name} --help-all", help_of(name, "--help-all")) for name in names if "--help-all" in help_of(name)]
-    more.append(("verify QUERY.vnnlib", help_of("verify", "QUERY.vnnlib")))
+    more += [(name, help_of(*name.split())) for name in ("verify QUESTION.toml", "verify QUERY.vnnlib")]
     parts = [("", first), *((name, help_of(name)) for name in names), *more]
     return COMMANDS_HEAD + "".join(f"\n## qbitsat {name}".rstrip() + f"\n```text\n{text}```\n" for name, text in parts)
 

@@ -102,7 +102,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     }
     for name, run in commands.items():
         description = f"{texts[name][0].upper()}{texts[name][1:]}."
-        description += " Of VNN-LIB, see qbitsat verify QUERY.vnnlib --help." if name == "verify" else ""
+        description += " See also verify QUESTION.toml --help and verify QUERY.vnnlib --help." if name == "verify" else ""
         command = subparsers.add_parser(name, help=texts[name], description=description, epilog=exit_codes(name), **kind)
         command.set_defaults(run=run)
         if name not in ("demo", "check", "quantize", "bits", "supports"):
