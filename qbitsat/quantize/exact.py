@@ -15,6 +15,7 @@ import numpy as np
 from ..arithmetic import ShiftRequantizer
 from ..errors import UnsupportedError
 from ..importers.assembly import Wires, combined, convolve, once
+from ..limits import NO_LIMITS
 from ..network import Network, TensorFormat
 from ..network.affine import WEIGHT_LIMIT
 from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatNetwork, Pool, Scale
@@ -40,7 +41,7 @@ def exact(model: FloatNetwork, grid: int, lo: int, hi: int) -> tuple[Network, li
         if isinstance(layer, Scale) and (biased or (layer.scale != 1).any()):
             raise UnsupportedError(f"{layer.place}: factors, expected weights and biases alone, so that nothing is rounded")
     lowering = ExactLowering(prepared(model)[0], TensorFormat(model.inputs[0], lo, hi, 1 / grid))
-    network, _, _ = lowering.run()
+    network, _, _ = lowering.run("", NO_LIMITS)
     return network, [lowering.tensors[k].form for k in lowering.model.outputs]
 
 
