@@ -78,3 +78,21 @@ def is_satisfied(model: bytes, spec: str, candidates: dict[str, list], typed: bo
         if all(holds(part, values, typed) for part in assertions):
             return True
     return False
+
+
+def all_candidates(model: bytes, spec: str, constants_of: dict) -> dict[str, list]:
+    """For each element of the input all integers that assertions about it and a constant leave; of floats those of `float_candidates`."""
+    (given,) = session(model).get_inputs()
+    scale, zero_point = constants_of["x_scale"][1] if "x_scale" in constants_of else 1.0, constants_of.get("x_zero", ("int8", 0))[1]
+    lo, hi = (0, 255) if constants_of.get("x_zero", ("int8", 0))[0] == "uint8" else (-128, 127)
+    found = {}
+    for i in range(given.shape[1]):
+        name = f"X[0,{i}]"
+        mine = [part[1] for part in tree(spec) if part[0] == "assert" and part[1][1] == name and "[" not in part[1][2]]
+        if given.type == "tensor(float)":
+            ends = constants(spec)
+            every = float_candidates(scale, zero_point, lo, hi, spec, float(min(ends)) - 1, float(max(ends)) + 1)
+        else:
+            every = range(lo, hi + 1)
+        found[name] = [x for x in every if all(holds(part, {name: Fraction(float(x))}, True) for part in mine)]
+    return found

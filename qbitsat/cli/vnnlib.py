@@ -6,8 +6,8 @@ Standard output has the verdict and nothing before it; all else goes to standard
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ..limits import NO_LIMITS, LimitReached, Limits
 from ..network.names import printable
 from ..options import ROWS, TABLE
 from ..properties.vnnlib import Assignment, Question, bind, read, write_tensors
+from ..starting import is_command
 from ..verify import UNKNOWN, VIOLATED, Verdict, verify
 from .arguments import Parser, add_option, whole
 from .exit_codes import exit_codes
@@ -27,7 +28,6 @@ ENDING = ".vnnlib"
 SAT, UNSAT, UNSURE, TIMED_OUT = "sat", "unsat", "unknown", "timed-out"
 # Seconds of the limit that are left for the end of the process, and the part of it.
 SPARED, SPARED_PART = 0.4, 0.05
-STARTED = time.monotonic()
 TYPES = ("float32", "int8", "uint8", "real")
 CAPABILITIES: dict[str, tuple[str, ...]] = {
     "vnnlib-versions": ("1.0", "2.0"),
@@ -93,7 +93,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def verify_query(args: argparse.Namespace) -> int:
     """Print the verdict, and the assignment of sat."""
     files = networks(args.network)
-    timeout = None if args.timeout is None else max(0.01, args.timeout * (1 - SPARED_PART) - SPARED - (time.monotonic() - STARTED))
+    timeout = None if args.timeout is None else max(0.01, args.timeout * (1 - SPARED_PART) - SPARED - age())
     options = {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)} | {"timeout": timeout}
     limits = NO_LIMITS if timeout is None and args.memory is None else Limits(timeout, args.memory)
     try:
@@ -109,6 +109,18 @@ def verify_query(args: argparse.Namespace) -> int:
     if timeout is not None:
         options["timeout"] = max(0.01, timeout - limits.seconds())
     return answer(question, verify(question.query, **options), args.serialise_assignments)
+
+
+def age() -> float:
+    """Seconds that this process has had before its query, where it is the command's own and Linux says when it began; else 0."""
+    if not is_command():
+        return 0.0
+    try:
+        with open("/proc/self/stat", "rb") as stat, open("/proc/uptime", "rb") as uptime:
+            ticks = int(stat.read().rpartition(b")")[2].split()[19])
+            return float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def networks(words: Sequence[str]) -> dict[str, str]:
