@@ -10,19 +10,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..limits import SLICE
 from ..network.layers import PADDING
 from .dual import NO_BOUND, NO_POINT, Dual
-from .dual_descent import DualDescent
 from .layout import Block, Inequalities, Layout
-from .ranges import PASS_WORK, Ranges
+from .objectives import Objectives
+from .ranges import Ranges
 
-# Products of a weight and a float that all of it may take: some seconds, and some tenths. Layers share it, as many steps each; those for
+# What all of it may take: some seconds, and some tenths. Layers share it, as many steps each; those for
 # which it is not enough for FEWEST steps are left out.
 WORK, LITTLE, FEWEST = 1 << 33, 1 << 28, 2
+# Ends that are worked on together; the kernel looks at the limits by itself.
+TOGETHER = 256
 # Bytes of multipliers that are kept; layers that would need more are left out.
 KEPT = 1 << 27
-# What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output.
-NEURON, VALUE, OUTPUT = 8, 150, 100_000
+# What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output,
+# where FASTER multiply-adds of a step count as one.
+NEURON, VALUE, OUTPUT, FASTER = 8, 150, 100_000, 6
 
 
 class ProvedBound(NamedTuple):
@@ -77,14 +81,14 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work:
 
 def _cost(block: Block, products: int, steps: int) -> int:
     """What both ends of an accumulator of a block take."""
-    return 2 * steps * products + VALUE * block.target.start + OUTPUT
+    return 2 * steps * products // FASTER + VALUE * block.target.start + OUTPUT
 
 
 def _shared_steps(parts: list[tuple[Block, int, int]], work: float, steps: int) -> int:
     """How many steps blocks may take, at most `steps`: of each the products of one, and the open outputs. At least FEWEST."""
     fit = [(block, products, n) for block, products, n in parts if n * _cost(block, products, FEWEST) <= work]
     left = work - sum(n * _cost(block, 0, 0) for block, _, n in fit)
-    taken = int(left / max(1, sum(2 * n * products for _, products, n in fit)))
+    taken = int(FASTER * left / max(1, sum(2 * n * products for _, products, n in fit)))
     return min(steps, max(taken, FEWEST))
 
 
@@ -126,16 +130,15 @@ def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Bloc
     """Facts about one block that say more than the ranges do; None if there is no point at all."""
     affine = block.layer.affine
     outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (affine.magnitudes() > 0))
-    ends = np.concatenate([outputs, outputs])
-    sides = np.repeat([1, -1], len(outputs))
+    # Both ends of an output one after the other, and outputs of one position: they rest on the same values.
+    ends, sides = np.repeat(outputs, 2), np.tile([1, -1], len(outputs))
     if not len(ends):
         return []
-    descent, facts = DualDescent(layout, before, [], ranges), []
-    work = PASS_WORK * (descent.products * steps + layout.products)
-    # Ranges, multipliers, and the row as an inequality of both kernels; what is kept is taken into account as it comes.
-    size = layout.node_bytes + descent.bytes + 32 * layout.num_neurons + 40 * (affine.num_products // affine.n_out)
-    for part in layout.limits.slices(len(ends), work, size):
-        found = _prove(layout, ranges, descent, block, ends[part], sides[part], steps, kept)
+    part, objectives, facts = layout.before(block), Objectives(layout, before, ranges), []
+    # Multipliers and the row, as an objective and as an inequality; what is kept is taken into account as it comes.
+    size = 40 * layout.num_neurons + 64 * (affine.num_products // affine.n_out)
+    for mine in layout.limits.slices(len(ends), SLICE / TOGETHER, size):
+        found = _prove(layout, ranges, part, objectives, block, ends[mine], sides[mine], steps, kept)
         if found is None:
             return None
         facts += found
@@ -143,43 +146,39 @@ def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Bloc
 
 
 def _prove(
-    layout: Layout, ranges: Ranges, descent: DualDescent, block: Block, outputs: np.ndarray, sides: np.ndarray, steps: int, kept: bool
+    layout: Layout,
+    ranges: Ranges,
+    part: Layout,
+    objectives: Objectives,
+    block: Block,
+    outputs: np.ndarray,
+    sides: np.ndarray,
+    steps: int,
+    kept: bool,
 ) -> list[ProvedBound] | None:
-    """The same of some ends: of outputs, from above where the side is 1, from below where it is -1."""
-    n, neurons = len(outputs), block.neurons.start + outputs
+    """The same of some ends: of outputs, from above where the side is 1, from below where it is -1. part is what comes before the block."""
+    neurons = block.neurons.start + outputs
     rows = [layout.row(block, i) for i in outputs.tolist()]
     biases = np.array([bias for _, _, bias in rows], np.int64)
     known = np.where(sides > 0, ranges.acc_hi[0, neurons], -ranges.acc_lo[0, neurons])
-    # The kernel stops below 0, which the largest value less the smallest is never.
-    smallest = np.where(sides > 0, ranges.acc_lo[0, neurons] - biases, biases - ranges.acc_hi[0, neurons])
-    inequalities = Inequalities.of(
-        [
-            (values, -side * weights, -least)
-            for (values, weights, _), side, least in zip(rows, sides.tolist(), smallest.tolist(), strict=True)
-        ]
-    )
-    descent.pose(inequalities)
-    atoms, shares, none = (
-        np.arange(n, dtype=np.int32)[:, None],
-        np.ones((n, 1), np.float32),
-        np.zeros((n, len(descent.neurons)), np.float32),
-    )
-    suggestion = descent.run(ranges, atoms, np.ones(n), none, shares, steps, means=False)
+    stated = Inequalities.of([(values, side * weights, 0) for (values, weights, _), side in zip(rows, sides.tolist(), strict=True)])
+    bounds, suggested = objectives.bound(stated, steps)
     offsets = sides * biases
-    promising = np.flatnonzero(suggestion.dual < known - offsets - smallest)
-    part = layout.before(block)
+    promising = np.flatnonzero(bounds < known - offsets)
     multipliers = np.zeros((len(promising), part.num_neurons), np.float32)
-    multipliers[:, descent.neurons] = suggestion.multipliers[promising]
-    copies, places = ranges.before(part).take(np.zeros(len(promising), np.int64)), np.arange(len(promising))
-    proved, facts = Dual(part, inequalities).prove(copies, places, atoms[promising], shares[promising], multipliers), []
+    multipliers[:, objectives.neurons] = suggested[promising]
+    # D of 0 >= -objective, a share of 1.
+    negated = Inequalities(stated.starts, stated.values, -stated.coefficients, stated.bounds)
+    atoms, shares = promising.astype(np.int32)[:, None], np.ones((len(promising), 1), np.float32)
+    proved, facts = Dual(part, negated).prove(ranges.before(part), np.arange(len(promising)), atoms, shares, multipliers), []
     unused = np.zeros(layout.num_neurons - part.num_neurons, np.int64)
     for k, value, scale, row in zip(promising.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
         if value == NO_POINT:
             return None
         if value == NO_BOUND:
             continue
-        # The share was 1, so it is the scale; D less what it makes of the inequality's bound is above scale * side * (acc - bias).
-        bound = (int(value) + scale * int(smallest[k])) // scale + int(offsets[k])
+        # The share was 1, so it is the scale; D is above scale * side * (acc - bias).
+        bound = int(value) // scale + int(offsets[k])
         if bound < known[k]:
             facts.append(ProvedBound(int(neurons[k]), int(sides[k]), bound, scale, np.append(row, unused) if kept else row[:0].copy()))
     return facts

@@ -29,5 +29,4 @@ class Descent:
         rate: float,
         decay: float,
         polish: int = 0,
-        means: bool = True,
     ) -> tuple[Array, Array, Array, Array, Array, Array, int]: ...

@@ -12,6 +12,7 @@ typedef struct {
     const float *shares, *multipliers;         /* num_atoms, num_neurons */
     int64_t *whole_shares, *whole_multipliers; /* the same, as integers */
     double *weights, *magnitudes;              /* room for num_neurons, most_cells */
+    int weighed, possible;                     /* what dual_weigh has said of the ranges: whether weights are theirs, and no output is empty */
     int64_t *coefficients;                     /* room for all values */
     const room_t *room;
 } dual_node_t;
@@ -20,6 +21,8 @@ typedef struct {
    integers are set but sums could leave int64; its ranges leave the steps. */
 enum { DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT };
 
+/* Weights for all nodes of the same ranges, whatever their multipliers. */
+void dual_weigh(const layers_t *plan, dual_node_t *node);
 int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound);
 
 #endif

@@ -19,10 +19,12 @@ cdef extern from "dual.h":
         int64_t *whole_multipliers
         double *weights
         double *magnitudes
+        int weighed, possible
         int64_t *coefficients
         const room_t *room
 
     int DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT
+    void dual_weigh(const layers_t *plan, dual_node_t *node) noexcept nogil
     int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound) noexcept nogil
 
 # What became of a node; see dual.h.
@@ -42,7 +44,7 @@ cdef class Dual:
     def run(self, lo, hi, acc_lo, acc_hi, const int64_t[::1] rows, atoms, shares, multipliers):
         """What shares of a node's inequalities and multipliers of its accumulators prove in integers, for some rows of many nodes.
 
-        One row a node: int64 lo, hi of the values and acc_lo, acc_hi of the neurons; int32 atoms, its inequalities, then -1s, and float32
+        One row a node: int64 lo, hi of the values and acc_lo, acc_hi of the neurons, or a single row for all nodes; int32 atoms, its inequalities, then -1s, and float32
         shares of these, below 0 as good as 0; float32 multipliers of the neurons. Floats are multiplied by the same power of two, as large as int64 and multipliers of
         32 bits allow, and rounded. With shares s >= 0 of the inequalities a and multipliers m, for all points in the ranges that satisfy them
 
@@ -52,7 +54,9 @@ cdef class Dual:
         shares int64[len(rows), most] and multipliers int64[len(rows), neurons]. States: NOTHING, floats are not finite or too large; BOUND; EMPTY, some output has no step in its ranges; OVERFLOW, sums could leave int64, but shares and multipliers are set.
         Raises ValueError when shapes do not fit together, or ranges leave the steps.
         """
-        cdef Py_ssize_t k, n = rows.shape[0], nodes = self.layers.check(lo, hi, acc_lo, acc_hi)
+        cdef Py_ssize_t k, n = rows.shape[0], nodes = atoms.shape[0], ranges = self.layers.check(lo, hi, acc_lo, acc_hi)
+        if ranges != 1 and ranges != nodes:
+            raise ValueError(f"ranges of {ranges} nodes for {nodes}")
         most, neurons = atoms.shape[1], self.layers.plan.num_neurons
         for array, width in (shares, most), (multipliers, neurons), (atoms, most):
             if array.shape != (nodes, width):
@@ -68,19 +72,24 @@ cdef class Dual:
     cdef _run(self, int64_t[:, ::1] lo, int64_t[:, ::1] hi, int64_t[:, ::1] acc_lo, int64_t[:, ::1] acc_hi,
               const int64_t[::1] rows, const int32_t[:, ::1] atoms, const float[:, ::1] shares, const float[:, ::1] multipliers,
               unsigned char[::1] state, int64_t[::1] bound, int64_t[:, ::1] whole_shares, int64_t[:, ::1] whole_multipliers):
-        cdef Py_ssize_t k, row
+        cdef Py_ssize_t k, row, place
+        cdef bint shared = lo.shape[0] == 1
         cdef dual_node_t node
         cdef Room room = Room(self.layers)
         cdef double[::1] weights = np.empty(self.layers.plan.num_neurons + 1), magnitudes = np.empty(self.layers.plan.most_cells + 1)
         cdef int64_t[::1] coefficients = np.empty(self.layers.plan.num_inputs + self.layers.plan.num_neurons + 1, np.int64)
         node.weights, node.magnitudes, node.coefficients = &weights[0], &magnitudes[0], &coefficients[0]
-        node.room, node.all = &room.at, self.atoms.atoms
+        node.room, node.all, node.weighed, node.possible = &room.at, self.atoms.atoms, False, False
         # The lock is given back once for all nodes: a thread that waits for it may have to wait 5 ms each time.
         with nogil:
             for k in range(rows.shape[0]):
                 row = rows[k]
                 node.num_atoms = self.atoms.fill(atoms, row)
-                node.ranges = ranges_t(&lo[row, 0], &hi[row, 0], &acc_lo[row, 0], &acc_hi[row, 0])
+                if not (shared and k):
+                    place = 0 if shared else row
+                    node.ranges = ranges_t(&lo[place, 0], &hi[place, 0], &acc_lo[place, 0], &acc_hi[place, 0])
+                    if shared:
+                        dual_weigh(&self.layers.plan, &node)
                 node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
                 if node.num_atoms:
                     node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &whole_shares[k, 0]

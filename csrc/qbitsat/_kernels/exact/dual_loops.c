@@ -32,20 +32,22 @@ INLINE double share_of(const dual_node_t *node, int a) {
     return larger(node->shares[a], 0); /* NaN is no share */
 }
 
-/* Whether group g of position p has a multiplier that is not 0. */
+/* Whether group g of position p has a multiplier that is not 0, or there are none yet. */
 INLINE int has_multiplier(const layer_t *layer, const float *multipliers, int p, int g) {
+    if (!multipliers) return 1;
     const float *mine = multipliers + ((int64_t)p * layer->groups + g) * layer->channels;
     for (int c = 0; c < layer->channels; c++)
         if (mine[c] != 0) return 1;
     return 0;
 }
 
-/* sums[i] = the magnitudes of all cells that accumulator i reads, which are 0 where multipliers are. */
+/* sums[i] = the magnitudes of all cells that accumulator i reads, 0 where multipliers are, if there are any. */
 static void sum_magnitudes(const layer_t *layer, const double *restrict cells, const float *multipliers, double *restrict sums) {
     if (layer->kind == LAYER_ROWS) {
         for (int i = 0; i < layer->n_out; i++) {
             sums[i] = 0;
-            for (int64_t k = layer->indptr[i]; multipliers[i] != 0 && k < layer->indptr[i + 1]; k++) sums[i] += cells[layer->indices[k]];
+            for (int64_t k = layer->indptr[i]; (!multipliers || multipliers[i] != 0) && k < layer->indptr[i + 1]; k++)
+                sums[i] += cells[layer->indices[k]];
         }
         return;
     }
@@ -70,7 +72,7 @@ static void sum_magnitudes(const layer_t *layer, const double *restrict cells, c
 /* The most that a unit of each multiplier can put on any sum, biases left out: with |x| at most its range's larger end,
    |acc| + largest weight * sum |x| over its cells; and 1 for the multiplier itself. A value that several cells show, or several
    layers, counts as often: so does what multipliers put on it. */
-static void weigh(const layers_t *plan, const dual_node_t *node) {
+static void weigh(const layers_t *plan, const dual_node_t *node, const float *multipliers) {
     for (int k = 0; k < plan->num_layers; k++) {
         const layer_t *layer = &plan->layers[k];
         double *sums = node->weights + layer->neuron;
@@ -78,7 +80,7 @@ static void weigh(const layers_t *plan, const dual_node_t *node) {
             int v = layer->view[j];
             node->magnitudes[j] = v >= 0 ? magnitude(node->ranges.lo[v], node->ranges.hi[v]) : fabs((double)layer->padding);
         }
-        sum_magnitudes(layer, node->magnitudes, node->multipliers + layer->neuron, sums);
+        sum_magnitudes(layer, node->magnitudes, multipliers ? multipliers + layer->neuron : 0, sums);
         for (int i = 0; i < layer->n_out; i++) {
             int n = layer->neuron + i;
             sums[i] = magnitude(node->ranges.acc_lo[n], node->ranges.acc_hi[n]) + layer->max_weight * sums[i] + 1;
@@ -130,14 +132,18 @@ static int fits(const layers_t *plan, const dual_node_t *node) {
     return size < SAFE;
 }
 
+/* Whether a neuron's range leaves its steps. */
+INLINE int leaves_steps(const step_t *step, const ranges_t *ranges, int v) { return step->kind != STEP_NONE && (ranges->lo[v] < step->lo || ranges->hi[v] > step->hi); }
+
 /* total += the largest of sum c y - m acc over the layer's outputs, with the biases of their accumulators. */
 static int add_outputs(const layers_t *plan, const layer_t *layer, const dual_node_t *node, int64_t *total) {
     for (int i = 0; i < layer->n_out; i++) {
         const step_t *step = step_of(layer, i);
         int n = layer->neuron + i, v = plan->num_inputs + n;
-        int64_t m = node->whole_multipliers[n], lo = node->ranges.lo[v], hi = node->ranges.hi[v];
-        if (step->kind != STEP_NONE && (lo < step->lo || hi > step->hi)) return DUAL_FAULT;
-        largest_t best = step_largest(step, m, node->coefficients[v], node->ranges.acc_lo[n], node->ranges.acc_hi[n], lo, hi);
+        int64_t m = node->whole_multipliers[n], c = node->coefficients[v];
+        if (node->possible && !m && !c) continue; /* nearly all, where bounds of a neuron behind a convolution are proved */
+        if (leaves_steps(step, &node->ranges, v)) return DUAL_FAULT;
+        largest_t best = step_largest(step, m, c, node->ranges.acc_lo[n], node->ranges.acc_hi[n], node->ranges.lo[v], node->ranges.hi[v]);
         if (!best.found) return DUAL_EMPTY;
         *total += m * layer->bias[i] + best.value;
     }
@@ -158,8 +164,20 @@ static int64_t add_cells(const layer_t *layer, const dual_node_t *node) {
     return wide_scatter(layer, room->sum, node->coefficients) * layer->padding;
 }
 
+void dual_weigh(const layers_t *plan, dual_node_t *node) {
+    weigh(plan, node, 0);
+    node->weighed = node->possible = 1;
+    for (int k = 0; k < plan->num_layers; k++)
+        for (int i = 0; i < plan->layers[k].n_out; i++) {
+            const step_t *step = step_of(&plan->layers[k], i);
+            int n = plan->layers[k].neuron + i, v = plan->num_inputs + n;
+            const ranges_t *r = &node->ranges;
+            node->possible &= !leaves_steps(step, r, v) && step_largest(step, 0, 0, r->acc_lo[n], r->acc_hi[n], r->lo[v], r->hi[v]).found;
+        }
+}
+
 int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound) {
-    weigh(plan, node);
+    if (!node->weighed) weigh(plan, node, node->multipliers);
     double scale = scale_of(plan, node);
     if (scale == 0) return DUAL_NOTHING;
     for (int a = 0; a < node->num_atoms; a++) {

@@ -35,7 +35,7 @@ typedef struct {
     float *multipliers, *shares;           /* num_neurons, num_atoms: start, then the best found */
     float *coefficients;                   /* num_values: those of the best */
     float *x_best;
-    float *x_mean, *acc_mean, *y_mean;     /* NULL where nobody asks for them */
+    float *x_mean, *acc_mean, *y_mean;
 } node_t;
 
 /* The smallest dual value found in at most `steps` steps and then `polish` smaller ones; stops at the first value below 0.

@@ -91,14 +91,13 @@ cdef class Descent:
         free(self.columns)
         free(self.by_columns)
 
-    def run(self, atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, anchor, cold, multipliers, shares, int steps, float rate, float decay, int polish=0,
-            bint means=True):
+    def run(self, atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, anchor, cold, multipliers, shares, int steps, float rate, float decay, int polish=0):
         """Descend from (multipliers, shares) of every node, in place, for at most `steps` steps or to a value below 0, and then for
         at most `polish` smaller ones from the best.
 
         One row a node, float32 but for atoms (int32: its inequalities, then -1s), anchor (int32: a neuron whose multiplier
         stays, or -1) and cold (uint8: start from the slopes instead);
-        x_lo, x_hi, vertices and slopes may have a single row for all nodes. Without `means` there are no running means: they have no columns.
+        x_lo, x_hi, vertices and slopes may have a single row for all nodes.
         shares are the multipliers of inequalities; vertices are [nodes, 6, neurons]; slopes below 0 mark neurons whose multiplier stays 0.
         Returns value float32[nodes], coefficients float32[nodes, values], x_best and x_mean float32[nodes, inputs], acc_mean and
         y_mean float32[nodes, neurons] and the number of steps taken.
@@ -121,7 +120,7 @@ cdef class Descent:
         try:
             if mine == NULL or work == NULL:
                 raise MemoryError("no memory for multipliers")
-            shapes = ((inputs + neurons,), (inputs,), *((size * means,) for size in (inputs, neurons, neurons)))
+            shapes = ((inputs + neurons,), (inputs,), (inputs,), (neurons,), (neurons,))
             results = tuple(np.zeros((n, *shape), np.float32) for shape in shapes)
             value = np.empty(n, np.float32)
             self._run(atoms, x_lo, x_hi, vertex_acc, vertex_y, slopes, anchor, cold, multipliers, shares, steps, rate, decay, polish, value, results[0], results[1], results[2], results[3], results[4],
@@ -151,9 +150,7 @@ cdef class Descent:
                 node.slopes, node.anchor, node.cold, node.multipliers = &slopes[row, 0], anchor[i], cold[i], &multipliers[i, 0]
                 node.shares = &shares[i, 0] if atoms.shape[1] else NULL
                 node.coefficients, node.x_best = &coefficients[i, 0], &x_best[i, 0]
-                node.x_mean = node.acc_mean = node.y_mean = NULL
-                if x_mean.shape[1]:
-                    node.x_mean, node.acc_mean, node.y_mean = &x_mean[i, 0], &acc_mean[i, 0], &y_mean[i, 0]
+                node.x_mean, node.acc_mean, node.y_mean = &x_mean[i, 0], &acc_mean[i, 0], &y_mean[i, 0]
                 value[i] = descend(&self.plan, &node, steps, rate, decay, polish, work, &taken)
                 if taken < 0:
                     break

@@ -323,7 +323,7 @@ float descend(const plan_t *plan, const node_t *node, int steps, float rate, flo
     memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
     for (int k = 0; k < atoms; k++) w.cost += node->atoms[k]->size;
     substitute(plan, node, &w);
-    int below = take_steps(plan, node, &w, steps, rate, decay, node->x_mean != NULL, &best, taken);
+    int below = take_steps(plan, node, &w, steps, rate, decay, 1, &best, taken);
     if (!below && polish > 0) {
         memcpy(w.lambda, node->multipliers, sizeof(float) * n);
         memcpy(w.lambda + n, node->shares, sizeof(float) * atoms);
