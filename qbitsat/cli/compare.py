@@ -18,7 +18,7 @@ from ..network import Network
 from ..report import result_line
 from ..report.compare import cactus, run_line, standings_table
 from .commands import SUFFIXES, read, warn_of_unlocked, write_query
-from .output import EXIT_HOLDS
+from .output import EXIT_HOLDS, Progress
 from .signals import ended
 
 EXIT_DISAGREEMENT = 1
@@ -66,15 +66,18 @@ class _Session:
 
     def run(self, tasks: Sequence[Task | Asked]) -> None:
         width = max(len(str(backend)) for backend in (*self.backends, campaign.BOUNDS))
-        with closing(campaign.compare(self.verifier, tasks, self.backends)) as runs:
+        bar = Progress(len(tasks), " queries")
+        with closing(bar), closing(campaign.compare(self.verifier, tasks, self.backends)) as runs:
             for run in runs:
                 self.runs.append(run)
                 if self.file:
                     self.file.add(run)
-                print(run_line(run, width), flush=True)
+                bar.print(run_line(run, width))
                 of_task = [other for other in self.runs if other.task is run.task]
                 if len(of_task) == len(self.backends):
                     self._hold_together(of_task)
+                if len(of_task) == len(self.backends) or run.backend == campaign.BOUNDS:
+                    bar.add(f"at most {self.verifier.options['timeout']:g} s a backend")
 
     def _hold_together(self, runs: list[Run]) -> None:
         """Report backends that contradict each other, and keep the query in the encodings that they were given."""
