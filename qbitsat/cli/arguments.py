@@ -389,6 +389,8 @@ def parse_samples(text: str, count: int, source: Path, what: str = "samples") ->
         first, colon, last = (piece.strip() for piece in part.partition(":"))
         start = number(first) if first or not colon else 0
         stop = (number(last) if last else count) if colon else start + 1
+        if not count:
+            raise InputError(f"--{what}: {part!r}, but {source} has no {what}")
         if stop > count:
             raise InputError(f"--{what}: {part!r}, but {source} has {count} {what if count != 1 else what[:-1]}, 0 to {count - 1}")
         if start >= stop:

@@ -30,7 +30,8 @@ def joined(*networks: Network) -> Network:
     for b in networks[1:]:
         shapes = [[(form.size, form.lo, form.hi) for form in network.inputs] for network in (a, b)]
         if shapes[0] != shapes[1]:
-            raise InputError(f"agreement: {a.name!r} reads {a.input} and {b.name!r} reads {b.input}, expected the same integers")
+            mine, theirs = (" and ".join(f"{size} integers in [{lo}, {hi}]" for size, lo, hi in shape) for shape in shapes)
+            raise InputError(f"agreement: {a.name!r} reads {mine}, {b.name!r} reads {theirs}, expected the same integers")
     n, more, reads, outputs = a.num_inputs, 0, list[np.ndarray](), list[np.ndarray]()
     for network in networks:
         moved = [np.where(values < n, values, values + more) for values in (*network.reads, network.outputs)]
