@@ -1,23 +1,30 @@
 """Radii against enumeration; intervals that limits leave; what is refused."""
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 from handmade import copying
 from measured import case_of, check_radius, measured, stopped_radius
 
+from qbitsat.bounds import propagate
 from qbitsat.bounds.layout import has_steps
-from qbitsat.errors import InputError
+from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.limits import NO_LIMITS, Limits
+from qbitsat.network import forward_all
 from qbitsat.options import make_options
+from qbitsat.properties import Query
+from qbitsat.properties.balls import NORMS, distances_of
 from qbitsat.radii import radius
 from qbitsat.radii.linf import Linf
+from qbitsat.radii.moved import moved
 
 
-@pytest.mark.parametrize("first", range(0, 200, 40))
-def test_linf_agrees_with_enumeration(first):
-    assert {True, False} == {check_radius(seed, "linf") for seed in range(first, first + 40)}
+@pytest.mark.parametrize("first", range(0, 160, 40))
+@pytest.mark.parametrize("norm", NORMS)
+def test_radii_agree_with_enumeration(norm, first):
+    assert {True, False} == {check_radius(seed, norm) for seed in range(first, first + 40)}
 
 
 def test_what_a_limit_leaves_is_right():
@@ -94,3 +101,34 @@ def test_samples_without_a_question():
 def test_what_is_refused(options, said):
     with pytest.raises(InputError, match=said):
         radius(copying(2), [5, 3], 0, **options)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l0"])
+def test_networks_over_changes_and_bounds_in_balls(norm):
+    """The same values at the same points; first accumulators reach their bounds, and nothing in the ball leaves any."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        case = case_of(rng)
+        question, n = case.question, case.question.network.num_inputs
+        changed, apart = moved(question.network, question.x, norm), distances_of(norm, question.x, case.points)
+        up = np.concatenate([np.maximum(case.points - question.x, 0), np.maximum(question.x - case.points, 0)], axis=1)
+        values = forward_all(changed.network, up)
+        assert (values[:, 2 * n :][:, : question.network.num_values - n] == forward_all(question.network, case.points)[:, n:]).all()
+        assert (np.array([changed.point(row) for row in up]) == case.points).all()
+        if not all(has_steps(layer) for layer in question.network.layers):
+            continue
+        radius_ = rng.randint(0, int(apart.max()))
+        query = Query((changed.network,), (changed.box(radius_),), changed.ball(radius_))
+        ranges, inside = propagate(query), values[apart <= radius_]
+        assert changed.tighten(ranges, radius_)
+        assert (inside >= ranges.lo[0]).all()
+        assert (inside <= ranges.hi[0]).all()
+        block = ranges.layout.blocks[0]
+        accs = np.array([[int(w @ row[v]) + b for v, w, b in map(partial(ranges.layout.row, block), range(block.size))] for row in inside])
+        assert (accs.max(axis=0) == ranges.acc_hi[0, block.neurons]).all()
+        assert (accs.min(axis=0) == ranges.acc_lo[0, block.neurons]).all()
+
+
+def test_certificates_are_of_linf_alone():
+    with pytest.raises(UnsupportedError, match="expected linf"):
+        radius(copying(2), [5, 3], 0, norm="l1", certificates=True)

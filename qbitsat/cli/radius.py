@@ -11,6 +11,7 @@ from ..campaign.radii import Measurer, finished_radii, radii
 from ..certificate.write import Source
 from ..errors import InputError
 from ..processes import interrupts_held
+from ..properties.balls import LINF
 from ..radii import Radius
 from ..report.radii import radius_details, radius_line, radius_summary
 from ..verify import UNKNOWN
@@ -27,6 +28,8 @@ def radius_command(args: argparse.Namespace) -> int:
     for flag in ("certificates", "resume"):
         if getattr(args, flag) and not args.out:
             raise InputError(f"--{flag}: needs --out DIR, the folder of the results")
+    if args.certificates and args.norm != LINF:
+        raise InputError(f"--certificates: of radii in the norm {args.norm} there are none; expected --norm {LINF}")
     network = noted_network(args)
     inputs, labels = read_samples(args, network)
     samples = parse_samples(args.samples, len(inputs), args.inputs)

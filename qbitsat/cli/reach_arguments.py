@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..importers.runtimes import RUNTIMES
 from ..options import ROWS, STAGES, TABLE
-from ..properties.balls import LINF
+from ..properties.balls import LINF, NORMS
 from .arguments import Parser, add_option, add_reading, add_samples, add_ties, fraction, show_common, whole
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
@@ -43,7 +43,8 @@ def add_agree(parser: Parser) -> None:
 def add_radius(parser: Parser) -> None:
     add_samples(parser)
     parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
-    parser.add_argument("--norm", choices=(LINF,), default=LINF, help="how far apart inputs are: linf, the largest change of an element")
+    text = "linf, the largest change of an element; l1, the sum of changes; l0, how many elements change; linf by default"
+    parser.add_argument("--norm", choices=NORMS, default=LINF, help=text)
     text = "how far this class is away, and not any other"
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help=text)
     parser.add_argument("--max-eps", metavar="N", type=whole("--max-eps"), help="do not ask about distances beyond; by default all")

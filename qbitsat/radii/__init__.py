@@ -14,11 +14,12 @@ from ..limits import LimitReached, Limits, Progress, cpu_seconds
 from ..network import Network, forward
 from ..network.inference import classes_of
 from ..options import make_options
-from ..properties.balls import LINF
+from ..properties.balls import LINF, NORMS
 from ..properties.robustness import ARGMAX, KEPT, centre, class_of, count_classes, rule_of
 from ..verify import settle
 from .linf import Linf
 from .question import Measure, Question, Radius
+from .sums import Searched, Sums
 
 __all__ = ["Radius", "radius"]
 
@@ -39,13 +40,16 @@ def radius(
 ) -> Radius:
     """The largest distance, in input steps, within which every input is classified as `label`, or none as `target`.
 
-    x is an integer array of the input's shape or flattened; norm is "linf", the largest change of an element. ties and sample are as of
-    `robustness`; max_eps is the largest distance of interest. Options are those of `verify`, progress and cancel as well; limits are kept
-    as there, and leave an interval.
+    x is an integer array of the input's shape or flattened; norm is "linf" (the largest change of an element), "l1" (the sum of
+    changes) or "l0" (how many elements change). ties and sample are as of `robustness`; max_eps is the largest distance of interest.
+    Options are those of `verify`, progress and cancel as well; limits are kept as there, and leave an interval. Certificates are those of
+    "linf".
     """
     expect_kind(network, Network, "radius: network", "a Network, as of load(path)")
-    if norm != LINF:
-        raise unknown("norm", norm, (LINF,))
+    if norm not in NORMS:
+        raise unknown("norm", norm, NORMS)
+    if norm != LINF and options.get("certificates"):
+        raise UnsupportedError(f"radius: certificates in the norm {norm}, expected {LINF} or no certificates")
     classes, at, values = count_classes(network), centre(network, x), make_options(**options)
     label, target = class_of(label, "label", classes), None if target is None else class_of(target, "target", classes)
     question = Question(network, at, label, target, rule_of(ties), None if sample is None else integer(sample, "sample", 0))
@@ -58,7 +62,10 @@ def radius(
     if settled is not None:
         return Radius(settled.verdict, reason=settled.reason, norm=norm)
     searched = values.engine in ("auto", "hybrid") and all(has_steps(layer) for layer in network.layers)
-    work = (Linf if searched else Measure)(question, farthest, values, limits)
+    if norm == LINF:
+        work = (Linf if searched else Measure)(question, farthest, values, limits)
+    else:
+        work = (Searched if searched else Sums)(question, norm, farthest, values, limits)
     try:
         work.measure()
         found = work.ended("")
@@ -68,4 +75,4 @@ def radius(
         found = work.so_far("memory")
     except (UnsupportedError, OSError) as error:
         found = work.so_far(str(error))
-    return replace(found, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.counts())
+    return replace(found, norm=norm, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.counts())

@@ -52,6 +52,13 @@ def test_a_target_and_a_largest_distance(capsys):
     assert "no other class up to 4, the largest distance asked about" in said
 
 
+@pytest.mark.parametrize(("norm", "radii"), [("l1", [0, 11, 15, 9]), ("l0", [0, 0, 1, 0])])
+def test_other_norms(norm, radii, capsys):
+    assert measure("--norm", norm, "--out", "out") == 0
+    assert [line["radius"] for line in sorted(lines(), key=lambda line: line["sample"])] == radii
+    assert f", {norm}, in" in capsys.readouterr().out
+
+
 def test_nothing_to_measure_is_not_exact():
     assert measure("--labels", "y.npy", "--samples", "3") == 5
 
@@ -86,6 +93,7 @@ def test_resume_asks_again_only_what_is_open(capsys):
         (("--out", "out", "--resume", "--seed", "3"), "option seed"),
         (("--target", "2"), "expected a class"),
         (("--norm", "l3"), "invalid choice"),
+        (("--norm", "l1", "--out", "new", "--certificates"), "expected --norm linf"),
     ],
 )
 def test_bad_usage(arguments, said, capsys):
