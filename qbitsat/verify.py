@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from .attack import propose
 from .bounds import propagate, simplify
 from .bounds.layout import has_steps
-from .bounds.reduction import Reduction, reduced
+from .bounds.reduction import Reduction, differenced, reduced
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
@@ -148,8 +148,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
     bounds = propagate(query, limits)
     formula = simplify(query, bounds, limits) if options.bounds else without_not(query.named, limits=limits)
     if formula == FALSE:
-        # A disjunction of nothing: the checker finds out by itself what interval bounds decide.
-        return Verdict(HOLDS, engine="bounds", proof=Proof(nodes={0: Disjunction(())}) if options.certificates else None)
+        return Verdict(HOLDS, engine="bounds", proof=_decided(options))
     if formula == TRUE:
         witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics, limits)
         if witness is not None:
@@ -163,6 +162,11 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
         if witness is not None:
             return Verdict(VIOLATED, engine="attack", witness=witness)
     return DECIDE[options.engine](left, options, limits, statistics)
+
+
+def _decided(options: Any, pairs: tuple[tuple[int, int], ...] = ()) -> Proof | None:
+    """A disjunction of nothing: the checker finds out by itself what interval bounds decide."""
+    return Proof(nodes={0: Disjunction(())}, pairs=pairs) if options.certificates else None
 
 
 def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
@@ -186,6 +190,10 @@ def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: di
 def _decide_by_search(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     if not _has_relaxation(left.query):
         return _decide_by_sat(left, options, limits, statistics)
+    if options.pairs and options.bounds:
+        left = differenced(left, limits)
+        if left.formula == FALSE:
+            return Verdict(HOLDS, engine="bounds", proof=_decided(options, left.pairs))
     proof = Proof() if options.certificates else None
     search = Search(left, options, limits, proof)
     limits.begin("search", lambda: search.counts)

@@ -53,7 +53,42 @@ def propagate(layout: Layout, ranges: Ranges, inputs: bool) -> np.ndarray:
                 acc_lo[:] = np.maximum(acc_lo, reaching(block, lo, i))
                 acc_hi[:] = np.minimum(acc_hi, reaching(block, hi + 1, i) - 1)
             left &= acc_lo <= acc_hi
+        for pair in layout.pairs[np.isin(layout.pairs[:, 3], np.arange(block.neurons.start, block.neurons.stop))].tolist():
+            for row in np.flatnonzero(left).tolist():
+                left[row] = settle(layout, ranges, row, *pair)
     return left
+
+
+def settle(layout: Layout, ranges: Ranges, row: int, a: int, b: int, e: int, d: int, e_lo: int, e_hi: int) -> bool:
+    """What a pair says of a node, by its definition: accumulators one by one. Whether something is left."""
+    n, lo, hi, acc_lo, acc_hi = layout.num_inputs, ranges.lo[row], ranges.hi[row], ranges.acc_lo[row], ranges.acc_hi[row]
+    blocks = [layout.place(v + n) for v in (a, b)]
+    ra, rb = (block.layer.requantizer(i) for block, i in blocks)
+    if e >= 0:
+        e_lo, e_hi = int(acc_lo[e]), int(acc_hi[e])
+    acc_lo[a], acc_hi[a] = max(acc_lo[a], acc_lo[b] + e_lo), min(acc_hi[a], acc_hi[b] + e_hi)
+    acc_lo[b], acc_hi[b] = max(acc_lo[b], acc_lo[a] - e_hi), min(acc_hi[b], acc_hi[a] - e_lo)
+    if acc_lo[a] > acc_hi[a] or acc_lo[b] > acc_hi[b]:
+        return False
+    for k, r in ((a, ra), (b, rb)):
+        lo[k + n], hi[k + n] = max(lo[k + n], r.apply(int(acc_lo[k]))), min(hi[k + n], r.apply(int(acc_hi[k])))
+    found = []
+    for acc in range(int(acc_lo[b]), int(acc_hi[b]) + 1):
+        y = rb.apply(acc)
+        if lo[b + n] <= y <= hi[b + n]:
+            found += [ra.apply(max(int(acc_lo[a]), acc + e_lo)) - y, ra.apply(min(int(acc_hi[a]), acc + e_hi)) - y]
+    if not found or lo[a + n] > hi[a + n]:
+        return False
+    for ends_lo, ends_hi, k in ((lo, hi, d + n), (acc_lo, acc_hi, d)):
+        ends_lo[k], ends_hi[k] = max(ends_lo[k], min(found)), min(ends_hi[k], max(found))
+        if ends_lo[k] > ends_hi[k]:
+            return False
+    lo[a + n], hi[a + n] = max(lo[a + n], lo[b + n] + lo[d + n]), min(hi[a + n], hi[b + n] + hi[d + n])
+    lo[b + n], hi[b + n] = max(lo[b + n], lo[a + n] - hi[d + n]), min(hi[b + n], hi[a + n] - lo[d + n])
+    for k, (block, i) in zip((a, b), blocks, strict=True):
+        first, last = reaching(block, np.array([lo[k + n], hi[k + n] + 1]), i).tolist()
+        acc_lo[k], acc_hi[k] = max(acc_lo[k], first), min(acc_hi[k], last - 1)
+    return bool(all(lo[k + n] <= hi[k + n] and acc_lo[k] <= acc_hi[k] for k in (a, b)))
 
 
 def reach(inequality: Inequality, ranges: Ranges, row: int) -> tuple[int, int]:

@@ -11,11 +11,22 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.inference import requantize
 from ..properties import Box, Query
+from .differences import Paired, moving
 from .layout import Layout
 from .ranges import Ranges
 
 # For each network the ends of its accumulators, int64[neurons] each.
 Enforced = Sequence[tuple[np.ndarray, ...]]
+
+
+def propagate_paired(paired: Paired, limits: Limits = NO_LIMITS) -> Ranges:
+    """The same of a query with differences: propagated once more, with its pairs."""
+    plain = propagate(paired.query, limits)
+    layout = plain.layout
+    layout = layout.linked(moving(paired.links, plain.lo[0], plain.hi[0], layout.num_inputs))
+    ranges = Ranges(*plain.arrays, layout)
+    ranges.propagate(layout, inputs=True)
+    return ranges
 
 
 def propagate(query: Query, limits: Limits = NO_LIMITS) -> Ranges:

@@ -117,6 +117,9 @@ class Layout:
 
     inputs and outputs have the values of each network: those of its inputs, and of the outputs of its layers. results[k] int64 are the
     values that are network k's results. blocks are the layers of all networks in order, those of network k from firsts[k] on.
+
+    pairs int64[n, 6] are neurons a, b, e and d with acc_a - acc_b = acc_e and y_a - y_b = y_d, in the order of d, each behind the others.
+    If e is -1, acc_a - acc_b lies between the last two numbers.
     """
 
     def __init__(self, networks: Sequence[Network], limits: Limits = NO_LIMITS):
@@ -136,6 +139,7 @@ class Layout:
             self.results.append(self.values(k, network.outputs))
             self.blocks += [self._block(k, number, layer) for number, layer in enumerate(network.layers)]
         self.num_values = end
+        self.pairs = np.zeros((0, 6), np.int64)
 
     def _block(self, k: int, number: int, layer: Layer) -> Block:
         network, limits = self.networks[k], self.limits
@@ -150,7 +154,7 @@ class Layout:
     def kernel(self) -> Layers:
         """The blocks as kernels see them."""
         parts = [(b.layer.affine, b.view, b.layer.input.zero_point, b.steps) for b in self.blocks]
-        return Layers(self.num_inputs, parts)
+        return Layers(self.num_inputs, parts, self.pairs)
 
     @cached_property
     def products(self) -> int:
@@ -198,12 +202,20 @@ class Layout:
         other.limits = limits
         return other
 
+    def linked(self, pairs: np.ndarray) -> Layout:
+        """The same with these pairs."""
+        other = copy(self)
+        other.__dict__.pop("kernel", None)
+        other.pairs = pairs
+        return other
+
     def before(self, block: Block) -> Layout:
         """What comes before a block, with the same numbers."""
         other = copy(self)
         for cached in ("kernel", "products", "stepped", "is_result"):
             other.__dict__.pop(cached, None)
         other.blocks, other.num_values = self.blocks[: self.blocks.index(block)], block.target.start
+        other.pairs = self.pairs[self.pairs[:, 3] < block.neurons.start]
         return other
 
     def row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:

@@ -13,6 +13,8 @@ from .layout import Layout
 
 # Vector instructions do eight multiply-adds at a time.
 PASS_WORK = 1 / 8
+# After so many passes ranges count as at rest.
+MOST_PASSES = 100
 
 
 class LayerRanges(NamedTuple):
@@ -87,6 +89,16 @@ class Ranges:
     def stack(parts: Sequence[Ranges]) -> Ranges:
         lo, hi, acc_lo, acc_hi = (np.concatenate(ends) for ends in zip(*(p.arrays for p in parts), strict=True))
         return Ranges(lo, hi, acc_lo, acc_hi, next((p._layout for p in parts if p._layout is not None), None))
+
+    def rest(self, layout: Layout) -> bool:
+        """Propagate one row, in place, until nothing changes any more, or it is too slow; whether something is left."""
+        for _ in range(MOST_PASSES):
+            before = [ends.copy() for ends in self.arrays]
+            if not self.propagate(layout, inputs=True).all():
+                return False
+            if all((old == new).all() for old, new in zip(before, self.arrays, strict=True)):
+                break
+        return True
 
     def propagate(self, layout: Layout, inputs: bool = False) -> np.ndarray:
         """Forward once, in place: accumulators from what they read, outputs from accumulators and back.

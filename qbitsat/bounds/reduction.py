@@ -21,8 +21,11 @@ from ..network import Layer, Linear, Network, Patches, TensorFormat
 from ..network.layers import PADDING
 from ..network.part import Part, part_of, work_of
 from ..properties import AtMost, Box, Formula, Query, Ref, Witness, confirm
-from ..properties.formula import INPUT, OUTPUT, atoms, renamed
+from ..properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, renamed
 from ..properties.replay import Inputs
+from .decide import simplify
+from .differences import paired
+from .intervals import propagate_paired
 from .layout import Block, Layout
 from .ranges import Ranges
 
@@ -49,7 +52,7 @@ class Reduction:
     """query, its bounds (one row) and the formula that they leave open are what stages work on.
 
     whole is the query that these stand for, None if it is this one. `places` are those of the smaller query's values in it, and `refs`
-    says what the formula's elements are there.
+    says what the formula's elements are there. pairs are those layers of the query that was asked whose differences are more layers here.
     """
 
     query: Query
@@ -58,6 +61,7 @@ class Reduction:
     whole: Reduction | None = None
     places: Places | None = None
     refs: dict[Ref, Ref] = field(default_factory=dict, repr=False)
+    pairs: tuple[tuple[int, int], ...] = ()
 
     def expand(self, inputs: Inputs) -> Inputs:
         """Inputs of the whole query: those that nothing depends on are as small as they may be."""
@@ -94,14 +98,17 @@ class Reduction:
         return AtMost(tuple([(c, self.refs.get(ref, ref)) for c, ref in atom.terms]), atom.bound)
 
     def spread(self, ranges: Ranges, row: int, limits: Limits) -> Ranges | None:
-        """The ranges of the whole query for one node of the smaller one; None if they leave nothing."""
-        assert self.whole is not None
-        assert self.places is not None
-        values, neurons, _ = self.places
-        found = self.whole.bounds.take(np.zeros(1, np.int64))
+        """The ranges of the whole query for one node of the smaller one; None if they leave nothing.
+
+        With pairs, what a pass leaves depends on what was looked at before, so they are those of as many as change something.
+        """
+        whole = self.whole or self
+        found, layout = whole.bounds.take(np.zeros(1, np.int64)), whole.bounds.layout.under(limits)
+        values, neurons = (slice(None), slice(None)) if self.places is None else self.places[:2]
         for ends, part, places in zip(found.arrays, ranges.arrays, (values, values, neurons, neurons), strict=True):
             ends[0, places] = part[row]
-        return found if found.propagate(self.whole.bounds.layout.under(limits), inputs=True).all() else None
+        left = found.rest(layout) if len(layout.pairs) else found.propagate(layout, inputs=True).all()
+        return found if left else None
 
 
 def _moved(inputs: Inputs, boxes: tuple[Box, ...], source: np.ndarray, target: np.ndarray) -> Inputs:
@@ -124,6 +131,18 @@ def reduced(query: Query, bounds: Ranges, formula: Formula, limits: Limits = NO_
     """
     whole = Reduction(query, bounds, formula)
     return _Reducer(whole, limits).run() or whole
+
+
+def differenced(left: Reduction, limits: Limits = NO_LIMITS) -> Reduction:
+    """What is left of the same query with the differences of its paired layers; the same if it has none."""
+    found = paired((left.whole or left).query, limits)
+    if found is None:
+        return left
+    bounds = propagate_paired(found, limits)
+    formula = simplify(found.query, bounds, limits)
+    if formula in (TRUE, FALSE):
+        return Reduction(found.query, bounds, formula, pairs=found.pairs)
+    return replace(reduced(found.query, bounds, formula, limits), pairs=found.pairs)
 
 
 class _Reducer:
@@ -162,7 +181,10 @@ class _Reducer:
         layout, fixed = self.layout, self.fixed
         needed, given = np.zeros((2, layout.num_values), bool)
         needed[list(self.refs.values())] = True
+        pairs = layout.pairs
+        needed[pairs[:, 3] + layout.num_inputs] = True  # a difference says something of both even where it is constant
         named = needed.copy()
+        needed[pairs[:, 2] + layout.num_inputs] = True
         for number, block in reversed(list(enumerate(layout.blocks))):
             self.limits.check()
             wanted = needed[block.target] & (~fixed | named)[block.target]
@@ -192,10 +214,19 @@ class _Reducer:
         outputs = np.concatenate([part.outputs for part in made])
         values, neurons = np.concatenate([*(part.inputs for part in made), outputs]), outputs - self.layout.num_inputs
         lo, hi, acc_lo, acc_hi = whole.bounds.arrays
-        layout = Layout(query.networks, self.limits)
+        layout = Layout(query.networks, self.limits).linked(self._pairs(neurons))
         bounds = Ranges(lo[:, values], hi[:, values], acc_lo[:, neurons], acc_hi[:, neurons], layout)
         refs = {new: ref for ref, new in names.items()}
         return Reduction(query, bounds, formula, whole, Places(values, neurons, self.layout.num_neurons), refs)
+
+    def _pairs(self, neurons: np.ndarray) -> np.ndarray:
+        """The pairs whose neurons are among those that stay; a constant difference of accumulators is a number."""
+        place = np.full(self.layout.num_neurons, -1)
+        place[neurons] = np.arange(len(neurons))
+        pairs, (_, _, acc_lo, acc_hi) = self.layout.pairs, self.whole.bounds.arrays
+        found, e = place[pairs[:, :4]], pairs[:, 2]
+        found = np.concatenate([found, acc_lo[0, e][:, None], acc_hi[0, e][:, None]], axis=1)
+        return found[(found[:, [0, 1, 3]] >= 0).all(axis=1)]
 
     @property
     def named(self) -> set[int]:
@@ -226,6 +257,7 @@ class _Reducer:
         place[values] = np.arange(len(values))
         layers, reads = zip(*(_layer(layout.blocks[number], self.parts[number], place) for number in numbers), strict=True)
         results = outputs[np.isin(outputs, list(self.named))]
+        results = results if len(results) else outputs[-1:]  # a formula over inputs alone, whose pairs are kept
         network = Network(layers, layout.networks[k].name, inputs=tuple(forms), reads=reads, outputs=place[results])
         return _Made(network, np.concatenate(inputs), outputs, results)
 

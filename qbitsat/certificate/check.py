@@ -26,6 +26,7 @@ from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
 from .cake import check_by_cake_lpr
 from .cnf import QueryEncoder, digest, leaf_encoder
+from .differences import Differences, with_differences
 from .enumeration import check_enumeration
 from .formula import Atom, Plain, plain, simplified
 from .inference import Inference
@@ -192,7 +193,9 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, limits:
 
 
 def _check_tree(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
-    space = Space(query, limits)
+    pairs = certificate.pairs()
+    query, differences = with_differences(query, pairs, limits) if pairs else (query, None)
+    space = Space(query, limits, differences.links if differences else [])
     tree, hashes = certificate.tree(space.num_neurons)
     proofs = [certificate.lrat(k) for k in range(len(hashes))]
     certificate.check_all_used()
@@ -201,7 +204,7 @@ def _check_tree(certificate: Certificate, query: Query, means: Means, limits: Li
         encoder = leaf_encoder(space, root, leaf, atoms, _is_balanced(certificate), limits.check)
         _check_cnf(encoder, hashes[k], proofs[k], means, limits.check)
 
-    TreeChecker(space, _formula(certificate, space), tree, limits.check, check_sat).check()
+    TreeChecker(space, _formula(certificate, space, differences), tree, limits.check, check_sat).check()
 
 
 def _check_sat(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
@@ -226,9 +229,11 @@ CHECKS: dict[str, Callable[..., Witness | None]] = {
 }
 
 
-def _formula(certificate: Certificate, space: Space) -> Plain:
+def _formula(certificate: Certificate, space: Space, differences: Differences | None = None) -> Plain:
     """What was to be refuted: the violation, or, with the option `bounds`, what the ranges leave of it."""
     formula = plain(space.query.violation, space)
+    if differences is not None:
+        formula = differences.renamed(formula)
     return simplified(formula, space, space.whole) if certificate.header["options"].get("bounds") is True else formula
 
 

@@ -42,6 +42,7 @@ WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
 SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
 ENUMERATION: dict[str, type] = {"kind": str}
 TREE: dict[str, type] = {"kind": str, "cnf_sha256": list}
+TREE_OPTIONAL: dict[str, type] = {"pairs": list}
 
 
 class Refused(Exception):  # noqa: N818 (a result, not an error)
@@ -161,10 +162,19 @@ class Certificate:
         outputs = [self.array(f"outputs.{k}", (len(n.outputs),)).tolist() for k, n in enumerate(networks)]
         return inputs, outputs, fields["true_atoms"]
 
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The layers whose differences a tree is about, too."""
+        place, pairs = f"{self.place}: header: proof: pairs", self.header["proof"].get("pairs") or []
+        expect(pairs, list, place)
+        if not all(isinstance(pair, list) and [type(number) for number in pair] == [int, int] for pair in pairs):
+            raise InputError(f"{place}: expected [layer, layer] each")
+        return tuple((first, second) for first, second in pairs)
+
     def tree(self, num_neurons: int) -> tuple[Tree, list[str]]:
         """The tree and the hashes of the CNFs of its SAT leaves."""
         place = f"{self.place}: header: proof"
-        hashes = record(self.header["proof"], TREE, place)["cnf_sha256"]
+        record_with(self.header["proof"], TREE, TREE_OPTIONAL, place)
+        hashes = self.header["proof"]["cnf_sha256"]
         for value in hashes:
             expect(value, str, f"{place}: cnf_sha256")
         vectors = {n: self.array(n, (None,)) for n in Tree.__dataclass_fields__ if n not in ("rows", "fact_rows", "num_sats")}

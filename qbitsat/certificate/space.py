@@ -7,6 +7,7 @@ integers: int64 where sums provably stay below 2**62, Python's own where they mi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from ..network import Network
 from ..network.layers import PADDING
 from ..properties import Query, Ref
 from ..properties.formula import OUTPUT
+from .links import Links
 from .products import Products, products
 from .steps import FAR, MAX_LEVELS, Steps
 
@@ -28,6 +30,8 @@ __all__ = ["FAR", "MAX_LEVELS", "Block", "Ranges", "Space"]
 IMAGE = 1 << 12
 # Cases that `Space.largest` works on together: fewer of many values, which stay close at hand.
 TOGETHER, NUMBERS = 64, 1 << 18
+# After so many passes ranges count as at rest.
+MOST_PASSES = 100
 
 
 class Place(NamedTuple):
@@ -178,9 +182,12 @@ class Ranges:
 
 
 class Space:
-    """All values of a query. Layers that come again, in one network or in another, have their arrays once."""
+    """All values of a query. Layers that come again, in one network or in another, have their arrays once.
 
-    def __init__(self, query: Query, limits: Limits = NO_LIMITS):
+    links are values (a, b, e, d) with acc_a - acc_b = e and y_a - y_b = d. They count where a and b both move; see `Links`.
+    """
+
+    def __init__(self, query: Query, limits: Limits = NO_LIMITS, links: Sequence[tuple[int, int, int, int]] = ()):
         self.query, self.limits, self.blocks = query, limits, list[Block]()
         known: dict[int, Block] = {}
         self.inputs, self.outputs, self.shifts = list[slice](), list[np.ndarray](), list[tuple[int, int]]()
@@ -200,6 +207,8 @@ class Space:
             self.outputs.append(renumbered(network, network.outputs, shifts))
             self.shifts.append(shifts)
         self.num_values, self.num_neurons = end, end - self.num_inputs
+        self.links = list(links)
+        self.chosen: dict[int, Links] = {}
         self.cuttable = np.ones(end, bool)
         for block in self.blocks:
             self.cuttable[block.target] = block.steps.stepped
@@ -228,7 +237,21 @@ class Space:
             acc = block.accumulate(lo, hi)
             acc_lo[block.neurons], acc_hi[block.neurons] = acc
             lo[block.target], hi[block.target] = block.images(*acc)
-        return Ranges.at_rest(lo, hi, acc_lo, acc_hi)
+        ranges = Ranges.at_rest(lo, hi, acc_lo, acc_hi)
+        if self.links:
+            self._choose_links(ranges)
+            ranges.unread[:] = ranges.restless[:] = True
+            self.propagate(ranges, inputs=True)  # of a box there is always something left
+        return ranges
+
+    def _choose_links(self, ranges: Ranges) -> None:
+        """Those whose outputs both move, by the blocks that hold their d."""
+        free = ranges.lo < ranges.hi
+        chosen = np.array([link for link in self.links if free[link[0]] and free[link[1]]], np.int64).reshape(-1, 4)
+        for number, block in enumerate(self.blocks):
+            mine = chosen[(chosen[:, 3] >= block.target.start) & (chosen[:, 3] < block.target.stop)]
+            if len(mine):
+                self.chosen[number] = Links(self, mine)
 
     def accumulators(self, ranges: Ranges) -> Ranges:
         """The same values, with the accumulators that they give."""
@@ -241,8 +264,8 @@ class Space:
         Accumulators from the values that they read, outputs from accumulators, and accumulators from outputs; but of these only what can
         have changed since the last time.
         """
-        every = np.arange(self.num_values)
-        for block in self.blocks:
+        every, moved = np.arange(self.num_values), np.zeros(self.num_values, bool)
+        for number, block in enumerate(self.blocks):
             n, t = block.neurons, block.target
             ends, restless = (ranges.acc_lo[n], ranges.acc_hi[n], ranges.lo[t], ranges.hi[t]), ranges.restless[t]
             # Layers that were passed over have not seen what they read.
@@ -253,16 +276,31 @@ class Space:
                 restless[o] |= (acc_lo > ends[0][o]) | (acc_hi < ends[1][o])
                 ends[0][o], ends[1][o] = np.maximum(ends[0][o], acc_lo), np.minimum(ends[1][o], acc_hi)
             o = np.flatnonzero(restless)
-            if not len(o):
-                continue
-            before = [end[o] for end in ends]
-            if not block.steps.narrow(*ends, o):
+            if len(o):
+                before = [end[o] for end in ends]
+                if not block.steps.narrow(*ends, o):
+                    return None
+                acc_lo_moved, acc_hi_moved, lo_moved, hi_moved = (end[o] != old for end, old in zip(ends, before, strict=True))
+                ranges.unread[t][o] |= lo_moved | hi_moved
+                restless[o] = acc_lo_moved | acc_hi_moved | lo_moved | hi_moved
+            if number in self.chosen and not self.chosen[number].settle(ranges, moved):
                 return None
-            acc_lo_moved, acc_hi_moved, lo_moved, hi_moved = (end[o] != old for end, old in zip(ends, before, strict=True))
-            ranges.unread[t][o] |= lo_moved | hi_moved
-            restless[o] = acc_lo_moved | acc_hi_moved | lo_moved | hi_moved
-        ranges.unread[:] = False
+        ranges.unread[:] = moved
         return ranges
+
+    def rest(self, ranges: Ranges) -> Ranges | None:
+        """Propagated until nothing changes any more, or it is too slow; None if nothing is left. The same ranges without links."""
+        if not self.chosen:
+            return ranges
+        new = ranges.copy()
+        for _ in range(MOST_PASSES):
+            before = new.copy()
+            new.unread[:] = new.restless[:] = True
+            if self.propagate(new, inputs=True) is None:
+                return None
+            if all((getattr(before, name) == getattr(new, name)).all() for name in ("lo", "hi", "acc_lo", "acc_hi")):
+                break
+        return new
 
     def cut(self, ranges: Ranges, value: int, lo: int, hi: int) -> Ranges | None:
         """The ranges with lo <= value <= hi; None if nothing is left."""

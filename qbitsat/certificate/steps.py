@@ -232,6 +232,21 @@ class Steps:
             self.groups.append(Tables(outputs, mine, limits) if way == TABLE else Shifts(outputs, mine))  # type: ignore[arg-type]
         self.stepped = self.group >= 0
 
+    def level(self, outputs: np.ndarray, acc: np.ndarray) -> np.ndarray:
+        """What accumulators give, of outputs of which all are stepped."""
+        return self._of_groups(outputs, acc, "level")
+
+    def first(self, outputs: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The smallest accumulators that give at least v."""
+        return self._of_groups(outputs, v, "first")
+
+    def _of_groups(self, outputs: np.ndarray, numbers: np.ndarray, what: str) -> np.ndarray:
+        found, mine = np.zeros_like(numbers), self.group[outputs]
+        for k, group in enumerate(self.groups):
+            o = np.flatnonzero(mine == k)
+            found[o] = getattr(group, what)(self.place[outputs[o]], numbers[o])
+        return found
+
     def narrow(
         self, acc_lo: np.ndarray, acc_hi: np.ndarray, lo: np.ndarray, hi: np.ndarray, outputs: np.ndarray | slice = slice(None)
     ) -> bool:

@@ -111,7 +111,8 @@ class TreeChecker:
 
     def _infeasible(self, number: int, node: Node) -> None:
         """No point is left, or some atom is out of reach."""
-        if node.ranges is not None and all(self.space.smallest(a.terms, node.ranges) <= a.bound for a in node.atoms):
+        ranges = None if node.ranges is None else self.space.rest(node.ranges)
+        if ranges is not None and all(self.space.smallest(a.terms, ranges) <= a.bound for a in node.atoms):
             raise Refused(f"node {number}: the ranges are not empty and can reach every inequality")
 
     def _multipliers(self, number: int, node: Node) -> None:
@@ -141,7 +142,9 @@ class TreeChecker:
         k = self._take("sats", 1, number)
         if node.ranges is not None and self.root is not None:
             try:
-                self.check_sat(k, self.root, node.ranges, node.atoms)
+                root, ranges = self.space.rest(self.root), self.space.rest(node.ranges)
+                if root is not None and ranges is not None:
+                    self.check_sat(k, root, ranges, node.atoms)
             except Refused as refused:
                 raise Refused(f"node {number}: {refused}") from None
 

@@ -156,7 +156,8 @@ def _tree(proof: Proof, members: Members) -> dict[str, Any]:
     arrays = {name: smallest(np.array(column, np.int64)) for name, column in columns.items() if column}
     members |= arrays if proof.places is None else {name: _placed(name, array, proof.places) for name, array in arrays.items()}
     members |= {f"lrat.{k}": sat.lrat for k, sat in enumerate(sats)}
-    return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats]}
+    pairs = {"pairs": [list(pair) for pair in proof.pairs]} if proof.pairs else {}
+    return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats], **pairs}
 
 
 def _placed(name: str, array: np.ndarray, places: Places) -> np.ndarray:

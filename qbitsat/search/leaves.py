@@ -37,13 +37,13 @@ class Leaf(NamedTuple):
     def whole(self, limits: Limits) -> Leaf | None:
         """The same leaf of the whole query, whose clauses a certificate means; None if its ranges leave nothing."""
         reduction = self.reduction
-        if reduction.whole is None:
+        if reduction.whole is None and not len(self.layout.pairs):
             return self
         root, ranges = (reduction.spread(part, row, limits) for part, row in ((self.root, 0), (self.ranges, self.row)))
         if root is None or ranges is None:
             return None
-        atoms = [reduction.widened(atom) for atom in self.atoms]
-        return Leaf(reduction.whole, reduction.whole.bounds.layout.under(limits), root, ranges, 0, atoms)
+        atoms, whole = [reduction.widened(atom) for atom in self.atoms], reduction.whole or reduction
+        return Leaf(whole, whole.bounds.layout.under(limits), root, ranges, 0, atoms)
 
     def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Refutation | Infeasible | None]:
         """The solver's answer, the inputs if it found some, and the proof if there are none and certificates are asked for."""

@@ -63,9 +63,11 @@ Node = Split | Disjunction | Multipliers | Infeasible | Refutation
 class Proof:
     """The facts about the root and the tree: nodes[0] is its root.
 
-    places say what values and neurons are in the query that all this proves something of; None: the same numbers.
+    places say what values and neurons are in the query that all this proves something of; None: the same numbers. pairs are the layers
+    whose differences that query has (`bounds.differences`), numbered as in its one network.
     """
 
     facts: list[ProvedBound] = field(default_factory=list)
     nodes: dict[int, Node] = field(default_factory=dict)
     places: Places | None = None
+    pairs: tuple[tuple[int, int], ...] = ()

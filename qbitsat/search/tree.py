@@ -37,7 +37,7 @@ class Search:
         # The last inputs that were replayed, as a witness of the whole query.
         self.witness: Witness | None = None
         if proof is not None:
-            proof.places = reduction.places
+            proof.places, proof.pairs = reduction.places, reduction.pairs
         self.layout = reduction.bounds.layout.under(limits)
         self.disjuncts = Disjuncts(self.layout, reduction.formula)
         self.dual = Dual(self.layout, self.disjuncts.inequalities)

@@ -11,6 +11,7 @@ class Layers:
         self,
         num_inputs: int,
         layers: Sequence[tuple[AffineMap, NDArray[np.int32], int, Sequence[Steps]]],
+        pairs: NDArray[np.int64] | None = None,
     ) -> None: ...
     @property
     def num_values(self) -> int: ...

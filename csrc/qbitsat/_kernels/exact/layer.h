@@ -56,10 +56,20 @@ typedef struct {
     const step_t *steps;
 } layer_t;
 
-/* Values are the inputs, then the neurons. most_* are the largest n_in, n_out and taps of any layer. */
+/* Two neurons a and b and their differences: acc_a - acc_b is the output of neuron e, or where that is -1 a number from e_lo to e_hi, and
+   y_a - y_b is the output of neuron d. */
 typedef struct {
-    int num_layers, num_inputs, num_neurons, most_cells, most_outputs, most_taps;
+    int a, b, e, d;
+    int64_t e_lo, e_hi;
+    const step_t *step_a, *step_b;
+} pair_t;
+
+/* Values are the inputs, then the neurons. most_* are the largest n_in, n_out and taps of any layer. Pairs stand in the order of their d,
+   each behind its other neurons. */
+typedef struct {
+    int num_layers, num_inputs, num_neurons, most_cells, most_outputs, most_taps, num_pairs;
     const layer_t *layers;
+    const pair_t *pairs;
 } layers_t;
 
 /* Room for what goes through one layer: two numbers for each cell, one for each tap, two for each output. */

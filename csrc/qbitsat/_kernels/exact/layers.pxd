@@ -27,9 +27,16 @@ cdef extern from "layer.h":
         int num_steps
         const step_t *steps
 
+    ctypedef struct pair_t:
+        int a, b, e, d
+        int64_t e_lo, e_hi
+        const step_t *step_a
+        const step_t *step_b
+
     ctypedef struct layers_t:
-        int num_layers, num_inputs, num_neurons, most_cells, most_outputs, most_taps
+        int num_layers, num_inputs, num_neurons, most_cells, most_outputs, most_taps, num_pairs
         const layer_t *layers
+        const pair_t *pairs
 
     ctypedef struct atom_t:
         int size
@@ -59,12 +66,15 @@ cdef class Layers:
     cdef layers_t plan
     cdef layer_t *layers
     cdef step_t *steps
+    cdef pair_t *pairs
     cdef list kept
 
     cdef _set(self, layer_t *layer, affine, const int32_t[::1] view)
     cdef _set_patches(self, layer_t *layer, affine)
     cdef _set_rows(self, layer_t *layer, affine)
     cdef _set_steps(self, layer_t *layer, step_t *step, steps)
+    cdef _set_pairs(self, const int64_t[:, ::1] pairs)
+    cdef const step_t *_step_of(self, int64_t neuron) except NULL
     cdef Py_ssize_t check(self, lo, hi, acc_lo, acc_hi) except -1
 
 

@@ -26,11 +26,12 @@ cdef class Layers:
 
     affine is a `network.Patches` or `network.SparseRows`; cell j is value view[j], or `padding` where view int32[n_in] is -1. Values are
     the inputs, then the outputs of layers, which are the neurons, in order. steps are those of outputs as `arithmetic.steps` gives them,
-    output i has steps[i % len(steps)]; none at all for who only needs accumulators.
+    output i has steps[i % len(steps)]; none at all for who only needs accumulators. pairs int64[n, 6] are the a, b, e, d, e_lo and e_hi of
+    layer.h, neurons with steps, each d behind the others and behind the d before.
     Raises ValueError for what does not fit together.
     """
 
-    def __cinit__(self, int num_inputs, layers):
+    def __cinit__(self, int num_inputs, layers, pairs=None):
         cdef Py_ssize_t k, used = 0
         cdef layer_t *layer
         self.kept = []
@@ -49,6 +50,8 @@ cdef class Layers:
             self.plan.most_cells = max(self.plan.most_cells, layer.n_in)
             self.plan.most_outputs = max(self.plan.most_outputs, layer.n_out)
             self.plan.most_taps = max(self.plan.most_taps, layer.taps)
+        if pairs is not None and len(pairs):
+            self._set_pairs(pairs)
 
     cdef _set(self, layer_t *layer, affine, const int32_t[::1] view):
         cdef const int64_t[::1] bias = affine.biases
@@ -116,6 +119,33 @@ cdef class Layers:
             self.kept.append(part)
             step += 1
 
+    cdef _set_pairs(self, const int64_t[:, ::1] pairs):
+        cdef Py_ssize_t k
+        cdef int64_t before = -1
+        self.pairs = <pair_t *> calloc(pairs.shape[0], sizeof(pair_t))
+        if self.pairs == NULL:
+            raise MemoryError("no memory for pairs")
+        for k in range(pairs.shape[0]):
+            a, b, e, d = pairs[k, 0], pairs[k, 1], pairs[k, 2], pairs[k, 3]
+            if not (0 <= a < d and 0 <= b < d and -1 <= e < d and before < d < self.plan.num_neurons):
+                raise ValueError(f"a pair of neurons {a}, {b}, {e} and {d} does not fit")
+            self.pairs[k] = pair_t(a, b, e, d, pairs[k, 4], pairs[k, 5], self._step_of(a), self._step_of(b))
+            before = d
+        self.plan.pairs, self.plan.num_pairs = self.pairs, <int> pairs.shape[0]
+
+    cdef const step_t *_step_of(self, int64_t neuron) except NULL:
+        """That of a neuron, or ValueError where it has none that grows."""
+        cdef const layer_t *layer = self.layers
+        cdef const step_t *step
+        while layer.neuron + layer.n_out <= neuron:
+            layer += 1
+        if not layer.num_steps:
+            raise ValueError(f"neuron {neuron} of a pair has no steps")
+        step = &layer.steps[(neuron - layer.neuron) % layer.num_steps]
+        if step.kind == STEP_NONE:
+            raise ValueError(f"neuron {neuron} of a pair has no steps")
+        return step
+
     cdef Py_ssize_t check(self, lo, hi, acc_lo, acc_hi) except -1:
         """The number of nodes, if these arrays have a row for each; else ValueError."""
         values, neurons = self.plan.num_inputs + self.plan.num_neurons, self.plan.num_neurons
@@ -144,6 +174,7 @@ cdef class Layers:
     def __dealloc__(self):
         free(self.layers)
         free(self.steps)
+        free(self.pairs)
 
 
 @cython.final

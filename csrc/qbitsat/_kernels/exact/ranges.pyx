@@ -54,6 +54,11 @@ def propagate(Layers layers, lo, hi, acc_lo, acc_hi, bint inputs):
         lo = max(lo, requantize(acc_lo))                  hi = min(hi, requantize(acc_hi))
         acc_lo = max(acc_lo, first_reaching(lo))          acc_hi = min(acc_hi, first_reaching(hi + 1) - 1)
 
+    and then for each pair a, b, e, d with d among its outputs, over all (acc_a, acc_b) with acc_a - acc_b in [e_lo, e_hi]:
+
+        acc_a in acc_b + e, acc_b in acc_a - e            y_a, y_b as above
+        d = y_a - y_b, unless b has 4096 levels or more   y_a in y_b + d, y_b in y_a - d, acc_a and acc_b as above
+
     Returns uint8[nodes]: whether something is left. Where not, it stops there.
     """
     cdef Nodes nodes = Nodes(layers, lo, hi, acc_lo, acc_hi)

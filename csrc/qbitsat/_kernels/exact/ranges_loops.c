@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "interval_loops.h"
+#include "pair_loops.h"
 #include "step.h"
 
 int within_steps(const layers_t *plan, ranges_t node) {
@@ -44,9 +45,12 @@ static int requantize(const layer_t *layer, ranges_t node, int num_inputs) {
 }
 
 int propagate(const layers_t *plan, ranges_t node, int inputs, const room_t *room) {
+    const pair_t *pair = plan->pairs;
     for (const layer_t *layer = plan->layers; layer < plan->layers + plan->num_layers; layer++) {
         if (inputs || layer->reads_neurons) read_values(layer, node, room);
         if (!requantize(layer, node, plan->num_inputs)) return 0;
+        for (; pair < plan->pairs + plan->num_pairs && pair->d < layer->neuron + layer->n_out; pair++)
+            if (!settle_pair(plan, pair, node)) return 0;
     }
     return 1;
 }

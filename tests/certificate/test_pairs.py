@@ -1,0 +1,96 @@
+"""Certificates with differences of paired layers: accepted as they are, refused where pairs are left out or others."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from certified import certify
+from pairs import equal_copies, random_pair
+from tiny import points_of
+
+from qbitsat.bounds.differences import paired
+from qbitsat.bounds.intervals import propagate_paired
+from qbitsat.certificate.archive import write_npz
+from qbitsat.certificate.check import check
+from qbitsat.certificate.differences import with_differences
+from qbitsat.certificate.space import Space
+from qbitsat.errors import InputError
+from qbitsat.limits import NO_LIMITS
+from qbitsat.network import forward_all
+
+
+def test_both_sides_make_the_same_layers_and_ranges():
+    seen = 0
+    for seed in range(100):
+        query = random_pair(seed)
+        found = paired(query)
+        if found is None:
+            continue
+        other, differences = with_differences(query, found.pairs, NO_LIMITS)
+        points = points_of(query.boxes[0])
+        assert (forward_all(other.networks[0], points) == forward_all(found.query.networks[0], points)).all()
+        assert [list(link) for link in differences.links] == (found.links + query.networks[0].num_inputs).tolist()
+        ranges, space = propagate_paired(found), Space(other, NO_LIMITS, differences.links)
+        assert (space.whole.lo == ranges.lo[0]).all()
+        assert (space.whole.hi == ranges.hi[0]).all()
+        seen += 1
+    assert seen > 70
+
+
+@pytest.mark.parametrize("first", range(0, 90, 30))
+def test_certificates_are_accepted(first, tmp_path):
+    with_pairs = 0
+    for seed in range(first, first + 30):
+        options = {"tighten": (40, 0)[seed % 3 > 0], "steps": (5, 30)[seed % 2], "leaf": 16.0 if seed % 4 else 0.0, "attack": False}
+        verdict, path = certify(random_pair(seed), tmp_path, engine="hybrid", seed=seed, **options)
+        checked = check(path)
+        assert (checked.outcome, checked.reason, checked.verdict) == ("accepted", "", verdict.verdict)
+        with_pairs += bool(checked.header["proof"].get("pairs"))
+    assert with_pairs > 3
+
+
+def rewritten(path, pairs):
+    """The certificate with other pairs in its header."""
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    header = json.loads(members["header"].tobytes())
+    header["proof"]["pairs"] = pairs
+    members["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with open(path, "wb") as stream:
+        write_npz(stream, members)
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory):
+    """A certificate that needs its pairs, and these: they decide what no interval does."""
+    verdict, path = certify(equal_copies(), tmp_path_factory.mktemp("pairs"), engine="hybrid", attack=False)
+    pairs = check(path).header["proof"]["pairs"]
+    assert verdict.engine == "bounds"
+    assert len(pairs) > 1
+    return path, pairs
+
+
+@pytest.fixture
+def proof(certified, tmp_path):
+    """A copy of it."""
+    path, pairs = certified
+    for file in path.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    return tmp_path / path.name, pairs
+
+
+@pytest.mark.parametrize("forged", [[], [[0, 0]], [[0, 99]], [[-1, 2]], [[1, 0]], "swapped", "twice", "shorter"])
+def test_other_pairs_are_refused(proof, forged):
+    path, pairs = proof
+    others = {"swapped": pairs[::-1], "twice": [*pairs, pairs[0]], "shorter": pairs[:-1]}
+    rewritten(path, others[forged] if isinstance(forged, str) else forged)
+    assert check(path).outcome == "refused"
+
+
+@pytest.mark.parametrize("forged", ["none", 3, [[0, 1, 2]], [[0, 1.5]], [["0", 1]], {"0": 1}])
+def test_what_is_no_pairs_is_no_certificate(proof, forged):
+    path, _ = proof
+    rewritten(path, forged)
+    with pytest.raises(InputError, match="pairs"):
+        check(path)
