@@ -1,7 +1,7 @@
 """Examples in pages, and what they print.
 
 A line `<!-- examples/NAME -->` names a file of docs/guide/examples. After it stand blocks that are written here: of a .py file its
-text and its output, of a .sh file each command and its output. All examples of a page run in one folder, in their order, which
+text and its output, of a .sh file each command and its output; of a .toml file its text, and it is there for what comes after it. All examples of a page run in one folder, in their order, which
 starts with the files of PREPARE. A block stays as it is while what was printed is the same but for times, engines, the order of
 lines, how far a search came within a timeout, and what FLOATING names.
 """
@@ -60,6 +60,9 @@ def lasting(text: str) -> list[str]:
 def blocks(name: str, folder: str) -> list[str]:
     """The blocks of an example, which runs in the folder."""
     text = (EXAMPLES / name).read_text(encoding="utf-8").rstrip("\n")
+    if name.endswith(".toml"):
+        (Path(folder) / name).write_text(f"{text}\n", encoding="utf-8")
+        return [f"```toml\n{text}\n```\n"]
     if name.endswith(".py"):
         output = run([sys.executable, str(EXAMPLES / name)], folder)
         return [f"```python\n{text}\n```\n", *([f"```text\n{output}```\n"] if output else [])]

@@ -14,7 +14,7 @@ from tiny import random_network
 
 from qbitsat.network import Network, reference
 from qbitsat.optimize import EMPTY, OPTIMAL, maximize
-from qbitsat.properties.question_file import load_question
+from qbitsat.properties.question_file import Question, load_question
 from qbitsat.verify import HOLDS, VIOLATED, verify
 
 # All tensors at a point by their names in the question.
@@ -199,13 +199,27 @@ def random_input(rng: random.Random, network: Network, budget: int) -> Input:
             first = max(first, min(c, last))
         budget //= last - first + 1
         ends.append((first, last))
-    if rng.random() < 0.3:
+    centre = [min(max(c, a), b) for (a, b), c in zip(ends, centre, strict=True)]
+    if rng.random() < 0.2:
+        norm, most = rng.choice([("l1", 5), ("l0", n)])
+        radius, counted = rng.randint(0, most), sorted(rng.sample(range(n), rng.randint(1, n)))
+        lines += [f"centre = {centre}", f"eps = {radius}", f'norm = "{norm}"', f'region = "{" ".join(map(str, counted))}"']
+
+        def within(x: tuple[int, ...]) -> bool:
+            apart = [abs(v - c) for v, c in zip(x, centre, strict=True)]
+            far = sum(apart[i] if norm == "l1" else apart[i] > 0 for i in counted)
+            return far <= radius and all(i in counted or not d for i, d in enumerate(apart))
+
+        tests.append(within)
+    elif rng.random() < 0.3:
         eps = [min(max(c - a, b - c), 3) for (a, b), c in zip(ends, centre, strict=True)]
         lines += [f"centre = {centre}", f"eps = {eps}"]
         tests.append(lambda x: all(abs(v - c) <= e for v, c, e in zip(x, centre, eps, strict=True)))
     lines += [f"lo = {[a for a, _ in ends]}", f"hi = {[b for _, b in ends]}"]
-    elements = []
-    if rng.random() < 0.4:
+    elements: list[str] = []
+    if any("norm" in line for line in lines):
+        pass  # what does not move may be none of a set
+    elif rng.random() < 0.4:
         i = rng.randrange(n)
         among = sorted({*(rng.randint(*ends[i]) for _ in range(3))})
         elements.append(f"{{at = '{i}', among = {among}}}")
@@ -308,13 +322,18 @@ def random_question(rng: random.Random) -> Asked:
     return Asked("\n".join([*lines, *head, *body, ""]), networks, points, assumed, wrong, objectives)
 
 
-def check_question(seed: int, folder: Path, **options: Any) -> str:
-    """Hold a random question against enumeration; what came of it."""
-    rng = random.Random(seed)
+def question_of(rng: random.Random, folder: Path) -> tuple[Asked, Question]:
+    """A random question, and as it is read."""
     asked = random_question(rng)
     path = folder / "question.toml"
     path.write_text(asked.text)
-    question = load_question(path, asked.networks)
+    return asked, load_question(path, asked.networks)
+
+
+def check_question(seed: int, folder: Path, **options: Any) -> str:
+    """Hold a random question against enumeration; what came of it."""
+    rng = random.Random(seed)
+    asked, question = question_of(rng, folder)
     left = [p for p in asked.points if all(said.at(p) for said in asked.assumed)]
     if question.assumption is not None:
         assert verify(question.assumption, **options).verdict == (VIOLATED if left else HOLDS), asked.text

@@ -17,6 +17,7 @@ from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
 from .arguments import parse_epsilons, parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .printing import file_of, one_of, print_question
 from .reach import opened_store, table_options
 from .signals import interrupts_say
 
@@ -29,6 +30,11 @@ def agree(args: argparse.Namespace) -> int:
     second = load(args.other or args.network, args.bits, args.input_bits, args.other_runtime or args.runtime)
     inputs = load_inputs(args.inputs, first.input, **reading(args))
     samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
+    if args.print:
+        sample, eps = one_of([(sample, eps) for sample in samples for eps in epsilons])
+        query = agreement(first, second, inputs[sample], eps, args.within, region=args.region)
+        other = file_of(args, "b", path=str(args.other or args.network), runtime=args.other_runtime or args.runtime)
+        return print_question(query, [file_of(args, "a"), other], f"sample {sample} eps {eps}", asks={"hold": [_same(args.within)]})
     counts: Counter[str] = Counter()
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
         write = opened_store(args, stack)
@@ -50,6 +56,11 @@ def agree(args: argparse.Namespace) -> int:
     if counts[VIOLATED]:
         return EXIT_VIOLATED
     return EXIT_UNKNOWN if counts[UNKNOWN] else EXIT_HOLDS
+
+
+def _same(within: int | None) -> str:
+    """What must hold, as a question file has it."""
+    return "argmax(a.output) == argmax(b.output)" if within is None else f"abs(a.output - b.output) <= {within}"
 
 
 def _both(verdict: Verdict) -> list[list[int]]:

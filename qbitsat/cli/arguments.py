@@ -20,6 +20,7 @@ from ..options import ROWS, STAGES, TABLE, Option
 from ..properties.region import real_distance
 from ..properties.robustness import ARGMAX, TIES
 from .exit_codes import exit_codes
+from .printing import add_print
 
 # What others call options of ours.
 SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "--jobs")
@@ -71,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of all commands; `args.run` is the function of the chosen one."""
     from .float_arguments import add_bits, add_quantize  # which has its words from here
-    from .reach_arguments import add_agree, add_overflow, add_radius, add_range
+    from .reach_arguments import add_agree, add_monotone, add_overflow, add_radius, add_range
     from .vnnlib import add_supports
 
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -89,11 +90,12 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
         "run": "compute outputs and classes, exactly as the device does, and the accuracy",
         "quantize": "make an integer network of a float model, in any format, and say what is lost",
-        "verify": "decide whether samples keep their class within eps, or a VNN-LIB query",
+        "verify": "decide whether samples keep their class within eps, any question in a file, or a VNN-LIB query",
         "bits": "find how many bits it takes until enough samples are robust, from a float model",
         "radius": "find how far samples keep their class",
         "range": "find the exact range of each output",
         "overflow": "find how wide the accumulators of each layer must be",
+        "monotone": "decide whether an output ever falls when an input grows",
         "agree": "decide whether two networks or runtimes agree around samples",
         "export": "write the same queries as files for any other solver",
         "check": "check certificates, independently of what found the verdicts",
@@ -119,6 +121,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_range(command)
         if name == "overflow":
             add_overflow(command)
+        if name == "monotone":
+            add_monotone(command)
         if name == "agree":
             add_agree(command)
         if name == "inspect":
@@ -140,6 +144,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
 
 def add_network(parser: Parser) -> None:
     floats = "; or a float model, as of quantize" if parser.prog.endswith(" inspect") else ""
+    floats += "; or a question file, QUESTION.toml" if parser.prog.endswith((" verify", " export", " compare")) else ""
     text = f"qbitsat's own .npz, an int8 .tflite, a quantized .onnx, or benchmark weights in .h5{floats}"
     parser.add_argument("network", metavar="NETWORK", type=Path, help=text)
     add_file_options(parser)
@@ -229,6 +234,7 @@ def add_verify(parser: Parser) -> None:
     groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
         add_option(parser if row.common else groups[row.stage], row)
+    add_print(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line when a query ends")
     found = parser.add_mutually_exclusive_group()
     found.add_argument(

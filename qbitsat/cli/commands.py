@@ -29,6 +29,7 @@ from ..report import describe, describe_floats, head, result_line
 from ..verify import Verdict
 from .arguments import EXPORT_OPTIONS, parse_epsilons, parse_samples, reading
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
+from .printing import file_of, one_of, print_question
 from .signals import ended
 from .streams import OutputLost
 
@@ -67,6 +68,9 @@ def verify(args: argparse.Namespace) -> int:
     if args.resume and not args.out:
         raise InputError("--resume: needs --out DIR, the folder of an earlier run")
     network, tasks = read(args)
+    if args.print:
+        task = one_of(tasks)
+        return print_question(query_of(task, network), [file_of(args)], f"{network.name}, {' '.join(task.title.split())}")
     folder = args.out / CERTIFICATES if args.certificates else None
     source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None)
     verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE}, folder, source)

@@ -25,14 +25,20 @@ EXIT_DISAGREEMENT = 1
 
 
 def compare(args: argparse.Namespace) -> int:
-    """0 if all backends agree wherever two decide, 1 if not."""
-    return compare_all(args, *read(args))
+    """See `compare_all`."""
+    backends = chosen_backends(args)
+    return compare_all(args, backends, *read(args))
 
 
-def compare_all(args: argparse.Namespace, network: Network, tasks: Sequence[Task | Asked]) -> int:
-    """The same of these tasks, whatever they ask; network is that of samples."""
+def chosen_backends(args: argparse.Namespace) -> list[Backend]:
+    """All installed."""
     backends = campaign.parse_backends(args.backends)
     campaign.require(backends)
+    return backends
+
+
+def compare_all(args: argparse.Namespace, backends: list[Backend], network: Network, tasks: Sequence[Task | Asked]) -> int:
+    """0 if all backends agree on these tasks wherever two decide, 1 if not; network is that of samples."""
     options = {name: getattr(args, name) for name in ("timeout", "memory", "bounds")}
     networks = dict.fromkeys(asked for task in tasks for asked in (task.query.networks if isinstance(task, Asked) else (network,)))
     with ExitStack() as stack:

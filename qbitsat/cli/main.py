@@ -16,6 +16,7 @@ from .check import check
 from .commands import export, inspect, verify
 from .compare import compare
 from .demo import demo
+from .monotone import monotone_command
 from .output import EXIT_BAD_INPUT
 from .quantize import bits, quantize
 from .radius import radius_command
@@ -34,6 +35,7 @@ COMMANDS = {
     "radius": radius_command,
     "range": range_command,
     "overflow": overflow_command,
+    "monotone": monotone_command,
     "agree": agree,
     "export": export,
     "compare": compare,

@@ -22,7 +22,7 @@ from ..properties.question_file import Objective, Question, load_question
 from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
 from .arguments import EXPORT_OPTIONS, Parser, add_compare, add_export, add_option
 from .commands import SUFFIXES, export_paths, ignore, warn_of_unlocked, write_query
-from .compare import compare_all
+from .compare import chosen_backends, compare_all
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 
@@ -261,8 +261,9 @@ def export_question(args: argparse.Namespace) -> int:
 
 def compare_question(args: argparse.Namespace) -> int:
     """The query to several backends; 1 if they disagree."""
+    backends = chosen_backends(args)
     question = _decided(args)
-    return compare_all(args, question.query.networks[0], [Asked(question.query, args.question.stem)])
+    return compare_all(args, backends, question.query.networks[0], [Asked(question.query, args.question.stem)])
 
 
 def _decided(args: argparse.Namespace) -> Question:

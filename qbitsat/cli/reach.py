@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from ..campaign import RESULTS, Store
 from ..errors import InputError
 from ..importers import load_inputs
 from ..network import Network
 from ..options import TABLE
-from ..properties import Box
+from ..properties import And, Box, Query
 from ..properties.robustness import centre, linf_box
 from ..reach import output_ranges, overflow
+from ..reach.extremes import chosen_layers, region
 from ..report.reach import range_line, range_record, width_details, width_line, width_record
 from .arguments import parse_epsilons, parse_samples, reading
 from .commands import ignore, noted_network, warn_of_unlocked
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .printing import file_of, one_of, print_question
 from .signals import interrupts_say
 
 
@@ -26,11 +30,14 @@ def overflow_command(args: argparse.Namespace) -> int:
     """A line a layer, and the width of all; 10 if some accumulator leaves --width bits, 5 if that is open."""
     network = noted_network(args)
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
+    if args.print:
+        most = 1 << (args.width - 1)
+        return _print(args, network, {"hold": [f"{-most} <= layer{k}.acc <= {most - 1}" for k in chosen_layers(network, layers)]})
     needed, enough = list[int](), list[int]()
     longest = max(len(layer.name) for layer in network.layers)
     with interrupts_say("layer", "layers", lambda: len(needed)), ExitStack() as stack:
         write = opened_store(args, stack)
-        for where, box in _regions(args, network):
+        for where, box in regions(args, network):
             if where and not args.quiet:
                 print(where["text"], flush=True)
 
@@ -56,10 +63,14 @@ def range_command(args: argparse.Namespace) -> int:
     """A line an output; 5 if some end is open."""
     network = noted_network(args)
     outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
+    if args.print:
+        numbers = range(len(network.outputs)) if outputs is None else outputs
+        ends = [f"output[{', '.join(map(str, np.unravel_index(i, network.output.shape)))}]" for i in numbers]
+        return _print(args, network, {"maximize": ends, "minimize": ends})
     exact = list[bool]()
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         write = opened_store(args, stack)
-        for where, box in _regions(args, network):
+        for where, box in regions(args, network):
             if where and not args.quiet:
                 print(where["text"], flush=True)
 
@@ -76,6 +87,13 @@ def range_command(args: argparse.Namespace) -> int:
     return EXIT_HOLDS if exact and all(exact) else EXIT_UNKNOWN
 
 
+def _print(args: argparse.Namespace, network: Network, asks: dict[str, list[str]]) -> int:
+    """The question as a file, of the only region."""
+    where, box = one_of(list(regions(args, network)))
+    query = Query((network,), (region(network, box),), And(()))
+    return print_question(query, [file_of(args)], f"{network.name}{', ' if where else ''}{where.get('text', '').rstrip(':')}", asks=asks)
+
+
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
     """Those of the table of options that the command has."""
     return {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)}
@@ -90,7 +108,7 @@ def opened_store(args: argparse.Namespace, stack: ExitStack) -> Callable[[dict[s
     return store.write
 
 
-def _regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], Box | None]]:
+def regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], Box | None]]:
     """What is said of a region, and its box: one for every sample and eps, or all inputs."""
     if args.inputs is None:
         for name in ("eps", "region"):

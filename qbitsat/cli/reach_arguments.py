@@ -1,4 +1,4 @@
-"""Arguments of overflow, range, agree and radius."""
+"""Arguments of overflow, range, monotone, agree and radius."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..importers.runtimes import RUNTIMES
 from ..options import ROWS, STAGES, TABLE
 from ..properties.balls import LINF, NORMS
 from .arguments import Parser, add_option, add_reading, add_samples, add_ties, fraction, show_common, whole
+from .printing import add_print
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
 EPS = "largest change of an input element, in whole input steps, as in 1,2,4"
@@ -16,6 +17,7 @@ ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack",
 
 
 def add_overflow(parser: Parser) -> None:
+    _add_total(parser)
     text = "bits of two's complement that accumulators must not leave; 32 by default"
     parser.add_argument("--width", metavar="N", type=whole("--width", 1), default=32, help=text)
     text = "which layers, as in 0,2:5, by the numbers of inspect; by default all that multiply by weights"
@@ -24,8 +26,21 @@ def add_overflow(parser: Parser) -> None:
     _add_rest(parser)
 
 
+def _add_total(parser: Parser) -> None:
+    parser.add_argument("--total", metavar="S", type=_seconds, help="seconds for all queries of a region; none by default")
+
+
 def add_range(parser: Parser) -> None:
+    _add_total(parser)
     parser.add_argument("--outputs", metavar="LIST", help="which outputs, as in 0,2:5; all by default")
+    _add_rest(parser)
+
+
+def add_monotone(parser: Parser) -> None:
+    text = "input elements that grow, each by itself, as in 0,2:5, of the flattened input; all by default"
+    parser.add_argument("--grows", metavar="LIST", default=":", help=text)
+    parser.add_argument("--outputs", metavar="LIST", default=":", help="outputs that must not fall, as in 0,2:5; all by default")
+    parser.add_argument("--falls", action="store_true", help="ask the opposite: that no output grows when the input does")
     _add_rest(parser)
 
 
@@ -67,7 +82,6 @@ def _add_rest(parser: Parser) -> None:
     text = "samples, for inputs around them: .npy, .npz, .csv or IDX, also .gz; without, all inputs of the network's formats"
     parser.add_argument("--inputs", metavar="FILE", type=Path, help=text)
     parser.add_argument("--eps", metavar="LIST", help=EPS)
-    parser.add_argument("--total", metavar="S", type=_seconds, help="seconds for all queries of a region; none by default")
     _add_around(parser)
 
 
@@ -78,6 +92,7 @@ def _add_around(parser: Parser) -> None:
     parser.add_argument("--region", metavar="PARTS", help="which elements may move, as of verify")
     for name in ROW_NAMES:
         add_option(parser, ROWS[name])
+    add_print(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each result as it ends")
     parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
     volume = parser.add_mutually_exclusive_group()

@@ -2,11 +2,12 @@
 
 from .agreement import agreement, joined
 from .formula import And, AtMost, Formula, Not, Or, Ref, accumulator, at_least
+from .monotone import monotone
 from .query import Box, Origin, Query, Witness
 from .replay import confirm, replay
 from .robustness import robustness
 
 __all__ = [
     "And", "AtMost", "Box", "Formula", "Not", "Or", "Origin", "Query", "Ref", "Witness", "accumulator", "agreement", "at_least",
-    "confirm", "joined", "replay", "robustness",
+    "confirm", "joined", "monotone", "replay", "robustness",
 ]  # fmt: skip

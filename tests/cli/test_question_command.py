@@ -113,3 +113,54 @@ def test_samples_of_a_file(asked, tmp_path):
     np.save(tmp_path / "x.npy", np.array([[3, 4], [15, 0]]))
     code, out, _ = asked(f'minimize = "input[0] - input[1]"{NETWORKS}[inputs]\nfile = "x.npy"\nsample = 1\neps = 2\n', "--quiet")
     assert (code, out.split("  ")[0]) == (0, "smallest input[0] - input[1]: 11")
+
+
+MODEL = ("net.npz", "--inputs", "x.npy", "--samples", "0")
+NAMED = (
+    ("verify", *MODEL, "--eps", "1"),
+    ("verify", *MODEL, "--eps", "3", "--region", "0", "--ties", "kept"),
+    ("agree", "net.npz", "other.npz", *MODEL[1:], "--eps", "2"),
+    ("agree", "net.npz", "other.npz", *MODEL[1:], "--eps", "2", "--within", "0"),
+    ("monotone", "net.npz", "--grows", "0"),
+    ("monotone", *MODEL, "--eps", "3", "--grows", "1", "--outputs", "1", "--falls"),
+    ("overflow", "net.npz", "--width", "6"),
+    ("overflow", "net.npz", "--width", "7", "--layers", "0"),
+)
+
+
+@pytest.mark.parametrize("words", NAMED, ids=lambda words: " ".join(words))
+def test_named_questions_print_their_file(asked, capsys, tmp_path, words):
+    """Which has the same verdict."""
+    np.save(tmp_path / "x.npy", np.array([[3, 4], [15, 0]]))
+    asked("")
+    assert main([*words, "--print"]) == 0
+    text = capsys.readouterr().out
+    code = main([*words, "--quiet"])
+    capsys.readouterr()
+    assert asked(text)[0] == code
+
+
+def test_ranges_print_their_file(asked, capsys):
+    asked("")
+    assert main(["range", "net.npz", "--print"]) == 0
+    code, out, _ = asked(capsys.readouterr().out, "--quiet")
+    found = [line.rpartition("  ")[0] for line in out.splitlines()]
+    assert (code, found) == (0, ["largest output[0]: 4", "largest output[1]: 4", "smallest output[0]: 0", "smallest output[1]: 0"])
+
+
+def test_one_question_a_file(asked, capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[3, 4], [15, 0]]))
+    asked("")
+    assert main(["verify", "net.npz", "--inputs", "x.npy", "--eps", "1", "--print"]) == 2
+    assert "--print: 2 questions, expected one" in capsys.readouterr().err
+
+
+def test_balls(asked, tmp_path):
+    """Of inputs within 3 of (8, 8) in L1, the sum is at least 5; with one element changed it is 8 or more."""
+    table = f"{NETWORKS}[inputs]\ncentre = [8, 8]\n"
+    for norm, eps, least in (("l1", 3, 13), ("l0", 1, 8), ("l0", 2, 0), ("linf", 3, 10), ("l1", 0, 16)):
+        code, out, _ = asked(f'minimize = "sum(input)"{table}eps = {eps}\nnorm = "{norm}"\n', "--quiet")
+        assert (code, out.partition("  ")[0]) == (0, f"smallest sum(input): {least}")
+    code, out, _ = asked(f'minimize = "sum(input)"{table}eps = 3\nnorm = "l1"\nregion = "0"\nlo = 6\n', "--quiet")
+    assert out.startswith("smallest sum(input): 14  ")
+    assert "norm 'l2' is unknown" in asked(f'minimize = "sum(input)"{table}eps = 3\nnorm = "l2"\n')[2]

@@ -212,8 +212,10 @@ class _Reading:
         for reader, part in readers.items():
             self.parts[reader] = Part(reader, part, number, values, outputs)
             values, outputs = values + part.num_values - part.num_inputs, outputs + len(part.outputs)
-        self.networks.append(network)
-        self.regions.append(Region(entry, network, number))
+        region = Region(entry, network, number)
+        # A ball is said of values beside the network's own.
+        self.networks.append(region.network)
+        self.regions.append(region)
         self.inputs[name] = next(self.parts[reader] for reader in readers)
 
     # --- expressions ---

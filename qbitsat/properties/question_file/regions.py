@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import QbitsatError
+from ...errors import QbitsatError, unknown
 from ...importers import load_inputs
 from ...network import Network
+from ..balls import L1, LINF, NORMS, distance
 from ..formula import INPUT, And, AtMost, Formula, Ref
 from ..query import Box
 from ..region import distances
 from .document import Field
 from .linear import Linear, every, some
 
-KEYS = ("networks", "lo", "hi", "centre", "file", "sample", "header", "scale", "eps", "region", "unit", "elements")
+KEYS = ("networks", "lo", "hi", "centre", "file", "sample", "header", "scale", "eps", "norm", "region", "unit", "elements")
 ELEMENTS = ("at", "lo", "hi", "value", "among", "one_hot")
 UNITS = ("integer", "real")
 
@@ -125,13 +126,15 @@ class Region:
         """Within eps of a sample or a centre."""
         field = self.field
         if "file" not in field and "centre" not in field:
-            for key in ("sample", "header", "scale", "eps", "region"):
+            for key in ("sample", "header", "scale", "eps", "norm", "region"):
                 if key in field:
                     field[key].refuse(f'{key} needs a centre = [...], or a file = "..." and a sample')
             return
         if "eps" not in field:
             field["file" if "file" in field else "centre"].refuse("needs eps, the distance to it; 0 for the input as it is")
         x, eps = self._centre(), field["eps"]
+        if "norm" in field and self._ball(x, eps):
+            return
         steps = self._numbers(eps, None, self._distance)
         if "region" in field:
             try:
@@ -142,6 +145,38 @@ class Region:
                 field["region"].refuse(error)
         self.lo, self.hi = np.maximum(self.lo, x - steps), np.minimum(self.hi, x + steps)
         self._check(eps)
+
+    def _ball(self, x: np.ndarray, eps: Field) -> bool:
+        """Within a distance in L1, or with so many elements changed, of the elements that the region names; False for L-infinity."""
+        field = self.field
+        norm = field.get("norm", str)
+        if norm not in NORMS:
+            field["norm"].refuse(unknown("norm", norm, NORMS))
+        if norm == LINF:
+            return False
+        radius, counted = eps.of_kind(int), np.arange(len(x))
+        if radius < 0 or radius > 1 << 40 or (self.real and norm == L1):
+            eps.refuse(f"eps {radius}, expected a whole number from 0" + (', and unit = "integer" with L1' if self.real else ""))
+        if "region" in field:
+            counted = self._named(field["region"])
+        lo, hi = self.lo.copy(), self.hi.copy()
+        lo[counted], hi[counted] = np.maximum(lo, x - radius)[counted], np.minimum(hi, x + radius)[counted]
+        if norm == L1 or not radius:
+            self.lo[counted], self.hi[counted] = lo[counted], hi[counted]
+        still = np.setdiff1d(np.arange(len(x)), counted)
+        self.lo[still], self.hi[still] = np.maximum(self.lo, x)[still], np.minimum(self.hi, x)[still]
+        self._check(eps)
+        measured = distance(self.network, x, norm, counted.tolist(), self.number)
+        self.network = measured.network
+        self.facts.append((measured.at_most(radius), eps))
+        return True
+
+    def _named(self, field: Field) -> np.ndarray:
+        """The elements that a region names."""
+        try:
+            return np.flatnonzero(distances(field.of_kind(str), self.network.input.shape, 1))
+        except QbitsatError as error:
+            field.refuse(error)
 
     def _centre(self) -> np.ndarray:
         field = self.field
@@ -169,10 +204,7 @@ class Region:
     def _elements(self, field: Field) -> None:
         if "at" not in field:
             field.refuse('needs at, the elements that it is about, as in "[3:6, 0]" or "5:9"')
-        try:
-            at = np.flatnonzero(distances(field.get("at", str), self.network.input.shape, 1))
-        except QbitsatError as error:
-            field["at"].refuse(error)
+        at = self._named(field["at"])
         for key, ends in (("lo", (self._raise,)), ("hi", (self._lower,)), ("value", (self._raise, self._lower))):
             if key in field:
                 values = self._numbers(field[key], at, self._steps)
