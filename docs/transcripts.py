@@ -1,9 +1,9 @@
 """Examples in pages, and what they print.
 
 A line `<!-- examples/NAME -->` names a file of docs/guide/examples. After it stand blocks that are written here: of a .py file its
-text and its output, of a .sh file each command and its output; of a .toml file its text, and it is there for what comes after it. All examples of a page run in one folder, in their order, which
-starts with the files of PREPARE. A block stays as it is while what was printed is the same but for times, engines, the order of
-lines, how far a search came within a timeout, and what FLOATING names.
+text and its output, of a .sh file each command and its output; of a .toml file its text, and it is there for what comes after it. All
+examples of a page run in one folder, in their order, which starts with the files of PREPARE. A block stays as it is while what was
+printed is the same but for times, engines, the order of lines, how far a search came within a timeout, and what FLOATING names.
 """
 
 from __future__ import annotations

@@ -1,0 +1,2 @@
+qbitsat verify top3.toml
+qbitsat verify trigger.toml

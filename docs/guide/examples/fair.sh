@@ -1,0 +1,2 @@
+# One applicant at the border, in both groups.
+qbitsat verify fair.toml
