@@ -94,6 +94,9 @@ def verify_question(args: argparse.Namespace) -> int:
     if args.certificates and not args.out:
         raise InputError("--certificates: needs --out DIR, the folder for them")
     question = read_question(args)
+    layers = sum(len(part.network.layers) for part in question.parts)
+    if args.certificates and sum(len(network.layers) for network in question.query.networks) > layers:
+        raise InputError("--certificates: balls in L1 and L0 have none, expected no norm, or no --certificates")
     folder = args.out / CERTIFICATES if args.certificates else None
     with ExitStack() as stack:
         put = ignore
