@@ -34,10 +34,10 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return (pixels / 256).astype(np.float32), importers.load_labels(folder / "t10k-labels-idx1-ubyte.gz")
 
 
-def model() -> keras.Sequential:
+def model(hidden: tuple[int, ...] = HIDDEN) -> keras.Sequential:
     decay = keras.regularizers.L2(WEIGHT_DECAY)
     layers = [keras.Input((784,))]
-    for n in HIDDEN:
+    for n in hidden:
         layers += [keras.layers.Dense(n, kernel_regularizer=decay), keras.layers.ReLU(max_value=TOP)]
     return keras.Sequential([*layers, keras.layers.Dense(CLASSES, kernel_regularizer=decay)], name="mnist")
 
@@ -45,13 +45,14 @@ def model() -> keras.Sequential:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--hidden", type=lambda text: tuple(map(int, text.split(","))), default=HIDDEN, metavar="LIST")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     keras.utils.set_random_seed(args.seed)
     tf.config.experimental.enable_op_determinism()
     x, labels = data()
-    floats, steps = model(), args.epochs * -(-(len(x) - HELD_OUT) // 64)
+    floats, steps = model(args.hidden), args.epochs * -(-(len(x) - HELD_OUT) // 64)
     floats.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

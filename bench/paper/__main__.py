@@ -12,6 +12,7 @@ from typing import Any
 from bench import paper
 from bench.peers.__main__ import commit
 from qbitsat.campaign.compare_file import machine
+from qbitsat.campaign.lock import Lock
 from qbitsat.importers.files import replacing
 from qbitsat.properties.robustness import TIES
 
@@ -51,10 +52,13 @@ def main(given: list[str] | None = None) -> None:
     setting = replace(DEFAULT, **args)
     if setting.samples < 1:
         parser.error(f"--samples: {setting.samples}, expected at least 1")
+    setting.cache.mkdir(parents=True, exist_ok=True)
+    lock = Lock(setting.cache)
     for name in names or [name for name in TABLES if name != "convolution"]:
         found, text = TABLES[name](setting)
         keep(out, name, setting, found)
         print(f"{name}: {len(setting.chosen)} samples, limit {setting.timeout:g} s, {setting.name}\n\n{text}\n", flush=True)
+    lock.release()
 
 
 def keep(out: Path, name: str, setting: Setting, found: dict[str, Any]) -> None:
