@@ -16,7 +16,7 @@ from ..network.inference import classes_of
 from ..options import make_options
 from ..properties.balls import LINF, NORMS
 from ..properties.robustness import ARGMAX, KEPT, centre, class_of, count_classes, rule_of
-from ..verify import settle
+from ..verify import UNKNOWN, settle
 from .linf import Linf
 from .question import Measure, Question, Radius
 from .sums import Searched, Sums
@@ -57,7 +57,10 @@ def radius(
     if max_eps is not None:
         farthest = min(farthest, integer(max_eps, "max_eps", 0))
     limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
-    (network_class,) = classes_of(forward(network, at[None], limits), label if ties == KEPT else None).tolist()
+    try:
+        (network_class,) = classes_of(forward(network, at[None], limits), label if ties == KEPT else None).tolist()
+    except LimitReached as limit:
+        return Radius(UNKNOWN, reason=limit.reason, norm=norm, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu)
     settled = settle(network_class, label, target)
     if settled is not None:
         return Radius(settled.verdict, reason=settled.reason, norm=norm)

@@ -108,3 +108,8 @@ def test_histograms_share_rows():
     assert rows[1] == "  0 to 4  ##### 5"
     assert histogram([], []) == []
     assert histogram([3] * 120, [5])[0] == "  radius  samples, 3 for each sign"
+
+
+def test_a_limit_that_runs_out_at_once_leaves_everything_open(capsys):
+    assert measure("--samples", "0", "--memory", "0.001") == 5
+    assert "sample 0  radius unknown" in capsys.readouterr().out
