@@ -82,6 +82,8 @@ def read_model(path: Path, runtime: str | None = None, inner: Sequence[str] = ()
     runtime = runtime or RUNTIMES[0]
     if runtime not in RUNTIMES:
         raise InputError(f"runtime: {runtime}, but {place} is an .onnx; expected one of {', '.join(RUNTIMES)}")
+    if not graph.inputs or not graph.outputs:
+        raise InputError(f"{place}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected at least one of each")
     made = {name for node in graph.nodes for name in node.outputs if name}
     for name in inner:
         if name not in made:
