@@ -22,7 +22,7 @@ from .schedule import Scheduler
 
 # Children of one node that are made at a time.
 TOGETHER = 256
-# Where tight ranges take long, so many nodes are tried with looser ones before, at least; more if they take no longer than such ranges.
+# Where tight ranges take long, so many nodes are tried with looser ones before.
 TRIAL = 16
 
 
@@ -57,7 +57,7 @@ class Search:
         steps = self.options.tighten
         # Few nodes are often enough, and cost less than tight ranges of a large network.
         tried = steps and work_of(self.layout, self.root, steps) > LITTLE
-        self.trial = max(TRIAL, LITTLE // (2 * self.options.steps * max(1, self.layout.products))) if tried else 0
+        self.trial = TRIAL if tried else 0
         self._begin(LITTLE if tried else None)
 
     def _restart(self) -> None:
