@@ -58,6 +58,7 @@ class Moved(NamedTuple):
             if block.reads_neurons or (block.view < 0).any():
                 continue
             for i in range(block.size):
+                layout.limits.check()
                 values, weights, bias = layout.row(block, i)
                 if (values >= n).any():
                     continue
