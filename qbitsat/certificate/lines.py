@@ -49,6 +49,8 @@ def read_line(data: bytes, place: str) -> Entry:
         raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
     expect(entry, dict, place)
     refuse_deep(entry, place)
+    if isinstance(entry.get("kind"), str):
+        raise InputError(f"{place}: is about {shown(entry['kind'])}; expected a line of `verify`, or the folder of certificates alone")
     record_with({key: entry[key] for key in (*KEYS, *OPTIONAL) if key in entry}, KEYS, OPTIONAL, place)
     for key in ("witness", "witness_outputs"):
         for value in entry.get(key) or ():

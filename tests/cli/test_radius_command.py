@@ -68,6 +68,8 @@ def test_certificates_are_accepted(capsys):
     assert {name for line in lines() for name in line["certificates"]} == {f"certificates/{p.name}" for p in Path("out").rglob("*.cert")}
     assert main(["check", "out/certificates"]) == 0
     assert "8 accepted (4 HOLDS, 4 VIOLATED)" in capsys.readouterr().out
+    assert main(["check", "out"]) == 2
+    assert "line 1: is about 'radius'; expected a line of `verify`, or the folder of certificates alone" in capsys.readouterr().out
 
 
 def test_resume_asks_again_only_what_is_open(capsys):
