@@ -4,7 +4,7 @@
 
 Everything by default, but for `convolution`. Networks and finished runs are kept in --cache, outside the tree: a run that is killed goes on
 where it was, and each table works by itself. What comes out is printed, and written to bench/results/paper.json. The extra `train` brings
-TensorFlow, which trains; `compare` the SMT solvers; Marabou is used where it is installed (maraboupy).
+TensorFlow, which trains; `smt` the solvers; Marabou is used where it is installed (maraboupy).
 
 setting  the networks, the samples, and what a sample is asked
 runs     what has been run, a line each
@@ -12,4 +12,5 @@ real     the real-valued network, bracketed by integers
 marabou  the same questions to Marabou
 ifgsm    the attack that the paper compares with
 tables   the tables and figures
+plot     Fig. 4 as a picture
 """

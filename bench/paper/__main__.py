@@ -16,6 +16,7 @@ from qbitsat.campaign.lock import Lock
 from qbitsat.importers.files import replacing
 from qbitsat.properties.robustness import TIES
 
+from .plot import histogram
 from .setting import NUM_SAMPLES, Setting
 from .tables import TABLES
 
@@ -39,6 +40,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--truncation", choices=("floor", "toward_zero"), default=DEFAULT.truncation)
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help=f"networks and runs; {CACHE} by default")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the histogram of fig4 there, a PNG; needs the extra `plot`")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE")
     return parser
 
@@ -46,7 +48,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(given: list[str] | None = None) -> None:
     parser = arguments()
     args = vars(parser.parse_args(given))
-    names, out = args.pop("tables"), args.pop("out")
+    names, out, picture = args.pop("tables"), args.pop("out"), args.pop("plot")
     if unknown := set(names) - set(TABLES):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(TABLES)}")
     setting = replace(DEFAULT, **args)
@@ -57,6 +59,8 @@ def main(given: list[str] | None = None) -> None:
     for name in names or [name for name in TABLES if name != "convolution"]:
         found, text = TABLES[name](setting)
         keep(out, name, setting, found)
+        if name == "fig4" and picture:
+            histogram(found, picture)
         print(f"{name}: {len(setting.chosen)} samples, limit {setting.timeout:g} s, {setting.name}\n\n{text}\n", flush=True)
     lock.release()
 

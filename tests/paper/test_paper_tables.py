@@ -53,7 +53,8 @@ def test_samples_are_spread_over_the_protocol(small):
 def test_all_tables(small, tmp_path, capsys):
     out, asked = tmp_path / "paper.json", ["table1", "table2", "fig2", "fig4", "variants"]
     options = ["--samples", "60", "--bits", "6,8", "--smt-samples", "3", "--backends", small.backends, "--cache", str(tmp_path)]
-    command.main([*asked, *options, "--out", str(out)])
+    command.main([*asked, *options, "--out", str(out), "--plot", str(tmp_path / "times.png")])
+    assert (tmp_path / "times.png").read_bytes().startswith(b"\x89PNG")
     content = json.loads(out.read_text())
     assert list(content) == asked
     table1, table2 = content["table1"]["found"], content["table2"]["found"]
