@@ -2,7 +2,7 @@
 
 `--kind any` holds every engine against enumeration, `--kind raw` too, on networks with raw integer outputs, and `--kind search` the search
 alone, on larger queries made to keep it busy; `--kind inner` asks about inner values and accumulators, `--kind maximize` for largest values
-and what limits leave of them. With --certify (of kinds any, raw and maximize) each verdict of each engine is also written as a
+and what limits leave of them, `--kind question` questions as TOML files. With --certify (of kinds any, raw and maximize) each verdict of each engine is also written as a
 certificate, which must be accepted.
 """
 
@@ -11,12 +11,15 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
+import tempfile
 import time
 from functools import partial
+from pathlib import Path
 
 from certified import check_engines
 from inner import check_inner
 from maximized import check_maximum
+from questions import check_question
 from raw import RAW_SECONDS, raw_query
 from tiny import busy_query, check_query, check_search, random_query
 
@@ -34,6 +37,9 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
             return check_search(busy_query(rng), seed, SECONDS)
         if kind == "inner":
             return check_inner(seed)
+        if kind == "question":
+            with tempfile.TemporaryDirectory() as folder:
+                return check_question(seed, Path(folder), seed=seed) in (VIOLATED, EMPTY)
         if kind == "maximize":
             return check_maximum(seed, certify) == EMPTY
         query = raw_query(rng) if kind == "raw" else random_query(rng)
@@ -48,7 +54,7 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=("any", "raw", "search", "inner", "maximize"), default="any")
+    parser.add_argument("--kind", choices=("any", "raw", "search", "inner", "maximize", "question"), default="any")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--first", type=int, default=1000, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)

@@ -330,9 +330,9 @@ def question_of(rng: random.Random, folder: Path) -> tuple[Asked, Question]:
     return asked, load_question(path, asked.networks)
 
 
-def check_question(seed: int, folder: Path, **options: Any) -> str:
+def check_question(number: int, folder: Path, **options: Any) -> str:
     """Hold a random question against enumeration; what came of it."""
-    rng = random.Random(seed)
+    rng = random.Random(number)
     asked, question = question_of(rng, folder)
     left = [p for p in asked.points if all(said.at(p) for said in asked.assumed)]
     if question.assumption is not None:

@@ -90,7 +90,7 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
         "run": "compute outputs and classes, exactly as the device does, and the accuracy",
         "quantize": "make an integer network of a float model, in any format, and say what is lost",
-        "verify": "decide whether samples keep their class within eps, any question in a file, or a VNN-LIB query",
+        "verify": "decide robustness of samples, or a question file (.toml, .vnnlib)",
         "bits": "find how many bits it takes until enough samples are robust, from a float model",
         "radius": "find how far samples keep their class",
         "range": "find the exact range of each output",
