@@ -2,8 +2,8 @@
 
 `--kind any` holds every engine against enumeration, `--kind raw` too, on networks with raw integer outputs, and `--kind search` the search
 alone, on larger queries made to keep it busy; `--kind inner` asks about inner values and accumulators, `--kind maximize` for largest values
-and what limits leave of them, `--kind question` questions as TOML files. With --certify (of kinds any, raw and maximize) each verdict of each engine is also written as a
-certificate, which must be accepted.
+and what limits leave of them, and `--kind question` questions as TOML files. With --certify (of kinds any, raw and maximize) each verdict
+of each engine is also written as a certificate, which must be accepted.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ from ..limits import LimitReached, Limits
 from ..network import Network, TensorFormat
 from ..properties.region import meaning
 from ..properties.robustness import ARGMAX
-from .check import HOLDS, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
-from .lines import Entry, against_certificate, against_samples, read_line, recompute
+from .asked import KIND
+from .check import HOLDS, NOTHING, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
+from .lines import UNKNOWN, Entry, against_certificate, against_samples, read_line, recompute
 from .networks import networks_of
 from .reading import Certificate, Refused
 
@@ -93,11 +94,11 @@ class Folder:
         without = list[Item]()
         with open_input(self.path / RESULTS) as stream:
             for number, data in _lines(stream):
-                item = self._item(number, data)
-                if item.path is None and item.known is None:
-                    without.append(item)
-                else:
-                    yield item
+                for item in self._items(number, data):
+                    if item.path is None and item.known is None:
+                        without.append(item)
+                    else:
+                        yield item
         near = next(iter(files), None)
         yield from (item._replace(near=near) for item in without)
         for file in files:
@@ -135,7 +136,8 @@ class Folder:
         reason = f"{file}: no line of {self.path / RESULTS} names it, of those that can be read"
         return Item(str(file), known=Checked(str(file), UNREADABLE, reason))
 
-    def _item(self, number: int, data: bytes | None) -> Item:
+    def _items(self, number: int, data: bytes | None) -> Iterator[Item]:
+        """What a line claims: one thing, but for optima."""
         place = f"{self.path / RESULTS}: line {number}"
         try:
             if data is None:
@@ -143,7 +145,22 @@ class Folder:
             entry = read_line(data, place)
         except InputError as error:
             self._damaged = True
-            return Item(place, known=Checked(place, UNREADABLE, str(error)))
+            yield Item(place, known=Checked(place, UNREADABLE, str(error)))
+            return
+        if entry.get("kind") != KIND:
+            yield self._item(number, place, entry)
+            return
+        for claim in entry["claims"]:
+            if claim["certificate"] is not None:
+                yield self._certified(number, place, claim)
+            else:
+                yield Item(place, known=Checked(place, UNCHECKED, f"{entry['verdict']} of a question, without a certificate"))
+        if not entry["claims"]:
+            proves = (NOTHING, entry["reason"]) if entry["verdict"] == UNKNOWN else (UNCHECKED, "that no input is meant has no certificate")
+            yield Item(place, known=Checked(place, *proves))
+
+    def _item(self, number: int, place: str, entry: Entry) -> Item:
+        """Of a sample."""
         question = Question(entry["sample"], entry["eps"], entry["target"], entry["region"], entry["ties"])
         before = self._lines.setdefault((entry["network_sha256"], question), number)
         if before != number:

@@ -16,6 +16,7 @@ from ..limits import Limits
 from ..network import Network
 from ..network.reference import first_maximum
 from ..properties.robustness import ARGMAX, TIES
+from .asked import KIND, against, claims
 from .check import ACCEPTED, HOLDS, NOTHING, REFUSED, UNCHECKED, VIOLATED, Checked, Means
 from .networks import SHOWN, title
 from .reading import record_with
@@ -49,6 +50,8 @@ def read_line(data: bytes, place: str) -> Entry:
         raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
     expect(entry, dict, place)
     refuse_deep(entry, place)
+    if entry.get("kind") == KIND:
+        return {"kind": KIND, "claims": claims(entry, place), "verdict": entry["verdict"], "reason": entry["reason"]}
     if isinstance(entry.get("kind"), str):
         raise InputError(f"{place}: is about {shown(entry['kind'])}; expected a line of `verify`, or the folder of certificates alone")
     record_with({key: entry[key] for key in (*KEYS, *OPTIONAL) if key in entry}, KEYS, OPTIONAL, place)
@@ -68,6 +71,8 @@ def read_line(data: bytes, place: str) -> Entry:
 
 def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
     """Where a line says something else than the certificate that was accepted for it; else empty."""
+    if entry.get("kind") == KIND:
+        return against(entry, checked)
     query, asked = checked.query, checked.header["query"]
     if query is None or query.origin is None:
         return "is about robustness, the certificate is not"

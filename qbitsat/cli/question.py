@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,9 @@ def verify_question(args: argparse.Namespace) -> int:
             store = stack.enter_context(Store(args.out, args.overwrite, folder))
             warn_of_unlocked(args.out, store.unlocked)
             put = store.write
+            # Of an earlier question of that name.
+            for stale in (args.out / CERTIFICATES).glob(f"{escape(args.question.stem)}*.cert") if args.overwrite else ():
+                stale.unlink()
         asked = _Asked(question, args, folder, put)
         code = asked.optimise() if question.objectives else asked.decide()
     if args.out:

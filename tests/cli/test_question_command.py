@@ -164,3 +164,28 @@ def test_balls(asked, tmp_path):
     code, out, _ = asked(f'minimize = "sum(input)"{table}eps = 3\nnorm = "l1"\nregion = "0"\nlo = 6\n', "--quiet")
     assert out.startswith("smallest sum(input): 14  ")
     assert "norm 'l2' is unknown" in asked(f'minimize = "sum(input)"{table}eps = 3\nnorm = "l2"\n')[2]
+
+
+def test_folders_of_questions_are_checked(asked, capsys, tmp_path):
+    assert asked(f'maximize = "a.output[0]"\nminimize = "b.output[0] - a.output[0]"{TWO}', "--out", "out", "--certificates")[0] == 0
+    assert "4 accepted (2 HOLDS, 2 VIOLATED)" in checked(capsys, "out", "--network", "net.npz", "--network", "other.npz")
+    lines = (tmp_path / "out" / "results.jsonl").read_text()
+    for old, new, code in (("OPTIMAL", "EMPTY", 2), ('"b": "', '"b": "0', 20), ("_attained", "_beyond", 20), ("OPTIMAL", "HOLDS", 2)):
+        (tmp_path / "out" / "results.jsonl").write_text(lines.replace(old, new))
+        assert main(["check", "out"]) == code
+        capsys.readouterr()
+
+
+def test_lines_without_certificates_prove_nothing(asked, capsys):
+    for text, code in ((f'hold = "true"{NETWORKS}', 0), (f'assume = "false"\nmaximize = "output[0]"{NETWORKS}', 0)):
+        assert asked(text, "--out", "out", "--overwrite")[0] == code
+        assert main(["check", "out"]) == 5
+        assert "1 not checked" in capsys.readouterr().out
+
+
+def test_certificates_of_an_earlier_question_are_taken_away(asked, tmp_path):
+    asked(f'hold = "true"{NETWORKS}', "--out", "out", "--certificates")
+    asked(f'maximize = "output[0]"{NETWORKS}', "--out", "out", "--certificates", "--overwrite")
+    assert sorted(path.name for path in (tmp_path / "out" / "certificates").iterdir()) == [
+        "question_objective0_attained.cert", "question_objective0_beyond.cert",
+    ]  # fmt: skip
