@@ -3,10 +3,16 @@
 A descent closes most of what a linear program would, but where it stops short, all below stays open too: its search goes dozens of levels
 deeper than linear programs let it. So once a search takes long, every node that stays open gets one, from the basis where its parent's
 ended; ten exchanges are usual. Descents are cut short then: they only have to choose splits. Whether a node is closed, integers decide.
+
+Where programs take long, as with many inputs and neurons, polish may close as much in a fraction of the time. So both work on some nodes
+now and then, and programs go on only where they make the tree narrower by more than they make it slower.
 """
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,8 +42,38 @@ POOL, FEWEST, MOST = 1 << 25, 64, 1 << 14
 MAX_ENTRIES = 1 << 22
 # What an exchange takes for a neuron, active or not, in products.
 NEURON_WORK = 20
+# Open nodes whose parents had programs, as many as tell whether these pay: after AFTER nodes of the search, and again after AGAIN more,
+# or where they did not pay once it has worked on twice as many.
+TRIED, AGAIN = 64, 1000
+# Splits that are still ahead of an open node, as a guess: what programs close makes the tree narrower on each of these levels.
+LEVELS = 10
 # Products of numbers in one node beyond which exchanges take too long: some tenths of a second.
 WORK = 1 << 30
+
+
+@dataclass
+class Trial:
+    """Open nodes on which both programs and polish worked: what each closed, and how long it took."""
+
+    nodes: int = 0
+    closed: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    seconds: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def add(self, nodes: int, programs: tuple[int, float], polish: tuple[int, float]) -> None:
+        """So many more nodes; of each (closed, seconds)."""
+        self.nodes += nodes
+        self.closed += programs[0], polish[0]
+        self.seconds += programs[1], polish[1]
+
+    def pays(self) -> bool:
+        """Whether programs do.
+
+        Of a tree with LEVELS levels to go, where a share p of the nodes stays open, (2 p)^LEVELS are left; each takes a descent too, as
+        long as polish.
+        """
+        programs, polish = (self.nodes - self.closed).tolist()
+        slower = (self.seconds[0] + self.seconds[1]) / max(1e-9, 2 * self.seconds[1])
+        return LEVELS * math.log(max(0.5, polish) / max(0.5, programs)) >= math.log(slower)
 
 
 class LinearPrograms:
@@ -56,12 +92,19 @@ class LinearPrograms:
         self.able = options.lp and self.size <= MAX_SIZE and self.work <= WORK
         self.able &= layout.stepped
         self.kernel: Simplex | None = None
+        self.polish = options.polish
+        # The nodes of the search so far and after which the next trial begins; of the trial under way, if there is one, what it has found.
+        self.worked, self.due, self.pay = 0, AFTER, True
+        self.trial: Trial | None = None
         # For every branch the normalization of its nodes without inequalities, float64[num_neurons].
         self.normalizations: dict[int, np.ndarray] = {}
 
     def begun(self, worked: int) -> bool:
-        """Whether a search that has worked on so many nodes solves programs."""
-        return self.able and worked >= AFTER
+        """Whether a search that has worked on so many nodes solves programs: it tries, or they pay."""
+        if self.able and worked >= self.due:
+            self.trial = self.trial or Trial()
+        self.worked = worked
+        return self.able and worked >= AFTER and (self.pay or self.trial is not None)
 
     def solve(self, nodes: Nodes, value: np.ndarray) -> np.ndarray:
         """Those of the nodes, with these dual values so far, that programs find empty; multipliers become those of the programs."""
@@ -73,8 +116,37 @@ class LinearPrograms:
             self.able = self.kernel is not None
         if not self.able:
             return rows[:0]
+        return self._solve_all(nodes, rows) if self.trial is None else self._try(self.trial, nodes, rows)
+
+    def _solve_all(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
         parts = self.limits.slices(len(rows), PASS_WORK * self.work, self.descent.bytes + self.layout.node_bytes)
         return np.concatenate([self._solve(nodes, rows[part]) for part in parts])
+
+    def _try(self, trial: Trial, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
+        """The same by programs and by polish; nodes that stay open go on as if there had been polish alone."""
+        solved, cold = nodes.take(rows), nodes.basis[rows] < 0
+        seconds, closed = list[float](), list[np.ndarray]()
+        for part in (np.flatnonzero(cold), np.flatnonzero(~cold)):
+            started = time.thread_time()
+            closed.append(self._solve_all(solved, part) if len(part) else part)
+            seconds.append(time.thread_time() - started)
+        nodes.basis[rows] = solved.basis
+        polished, below = nodes.take(rows), np.zeros(len(rows), bool)
+        started = time.thread_time()
+        arrays = polished.atoms, np.zeros(len(rows), bool), polished.multipliers, polished.shares
+        suggestion = self.descent.run(polished.ranges, *arrays, 1, polished.anchor, self.polish)
+        below[suggestion.dual < 0] = True
+        warm = int((~cold).sum())
+        trial.add(warm, (len(closed[1]), seconds[1]), (int(below[~cold].sum()), (time.thread_time() - started) * warm / len(rows)))
+        if trial.nodes >= TRIED:
+            self.pay, self.trial = trial.pays(), None
+            self.due = self.worked + (AGAIN if self.pay else max(AGAIN, self.worked))
+        nodes.multipliers[rows], nodes.shares[rows] = suggestion.multipliers, suggestion.shares
+        proved = np.concatenate(closed)
+        proved = proved[~below[proved]]
+        nodes.multipliers[rows[proved]], nodes.shares[rows[proved]] = solved.multipliers[proved], solved.shares[proved]
+        below[proved] = True
+        return rows[below]
 
     def _solve(self, nodes: Nodes, rows: np.ndarray) -> np.ndarray:
         assert self.kernel is not None

@@ -277,3 +277,30 @@ def test_networks_that_are_too_wide_get_no_programs(monkeypatch):
     assert not search.scheduler.lp.begun(10**6)
     search.step()
     assert search.scheduler.lp.kernel is None
+
+
+@pytest.mark.parametrize(
+    ("closed", "seconds", "pays"),
+    [((20, 10), (0.1, 0.1), True), ((10, 10), (0.1, 0.1), True), ((12, 10), (1.0, 0.1), False), ((10, 12), (0.1, 0.1), False)],
+)
+def test_programs_pay_where_they_narrow_a_tree_more_than_they_slow_it(closed, seconds, pays):
+    trial = linear_programs.Trial()
+    for k in range(4):
+        trial.add(16, (closed[0] // 4 + (k < closed[0] % 4), seconds[0] / 4), (closed[1] // 4 + (k < closed[1] % 4), seconds[1] / 4))
+    assert trial.nodes == 64
+    assert trial.pays() is pays
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_programs_go_on_while_they_pay(monkeypatch, pays):
+    monkeypatch.setattr(linear_programs, "AFTER", 0)
+    monkeypatch.setattr(linear_programs, "TRIED", 4)
+    monkeypatch.setattr(linear_programs.Trial, "pays", lambda trial: pays)
+    search = search_digits(steps=8, polish=4)
+    assert search.run() is None
+    lp = search.scheduler.lp
+    assert lp.pay is pays
+    assert lp.begun(lp.worked) is pays
+    assert lp.due > linear_programs.AGAIN
+    # The next trial comes after as many nodes again.
+    assert lp.begun(lp.due)
