@@ -27,7 +27,7 @@ from .annealing import MAX_TERMS, Start
 # Multiply-adds of networks beyond which readings, of 16 bytes and at most as many, take too much memory.
 MAX_PRODUCTS = 1 << 24
 # Moves of the first run of a branch and of its longest ones: each is twice as long as the one before.
-SHORTEST, LONGEST = 4_000, 64_000
+SHORTEST, LONGEST = 4_000, 1 << 20
 # Moves between two looks at the clock; multiply-adds of the network that make them fewer.
 SLICE, SLICE_PRODUCTS = 500, 1 << 16
 # Seconds after which the tree gets a turn.
@@ -35,7 +35,7 @@ CALL = 0.5
 # Nodes that are drawn until one's branch gets the next run.
 DRAWS = 16
 # First temperatures of runs that start anew and from the best, and the last one, in mean changes of the score by one move.
-HOT, WARM, COLD = 1.0, 0.3, 0.01
+HOT, WARM, COLD = 0.3, 0.1, 0.01
 
 
 @dataclass
