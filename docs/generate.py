@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,7 +47,7 @@ measured ([lab](../lab/search.md)).
 def commands() -> str:
     """The help of the program and of every command."""
     first = help_of()
-    names = [line.split()[0] for line in first.split("COMMAND\n")[-1].split("\n\n")[0].splitlines() if line.startswith("    ")]
+    names = [line.split()[0] for line in first.split("COMMAND\n")[-1].split("\n\n")[0].splitlines() if re.match(r" {4}\S", line)]
     # `--help-all`, where a command has it, says more than `--help`.
     more = [(f"{name} --help-all", help_of(name, "--help-all")) for name in names if "--help-all" in help_of(name)]
     more += [(name, help_of(*name.split())) for name in ("verify QUESTION.toml", "verify QUERY.vnnlib")]
