@@ -12,14 +12,16 @@ from ..bounds import propagate, simplify
 from ..bounds.reduction import Reduction, reduced
 from ..limits import Limits
 from ..properties import And, AtMost, Query
-from ..properties.balls import distance, distances_of, surrounding
+from ..properties.balls import L1, LINF, distance, distances_of, surrounding
 from ..properties.formula import FALSE, without_not
 from ..search import Search
 from .moved import moved
 from .question import Measure, Question
 
-# Points that are tried together when a witness is drawn nearer, and how often without a gain.
-TRIED, VAIN = 64, 4
+# Points that are tried together when a witness is drawn nearer, how often at most, and how often without a gain; and by which shares of
+# the way elements go back, the last of which is a step.
+TRIED, BATCHES, VAIN = 32, 80, 4
+SHARES = (1.0, 0.5, 0.1, 1e-9)
 # A search from below goes beyond what is proved by one step, and by such a part of that.
 STEP = 16
 # Of the counts of searches, those that are added up.
@@ -42,41 +44,34 @@ class Sums(Measure):
         return Query((network,), (box,), And((self.violation, AtMost(terms, radius))))
 
     def found(self, point: np.ndarray) -> None:
-        """A witness: elements go back to the sample as long as it stays one, many at a time and then few."""
-        x = self.question.x
-        changed = np.flatnonzero(point != x)
-        size, vain = max(1, len(changed) // 2), 0
-        while len(changed) > 1 and vain < VAIN:
+        """A witness: elements go back to the sample, all of the way and then parts of it, as long as it stays one."""
+        for share in SHARES if self.norm == L1 else SHARES[:1]:
+            point = self._drawn(point, share)
+        far = int(distances_of(self.norm, self.question.x, point[None])[0])
+        if far < self.nearest:
+            self.nearest, self.point = far, point
+
+    def _drawn(self, point: np.ndarray, share: float) -> np.ndarray:
+        """The witness with as many elements as may be gone that share of the way, at least a step: many at a time, and then few."""
+        x, vain = self.question.x, 0
+        size = max(1, int(np.count_nonzero(point != x)) // 2)
+        for _ in range(BATCHES):
             self.limits.check()
+            changed = np.flatnonzero(point != x)
+            if len(changed) < 2 or vain == VAIN:
+                break
             points = np.repeat(point[None], TRIED, axis=0)
             for row in range(TRIED):
                 back = self.rng.choice(changed, min(size, len(changed)), replace=False)
-                points[row, back] = x[back]
+                points[row, back] += np.ceil(share * np.abs(x - point)[back]).astype(np.int64) * np.sign(x - point)[back]
             still = np.flatnonzero(self.question.violated(points, self.limits))
             if len(still):
-                point = points[still[0]]
-                changed = np.flatnonzero(point != x)
+                point, vain = points[still[0]], 0
             elif size > 1:
                 size = max(1, size * 2 // 3)
             else:
                 vain += 1
-        point = self._stepped_back(point)
-        far = int(distances_of(self.norm, x, point[None])[0])
-        if far < self.nearest:
-            self.nearest, self.point = far, point
-
-    def _stepped_back(self, point: np.ndarray) -> np.ndarray:
-        """Single steps towards the sample, as long as it stays a witness."""
-        x = self.question.x
-        while True:
-            self.limits.check()
-            changed = np.flatnonzero(point != x)
-            points = np.repeat(point[None], len(changed), axis=0)
-            points[np.arange(len(changed)), changed] -= np.sign(point - x)[changed]
-            still = np.flatnonzero(self.question.violated(points, self.limits)) if len(changed) > 1 else changed[:0]
-            if not len(still):
-                return point
-            point = points[still[0]]
+        return point
 
 
 class Searched(Sums):
@@ -113,14 +108,15 @@ class Searched(Sums):
         return {"searches": len(self.searches), **{name: sum(s.counts[name] for s in self.searches) for name in COUNTS}}
 
     def _attack(self) -> None:
-        """Witnesses anywhere, drawn nearer."""
-        eps, farthest = 1, self.question.farthest("linf")
-        while self.options.attack and eps <= farthest:
+        """Witnesses of larger and then smaller changes of all elements, as long as there are some, drawn nearer."""
+        eps = self.question.farthest(LINF) if self.options.attack else 0
+        while eps:
             query = self.question.within(eps)
             inputs = propose(query, without_not(query.named), self.options, self.limits)
-            if inputs is not None:
-                self.found(np.array(inputs[0]))
-            eps = min(2 * eps, farthest) if eps < farthest else farthest + 1
+            if inputs is None:
+                return
+            self.found(np.array(inputs[0]))
+            eps //= 2
 
     def _left(self, radius: int) -> Reduction | None:
         """What bounds leave open in a ball; None if that is nothing."""
