@@ -102,6 +102,22 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "supports": "say what VNN-LIB queries and ONNX files may have, as its standard asks",
         "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
     }
+    own: dict[str, Callable[[Parser], None]] = {
+        "quantize": add_quantize,
+        "bits": add_bits,
+        "radius": add_radius,
+        "range": add_range,
+        "overflow": add_overflow,
+        "monotone": add_monotone,
+        "agree": add_agree,
+        "inspect": add_layers,
+        "run": add_run,
+        "verify": add_verify,
+        "export": add_export,
+        "compare": add_compare,
+        "check": add_check,
+        "supports": add_supports,
+    }
     for name, run in commands.items():
         description = f"{texts[name][0].upper()}{texts[name][1:]}."
         description += " See also verify QUESTION.toml --help and verify QUERY.vnnlib --help." if name == "verify" else ""
@@ -111,34 +127,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
             add_network(command)
         if name in ("verify", "export", "compare"):
             add_queries(command)
-        if name == "quantize":
-            add_quantize(command)
-        if name == "bits":
-            add_bits(command)
-        if name == "radius":
-            add_radius(command)
-        if name == "range":
-            add_range(command)
-        if name == "overflow":
-            add_overflow(command)
-        if name == "monotone":
-            add_monotone(command)
-        if name == "agree":
-            add_agree(command)
-        if name == "inspect":
-            add_layers(command)
-        if name == "run":
-            add_run(command)
-        if name == "verify":
-            add_verify(command)
-        if name == "export":
-            add_export(command)
-        if name == "compare":
-            add_compare(command)
-        if name == "check":
-            add_check(command)
-        if name == "supports":
-            add_supports(command)
+        if name in own:
+            own[name](command)
     return parser
 
 
