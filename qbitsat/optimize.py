@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from .attack.climb import climb
 from .bounds import Ranges, propagate, simplify
 from .bounds.layout import has_steps
-from .bounds.reduction import Reduction, reduced
+from .bounds.reduction import Reduction, differenced, reduced
 from .errors import InputError, UnsupportedError, expect_kind
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import reference
@@ -147,6 +147,9 @@ class _Maximum:
         return assumption, goal
 
     def _search(self, left: Reduction, least: int) -> Optimum:
+        if self.options.pairs and self.options.bounds:
+            left = differenced(left, self.limits, self.whole)
+            least = max(least, _reach(_parts(left)[1], left.bounds)[0])
         bound, (assumption, goal) = least if self.value is None else self.value + 1, _parts(left)
         left = replace(left, formula=And((assumption, AtMost(goal.terms, -bound))))
         ascent = Ascent(left, replace(self.options, certificates=False), self.limits)

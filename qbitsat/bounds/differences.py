@@ -1,9 +1,9 @@
 """Layers that two copies share, bounded together: their differences become values of the network, with ranges of their own.
 
-Two layers i and j are paired if they have the same shape, nearly the same weights, and read the same or paired values. Behind the layers of
-the network then come, for each pair, two more:
+Two layers i and j are paired if they have the same shape, nearly the same weights, and read mostly the same or paired values.
+Behind the layers of the network then come, for each pair, two more:
 
-    e = acc_i - acc_j = W_i (x_i - x_j) + (W_i - W_j) x_j + b_i - b_j        x_i - x_j is 0, or a difference of a pair before
+    e = acc_i - acc_j = W_i (x_i - x_j) + (W_i - W_j) x_j + b_i - b_j        x_i - x_j is 0, or a difference before
     d = y_i - y_j
 
 Interval propagation through e sees differences only, where the ranges of acc_i less those of acc_j would add up both. From e, acc_i and
@@ -24,8 +24,10 @@ from ..network import Layer, Linear, Network, Patches, SparseRows, TensorFormat
 from ..network.affine import WEIGHT_LIMIT, AffineMap
 from ..network.layers import PADDING
 from ..properties import AtMost, Formula, Not, Query, Ref
-from ..properties.formula import VALUE
+from ..properties.formula import VALUE, atoms
 
+# Of what layers read that are no inputs, at most this part may be values that are not paired.
+FEW = 1 / 2
 # Weights are nearly the same if they differ by at most this part of what they are.
 NEAR = 1 / 4
 
@@ -39,7 +41,7 @@ class Paired(NamedTuple):
 
 
 def paired(query: Query, limits: Limits = NO_LIMITS) -> Paired | None:
-    """The query with the differences of all layers that come in pairs; None if none do."""
+    """The query with the differences of all layers that come in pairs; None if none do, or if its formula is not about any of these."""
     if len(query.networks) > 1:
         return None
     builder = _Builder(query.networks[0], limits)
@@ -48,6 +50,9 @@ def paired(query: Query, limits: Limits = NO_LIMITS) -> Paired | None:
         return None
     network = builder.network()
     formula = _over_differences(query.named, network, builder.seconds)
+    last = builder.of.num_values
+    if not any(ref.tensor == VALUE and ref.element >= last for atom in atoms(formula) for ref in atom.coefficients()):
+        return None
     return Paired(Query((network,), query.boxes, formula, limits=limits), tuple(builder.pairs), np.concatenate(builder.links))
 
 
@@ -99,11 +104,12 @@ class _Builder:
         if not (_same_shape(a.affine, b.affine) and all(part.stepped for layer in (a, b) for part in layer.steps)):
             return False
         x, y = self.of.views[i], self.of.views[j]
-        known = (x == y) | ((x >= 0) & (y >= 0) & (np.maximum(x, y) < self.of.num_inputs))
-        for k in np.flatnonzero(~known).tolist():
-            if (int(x[k]), int(y[k])) not in self.known:
-                return False
-        if ((x == PADDING) & (y == PADDING)).any() and a.input.zero_point != b.input.zero_point:
+        padding = x == PADDING
+        if (padding != (y == PADDING)).any() or (padding.any() and a.input.zero_point != b.input.zero_point):
+            return False
+        strange = x != y
+        strange[strange] = [pair not in self.known for pair in zip(x[strange].tolist(), y[strange].tolist(), strict=True)]
+        if np.maximum(x, y)[strange].max(initial=0) >= self.of.num_inputs and strange.sum() > FEW * len(x):
             return False
         change, size = _change(a.affine, b.affine), _weights(a.affine).astype(np.int64)
         return float(np.abs(change).sum()) <= NEAR * float(np.abs(size).sum())
@@ -111,10 +117,9 @@ class _Builder:
     def _add(self, i: int, j: int) -> bool:
         """The layers e and d of a pair; False if their numbers are too large for layers."""
         x, y = self.of.views[i], self.of.views[j]
-        inputs = np.flatnonzero((x != y) & (x < self.of.num_inputs) & (x >= 0))
-        new = sorted({pair for pair in zip(x[inputs].tolist(), y[inputs].tolist(), strict=True) if pair not in self.known})
+        new = sorted({pair for pair in zip(x.tolist(), y.tolist(), strict=True) if pair[0] != pair[1] and pair not in self.known})
         if new:
-            self._append_differences("differences of inputs", *np.array(new).T)
+            self._append_differences("differences", *np.array(new).T)
         e = self._accumulators(i, j)
         if e is None:
             return False

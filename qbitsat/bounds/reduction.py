@@ -20,7 +20,7 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Linear, Network, Patches, TensorFormat
 from ..network.layers import PADDING
 from ..network.part import Part, part_of, work_of
-from ..properties import AtMost, Box, Formula, Query, Ref, Witness, confirm
+from ..properties import And, AtMost, Box, Formula, Query, Ref, Witness, confirm
 from ..properties.formula import FALSE, INPUT, OUTPUT, TRUE, atoms, renamed
 from ..properties.replay import Inputs
 from .decide import simplify
@@ -133,16 +133,26 @@ def reduced(query: Query, bounds: Ranges, formula: Formula, limits: Limits = NO_
     return _Reducer(whole, limits).run() or whole
 
 
-def differenced(left: Reduction, limits: Limits = NO_LIMITS) -> Reduction:
-    """What is left of the same query with the differences of its paired layers; the same if it has none."""
-    found = paired((left.whole or left).query, limits)
+def differenced(left: Reduction, limits: Limits = NO_LIMITS, goal: Query | None = None) -> Reduction:
+    """What is left of the same query with the differences of its paired layers; the same if it has none.
+
+    goal is that query where its formula is a conjunction of an assumption and a goal, and what is left of it must be one, too.
+    """
+    found = paired(goal or (left.whole or left).query, limits)
     if found is None:
         return left
     bounds = propagate_paired(found, limits)
-    formula = simplify(found.query, bounds, limits)
+    formula = simplify(found.query, bounds, limits) if goal is None else _with_goal(found.query, bounds, limits)
     if formula in (TRUE, FALSE):
         return Reduction(found.query, bounds, formula, pairs=found.pairs)
     return replace(reduced(found.query, bounds, formula, limits), pairs=found.pairs)
+
+
+def _with_goal(query: Query, bounds: Ranges, limits: Limits) -> And:
+    """A conjunction of two, the first without what bounds decide."""
+    assert isinstance(query.violation, And)
+    assumption, goal = query.violation.parts
+    return And((simplify(replace(query, violation=assumption), bounds, limits), goal))
 
 
 class _Reducer:

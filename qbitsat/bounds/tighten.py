@@ -93,8 +93,11 @@ def _shared_steps(parts: list[tuple[Block, int, int]], work: float, steps: int) 
 
 
 def _deep(layout: Layout) -> list[tuple[list[Block], Block]]:
-    """The blocks behind others, each after those that it rests on."""
-    return [(_before(layout, block), block) for block in layout.blocks if block.reads_neurons]
+    """The blocks behind others, each after those that it rests on; differences have their ranges from pairs, and are left out."""
+    pairs, n = layout.pairs, layout.num_neurons
+    differences = np.zeros(n + 1, bool)  # the last one is that of no neuron
+    differences[pairs[:, 2:4]] = True
+    return [(_before(layout, block), block) for block in layout.blocks if block.reads_neurons and not differences[:n][block.neurons].any()]
 
 
 def _before(layout: Layout, block: Block) -> list[Block]:

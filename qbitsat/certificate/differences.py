@@ -2,7 +2,7 @@
 
 For layers i and j of one network, over cells x of the one and z of the other, there are in turn
 
-    x_c - z_c                                              for pairs of inputs that differ, where there are new ones
+    x_c - z_c                                              for pairs of values that have none yet, where there are any
     e_k = acc_i,k - acc_j,k = b_k - b'_k + sum over cells of  w_kc (x_c - z_c) + (w_kc - w'_kc) z_c
     d_k = y_i,k - y_j,k
 
@@ -55,8 +55,7 @@ class Differences:
         if (a.affine.n_in, a.affine.n_out) != (b.affine.n_in, b.affine.n_out):
             raise Refused(f"layers {i} and {j} are paired, but differ in size")
         cells = list(zip(of.views[i].tolist(), of.views[j].tolist(), strict=True))
-        inputs = range(of.num_inputs)
-        new = sorted({(x, z) for x, z in cells if x != z and x in inputs and z in inputs and (x, z) not in self.known})
+        new = sorted({(x, z) for x, z in cells if x != z and PADDING not in (x, z) and (x, z) not in self.known})
         if new:
             self._subtract(new)
         e = self.network.num_values
@@ -81,8 +80,6 @@ class Differences:
                     bias += w * paddings[0] - v * paddings[1]
                     continue
                 if x != z:
-                    if (x, z) not in self.known:
-                        raise Refused(f"a pair of layers reads values {x} and {z}, whose difference is not known")
                     row[self.known[x, z]] = row.get(self.known[x, z], 0) + w
                 row[z] = row.get(z, 0) + w - v
             rows.append({value: w for value, w in sorted(row.items()) if w})

@@ -1,4 +1,4 @@
-"""agree: two networks, or one as two runtimes compute it, on the same inputs."""
+"""agree: two networks, or one as two runtimes compute it, on the same inputs. equal: two quantizations of one network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..importers import load, load_inputs
 from ..network import Network
 from ..network.names import printable
 from ..network.reference import first_maximum
-from ..properties import agreement
+from ..properties import agreement, equality, joined
+from ..report.observed import observed, observed_lines
 from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
 from .arguments import parse_epsilons, parse_samples, reading
 from .commands import noted_network
@@ -28,6 +29,35 @@ def agree(args: argparse.Namespace) -> int:
         raise InputError("agree: one network as it is, expected OTHER, a second file, or --other-runtime NAME")
     first = noted_network(args)
     second = load(args.other or args.network, args.bits, args.input_bits, args.other_runtime or args.runtime)
+    if args.observe is not None:
+        return observe(args, first, second)
+    what = "the same class" if args.within is None else f"outputs within {args.within} of each other"
+    return _decide(args, "agree", first, second, what)
+
+
+def equal(args: argparse.Namespace) -> int:
+    """The same of what outputs mean."""
+    first = noted_network(args)
+    second = load(args.other, args.other_bits or args.bits, args.input_bits, args.runtime)
+    what = "the same class" if args.within is None else f"outputs within {args.within} of each other, in real units"
+    return _decide(args, "equal", first, second, what)
+
+
+def observe(args: argparse.Namespace, first: Network, second: Network) -> int:
+    """How often the two differ on samples; nothing is proved."""
+    joined(first, second)  # refuses what does not read the same integers
+    inputs = load_inputs(args.observe, first.input, **reading(args))
+    inputs = inputs[parse_samples(args.samples, len(inputs), args.observe)]
+    found = observed(first, second, inputs)
+    with ExitStack() as stack:
+        opened_store(args, stack)({"kind": "observe", **found._asdict()})
+    print("\n".join(observed_lines(found, args.quiet)))
+    return EXIT_VIOLATED if found.differing else EXIT_HOLDS
+
+
+def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network, what: str) -> int:
+    if args.inputs is None or args.eps is None:
+        raise InputError(f"{kind}: around nothing, expected --inputs FILE and --eps LIST")
     inputs = load_inputs(args.inputs, first.input, **reading(args))
     samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
     if args.print:
@@ -40,17 +70,19 @@ def agree(args: argparse.Namespace) -> int:
         write = opened_store(args, stack)
         for sample in samples:
             for eps in epsilons:
-                query = agreement(first, second, inputs[sample], eps, args.within, region=args.region)
+                asked = agreement if kind == "agree" else equality
+                query = asked(first, second, inputs[sample], eps, args.within, region=args.region)
                 verdict = verify(query, **table_options(args))
                 counts[verdict.verdict] += 1
-                fields = {"kind": "agree", "sample": sample, "eps": eps, "within": args.within, "verdict": verdict.verdict}
+                within = args.within if kind == "agree" else args.within and str(args.within)
+                fields = {"kind": kind, "sample": sample, "eps": eps, "within": within, "verdict": verdict.verdict}
                 fields |= {"reason": verdict.reason, "engine": verdict.engine, "seconds": verdict.seconds}
                 if verdict.witness is not None:
                     fields |= {"witness": list(verdict.witness.inputs[0]), "outputs": _both(verdict)}
                 write(fields)
                 if not args.quiet:
                     print(_line(sample, eps, verdict), flush=True)
-    print(_summary(first, second, args, counts))
+    print(_summary(first, second, what, counts))
     if args.out:
         print(f"results in {args.out / RESULTS}")
     if counts[VIOLATED]:
@@ -79,7 +111,6 @@ def _line(sample: int, eps: int, verdict: Verdict) -> str:
     return f"sample {sample}  eps {eps}  {verdict.verdict:<8}  {verdict.engine or '-':<9}  {verdict.seconds:.3f} s  {note}".rstrip()
 
 
-def _summary(first: Network, second: Network, args: argparse.Namespace, counts: Counter[str]) -> str:
+def _summary(first: Network, second: Network, what: str, counts: Counter[str]) -> str:
     names = [f"{printable(n.name)}{f' as by {n.runtime}' if n.runtime else ''}" for n in (first, second)]
-    what = "the same class" if args.within is None else f"outputs within {args.within} of each other"
     return f"{names[0]} and {names[1]}, {what}: {counts[HOLDS]} hold, {counts[VIOLATED]} violated, {counts[UNKNOWN]} unknown"

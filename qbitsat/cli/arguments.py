@@ -72,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of all commands; `args.run` is the function of the chosen one."""
     from .float_arguments import add_bits, add_quantize  # which has its words from here
-    from .reach_arguments import add_agree, add_monotone, add_overflow, add_radius, add_range
+    from .reach_arguments import add_agree, add_equal, add_gap, add_monotone, add_overflow, add_radius, add_range
     from .vnnlib import add_supports
 
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -97,6 +97,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "overflow": "find how wide the accumulators of each layer must be",
         "monotone": "decide whether an output ever falls when an input grows",
         "agree": "decide whether two networks or runtimes agree around samples",
+        "equal": "decide whether two quantizations of a network mean the same around samples",
+        "gap": "find how far protected features alone can move outputs",
         "export": "write the same queries as files for any other solver",
         "check": "check certificates, independently of what found the verdicts",
         "supports": "say what VNN-LIB queries and ONNX files may have, as its standard asks",
@@ -110,6 +112,8 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "overflow": add_overflow,
         "monotone": add_monotone,
         "agree": add_agree,
+        "equal": add_equal,
+        "gap": add_gap,
         "inspect": add_layers,
         "run": add_run,
         "verify": add_verify,

@@ -10,12 +10,13 @@ from contextlib import contextmanager, nullcontext
 from ..errors import QbitsatError
 from ..network.names import printable
 from . import question, vnnlib
-from .agree import agree
+from .agree import agree, equal
 from .arguments import build
 from .check import check
 from .commands import export, inspect, verify
 from .compare import compare
 from .demo import demo
+from .gap import gap_command
 from .monotone import monotone_command
 from .output import EXIT_BAD_INPUT
 from .quantize import bits, quantize
@@ -37,6 +38,8 @@ COMMANDS = {
     "overflow": overflow_command,
     "monotone": monotone_command,
     "agree": agree,
+    "equal": equal,
+    "gap": gap_command,
     "export": export,
     "compare": compare,
     "check": check,

@@ -1,4 +1,4 @@
-"""Arguments of overflow, range, monotone, agree and radius."""
+"""Arguments of overflow, range, monotone, agree, equal, gap and radius."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..errors import InputError
 from ..importers.runtimes import RUNTIMES
 from ..options import ROWS, STAGES, TABLE
 from ..properties.balls import LINF, NORMS
+from ..properties.equality import real
 from .arguments import Parser, add_option, add_reading, add_samples, add_ties, fraction, show_common, whole
 from .printing import add_print
 
@@ -50,9 +51,40 @@ def add_agree(parser: Parser) -> None:
     parser.add_argument("--other-runtime", metavar="NAME", choices=RUNTIMES, help="whose rounding the second network is computed with")
     text = "ask whether outputs are at most so many integer steps apart; by default whether the classes are the same"
     parser.add_argument("--within", metavar="STEPS", type=whole("--within"), help=text)
+    parser.add_argument("--inputs", metavar="FILE", type=Path, help="samples: .npy, .npz, .csv or IDX, also .gz")
+    parser.add_argument("--eps", metavar="LIST", help=EPS)
+    text = "count how often the two differ on these samples alone, of each class and output; prove nothing"
+    parser.add_argument("--observe", metavar="FILE", type=Path, help=text)
+    _add_around(parser)
+
+
+def add_equal(parser: Parser) -> None:
+    parser.add_argument("other", metavar="OTHER", type=Path, help="another quantization of the same network, of the same inputs")
+    text = "bits of OTHER, if it is an .h5 whose name doesn't say; those of NETWORK by default"
+    parser.add_argument("--other-bits", type=whole("--other-bits", 1), metavar="N", help=text)
+    text = "ask whether outputs are at most so far apart in real units, as in 0.1 or 1/3; by default whether the classes are the same"
+    parser.add_argument("--within", metavar="UNITS", type=real, help=text)
     parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help="samples: .npy, .npz, .csv or IDX, also .gz")
     parser.add_argument("--eps", metavar="LIST", required=True, help=EPS)
     _add_around(parser)
+
+
+def add_gap(parser: Parser) -> None:
+    text = "numbers of the features in which the two inputs may differ, as in 0,3:5"
+    parser.add_argument("--protected", metavar="LIST", required=True, help=text)
+    text = "groups of features of which exactly one is set, to its largest value, as in 0:2,2:7 (b is not in a:b)"
+    parser.add_argument("--groups", metavar="LIST", default="", help=text)
+    text = "two rows, the smallest and the largest value of each feature: .npy, .npz or .csv; by default all that formats allow"
+    parser.add_argument("--domain", metavar="FILE", type=Path, help=text)
+    parser.add_argument("--outputs", metavar="LIST", help="which outputs, as in 0,2:5; all by default")
+    add_reading(parser)
+    for name in ROW_NAMES:
+        add_option(parser, ROWS[name])
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each output as it ends")
+    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("--quiet", action="store_true", help="print the summary only")
+    volume.add_argument("-v", "--verbose", action="count", default=0, help="print both inputs")
 
 
 def add_radius(parser: Parser) -> None:

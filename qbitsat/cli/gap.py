@@ -1,0 +1,73 @@
+"""gap: how far protected features alone can move the outputs."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+
+import numpy as np
+
+from ..campaign import RESULTS
+from ..errors import InputError
+from ..importers import load_inputs
+from ..network import Network
+from ..optimize import Optimum, maximize
+from ..properties import Box, gap
+from .arguments import parse_samples, reading
+from .commands import noted_network
+from .output import EXIT_HOLDS, EXIT_UNKNOWN
+from .reach import opened_store, table_options
+from .signals import interrupts_say
+
+
+def gap_command(args: argparse.Namespace) -> int:
+    """A line an output; 5 if some gap is open."""
+    network = noted_network(args)
+    protected = parse_samples(args.protected, network.num_inputs, args.network, "features")
+    outputs = parse_samples(args.outputs or ":", len(network.outputs), args.network, "outputs")
+    groups, box = _groups(args, network), _domain(args, network)
+    exact = list[bool]()
+    with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
+        write = opened_store(args, stack)
+        for output in outputs:
+            asked = gap(network, protected, output, groups=groups, box=box)
+            found = maximize(asked.query, asked.objective, **table_options(args))
+            exact.append(found.optimal)
+            fields = {"kind": "gap", "output": output, "protected": protected, "groups": groups, "verdict": found.verdict}
+            fields |= {"value": found.value, "upper": found.upper, "reason": found.reason, "seconds": found.seconds}
+            pair = [] if found.witness is None else [list(x) for x in asked.inputs(found.witness.inputs)]
+            write({**fields, "inputs": pair})
+            if not args.quiet:
+                print("\n".join(_lines(output, found, network, pair if args.verbose else [])), flush=True)
+    print(f"{len(exact)} {'output' if len(exact) == 1 else 'outputs'}: {sum(exact)} exact, {len(exact) - sum(exact)} open")
+    if args.out:
+        print(f"results in {args.out / RESULTS}")
+    return EXIT_HOLDS if all(exact) else EXIT_UNKNOWN
+
+
+def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]]) -> list[str]:
+    scale = network.output.scale
+    if found.optimal:
+        what = f"{found.value}  ({found.value * scale:.6g})" if found.value is not None else "no input"
+    else:
+        least, most = ("?" if end is None else str(end) for end in (found.value, found.upper))
+        what = f"{least} to {most}  {found.reason}"
+    return [f"output {output}  gap {what}  {found.seconds:.3f} s", *(f"    {x}" for x in pair)]
+
+
+def _groups(args: argparse.Namespace, network: Network) -> list[list[int]]:
+    """The elements of each part of --groups."""
+    parts = [part for part in args.groups.split(",") if part.strip()]
+    return [parse_samples(part, network.num_inputs, args.network, "features") for part in parts]
+
+
+def _domain(args: argparse.Namespace, network: Network) -> Box | None:
+    if args.domain is None:
+        return None
+    rows = load_inputs(args.domain, network.input, **reading(args)).reshape(-1, network.num_inputs)
+    if len(rows) != 2:
+        raise InputError(f"{args.domain}: {len(rows)} rows, expected two, the smallest and the largest value of each feature")
+    if (rows[0] > rows[1]).any():
+        k = int(np.argmax(rows[0] > rows[1]))
+        raise InputError(f"{args.domain}: feature {k} is from {rows[0, k]} to {rows[1, k]}, expected the smallest value first")
+    return Box(rows[0], rows[1])
