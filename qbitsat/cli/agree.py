@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from contextlib import ExitStack
+from typing import Any
 
 from ..campaign import RESULTS
 from ..errors import InputError
@@ -60,17 +61,20 @@ def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network
         raise InputError(f"{kind}: around nothing, expected --inputs FILE and --eps LIST")
     inputs = load_inputs(args.inputs, first.input, **reading(args))
     samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
+    asked: Any = agreement if kind == "agree" else equality
     if args.print:
         sample, eps = one_of([(sample, eps) for sample in samples for eps in epsilons])
-        query = agreement(first, second, inputs[sample], eps, args.within, region=args.region)
-        other = file_of(args, "b", path=str(args.other or args.network), runtime=args.other_runtime or args.runtime)
-        return print_question(query, [file_of(args, "a"), other], f"sample {sample} eps {eps}", asks={"hold": [_same(args.within)]})
+        query, what = asked(first, second, inputs[sample], eps, args.within, region=args.region), vars(args)
+        runtime, bits = what.get("other_runtime") or args.runtime, what.get("other_bits") or args.bits
+        other = file_of(args, "b", path=str(args.other or args.network), runtime=runtime, bits=bits)
+        # Real units become integers of both, which only the formula itself says.
+        words = {"asks": {"hold": [_same(args.within)]}} if asked is agreement or args.within is None else {}
+        return print_question(query, [file_of(args, "a"), other], f"sample {sample} eps {eps}", **words)
     counts: Counter[str] = Counter()
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
         write = opened_store(args, stack)
         for sample in samples:
             for eps in epsilons:
-                asked = agreement if kind == "agree" else equality
                 query = asked(first, second, inputs[sample], eps, args.within, region=args.region)
                 verdict = verify(query, **table_options(args))
                 counts[verdict.verdict] += 1

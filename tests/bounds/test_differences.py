@@ -70,7 +70,7 @@ def test_verdicts_agree_with_enumeration(first):
 
 
 def test_layers_of_any_kind_are_paired():
-    kinds, rng = set(), np.random.default_rng(1)
+    kinds, rng, equal = set(), np.random.default_rng(1), 0
     for seed in range(60):
         a = random_graph(random.Random(seed))
         net = joined(a, a)
@@ -79,14 +79,13 @@ def test_layers_of_any_kind_are_paired():
         if found is None:
             continue
         kinds |= {type(net.layers[i].affine).__name__ for i, _ in found.pairs}
-        ranges = propagate_paired(found)
-        first, _, _, d = (found.links + net.num_inputs).T
-        moving = d[(ranges.lo < ranges.hi)[0, first]]
-        assert (ranges.lo[0, moving] == 0).all()
-        assert (ranges.hi[0, moving] == 0).all()
-        values = forward_all(found.query.networks[0], rng.integers(lo, hi + 1, (5, net.num_inputs)))
-        assert (values[:, d] == 0).all()
+        ranges, values = propagate_paired(found), forward_all(found.query.networks[0], rng.integers(lo, hi + 1, (5, net.num_inputs)))
+        assert ((ranges.lo <= values) & (values <= ranges.hi)).all()
+        a_, b_, _, d = (found.links + net.num_inputs).T
+        assert (values[:, d] == values[:, a_] - values[:, b_]).all()
+        equal += int((ranges.lo == ranges.hi)[0, d].sum())
     assert kinds == {"Patches", "SparseRows"}
+    assert equal > 100
 
 
 def test_equal_copies_are_decided_by_bounds():

@@ -70,6 +70,15 @@ def test_equal_in_steps_of_both(files, capsys):
         assert word in said.out
 
 
+@pytest.mark.parametrize("within", [None, "0.5"])
+def test_equal_prints_its_question(files, capsys, within):
+    words = ("--inputs", files / "x.npy", "--eps", "1", "--samples", "0", *(["--within", within] if within else []))
+    code, said = run(capsys, "equal", files / "up.npz", files / "even.npz", *words, "--print")
+    assert code == 0
+    (files / "asked.toml").write_text(said.out)
+    assert run(capsys, "verify", files / "asked.toml")[0] == run(capsys, "equal", files / "up.npz", files / "even.npz", *words)[0]
+
+
 def test_observe_counts(files, capsys):
     words = ("agree", files / "up.npz", files / "even.npz", "--observe", files / "x.npy")
     code, said = run(capsys, *words, "--out", files / "out")
