@@ -64,8 +64,8 @@ def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network
     asked: Any = agreement if kind == "agree" else equality
     if args.print:
         sample, eps = one_of([(sample, eps) for sample in samples for eps in epsilons])
-        query, what = asked(first, second, inputs[sample], eps, args.within, region=args.region), vars(args)
-        runtime, bits = what.get("other_runtime") or args.runtime, what.get("other_bits") or args.bits
+        query, given = asked(first, second, inputs[sample], eps, args.within, region=args.region), vars(args)
+        runtime, bits = given.get("other_runtime") or args.runtime, given.get("other_bits") or args.bits
         other = file_of(args, "b", path=str(args.other or args.network), runtime=runtime, bits=bits)
         # Real units become integers of both, which only the formula itself says.
         words = {"asks": {"hold": [_same(args.within)]}} if asked is agreement or args.within is None else {}
