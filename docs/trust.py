@@ -51,7 +51,7 @@ GROUPS = {
         ),
         *(f"importers/onnx_file/{name}.py" for name in ("resizing", "shapes", "survey", "tables", "values", "windows")),
     ],
-    "a folder of results": ["certificate/folder.py", "certificate/lines.py"],
+    "a folder of results": ["certificate/folder.py", "certificate/lines.py", "certificate/asked.py"],
     "that samples are those of a data set": ["certificate/samples.py", "importers/inputs.py", "importers/csv_file.py"],
     "the command: its arguments, processes and words": [
         *("cli/check.py", "cli/arguments.py", "campaign/workers.py", "processes.py", "certificate/words.py"),
@@ -62,6 +62,7 @@ IDLE = {
     "network/inference.py": "the fast inference",
     "arithmetic/steps.py": "requantizers as the kernels of search and inference read them",
     "properties/agreement.py": "the question of two networks, which a certificate says as a formula",
+    "properties/monotone.py": "the question of an output that never falls, which a certificate says as a formula",
     "properties/replay.py": "the search's own replay of witnesses",
     "importers/foreign.py": "what is said of formats that are not read",
     "certificate/cake.py": "the way to cake_lpr",
