@@ -62,6 +62,8 @@ IDLE = {
     "network/inference.py": "the fast inference",
     "arithmetic/steps.py": "requantizers as the kernels of search and inference read them",
     "properties/agreement.py": "the question of two networks, which a certificate says as a formula",
+    "properties/equality.py": "the question of two quantizations, which a certificate says as a formula",
+    "properties/gap.py": "the question of protected features, which a certificate says as a formula",
     "properties/monotone.py": "the question of an output that never falls, which a certificate says as a formula",
     "properties/replay.py": "the search's own replay of witnesses",
     "importers/foreign.py": "what is said of formats that are not read",
