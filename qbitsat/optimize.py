@@ -20,8 +20,9 @@ from .properties import And, AtMost, Formula, Query, Ref, Witness, replay
 from .properties.formula import FALSE, INPUT, atoms
 from .properties.replay import Inputs
 from .search.ascent import Ascent
+from .search.enumerate import Enumeration
 from .search.schedule import UNCONFIRMED
-from .verify import UNKNOWN, VIOLATED, Verdict, verify
+from .verify import AT_ONCE, UNKNOWN, VIOLATED, Verdict, verify
 
 OPTIMAL, EMPTY = "OPTIMAL", "EMPTY"
 
@@ -130,9 +131,54 @@ class _Maximum:
                 self.inputs, self.value = left.expand(point.inputs), point.value
                 self._replay()  # in time: near the end there may be none
         searched = all(has_steps(layer) for network in self.query.networks for layer in network.layers)
-        if self.options.engine in ("auto", "hybrid") and searched:
-            return self._search(left, least)
-        return self._halve(least)
+        if self.options.engine == "enumerate":
+            return self._ended(self._enumerate(left, self._enumeration(left, least)))
+        if self.options.engine == "auto":
+            return self._ended(self._run_automatically(left, least, searched))
+        return self._ended(self._search(left, least) if self.options.engine == "hybrid" and searched else self._halve(least))
+
+    def _run_automatically(self, left: Reduction, least: int, searched: bool) -> str:
+        """As `verify` does: by enumeration at once if that takes no time, or after a search for as long as that takes."""
+        run = (lambda: self._search(left, least)) if searched else (lambda: self._halve(least))
+        try:
+            enumeration = self._enumeration(left, least)
+        except UnsupportedError:
+            return run()
+        needed, limits = enumeration.seconds(), self.limits
+        rest = limits.timeout - limits.seconds()
+        if needed >= AT_ONCE:
+            # Estimates may be half of the truth.
+            if 2 * needed > rest:
+                return run()
+            self.limits = limits.part(min(needed, rest - 2 * needed))
+            try:
+                reason = run()
+            except LimitReached as limit:
+                reason = limit.reason
+            finally:
+                self.limits = limits
+            if not reason:
+                return ""
+            limits.check()
+        return self._enumerate(left, enumeration)
+
+    def _enumeration(self, left: Reduction, least: int) -> Enumeration:
+        """Of all points that are better than the best so far."""
+        assumption, goal = _parts(left)
+        bound = least if self.value is None else self.value + 1
+        formula = And((assumption, AtMost(goal.terms, -bound)))
+        return Enumeration(left.query, formula, self.options.enumerate_bits, self.limits)
+
+    def _enumerate(self, left: Reduction, enumeration: Enumeration) -> str:
+        self.limits.begin("enumerate", lambda: enumeration.counts)
+        try:
+            enumeration.largest(_parts(left)[1])
+        finally:
+            self.statistics.update(enumeration.counts)
+            if enumeration.best is not None and (self.value is None or enumeration.best[1] > self.value):
+                self.inputs, self.value = left.expand(enumeration.best[0]), enumeration.best[1]
+        self.upper = self.value
+        return ""
 
     def _named(self, bounds: Ranges) -> tuple[Formula, AtMost]:
         """The assumption without `Not` and without what bounds decide, and the goal, with one name for each value."""
@@ -146,7 +192,8 @@ class _Maximum:
             goal = AtMost((*goal.terms, (0, Ref(0, INPUT, 0))), 0)
         return assumption, goal
 
-    def _search(self, left: Reduction, least: int) -> Optimum:
+    def _search(self, left: Reduction, least: int) -> str:
+        """Why there may be more than what was found; empty if there is not."""
         if self.options.pairs and self.options.bounds:
             left = differenced(left, self.limits, self.whole)
             least = max(least, _reach(_parts(left)[1], left.bounds)[0])
@@ -162,9 +209,9 @@ class _Maximum:
                 self.inputs, self.value = left.expand(ascent.inputs), ascent.closed
             assert self.upper is not None
             self.upper = min(self.upper, ascent.upper)
-        return self._ended(reason)
+        return reason
 
-    def _halve(self, least: int) -> Optimum:
+    def _halve(self, least: int) -> str:
         """By queries of an engine that cannot go on from where another query ended."""
         assert self.upper is not None
         low = least - 1 if self.value is None else self.value
@@ -173,13 +220,13 @@ class _Maximum:
             middle = least if self.value is None else low + (self.upper - low + 1) // 2
             verdict = self._ask(middle, certificates=False)
             if verdict.verdict == UNKNOWN:
-                return self._ended(verdict.reason)
+                return verdict.reason
             if verdict.verdict == VIOLATED and verdict.witness is not None:
                 self.inputs, self.value = verdict.witness.inputs, self._objective(verdict.witness.inputs)
                 low = self.value
             else:
                 self.upper = middle - 1
-        return self._ended("")
+        return ""
 
     def _ask(self, bound: int, **changed: Any) -> Verdict:
         """Whether the objective reaches a bound."""

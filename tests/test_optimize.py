@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from handmade import copying, dense, tensor, whole_box
 from maximized import check_maximum
+from tiny import points_of
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.attack.climb import Point
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.limits import LimitReached
-from qbitsat.network import Network
+from qbitsat.network import Network, forward_all
 from qbitsat.optimize import EMPTY, OPTIMAL, UNKNOWN, maximize
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, accumulator, at_least, replay
+from qbitsat.search import enumerate as enumerate_module
 from qbitsat.search.ascent import Ascent
 from qbitsat.search.schedule import UNCONFIRMED
 
@@ -105,9 +107,27 @@ def test_a_certificate_that_contradicts_the_search_is_no_optimum(monkeypatch):
     objective = tuple((1, Ref(0, "input", k)) for k in range(2))
     best = maximize(asked(), objective, attack=False).value
     monkeypatch.setattr(Ascent, "climb", lie)
-    assert maximize(asked(), objective, attack=False).value < best  # which nothing but a certificate would show
-    found = maximize(asked(), objective, attack=False, certificates=True)
+    options = {"attack": False, "engine": "hybrid"}
+    assert maximize(asked(), objective, **options).value < best  # which nothing but a certificate would show
+    found = maximize(asked(), objective, **options, certificates=True)
     assert (found.verdict, found.reason, found.upper) == (UNKNOWN, UNCONFIRMED, None)
+
+
+@pytest.mark.parametrize("engine", ["enumerate", "auto"])
+def test_one_pass_over_many_blocks_finds_the_largest(engine, monkeypatch):
+    """And the first inputs that have it; `auto` searches before, here for no time at all."""
+    monkeypatch.setattr(enumerate_module, "MOST_POINTS", 16)
+    monkeypatch.setattr(enumerate_module, "FEWEST_POINTS", 16)
+    monkeypatch.setattr("qbitsat.optimize.AT_ONCE", 0)
+    monkeypatch.setattr(Ascent, "climb", lambda self: "timeout")
+    objective = ((1, Ref(0, "value", 2)), (-1, Ref(0, "value", 3)))
+    points = points_of(whole_box(NETWORK))
+    values = forward_all(NETWORK, points)
+    score = values[:, 2] - values[:, 3]
+    found = maximize(asked(), objective, engine=engine, attack=False)
+    assert (found.verdict, found.value, found.upper) == (OPTIMAL, score.max(), score.max())
+    assert found.witness.inputs == (tuple(points[score.argmax()].tolist()),)
+    assert found.statistics["points"] == len(points)
 
 
 def test_optima_are_neither_true_nor_false():

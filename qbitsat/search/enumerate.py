@@ -13,6 +13,7 @@ from ..limits import Limits, resident_bytes
 from ..network import Network, forward_all
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT
+from ..properties.margin import FAR
 from ..properties.replay import Inputs
 from .grid import Block, Grid, blocks, grid, named_values
 
@@ -42,6 +43,8 @@ class Enumeration:
             raise UnsupportedError(f"enumerate: more than 2**{bits} points, the limit of enumerate bits")
         free = math.inf if limits.memory == math.inf else max(0.0, limits.memory - resident_bytes()) / 4
         self.runs = _runs(query, self.grid, min(TABLE_BYTES, free), min(BATCH_BYTES, free))
+        # The inputs with the largest value of an objective so far, and that value.
+        self.best: tuple[Inputs, int] | None = None
         width = 8 * (sum(len(run.named) for run in self.runs) + 8)
         self.block_points = int(max(FEWEST_POINTS, min(MOST_POINTS, min(BLOCK_BYTES, free) // width)))
 
@@ -54,6 +57,19 @@ class Enumeration:
                 return found
             self.counts["points"] += math.prod(stop - start for start, stop in block)
         return None
+
+    def largest(self, goal: AtMost) -> tuple[Inputs, int] | None:
+        """The first inputs with the largest value of -goal's sum among those that make the formula true, and it: also in `best`, so far.
+
+        The formula names all that the goal does.
+        """
+        for block in blocks(self.grid.sizes, self.block_points):
+            self.limits.check()
+            found = self._true_points(block)
+            if found is not None:
+                self._improve(block, goal, *found)
+            self.counts["points"] += math.prod(stop - start for start, stop in block)
+        return self.best
 
     def seconds(self) -> float:
         """What `run` takes for all points, roughly, on one core of 2024."""
@@ -72,21 +88,34 @@ class Enumeration:
         return 1e-9 * total
 
     def _run_block(self, block: Block) -> Inputs | None:
-        shape = tuple(stop - start for start, stop in block)
-        truth = self._truth(self.grid.constraint, block, [])
-        if not truth.any():
-            return None
-        outputs = [run.outputs(block, truth, self.limits.check) for run in self.runs]
-        truth = np.broadcast_to(truth & self._truth(self.grid.rest, block, outputs), shape)
-        if not truth.any():
-            return None
+        found = self._true_points(block)
         # The first in C order: the last axis runs fastest.
-        place = _coordinates(np.array([int(truth.argmax())]), shape)
-        return self.grid.inputs([start + int(digit[0]) for (start, _), digit in zip(block, place, strict=True)])
+        return None if found is None else self._inputs(block, int(found[0].argmax()))
 
-    def _truth(self, formula: Formula, block: Block, outputs: list[np.ndarray]) -> np.ndarray:
-        """Where the formula is true: bool, of the block's shape or with length 1 along axes that do not matter."""
-        dimensions = len(block)
+    def _improve(self, block: Block, goal: AtMost, truth: np.ndarray, outputs: list[np.ndarray]) -> None:
+        total = np.broadcast_to(_total(goal, self._values(block, outputs), len(block), self.limits.check), truth.shape)
+        place = int(np.where(truth, total, FAR).argmin())
+        value = -int(total.flat[place])
+        if self.best is None or value > self.best[1]:
+            self.best = self._inputs(block, place), value
+
+    def _inputs(self, block: Block, place: int) -> Inputs:
+        """Those of a point of a block, by its number in C order."""
+        digits = _coordinates(np.array([place]), tuple(stop - start for start, stop in block))
+        return self.grid.inputs([start + int(digit[0]) for (start, _), digit in zip(block, digits, strict=True)])
+
+    def _true_points(self, block: Block) -> tuple[np.ndarray, list[np.ndarray]] | None:
+        """Where the formula is true, bool of the block's shape, and what its networks give there; None if nowhere."""
+        constraint = _truth(self.grid.constraint, self._values(block, []), len(block), self.limits.check)
+        if not constraint.any():
+            return None
+        outputs = [run.outputs(block, constraint, self.limits.check) for run in self.runs]
+        rest = _truth(self.grid.rest, self._values(block, outputs), len(block), self.limits.check)
+        truth = np.broadcast_to(constraint & rest, tuple(stop - start for start, stop in block))
+        return (truth, outputs) if truth.any() else None
+
+    def _values(self, block: Block, outputs: list[np.ndarray]) -> Callable[[Ref], np.ndarray | int]:
+        """What an element is: of the block's shape or with length 1 along axes that do not matter, or one number."""
 
         def value(ref: Ref) -> np.ndarray | int:
             if ref.tensor != INPUT:
@@ -95,11 +124,11 @@ class Enumeration:
             a, base = int(self.grid.axis[ref.network][ref.element]), int(self.grid.base[ref.network][ref.element])
             if a < 0:
                 return base
-            shape = [1] * dimensions
+            shape = [1] * len(block)
             shape[a] = -1
             return base + np.arange(*block[a], dtype=np.int64).reshape(shape)
 
-        return _truth(formula, value, dimensions, self.limits.check)
+        return value
 
 
 class _Table:
@@ -184,14 +213,18 @@ def _shape(query: Query, points: Grid, k: int) -> tuple:
     return query.networks[k].sha256, tuple(order), tuple(points.base[k].tolist()), tuple(points.sizes[a] for a in axes)
 
 
+def _total(formula: AtMost, value: Callable[[Ref], np.ndarray | int], dimensions: int, check: Callable[[], None]) -> np.ndarray:
+    check()
+    # Every partial sum is below 2**60, as the query has checked.
+    total = np.zeros((1,) * dimensions, np.int64)
+    for ref, coefficient in formula.coefficients().items():
+        total = total + coefficient * value(ref)
+    return total
+
+
 def _truth(formula: Formula, value: Callable[[Ref], np.ndarray | int], dimensions: int, check: Callable[[], None]) -> np.ndarray:
     if isinstance(formula, AtMost):
-        check()
-        # Every partial sum is below 2**60, as the query has checked.
-        total = np.zeros((1,) * dimensions, np.int64)
-        for ref, coefficient in formula.coefficients().items():
-            total = total + coefficient * value(ref)
-        return total <= formula.bound
+        return _total(formula, value, dimensions, check) <= formula.bound
     every = isinstance(formula, And)
     truth = np.full((1,) * dimensions, every)
     for part in formula.parts:  # type: ignore[union-attr]
