@@ -30,6 +30,8 @@ Terms = Sequence[tuple[int, Ref]]
 
 # The share of a timeout that the replay of what was found may take beyond it; a second without a timeout.
 GRACE = 0.1
+# The share of the time that a search has before an enumeration that may just fit.
+SEARCHED = 0.1
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class _Maximum:
         return self._ended(self._search(left, least) if self.options.engine == "hybrid" and searched else self._halve(least))
 
     def _run_automatically(self, left: Reduction, least: int, searched: bool) -> str:
-        """As `verify` does: by enumeration at once if that takes no time, or after a search for as long as that takes."""
+        """By enumeration at once if that takes no time, or after a search for as long as that takes, or for a part of the time."""
         run = (lambda: self._search(left, least)) if searched else (lambda: self._halve(least))
         try:
             enumeration = self._enumeration(left, least)
@@ -147,10 +149,10 @@ class _Maximum:
         needed, limits = enumeration.seconds(), self.limits
         rest = limits.timeout - limits.seconds()
         if needed >= AT_ONCE:
-            # Estimates may be half of the truth.
-            if 2 * needed > rest:
+            if needed > rest:
                 return run()
-            self.limits = limits.part(min(needed, rest - 2 * needed))
+            # Estimates may be half of the truth; but a search that leaves an interval is worth less than all points.
+            self.limits = limits.part(max(SEARCHED * rest, min(needed, rest - 2 * needed)))
             try:
                 reason = run()
             except LimitReached as limit:
