@@ -184,7 +184,7 @@ class Ranges:
 class Space:
     """All values of a query. Layers that come again, in one network or in another, have their arrays once.
 
-    links are values (a, b, e, d) with acc_a - acc_b = e and y_a - y_b = d. They count where a and b both move; see `Links`.
+    links are values (a, b, e, d) with acc_a - acc_b = e and y_a - y_b = d. They count where a and b both move and have steps; see `Links`.
     """
 
     def __init__(self, query: Query, limits: Limits = NO_LIMITS, links: Sequence[tuple[int, int, int, int]] = ()):
@@ -245,8 +245,8 @@ class Space:
         return ranges
 
     def _choose_links(self, ranges: Ranges) -> None:
-        """Those whose outputs both move, by the blocks that hold their d."""
-        free = ranges.lo < ranges.hi
+        """Those whose outputs both move and have steps, by the blocks that hold their d."""
+        free = (ranges.lo < ranges.hi) & self.cuttable
         chosen = np.array([link for link in self.links if free[link[0]] and free[link[1]]], np.int64).reshape(-1, 4)
         for number, block in enumerate(self.blocks):
             mine = chosen[(chosen[:, 3] >= block.target.start) & (chosen[:, 3] < block.target.stop)]

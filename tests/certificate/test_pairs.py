@@ -2,22 +2,27 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from certified import certify
-from pairs import equal_copies, random_pair
+from pairs import apart, equal_copies, random_pair, two
 from tiny import points_of
 
+from qbitsat.arithmetic import MultiplierRequantizer, ShiftRequantizer
 from qbitsat.bounds.differences import paired
 from qbitsat.bounds.intervals import propagate_paired
 from qbitsat.certificate.archive import write_npz
 from qbitsat.certificate.check import check
 from qbitsat.certificate.differences import with_differences
 from qbitsat.certificate.space import Space
+from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
 from qbitsat.limits import NO_LIMITS
-from qbitsat.network import forward_all
+from qbitsat.network import Linear, Network, SparseRows, TensorFormat, forward_all
+from qbitsat.properties import Box, Query
+from qbitsat.search.proof import Disjunction, Infeasible, Proof
 
 
 def test_both_sides_make_the_same_layers_and_ranges():
@@ -94,3 +99,18 @@ def test_what_is_no_pairs_is_no_certificate(proof, forged):
     rewritten(path, forged)
     with pytest.raises(InputError, match="pairs"):
         check(path)
+
+
+@pytest.mark.parametrize(
+    ("step", "most"), [(ShiftRequantizer(0, "floor", 0, 7, "wrap", 0), 1), (MultiplierRequantizer(1 << 30, 1, "double", -40, 5000), 0)]
+)
+def test_pairs_of_outputs_without_steps_prove_nothing(step, most, tmp_path):
+    forms, weights = (TensorFormat((1,), 0, 20), TensorFormat((1,), step.lo, step.hi)), np.array([[3]])
+    copies = [Network((Linear("l", *forms, (step,), SparseRows.of_matrix(weights, np.array([bias]))),)) for bias in (0, 1)]
+    query = Query((two(*copies, np.ones(1, bool)),), (Box([0], [20]),), apart([most]))
+    verdict, path = certify(query, tmp_path, bounds=False)
+    assert verdict.verdict == "VIOLATED"
+    proof = Proof([], {0: Disjunction((1, 2)), 1: Infeasible(), 2: Infeasible()}, pairs=((0, 1),))
+    write(path, query, replace(verdict, verdict="HOLDS", engine="hybrid", witness=None, proof=proof))
+    checked = check(path, networks=query.networks)
+    assert (checked.outcome, checked.reason) == ("refused", "node 1: the ranges are not empty and can reach every inequality")
