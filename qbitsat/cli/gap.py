@@ -46,7 +46,7 @@ def gap_command(args: argparse.Namespace) -> int:
 
 
 def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]]) -> list[str]:
-    scale = network.output.scale
+    scale = network.output_forms[output].scale
     if found.optimal:
         what = f"{found.value}  ({found.value * scale:.6g})" if found.value is not None else "no input"
     else:

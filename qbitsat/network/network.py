@@ -208,10 +208,14 @@ class Network(Record):
         last = self.layers[-1].output
         if np.array_equal(self.outputs, np.arange(self.num_values - last.size, self.num_values)):
             return last
+        return replace(joined(list(dict.fromkeys(self.output_forms))), shape=(len(self.outputs),))
+
+    @cached_property
+    def output_forms(self) -> tuple[TensorFormat, ...]:
+        """For each element of the result the format of the tensor that it is of."""
         forms = (*self.inputs, *(layer.output for layer in self.layers))
         ends = np.cumsum([form.size for form in forms])
-        held = dict.fromkeys(np.searchsorted(ends, self.outputs, side="right").tolist())
-        return replace(joined([forms[k] for k in held]), shape=(len(self.outputs),))
+        return tuple([forms[k] for k in np.searchsorted(ends, self.outputs, side="right").tolist()])
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -51,8 +51,7 @@ def real(value: Any) -> Fraction:
 
 def meanings(network: Network) -> list[tuple[Fraction, int]]:
     """The scale and the zero point of each output."""
-    form = network.output
-    return [(Fraction(form.scale), form.zero_point)] * len(network.outputs)
+    return [(Fraction(form.scale), form.zero_point) for form in network.output_forms]
 
 
 def _further(a: Network, b: Network, within: Fraction) -> Formula:

@@ -49,7 +49,8 @@ def range_line(found: OutputRange, network: Network) -> str:
     """One output: its range, and what interval bounds say."""
     text = f"output {found.output}  {_end(found.least)} to {_end(found.most)}"
     if found.exact:
-        lo, hi = (network.output.scale * (end[1] - network.output.zero_point) for end in (found.least, found.most))
+        form = network.output_forms[found.output]
+        lo, hi = (form.scale * (end[1] - form.zero_point) for end in (found.least, found.most))
         text += f"  ({lo:.6g} to {hi:.6g})"
     return f"{text}  intervals say {span(found.interval)}{f'  {found.reason}' if found.reason else ''}"
 

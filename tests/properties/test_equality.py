@@ -9,10 +9,11 @@ import pytest
 from pairs import twin
 from tiny import busy_network, points_of
 
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import InputError, UnsupportedError
-from qbitsat.network import Network, classify, forward
+from qbitsat.network import Linear, Network, SparseRows, TensorFormat, classify, forward
 from qbitsat.properties import equality
-from qbitsat.verify import VIOLATED, verify
+from qbitsat.verify import HOLDS, VIOLATED, verify
 
 
 def scaled(network, scale, zero_point):
@@ -46,6 +47,21 @@ def test_verdicts_agree_with_fractions(first):
         assert (verify(query, engine="hybrid", seed=seed).verdict == VIOLATED) == truth
         violated += truth
     assert violated > 0
+
+
+@pytest.mark.parametrize(
+    ("scale", "within", "said"), [(0.001, 1, HOLDS), (0.001, "0.019", VIOLATED), (100.0, 1, VIOLATED), (100.0, 2000, HOLDS)]
+)
+def test_each_output_has_the_scale_of_its_tensor(scale, within, said):
+    form, step = TensorFormat((1,), 0, 20), ShiftRequantizer(0, "floor", 0, 100)
+    networks = []
+    for weight in (1, 2):
+        rows = [SparseRows.of_matrix(np.array([[w]]), np.array([0])) for w in (1, weight)]
+        layers = [
+            Linear("l", form, TensorFormat((1,), 0, 100, unit, 0), (step,), row) for unit, row in zip((0.5, scale), rows, strict=True)
+        ]
+        networks.append(Network(tuple(layers), inputs=(form,), reads=([0], [0]), outputs=[1, 2]))
+    assert verify(equality(*networks, [0], 20, within)).verdict == said
 
 
 @pytest.mark.parametrize("within", [-1, "-1/3", "many", float("nan"), float("inf"), "1/0", [1]])
