@@ -18,7 +18,7 @@ from ..importers.assembly import Wires, combined, convolve, once
 from ..limits import NO_LIMITS
 from ..network import Network, TensorFormat
 from ..network.affine import WEIGHT_LIMIT
-from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatNetwork, Pool, Scale
+from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Pad, Pool, Scale
 from .calibration import Method
 from .lowering import Lowering, Tensor, image_of, kernel_of
 from .prepare import prepared
@@ -91,8 +91,21 @@ class ExactLowering(Lowering):
 
     # --- the rest ---
 
+    def place(self, k: int, layer: FloatLayer) -> int:
+        place = super().place(k, layer)
+        # A fused rectifier is not lowered by itself.
+        if place != k and not is_relu(self.model.layers[place]):
+            self.refuse(f"the limits of {self.model.layers[place].name!r}")
+        return place
+
+    def pad(self, k: int, layer: Pad, x: Tensor) -> Tensor:
+        padding = Fraction(layer.value) / Fraction(x.form.scale)
+        if padding.denominator != 1 or not x.form.lo <= padding <= x.form.hi:
+            self.refuse(f"padding of {layer.value}, which is no value of its tensor")
+        return super().pad(k, layer, x)
+
     def activation(self, k: int, layer: Activation | Clip, x: Tensor) -> Tensor:
-        if not isinstance(layer, Activation) or layer.kind != "relu":
+        if not is_relu(layer):
             self.refuse(getattr(layer, "kind", "clip"))
         form = TensorFormat((1,), 0, max(x.form.hi, 1), x.form.scale)
         return Tensor(once(self.b, layer.name, x.wires, 1, 0, ShiftRequantizer(0, "floor", 0, form.hi), form), form)
@@ -108,6 +121,10 @@ class ExactLowering(Lowering):
 
     def refuse(self, what: str) -> NoReturn:
         raise UnsupportedError(f"{what}, expected sums, relu and max pooling alone, so that nothing is rounded")
+
+
+def is_relu(layer: FloatLayer) -> bool:
+    return isinstance(layer, Activation) and layer.kind == "relu"
 
 
 def units(x: np.ndarray) -> Fraction:

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from qbitsat.errors import UnsupportedError
 from qbitsat.importers.float_models import load_float
 from qbitsat.network import forward
+from qbitsat.network.float_network import Activation, Clip, FloatConvolution, FloatNetwork, Pad, Pool
 from qbitsat.properties.vnnlib import Question, bind, read
 from qbitsat.quantize.exact import exact
 from qbitsat.verify import verify
@@ -62,3 +63,30 @@ def test_units_of_layers(tmp_path):
 def test_rounding_is_refused(weights, grid, message, tmp_path):
     with pytest.raises(UnsupportedError, match=message):
         exact(small(weights, [0, 0], tmp_path), grid, 0, 2 * grid)
+
+
+def convolution(*rest):
+    """A convolution of 3 x 3 pixels, and what reads it."""
+    weights = np.array([[[[1.0], [-2.0]], [[0.5], [1.0]]]])
+    return FloatNetwork(((3, 3, 1),), (FloatConvolution("c", (-1,), weights, np.array([-0.25]), padding=((1, 0), (0, 0))), *rest))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_rectified_and_padded(value):
+    layers = Activation("r", (0,), "relu"), Pad("p", (1 if value == 0 else 0,), ((0, 1), (1, 0), (0, 0)), value)
+    model = convolution(*layers, Pool("m", (2,), "max", (2, 2), (1, 1)))
+    network, (form,) = exact(model, 2, 3, 9)
+    x = np.random.default_rng(0).integers(3, 9, (200, 9), endpoint=True)
+    assert np.array_equal(forward(network, x) * form.scale, model.run(x.reshape(-1, 3, 3, 1) / 2)[0].reshape(200, -1))
+
+
+@pytest.mark.parametrize(("layer", "message"), [
+    (Activation("r", (0,), "relu_n", 6.0), "the limits of 'r'"),
+    (Clip("r", (0,), -1.0, 2.0), "the limits of 'r'"),
+    (Pad("p", (0,), ((0, 1), (0, 0), (0, 0)), 0.3), "padding of 0.3"),
+    (Pad("p", (0,), ((0, 1), (0, 0), (0, 0)), 100.0), "padding of 100"),
+    (Pool("m", (0,), "average", (2, 2), (1, 1)), "averages"),
+])  # fmt: skip
+def test_other_layers_are_refused(layer, message):
+    with pytest.raises(UnsupportedError, match=message):
+        exact(convolution(layer), 2, -3, 3)
