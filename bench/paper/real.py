@@ -135,7 +135,12 @@ def nearest(values: np.ndarray, places: int, fraction: int) -> np.ndarray:
     """Integers over 2**places as the nearest over 2**fraction."""
     shift = places - fraction
     half = (1 << shift) >> 1
-    return np.array([int(v) + half >> shift for v in values.ravel()], np.int64).reshape(values.shape)
+    found = [int(v) + half >> shift for v in values.ravel()]
+    if max(map(abs, found), default=0) >= 1 << 31:
+        raise ValueError(
+            f"weights or biases reach {max(map(abs, found)) / 2.0**fraction:g}, expected less than 2**31 steps of 2**-{fraction}"
+        )
+    return np.array(found, np.int64).reshape(values.shape)
 
 
 def bracket(stages: list[Stage]) -> Network:
@@ -145,7 +150,8 @@ def bracket(stages: list[Stage]) -> Network:
         weights, biases = nearest(stage.weights, stage.places, WEIGHTS), nearest(stage.bias, stage.places, GRID)
         most = 1 << (OUTPUT_BITS - 1)
         reach = np.abs(weights).sum(axis=1) * (source.hi / 2.0**WEIGHTS) + np.abs(biases)
-        if stage.top is None and reach.max() >= most:
+        # What rounds to the end is not more than half a step away.
+        if stage.top is None and reach.max() > most - 1:
             raise ValueError(f"layer {k}: outputs may reach {reach.max() / 2.0**GRID:g}, expected less than {most / 2.0**GRID:g}")
         lo, hi = (-most, most - 1) if stage.top is None else (0, stage.top << GRID)
         target = TensorFormat((len(weights),), lo, hi, 2.0**-GRID)

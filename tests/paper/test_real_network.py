@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from models import reals
 
-from bench.paper.real import FINE, GRID, OPEN, PIXEL, RealNetwork
+from bench.paper.real import FINE, GRID, OPEN, PIXEL, WEIGHTS, RealNetwork
 from qbitsat import examples
 from qbitsat.network import forward
 from qbitsat.network.float_network import Activation, FloatDense, FloatNetwork
@@ -106,6 +106,9 @@ def test_the_example_is_robust_as_it_is():
         (FloatDense("dense", (-1,), np.ones((2, 2)), np.zeros(2)), FloatDense("last", (0,), np.ones((2, 2)), np.zeros(2))),
         (FloatDense("dense", (-1,), np.ones((2, 2)), np.zeros(2)), Activation("half", (0,), "relu_n", 0.5)),
         (FloatDense("dense", (-1,), np.full((2, 2), 1e4), np.zeros(2)),),
+        (FloatDense("dense", (-1,), np.full((2, 2), 1e30), np.zeros(2)),),
+        # Reaches the end less a quarter of a step, which rounds to the end, which is no output.
+        (FloatDense("dense", (-1,), np.full((1, 2), 1.5 / (1 << WEIGHTS)), np.array([1024 - 0.5**GRID])),),
         (FloatDense("dense", (-1,), np.ones((2, 2)), np.zeros(2)), Activation("tanh", (0,), "tanh")),
     ],
 )
