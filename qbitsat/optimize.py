@@ -152,7 +152,7 @@ class _Maximum:
             if needed > rest:
                 return run()
             # Estimates may be half of the truth; but a search that leaves an interval is worth less than all points.
-            self.limits = limits.part(max(SEARCHED * rest, min(needed, rest - 2 * needed)))
+            self.limits = limits.part(min(needed, max(SEARCHED * rest, rest - 2 * needed)))
             try:
                 reason = run()
             except LimitReached as limit:

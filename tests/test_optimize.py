@@ -130,6 +130,17 @@ def test_one_pass_over_many_blocks_finds_the_largest(engine, monkeypatch):
     assert found.statistics["points"] == len(points)
 
 
+def test_a_search_before_an_enumeration_ends_even_without_a_limit(monkeypatch):
+    def wait(self):
+        while True:
+            self.limits.check()
+
+    monkeypatch.setattr("qbitsat.optimize.AT_ONCE", 0)
+    monkeypatch.setattr(Ascent, "climb", wait)
+    found = maximize(asked(), ((1, Ref(0, "value", 2)),), attack=False)
+    assert (found.verdict, found.value) == (OPTIMAL, 9)
+
+
 def test_optima_are_neither_true_nor_false():
     with pytest.raises(TypeError, match=r"ask for \.optimal"):
         bool(maximize(asked(), ()))
