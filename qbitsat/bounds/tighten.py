@@ -118,6 +118,7 @@ def _open(ranges: Ranges, block: Block) -> int:
 
 def _products(layout: Layout, before: list[Block], block: Block) -> int:
     """Multiply-adds of one step for a middle output: of the positions on which it rests, and what every neuron takes in any case."""
+    layout.limits.check()
     needed = np.zeros(layout.num_values, bool)
     needed[layout.row(block, block.size // 2)[0]] = True
     total = NEURON * sum(part.size for part in before)

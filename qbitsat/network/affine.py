@@ -190,10 +190,10 @@ class Patches(AffineMap):
     def sources(self, outputs: np.ndarray) -> np.ndarray:
         read = np.zeros(self.n_in, bool)
         grid = outputs.reshape(self.positions, self.groups, self.channels)
-        for g in range(self.groups):
-            for p in np.flatnonzero(grid[:, g].any(axis=1)).tolist():
-                taken = (self.rows[g, grid[p, g]] != 0).any(axis=0)
-                read[self.start[p] + g * self.stride + self.offset[taken]] = True
+        moved = np.flatnonzero(grid.any(axis=(1, 2)))
+        # Of truth values the product is "some": [groups, positions, taps].
+        g, p, k = np.nonzero(grid[moved].transpose(1, 0, 2) @ (self.rows != 0))
+        read[self.start[moved[p]] + g * self.stride + self.offset[k]] = True
         return read
 
     def products_of(self, outputs: np.ndarray) -> int:

@@ -159,3 +159,17 @@ def test_accumulators_beyond_what_a_runtime_computes_are_refused():
     assert max(reference.accumulators(inside, [127, 127])) <= requantizer.acc_limit
     with pytest.raises(UnsupportedError, match=r"accumulator of output 0 can reach \d+, expected at most \d+, as far as MultiplierReq"):
         Dense("d", form, TensorFormat((1,), -128, 127), (requantizer,), [[3, 3]], [top])
+
+
+def test_sources_of_some_outputs_are_those_of_each():
+    """Of random masks, with rows that hold zeros: the cells that some row reads."""
+    rng = np.random.default_rng(5)
+    for groups, channels in ((1, 3), (4, 1), (2, 2)):
+        rows = rng.integers(-1, 2, (groups, channels, 3))
+        affine = Patches(groups * 9, np.array([0, 2, 5]), np.array([0, 1, 3]), 9, rows, np.zeros((groups, channels), int))
+        for _ in range(20):
+            outputs = rng.random(affine.n_out) < 0.3
+            read = np.zeros(affine.n_in, bool)
+            for i in np.flatnonzero(outputs):
+                read[affine.row(i)[0]] = True
+            assert affine.sources(outputs).tolist() == read.tolist()
