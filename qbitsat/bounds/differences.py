@@ -115,22 +115,38 @@ class _Builder:
         return float(np.abs(change).sum()) <= NEAR * float(np.abs(size).sum())
 
     def _add(self, i: int, j: int) -> bool:
-        """The layers e and d of a pair; False if their numbers are too large for layers."""
+        """The layers e and d of a pair, behind one of what they read; none of them and False if their numbers are too large for layers."""
         x, y = self.of.views[i], self.of.views[j]
         new = sorted({pair for pair in zip(x.tolist(), y.tolist(), strict=True) if pair[0] != pair[1] and pair not in self.known})
+        first, second = (np.arange(t.start, t.stop) for t in map(self.of.target, (i, j)))
+        if not (self._fit(first, second) and self._fit(*np.array(new, np.int64).reshape(-1, 2).T)):
+            return False
+        count, size = len(self.layers), len(self.lo)
         if new:
             self._append_differences("differences", *np.array(new).T)
         e = self._accumulators(i, j)
         if e is None:
+            self._forget(count, size)
             return False
         self._append(*e)
-        first, second = (np.arange(t.start, t.stop) for t in map(self.of.target, (i, j)))
         self._append_differences(f"differences of {self.of.layers[i].name}", first, second)
         self.pairs.append((i, j))
         n = self.of.num_inputs
         starts = len(self.lo) - 2 * len(first) - n, len(self.lo) - len(first) - n
         self.links.append(np.stack([first - n, second - n, *(start + np.arange(len(first)) for start in starts)], axis=1))
         return True
+
+    def _fit(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Whether a layer can hold the differences of these values."""
+        least, most = self.lo[first] - self.hi[second], self.hi[first] - self.lo[second]
+        return bool((least >= INT32[0]).all() and (most <= INT32[1]).all())
+
+    def _forget(self, count: int, size: int) -> None:
+        """All layers behind so many, and all values."""
+        del self.layers[count:], self.reads[count:]
+        self.lo, self.hi = self.lo[:size], self.hi[:size]
+        self.known = {pair: d for pair, d in self.known.items() if d < size}
+        self.seconds = {a: [(b, d) for b, d in found if d < size] for a, found in self.seconds.items()}
 
     def _append(self, layer: Layer, reads: np.ndarray) -> None:
         self.layers.append(layer)

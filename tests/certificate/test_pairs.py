@@ -10,7 +10,7 @@ from certified import certify
 from pairs import apart, equal_copies, random_pair, two
 from tiny import points_of
 
-from qbitsat.arithmetic import MultiplierRequantizer, ShiftRequantizer
+from qbitsat.arithmetic import INT32, MultiplierRequantizer, ShiftRequantizer
 from qbitsat.bounds.differences import paired
 from qbitsat.bounds.intervals import propagate_paired
 from qbitsat.certificate.archive import write_npz
@@ -53,6 +53,26 @@ def test_certificates_are_accepted(first, tmp_path):
         assert (checked.outcome, checked.reason, checked.verdict) == ("accepted", "", verdict.verdict)
         with_pairs += bool(checked.header["proof"].get("pairs"))
     assert with_pairs > 3
+
+
+def single(weight, shift, output, reads):
+    """A layer of one output that reads some inputs, each with the same weight."""
+    step, rows = ShiftRequantizer(shift, "floor", *output), SparseRows.of_matrix(np.full((1, len(reads)), weight), np.zeros(1, np.int64))
+    return Linear("l", TensorFormat((len(reads),), -4096, 4095), TensorFormat((1,), *output), (step,), rows)
+
+
+@pytest.mark.parametrize("large", [(1 << 20, 28, (-100, 100)), (1, 0, INT32)])
+def test_layers_whose_differences_are_too_large_are_left_out_on_both_sides(large):
+    reads = [[0, 1, 2], [3, 4, 5], [1, 2], [4, 5]]
+    layers = [single(*(large if len(part) == 3 else (1, 0, (-100, 100))), part) for part in reads]
+    net = Network(tuple(layers), inputs=(TensorFormat((6,), -4096, 4095),), reads=reads, outputs=[6, 8, 7, 9])
+    query = Query((net,), (Box([-9] * 6, [9] * 6),), apart([1, 1]))
+    found = paired(query)
+    assert found.pairs == ((2, 3),)
+    other, differences = with_differences(query, found.pairs, NO_LIMITS)
+    points = np.random.default_rng(0).integers(-9, 10, (50, 6))
+    assert (forward_all(other.networks[0], points) == forward_all(found.query.networks[0], points)).all()
+    assert [list(link) for link in differences.links] == (found.links + 6).tolist()
 
 
 def rewritten(path, pairs):
