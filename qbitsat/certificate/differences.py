@@ -12,7 +12,7 @@ be believed: what the ranges of e and d say of the outputs is in `Space`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,7 +59,9 @@ class Differences:
         if new:
             self._subtract(new)
         e = self.network.num_values
-        self._append("accumulators", *self._accumulators(a, b, cells))
+        # Cells of both terms, a value perhaps in several: of these intervals know nothing, here as in the search.
+        values = [self.known.get(pair, pair[1]) for pair in cells] + [z for _, z in cells]
+        self._append("accumulators", *self._accumulators(a, b, cells), values)
         first, second = (range(t.start, t.stop) for t in map(of.target, (i, j)))
         d = self.network.num_values
         self._subtract(list(zip(first, second, strict=True)))
@@ -67,7 +69,7 @@ class Differences:
 
     def _accumulators(self, a: Layer, b: Layer, cells: list[tuple[int, int]]) -> tuple[list[Row], list[int]]:
         rows, biases = list[Row](), list[int]()
-        paddings = a.input.zero_point, b.input.zero_point
+        paddings, count = (a.input.zero_point, b.input.zero_point), len(cells)
         for k in range(a.affine.n_out):
             self.limits.check()
             row, bias = Row(), int(a.affine.biases[k]) - int(b.affine.biases[k])
@@ -79,34 +81,32 @@ class Differences:
                         raise Refused(f"cell {c} of a pair of layers is padding in one of them only")
                     bias += w * paddings[0] - v * paddings[1]
                     continue
-                if x != z:
-                    row[self.known[x, z]] = row.get(self.known[x, z], 0) + w
-                row[z] = row.get(z, 0) + w - v
-            rows.append({value: w for value, w in sorted(row.items()) if w})
+                row |= {c: w if x != z else 0, count + c: w - v}
+            rows.append({cell: w for cell, w in sorted(row.items()) if w})
             biases.append(bias)
         return rows, biases
 
     def _subtract(self, pairs: list[tuple[int, int]]) -> None:
         """The differences of values, known from now on."""
         start = self.network.num_values
-        self._append("differences", [{x: 1, z: -1} for x, z in pairs], [0] * len(pairs))
+        self._append("differences", [{x: 1, z: -1} for x, z in pairs], [0] * len(pairs), range(start))
         self.known |= {pair: start + k for k, pair in enumerate(pairs)}
 
-    def _append(self, name: str, rows: list[Row], biases: list[int]) -> None:
-        """A layer that gives sums of values as they are."""
+    def _append(self, name: str, rows: list[Row], biases: list[int], values: Sequence[int]) -> None:
+        """A layer that gives sums of cells as they are, the values that these are given."""
         of = self.network
-        lo, hi = of.value_ranges
-        reads = sorted({value for row in rows for value in row}) or [0]
-        place = {value: k for k, value in enumerate(reads)}
-        least = min(b + sum(w * int((lo if w > 0 else hi)[v]) for v, w in row.items()) for row, b in zip(rows, biases, strict=True))
-        most = max(b + sum(w * int((hi if w > 0 else lo)[v]) for v, w in row.items()) for row, b in zip(rows, biases, strict=True))
-        form = TensorFormat((len(reads),), int(lo[reads].min()), int(hi[reads].max()))
-        indices, weights = [[place[v] for row in rows for v in sorted(row)], [row[v] for row in rows for v in sorted(row)]]
+        used = sorted({cell for row in rows for cell in row})
+        place = {cell: k for k, cell in enumerate(used)}
+        added = np.array([values[cell] for cell in used] or [0], np.int32)
+        lo, hi = (ends[added] for ends in of.value_ranges)
+        least = min(b + sum(w * int((lo if w > 0 else hi)[place[c]]) for c, w in row.items()) for row, b in zip(rows, biases, strict=True))
+        most = max(b + sum(w * int((hi if w > 0 else lo)[place[c]]) for c, w in row.items()) for row, b in zip(rows, biases, strict=True))
+        form = TensorFormat((len(added),), int(lo.min()), int(hi.max()))
+        indices, weights = [[place[c] for row in rows for c in sorted(row)], [row[c] for row in rows for c in sorted(row)]]
         counts = np.cumsum([0, *map(len, rows)])
-        table = SparseRows(len(reads), counts, np.array(indices, np.int64), np.array(weights, np.int64), np.array(biases, np.int64))
+        table = SparseRows(len(added), counts, np.array(indices, np.int64), np.array(weights, np.int64), np.array(biases, np.int64))
         steps = (ShiftRequantizer(0, "floor", least, most, "saturate", 0),)
         layer = Linear(name, form, TensorFormat((len(rows),), least, most), steps, table)
-        added = np.array(reads, np.int32)
         self.network = replace(of, layers=(*of.layers, layer), reads=(*of.reads, added), outputs=of.outputs)
 
     def renamed(self, formula: Plain) -> Plain:

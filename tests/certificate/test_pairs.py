@@ -43,6 +43,20 @@ def test_both_sides_make_the_same_layers_and_ranges():
     assert seen > 60
 
 
+def test_a_value_that_a_layer_reads_twice_is_bounded_alike_on_both_sides():
+    rows = SparseRows.of_matrix(np.array([[3, 1, -2]]), np.array([1]))
+    steps = [(ShiftRequantizer(1, rounding, -100, 100),) for rounding in ("floor", "half_up")]
+    forms = TensorFormat((3,), -9, 9), TensorFormat((1,), -100, 100)
+    layers = tuple(Linear("l", *forms, step, rows) for step in steps)
+    net = Network(layers, inputs=(TensorFormat((3,), -9, 9),), reads=[[0, 1, 0], [2, 1, 2]], outputs=[3, 4])
+    query = Query((net,), (Box([-9] * 3, [9] * 3),), apart([1]))
+    found = paired(query)
+    other, differences = with_differences(query, found.pairs, NO_LIMITS)
+    ranges, space = propagate_paired(found), Space(other, NO_LIMITS, differences.links)
+    for one, twin in zip(ranges.arrays, (space.whole.lo, space.whole.hi, space.whole.acc_lo, space.whole.acc_hi), strict=True):
+        assert (one[0] == twin).all()
+
+
 @pytest.mark.parametrize("first", range(0, 90, 30))
 def test_certificates_are_accepted(first, tmp_path):
     with_pairs = 0
