@@ -15,6 +15,7 @@ from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT
 from ..properties.margin import FAR
 from ..properties.replay import Inputs
+from .cones import Cone, cones
 from .grid import Block, Grid, blocks, grid, named_values
 
 # Work arrays take at most this, or a quarter of the memory that the limit leaves: of a block, of all
@@ -43,6 +44,8 @@ class Enumeration:
             raise UnsupportedError(f"enumerate: more than 2**{bits} points, the limit of enumerate bits")
         free = math.inf if limits.memory == math.inf else max(0.0, limits.memory - resident_bytes()) / 4
         self.runs = _runs(query, self.grid, min(TABLE_BYTES, free), min(BATCH_BYTES, free))
+        # Which run has a value of a network, and as which of those that it names.
+        self.place = {(run.of, v): (r, run.named.index(p)) for r, run in enumerate(self.runs) for v, p in run.values.items()}
         # The inputs with the largest value of an objective so far, and that value.
         self.best: tuple[Inputs, int] | None = None
         width = 8 * (sum(len(run.named) for run in self.runs) + 8)
@@ -119,8 +122,8 @@ class Enumeration:
 
         def value(ref: Ref) -> np.ndarray | int:
             if ref.tensor != INPUT:
-                run = self.runs[ref.network]
-                return outputs[ref.network][run.named.index(ref.value_of(run.network))]
+                run, row = self.place[ref.network, ref.value_of(self.query.networks[ref.network])]
+                return outputs[run][row]
             a, base = int(self.grid.axis[ref.network][ref.element]), int(self.grid.base[ref.network][ref.element])
             if a < 0:
                 return base
@@ -139,8 +142,13 @@ class _Table:
 
 
 class _Run(NamedTuple):
-    """One network on the grid: the values that the formula names, the axes that move it, and how many points run together."""
+    """A cone of a network on the grid: the values that are kept, the axes that move it, and how many points run together.
 
+    values says which of them are values of network `of` of the query.
+    """
+
+    of: int
+    values: dict[int, int]
     network: Network
     named: list[int]
     axes: list[int]
@@ -153,8 +161,6 @@ class _Run(NamedTuple):
     def outputs(self, block: Block, wanted: np.ndarray, check: Callable[[], None]) -> np.ndarray:
         """int64[named, *the block], with length 1 along axes that do not move the network; anything where not wanted."""
         shape = tuple(stop - start if a in self.axes else 1 for a, (start, stop) in enumerate(block))
-        if not self.named:
-            return np.zeros((0, *shape), np.int64)
         whole = tuple(stop - start for start, stop in block)
         still = tuple(a for a in range(len(block)) if a not in self.axes)
         wanted = np.broadcast_to(wanted, whole).any(axis=still, keepdims=True).ravel()
@@ -190,27 +196,40 @@ class _Run(NamedTuple):
 
 def _runs(query: Query, points: Grid, table_bytes: float, batch_bytes: float) -> list[_Run]:
     tables: dict[tuple, _Table] = {}
-    runs = []
-    alike = [_shape(query, points, k) for k in range(len(query.networks))]
-    for k, network in enumerate(query.networks):
-        named = sorted({i for j, other in enumerate(alike) if other == alike[k] for i in named_values(points.rest, j, network)})
-        axes = points.axes_of(k)
+    runs, parts = [], [(k, cone) for k, network in enumerate(query.networks) for cone in _cones(points, k, network)]
+    alike = [_shape(points, k, cone) for k, cone in parts]
+    for (k, cone), shape in zip(parts, alike, strict=True):
+        network, axis = cone.network, points.axis[k][cone.inputs]
+        named = sorted({i for (_, other), same in zip(parts, alike, strict=True) if same == shape for i in other.places})
+        axes = _axes(axis)
         size = math.prod(points.sizes[a] for a in axes)
         table = None
         if size * (8 * len(named) + 1) <= table_bytes:
-            table = tables.setdefault(alike[k], _Table(len(named), size))
+            table = tables.setdefault(shape, _Table(len(named), size))
         widest = max(network.num_inputs, *(max(layer.affine.n_in, layer.affine.n_out) for layer in network.layers))
         work = sum(layer.affine.num_products for layer in network.layers)
         batch = int(max(1, min(batch_bytes // (8 * network.num_values + 24 * widest), BATCH_WORK // max(1, work))))
-        runs.append(_Run(network, named, axes, points.axis[k], points.base[k], points.sizes, batch, table))
+        values = dict(zip(cone.values, cone.places, strict=True))
+        runs.append(_Run(k, values, network, named, axes, axis, points.base[k][cone.inputs], points.sizes, batch, table))
     return runs
 
 
-def _shape(query: Query, points: Grid, k: int) -> tuple:
-    """Equal for networks that are one function on grids of one form."""
-    axes = points.axes_of(k)
-    order = [axes.index(a) if a >= 0 else -1 for a in points.axis[k].tolist()]
-    return query.networks[k].sha256, tuple(order), tuple(points.base[k].tolist()), tuple(points.sizes[a] for a in axes)
+def _cones(points: Grid, k: int, network: Network) -> list[Cone]:
+    named = named_values(points.rest, k, network)
+    return cones(network, named, points.axis[k]) if named else []
+
+
+def _axes(axis: np.ndarray) -> list[int]:
+    """Those that move inputs, in the order of the first that each moves."""
+    return list(dict.fromkeys(a for a in axis.tolist() if a >= 0))
+
+
+def _shape(points: Grid, k: int, cone: Cone) -> tuple:
+    """Equal for cones that are one function on grids of one form."""
+    axis, base = points.axis[k][cone.inputs], points.base[k][cone.inputs]
+    axes = _axes(axis)
+    order = [axes.index(a) if a >= 0 else -1 for a in axis.tolist()]
+    return cone.network.sha256, tuple(order), tuple(base.tolist()), tuple(points.sizes[a] for a in axes)
 
 
 def _total(formula: AtMost, value: Callable[[Ref], np.ndarray | int], dimensions: int, check: Callable[[], None]) -> np.ndarray:

@@ -38,10 +38,6 @@ class Grid(NamedTuple):
     def num_points(self) -> int:
         return math.prod(self.sizes)
 
-    def axes_of(self, network: int) -> list[int]:
-        """The axes that move inputs of a network, in the order of the first that each moves."""
-        return list(dict.fromkeys(a for a in self.axis[network].tolist() if a >= 0))
-
     def inputs(self, point: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Of all networks at one point, its coordinates given."""
         places = np.append(np.asarray(point, np.int64), 0)  # axis -1 is this 0

@@ -11,9 +11,12 @@ from qbitsat.certificate.check import check
 from qbitsat.certificate.write import Source, write
 from qbitsat.errors import InputError
 from qbitsat.importers import save
+from qbitsat.limits import Limits
 from qbitsat.network import forward
 from qbitsat.optimize import maximize
-from qbitsat.properties import Box, gap
+from qbitsat.properties import AtMost, Box, gap
+from qbitsat.search import enumerate as enumeration
+from qbitsat.search.enumerate import Enumeration
 
 
 def allowed(box, groups):
@@ -61,6 +64,27 @@ def test_gaps_are_the_largest(first):
         assert {*np.flatnonzero(x != y).tolist()} <= changed
         seen.add(truth > 0)
     assert seen == {True, False} or seen == {True}
+
+
+@pytest.mark.parametrize("table", [0, 1 << 26])
+def test_enumeration_runs_each_copy_by_itself(table, monkeypatch):
+    monkeypatch.setattr(enumeration, "TABLE_BYTES", table)
+    monkeypatch.setattr(enumeration, "MOST_POINTS", 20)
+    monkeypatch.setattr(enumeration, "FEWEST_POINTS", 20)
+    shared = 0
+    for seed in range(60, 90):
+        network, box, groups, protected, output = question(seed)
+        asked = gap(network, protected, output, groups=groups, box=box)
+        goal = AtMost(tuple((-c, ref) for c, ref in asked.objective), 1 << 40)
+        work = Enumeration(asked.query, goal, 26, Limits())
+        found, value = work.largest(goal)
+        outputs = [forward(network, np.array([x]))[0, output] for x in asked.inputs(found)]
+        assert outputs[0] - outputs[1] == value == maximize(asked.query, asked.objective, engine="hybrid").value
+        assert [len(run.values) for run in work.runs] in ([1, 1], [2])
+        if len(work.runs) == 2:
+            assert max(run.network.num_inputs for run in work.runs) < asked.query.networks[0].num_inputs
+            shared += work.runs[0].table is not None and work.runs[0].table is work.runs[1].table
+    assert (shared > 20) == (table > 0)
 
 
 def test_optima_have_certificates(tmp_path):
