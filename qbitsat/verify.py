@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from .attack import propose
 from .bounds import propagate, simplify
+from .bounds.ends import at_ends
 from .bounds.layout import has_steps
 from .bounds.reduction import Reduction, differenced, reduced
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
@@ -235,6 +236,19 @@ def _enumerate(left: Reduction, enumeration: Enumeration, options: Any, limits: 
 
 
 def _decide_automatically(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    """By what fits the query; where it leaves of all inputs their two ends alone, by what fits the same query over bits."""
+    # The checker knows nothing of queries over bits.
+    ends = at_ends(left, limits) if options.bounds and not options.certificates else None
+    if ends is None:
+        return _decide_by_what_fits(left, options, limits, statistics)
+    verdict = _decide_by_what_fits(ends.bits, options, limits, statistics)
+    if verdict.witness is None:
+        return verdict
+    witness = left.confirm(ends.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
+    return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else replace(verdict, witness=witness)
+
+
+def _decide_by_what_fits(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """By enumeration at once if that takes no time; else by SAT and search, and by enumeration after as long as that takes."""
     try:
         points, enumeration = _enumeration(left, options, limits)
