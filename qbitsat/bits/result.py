@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..verify import HOLDS, MISCLASSIFIED, UNKNOWN, VIOLATED, Verdict
+from .fairness import WidthGap
 from .widths import Width
 
 # Engines whose violations an attack finds by itself: where bounds refute, every input is one.
@@ -18,7 +19,8 @@ class WidthResult:
     """The samples of one width: how many hold, are violated, stay open or are misclassified, and what an attack alone would say.
 
     accuracy is that on all inputs with labels, None without labels; attacked is how many violations the attack found by itself; clipped are
-    weights and biases. Robust is what is classified as its label, and keeps that within the distance.
+    weights and biases. Robust is what is classified as its label, and keeps that within the distance. gap is how far protected features
+    alone move the outputs, None where that is not asked.
     """
 
     width: Width
@@ -31,6 +33,7 @@ class WidthResult:
     misclassified: int
     attacked: int
     seconds: float
+    gap: WidthGap | None = None
 
     @property
     def samples(self) -> int:
@@ -59,11 +62,19 @@ class WidthResult:
         return {"bits": self.width.bits, "fraction": self.width.fraction, "format": self.width.text, **entry, **robust}
 
 
-def counted(width: Width, sha256: str, accuracy: float | None, clipped: int, verdicts: Iterable[Verdict], seconds: float) -> WidthResult:
+def counted(
+    width: Width,
+    sha256: str,
+    accuracy: float | None,
+    clipped: int,
+    verdicts: Iterable[Verdict],
+    seconds: float,
+    gap: WidthGap | None = None,
+) -> WidthResult:
     found = list(verdicts)
     holds, violated, unknown, missed = (sum(v.verdict == word for v in found) for word in (HOLDS, VIOLATED, UNKNOWN, MISCLASSIFIED))
     attacked = sum(v.verdict == VIOLATED and v.engine in ATTACKS for v in found)
-    return WidthResult(width, sha256, accuracy, clipped, holds, violated, unknown, missed, attacked, seconds)
+    return WidthResult(width, sha256, accuracy, clipped, holds, violated, unknown, missed, attacked, seconds, gap)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from ..quantize.losses import float_classes
 from ..quantize.prepare import prepared
 from ..quantize.quantizing import samples_of
 from ..verify import UNKNOWN, VIOLATED, Verdict
+from .fairness import Fairness, WidthGap
 from .result import Bits, WidthResult, answer, counted
 from .sharing import SharingVerifier
 from .widths import Width, widths_of
@@ -47,11 +48,12 @@ class Entry:
     clipped: int
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     seconds: float = 0.0
+    gap: WidthGap | None = None
 
     @property
     def result(self) -> WidthResult:
         verdicts = [self.verdicts.get(task.index, UNDONE) for task in self.tasks]
-        return counted(self.width, self.network.sha256, self.accuracy, self.clipped, verdicts, self.seconds)
+        return counted(self.width, self.network.sha256, self.accuracy, self.clipped, verdicts, self.seconds, self.gap)
 
 
 def bits(
@@ -66,6 +68,9 @@ def bits(
     fractions: Iterable[int] | None = None,
     format: str = "paper:B",
     samples: Sequence[int] | None = None,
+    protected: Sequence[int] | None = None,
+    groups: Sequence[Sequence[int]] = (),
+    domain: Any = None,
     calibration: Any = None,
     method: str | None = None,
     out: Path | str | None = None,
@@ -81,12 +86,19 @@ def bits(
     each network's own classes. format has B where the bits stand and may have F: "paper:B" (F is B - 4), "paper:B,F" with `fractions`,
     "benchmark:B", "power-of-two:B,input=u8.8". calibration and method are those of `quantize`; without calibration data the inputs are.
     samples are indices of those to verify, all by default; accuracies are on all inputs. out is a folder: bits.json, and for each width
-    the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. ties is the rule of
+    the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. With protected features
+    each width also gets its fairness gap, of all outputs and without certificates: protected and groups are those of `properties.gap`,
+    domain is two rows as inputs have them, the smallest and the largest value of each feature, all by default. ties is the rule of
     `robustness`; accuracies are always by argmax. told is called with the result of each width when it is finished. Options are those of
     `verify`; jobs are queries at the same time.
     """
     check_target(target)
     sweep = Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
+    if protected is not None:
+        rows = None if domain is None else np.asarray(domain)
+        sweep.fairness = Fairness(tuple(protected), tuple(tuple(group) for group in groups), rows)
+    elif domain is not None or len(groups):
+        raise InputError("bits: groups and a domain are of protected features, expected some")
     return sweep.run(widths_of(format, widths, fractions), target, told or (lambda result: None))
 
 
@@ -119,6 +131,8 @@ class Sweep:
             raise InputError("bits: certificates need a folder, out")
         # Whether to find out what an attack alone would say where a known witness breaks a sample.
         self.attacks = True
+        # Which features are protected, if that is asked.
+        self.fairness: Fairness | None = None
         # Inputs that broke the property, by the format of the input and the sample.
         self.witnesses: dict[TensorFormat, dict[int, np.ndarray]] = {}
 
@@ -127,7 +141,10 @@ class Sweep:
         found = []
         for width in widths:
             found.append(self.prepared(width))
+            if self.fairness is not None:
+                self.fairness.asked(found[-1].network, 0)  # what doesn't fit is said before hours of work
             self.verify(found[-1])
+            self.find_gap(found[-1])
             told(found[-1].result)
         for entry in found:
             self.verify_again(entry)
@@ -213,6 +230,13 @@ class Sweep:
                 row = np.array(verdict.witness.inputs[0], np.int64)[None]
                 witnesses[task.sample] = np.concatenate([witnesses[task.sample], row]) if task.sample in witnesses else row
         entry.seconds += time.monotonic() - start
+
+    def find_gap(self, entry: Entry) -> None:
+        """The fairness gap of a width, if that is asked."""
+        if self.fairness is not None:
+            start, folder = time.monotonic(), None if self.out is None else self.out / entry.width.stem
+            entry.gap = self.fairness.gaps(entry.network, self.options, folder, self.resume, self.overwrite)
+            entry.seconds += time.monotonic() - start
 
     def verify_again(self, entry: Entry) -> None:
         """What stayed open, where another width's witness breaks it."""

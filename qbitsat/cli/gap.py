@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-
-import numpy as np
+from pathlib import Path
 
 from ..campaign import RESULTS
 from ..errors import InputError
@@ -13,6 +12,7 @@ from ..importers import load_inputs
 from ..network import Network
 from ..optimize import Optimum, maximize
 from ..properties import Box, gap
+from ..properties.gap import domain_of
 from .arguments import parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN
@@ -25,7 +25,7 @@ def gap_command(args: argparse.Namespace) -> int:
     network = noted_network(args)
     protected = parse_samples(args.protected, network.num_inputs, args.network, "features")
     outputs = parse_samples(args.outputs or ":", len(network.outputs), args.network, "outputs")
-    groups, box = _groups(args, network), _domain(args, network)
+    groups, box = parse_groups(args.groups, network.num_inputs, args.network), _domain(args, network)
     exact = list[bool]()
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         write = opened_store(args, stack)
@@ -55,10 +55,9 @@ def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]])
     return [f"output {output}  gap {what}  {found.seconds:.3f} s", *(f"    {x}" for x in pair)]
 
 
-def _groups(args: argparse.Namespace, network: Network) -> list[list[int]]:
-    """The elements of each part of --groups."""
-    parts = [part for part in args.groups.split(",") if part.strip()]
-    return [parse_samples(part, network.num_inputs, args.network, "features") for part in parts]
+def parse_groups(text: str, count: int, source: Path) -> list[list[int]]:
+    """The elements of each part of --groups, numbers below `count`."""
+    return [parse_samples(part, count, source, "features") for part in text.split(",") if part.strip()]
 
 
 def _domain(args: argparse.Namespace, network: Network) -> Box | None:
@@ -67,7 +66,4 @@ def _domain(args: argparse.Namespace, network: Network) -> Box | None:
     rows = load_inputs(args.domain, network.input, **reading(args)).reshape(-1, network.num_inputs)
     if len(rows) != 2:
         raise InputError(f"{args.domain}: {len(rows)} rows, expected two, the smallest and the largest value of each feature")
-    if (rows[0] > rows[1]).any():
-        k = int(np.argmax(rows[0] > rows[1]))
-        raise InputError(f"{args.domain}: feature {k} is from {rows[0, k]} to {rows[1, k]}, expected the smallest value first")
-    return Box(rows[0], rows[1])
+    return domain_of(rows, str(args.domain))

@@ -25,6 +25,7 @@ from ..options import TABLE
 from ..quantize import Quantized, quantize_with_report
 from ..report.quantizing import accuracies, bits_plot, bits_table, quantization_table, trial_line, width_line
 from .arguments import parse_samples
+from .gap import parse_groups
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED, Progress
 from .signals import interrupts_say
 
@@ -112,7 +113,23 @@ def bits(args: argparse.Namespace) -> int:
         **{name: value for name in ("format", "widths", "fractions") if (value := getattr(args, name)) is not None},
         **{row.name: getattr(args, row.name) for row in TABLE},
     }
+    given |= fairness(args, inputs[0].size if len(inputs) else 0)
     return (of_each_layer if args.per_layer else of_all)((model, inputs, labels, args.eps), given, args.quiet)
+
+
+def fairness(args: argparse.Namespace, count: int) -> dict[str, Any]:
+    """What is asked about protected features, numbers below `count`."""
+    if args.protected is None:
+        if args.groups is not None or args.domain is not None:
+            raise InputError("--groups and --domain: are about the features of --protected LIST, expected that as well")
+        return {}
+    if args.per_layer:
+        raise InputError("--protected: is for one width of all layers, expected none with --per-layer")
+    return {
+        "protected": parse_samples(args.protected, count, args.inputs, "features"),
+        "groups": parse_groups(args.groups or "", count, args.inputs),
+        "domain": None if args.domain is None else read_samples(args.domain, args),
+    }
 
 
 def of_all(asked: tuple[Any, ...], given: dict[str, Any], quiet: bool) -> int:

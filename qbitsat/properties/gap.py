@@ -75,6 +75,15 @@ def gap(
     return Gap(Query((both,), (ends,), TRUE), objective, box, parts, frozenset(chosen))
 
 
+def domain_of(rows: np.ndarray, place: str) -> Box:
+    """The box of two rows, int64[2, n]: the smallest and the largest value of each feature. place begins what is said of a wrong one."""
+    lo, hi = rows
+    if (lo > hi).any():
+        k = int(np.argmax(lo > hi))
+        raise InputError(f"{place}: feature {k} is from {lo[k]} to {hi[k]}, expected the smallest value first")
+    return Box(lo, hi)
+
+
 def _units(n: int, groups: Sequence[tuple[int, ...]], protected: frozenset[int], which: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Groups, and features in none as groups of one: those that both copies share, or the protected ones."""
     grouped = {i for part in groups for i in part}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..bits import Bits, Trial, WidthResult
+from ..bits import Bits, Trial, WidthGap, WidthResult
 from ..errors import MissingExtraError
 from ..quantize import Report
 from .table import table
@@ -38,7 +38,8 @@ def width_line(result: WidthResult) -> str:
     """A width that is finished."""
     open_ones = f", {result.unknown} open" if result.unknown else ""
     counts = f"{result.holds} hold, {result.violated} violated{open_ones}, {result.misclassified} misclassified"
-    return f"{result.width.text:<{TEXT_WIDTH}}  robust {span(result)}  {counts}  {result.seconds:.1f} s"
+    fairness = "" if result.gap is None else f"  gap {gap_span(result.gap)}"
+    return f"{result.width.text:<{TEXT_WIDTH}}  robust {span(result)}  {counts}{fairness}  {result.seconds:.1f} s"
 
 
 def trial_line(trial: Trial) -> str:
@@ -54,9 +55,17 @@ def span(result: WidthResult) -> str:
     return f"{result.lower:.3f}" if result.lower == result.upper else f"{result.lower:.3f} to {result.upper:.3f}"
 
 
+def gap_span(gap: WidthGap) -> str:
+    """The fairness gap in real units: both bounds where they differ."""
+    if gap.upper is None:
+        return f"{gap.lower:.6g} or more"
+    return f"{gap.lower:.6g}" if gap.lower == gap.upper else f"{gap.lower:.6g} to {gap.upper:.6g}"
+
+
 def bits_table(found: Bits) -> str:
     """A row a width."""
-    header = ("bits", "format", "accuracy", "robust", "by attack alone", "open", "clipped", "time")
+    with_gap = any(r.gap is not None for r in found.results)
+    header = ("bits", "format", "accuracy", "robust", "by attack alone", "open", *(["gap"] if with_gap else []), "clipped", "time")
     rows = [
         (
             r.width.bits,
@@ -65,6 +74,7 @@ def bits_table(found: Bits) -> str:
             span(r),
             f"{r.by_attack:.3f}",
             r.unknown,
+            *([] if r.gap is None else [gap_span(r.gap)]),
             r.clipped,
             f"{r.seconds:.1f} s",
         )
