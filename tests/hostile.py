@@ -63,7 +63,12 @@ def certificate(
 def facts(count: int, neurons: int, row: int, dtype: type) -> dict[str, np.ndarray]:
     columns = {"neuron": 0, "side": 1, "bound": 1 << 62, "scale": 1}
     numbers = {f"fact_{name}": np.full(count, value, np.int64) for name, value in columns.items()}
-    return {**INFEASIBLE, **numbers, "fact_rows": np.full((count, neurons), row, dtype)}
+    rows = {
+        "starts": neurons * np.arange(count + 1),
+        "neurons": np.tile(np.arange(neurons), count),
+        "values": np.full(count * neurons, row, dtype),
+    }
+    return {**INFEASIBLE, **numbers, **{f"fact_rows.{part}": array for part, array in rows.items()}}
 
 
 def write_all(folder: Path) -> None:

@@ -2,8 +2,16 @@
 
 import numpy as np
 
+from qbitsat.bounds.dual import Sparse
 from qbitsat.bounds.dual_descent import Suggestion
 from qbitsat.bounds.layout import Layout
+
+
+def all_of(multipliers: Sparse, num_neurons: int) -> np.ndarray:
+    """A number for each neuron."""
+    every = np.zeros(num_neurons, np.int64)
+    every[multipliers.neurons] = multipliers.values
+    return every
 
 
 def suggestion(layout: Layout, n: int, rng, **change) -> Suggestion:

@@ -20,6 +20,7 @@ import numpy as np
 from .._kernels.exact import dual as _dual
 from ..arithmetic import Requantizer
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE, POINTS, SHIFT, steps_of
+from ..importers.qbitsat_layers import smallest
 from ..network.layers import PADDING
 from .layout import Inequalities, Inequality, Layout
 from .ranges import PASS_WORK, Ranges
@@ -36,6 +37,23 @@ class Proved(NamedTuple):
     values: list[int | float]
     shares: np.ndarray
     multipliers: np.ndarray
+
+
+class Sparse(NamedTuple):
+    """Multipliers that are not 0, in integers of whatever size holds them: of neurons int32[n], in ascending order."""
+
+    neurons: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, multipliers: np.ndarray) -> Sparse:
+        """Those of one number for each neuron."""
+        neurons = np.flatnonzero(multipliers)
+        return cls(neurons.astype(np.int32), smallest(multipliers[neurons]))
+
+    @property
+    def nbytes(self) -> int:
+        return self.neurons.nbytes + self.values.nbytes
 
 
 class Dual:

@@ -34,17 +34,10 @@ WORTH = 0.9
 
 
 class Places(NamedTuple):
-    """Where values and neurons of the smaller query are in the whole one: int64 each; and how many neurons that has."""
+    """Where values and neurons of the smaller query are in the whole one: int64 each."""
 
     values: np.ndarray
     neurons: np.ndarray
-    num_neurons: int
-
-    def spread(self, multipliers: np.ndarray) -> np.ndarray:
-        """Multipliers [rows, neurons] of the smaller query as those of the whole one."""
-        whole = np.zeros((len(multipliers), self.num_neurons), multipliers.dtype)
-        whole[:, self.neurons] = multipliers
-        return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +97,7 @@ class Reduction:
         """
         whole = self.whole or self
         found, layout = whole.bounds.take(np.zeros(1, np.int64)), whole.bounds.layout.under(limits)
-        values, neurons = (slice(None), slice(None)) if self.places is None else self.places[:2]
+        values, neurons = (slice(None), slice(None)) if self.places is None else self.places
         for ends, part, places in zip(found.arrays, ranges.arrays, (values, values, neurons, neurons), strict=True):
             ends[0, places] = part[row]
         left = found.rest(layout) if len(layout.pairs) else found.propagate(layout, inputs=True).all()
@@ -227,7 +220,7 @@ class _Reducer:
         layout = Layout(query.networks, self.limits).linked(self._pairs(neurons))
         bounds = Ranges(lo[:, values], hi[:, values], acc_lo[:, neurons], acc_hi[:, neurons], layout)
         refs = {new: ref for ref, new in names.items()}
-        return Reduction(query, bounds, formula, whole, Places(values, neurons, self.layout.num_neurons), refs)
+        return Reduction(query, bounds, formula, whole, Places(values, neurons), refs)
 
     def _pairs(self, neurons: np.ndarray) -> np.ndarray:
         """The pairs whose neurons are among those that stay; a constant difference of accumulators is a number."""

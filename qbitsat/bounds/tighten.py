@@ -12,7 +12,7 @@ import numpy as np
 
 from ..limits import SLICE
 from ..network.layers import PADDING
-from .dual import NO_BOUND, NO_POINT, Dual
+from .dual import NO_BOUND, NO_POINT, Dual, Sparse
 from .layout import Block, Inequalities, Layout
 from .objectives import Objectives
 from .ranges import Ranges
@@ -22,7 +22,7 @@ from .ranges import Ranges
 WORK, LITTLE, FEWEST = 1 << 33, 1 << 28, 2
 # Ends that are worked on together; the kernel looks at the limits by itself.
 TOGETHER = 256
-# Bytes of multipliers that are kept; layers that would need more are left out.
+# Bytes of multipliers that are kept; with so many there are no more facts.
 KEPT = 1 << 27
 # What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output,
 # where FASTER multiply-adds of a step count as one.
@@ -32,15 +32,15 @@ NEURON, VALUE, OUTPUT, FASTER = 8, 150, 100_000, 6
 class ProvedBound(NamedTuple):
     """side * acc <= bound for one neuron (side is 1 or -1).
 
-    multipliers int64[num_neurons] prove an upper bound of scale * side * (acc - bias) over the values of the neuron's row (`Layout.row`);
-    none are kept unless they are asked for.
+    multipliers prove an upper bound of scale * side * (acc - bias) over the values of the neuron's row (`Layout.row`); None unless they
+    are asked for.
     """
 
     neuron: int
     side: int
     bound: int
     scale: int
-    multipliers: np.ndarray
+    multipliers: Sparse | None
 
 
 def work_of(layout: Layout, ranges: Ranges, steps: int) -> int:
@@ -63,11 +63,11 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work:
         open_ = [_open(ranges, part) for part in blocks[k:]]
         taken = _shared_steps(list(zip(blocks[k:], each[k:], open_, strict=True)), work, steps)
         needed = open_[0] * _cost(block, each[k], taken)
-        size = 8 * layout.num_neurons * (len(facts) + 2 * _open(ranges, block))
-        if needed > work or (kept and size > KEPT):
+        if needed > work:
             continue
         work -= needed
-        found = _prove_ends(layout, ranges, before, block, taken, kept)
+        room = KEPT - _kept(facts) if kept else None
+        found = _prove_ends(layout, ranges, before, block, taken, room)
         if found is None:
             return None
         facts += found
@@ -130,8 +130,13 @@ def _products(layout: Layout, before: list[Block], block: Block) -> int:
     return total
 
 
-def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, kept: bool) -> list[ProvedBound] | None:
-    """Facts about one block that say more than the ranges do; None if there is no point at all."""
+def _prove_ends(
+    layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, room: int | None
+) -> list[ProvedBound] | None:
+    """Facts about one block that say more than the ranges do; None if there is no point at all.
+
+    room: bytes for multipliers, None if none are kept.
+    """
     affine = block.layer.affine
     outputs = np.flatnonzero((ranges.lo[0, block.target] < ranges.hi[0, block.target]) & (affine.magnitudes() > 0))
     # Both ends of an output one after the other, and outputs of one position: they rest on the same values.
@@ -142,11 +147,19 @@ def _prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Bloc
     # Multipliers and the row, as an objective and as an inequality; what is kept is taken into account as it comes.
     size = 40 * layout.num_neurons + 64 * (affine.num_products // affine.n_out)
     for mine in layout.limits.slices(len(ends), SLICE / TOGETHER, size):
-        found = _prove(layout, ranges, part, objectives, block, ends[mine], sides[mine], steps, kept)
+        if room is not None and room <= 0:
+            break
+        found = _prove(layout, ranges, part, objectives, block, ends[mine], sides[mine], steps, room is not None)
         if found is None:
             return None
         facts += found
+        room = None if room is None else room - _kept(found)
     return facts
+
+
+def _kept(facts: list[ProvedBound]) -> int:
+    """Bytes of their multipliers."""
+    return sum(fact.multipliers.nbytes for fact in facts if fact.multipliers is not None)
 
 
 def _prove(
@@ -175,7 +188,6 @@ def _prove(
     negated = Inequalities(stated.starts, stated.values, -stated.coefficients, stated.bounds)
     atoms, shares = promising.astype(np.int32)[:, None], np.ones((len(promising), 1), np.float32)
     proved, facts = Dual(part, negated).prove(ranges.before(part), np.arange(len(promising)), atoms, shares, multipliers), []
-    unused = np.zeros(layout.num_neurons - part.num_neurons, np.int64)
     for k, value, scale, row in zip(promising.tolist(), proved.values, proved.shares[:, 0].tolist(), proved.multipliers, strict=True):
         if value == NO_POINT:
             return None
@@ -184,5 +196,5 @@ def _prove(
         # The share was 1, so it is the scale; D is above scale * side * (acc - bias).
         bound = int(value) // scale + int(offsets[k])
         if bound < known[k]:
-            facts.append(ProvedBound(int(neurons[k]), int(sides[k]), bound, scale, np.append(row, unused) if kept else row[:0].copy()))
+            facts.append(ProvedBound(int(neurons[k]), int(sides[k]), bound, scale, Sparse.of(row) if kept else None))
     return facts

@@ -19,7 +19,7 @@ from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustn
 from ..properties.query import MAX_DEPTH
 from ..properties.robustness import ARGMAX
 
-FORMAT, VERSION = "qbitsat certificate", 3
+FORMAT, VERSION = "qbitsat certificate", 4
 MAX_BYTES = 1 << 30
 # Each has its matrices in memory.
 MAX_NETWORKS = 100
@@ -50,6 +50,25 @@ class Refused(Exception):  # noqa: N818 (a result, not an error)
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of multipliers, of which those that are not 0 are kept: values and their neurons from starts[k] to starts[k + 1]."""
+
+    num_neurons: int
+    starts: np.ndarray
+    neurons: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return max(0, len(self.starts) - 1)
+
+    def __getitem__(self, k: int) -> np.ndarray:
+        """Row k: int64[num_neurons]."""
+        row, mine = np.zeros(self.num_neurons, np.int64), slice(int(self.starts[k]), int(self.starts[k + 1]))
+        row[self.neurons[mine]] = self.values[mine]
+        return row
+
+
+@dataclass(frozen=True)
 class Tree:
     """A proof by bounds or search: facts about ranges, and nodes with what they consume, in order. `rows` are multipliers."""
 
@@ -57,17 +76,17 @@ class Tree:
     split_value: np.ndarray
     split_at: np.ndarray
     shares: np.ndarray
-    rows: np.ndarray
+    rows: Rows
     fact_neuron: np.ndarray
     fact_side: np.ndarray
     fact_bound: np.ndarray
     fact_scale: np.ndarray
-    fact_rows: np.ndarray
+    fact_rows: Rows
     num_sats: int
 
     def count(self, name: str) -> int:
         """Entries of one of the lists that nodes consume."""
-        lists = {"splits": self.split_value, "shares": self.shares, "rows": self.rows}
+        lists: dict[str, np.ndarray | Rows] = {"splits": self.split_value, "shares": self.shares, "rows": self.rows}
         return self.num_sats if name == "sats" else len(lists[name])
 
 
@@ -178,9 +197,9 @@ class Certificate:
         for value in hashes:
             expect(value, str, f"{place}: cnf_sha256")
         vectors = {n: self.array(n, (None,)) for n in Tree.__dataclass_fields__ if n not in ("rows", "fact_rows", "num_sats")}
-        matrices = {name: self.array(name, (None, num_neurons)) for name in ("rows", "fact_rows")}
-        tree = Tree(**vectors, **matrices, num_sats=len(hashes))
-        for names in (("split_value", "split_at"), tuple(n for n in vectors | matrices if "fact" in n)):
+        rows, fact_rows = (self._rows(name, num_neurons) for name in ("rows", "fact_rows"))
+        tree = Tree(**vectors, rows=rows, fact_rows=fact_rows, num_sats=len(hashes))
+        for names in (("split_value", "split_at"), ("fact_rows", *(n for n in vectors if "fact" in n))):
             if len({len(getattr(tree, name)) for name in names}) > 1:
                 raise InputError(f"{self.place}: arrays {', '.join(names)} differ in length")
         if len(tree.kinds) and not 0 <= int(tree.kinds.min()) <= int(tree.kinds.max()) <= REFUTATION:
@@ -188,6 +207,20 @@ class Certificate:
                 f"{self.place}: array 'kinds' has values from {tree.kinds.min()} to {tree.kinds.max()}, expected 0 to {REFUTATION}"
             )
         return tree, hashes
+
+    def _rows(self, name: str, num_neurons: int) -> Rows:
+        """Multipliers of so many neurons, each at most once in a row."""
+        starts, neurons, values = (self.array(f"{name}.{part}", (None,)) for part in ("starts", "neurons", "values"))
+        ends = (int(starts[0]), int(starts[-1])) if len(starts) else (0, 0)
+        if ends != (0, len(values)) or len(neurons) != len(values) or (starts[1:] < starts[:-1]).any():
+            raise InputError(f"{self.place}: array '{name}.starts' does not split {len(values)} values of {len(neurons)} neurons into rows")
+        if len(neurons) and not 0 <= int(neurons.min()) <= int(neurons.max()) < num_neurons:
+            raise InputError(f"{self.place}: array '{name}.neurons' has neurons from {neurons.min()} to {neurons.max()} of {num_neurons}")
+        ascending = neurons[1:] > neurons[:-1]
+        ascending[starts[(starts > 0) & (starts < len(neurons))] - 1] = True
+        if not ascending.all():
+            raise InputError(f"{self.place}: array '{name}.neurons' names neuron {neurons[1:][~ascending][0]} out of order in a row")
+        return Rows(num_neurons, starts, neurons, values)
 
     def enumeration(self) -> None:
         """A proof by enumeration says nothing but that."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..bounds.dual import Sparse
 from ..bounds.reduction import Places
 from ..errors import InputError
 from ..importers.files import Path, replacing
@@ -25,7 +26,7 @@ from ..search.proof import Disjunction, Enumerated, Infeasible, Multipliers, Nod
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
 
-FORMAT, VERSION = "qbitsat certificate", 3
+FORMAT, VERSION = "qbitsat certificate", 4
 KINDS: dict[type, int] = {Split: 0, Disjunction: 1, Multipliers: 2, Infeasible: 3, Refutation: 4}
 
 
@@ -145,27 +146,38 @@ def _tree(proof: Proof, members: Members) -> dict[str, Any]:
     closed = [node for node in nodes if isinstance(node, Multipliers)]
     sats = [node for node in nodes if isinstance(node, Refutation)]
     members["kinds"] = np.array([KINDS[type(node)] for node in nodes], np.uint8)
-    columns = {
+    columns: dict[str, list[int] | np.ndarray] = {
         "split_value": [split.value for split in splits],
         "split_at": [split.at for split in splits],
         "shares": [int(share) for node in closed for share in node.shares],
-        "rows": [node.multipliers for node in closed],
         **{f"fact_{name}": [getattr(fact, name) for fact in proof.facts] for name in ("neuron", "side", "bound", "scale")},
-        "fact_rows": [fact.multipliers for fact in proof.facts],
+        **_rows("rows", [node.multipliers for node in closed], proof.places),
+        **_rows("fact_rows", [fact.multipliers for fact in proof.facts if fact.multipliers is not None], proof.places),
     }
-    arrays = {name: smallest(np.array(column, np.int64)) for name, column in columns.items() if column}
-    members |= arrays if proof.places is None else {name: _placed(name, array, proof.places) for name, array in arrays.items()}
+    arrays = {name: np.array(column, np.int64) for name, column in columns.items() if len(column)}
+    members |= {name: smallest(_placed(name, array, proof.places)) for name, array in arrays.items()}
     members |= {f"lrat.{k}": sat.lrat for k, sat in enumerate(sats)}
     pairs = {"pairs": [list(pair) for pair in proof.pairs]} if proof.pairs else {}
     return {"kind": "tree", "cnf_sha256": [sat.cnf_sha256 for sat in sats], **pairs}
 
 
-def _placed(name: str, array: np.ndarray, places: Places) -> np.ndarray:
-    """A member of the tree of a smaller query, as the whole one numbers values and neurons."""
-    if name in ("rows", "fact_rows"):
-        return places.spread(array)
-    numbers = {"split_value": places.values, "fact_neuron": places.neurons}
-    return smallest(numbers[name][array]) if name in numbers else array
+def _rows(name: str, rows: list[Sparse], places: Places | None) -> dict[str, np.ndarray]:
+    """Multipliers that are not 0, row after row, as the whole query numbers neurons."""
+    if not rows:
+        return {}
+    neurons, values = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    starts = np.cumsum([0, *(len(row.neurons) for row in rows)])
+    if places is not None:
+        neurons = places.neurons[neurons]
+        order = np.lexsort((neurons, np.repeat(np.arange(len(rows)), np.diff(starts))))
+        neurons, values = neurons[order], values[order]
+    return {f"{name}.starts": starts, f"{name}.neurons": neurons, f"{name}.values": values}
+
+
+def _placed(name: str, array: np.ndarray, places: Places | None) -> np.ndarray:
+    """A column of the tree of a smaller query, as the whole one numbers values and neurons."""
+    numbers = {} if places is None else {"split_value": places.values, "fact_neuron": places.neurons}
+    return numbers[name][array] if name in numbers else array
 
 
 def _in_order(nodes: dict[int, Node]) -> Iterator[Node]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..bounds.dual import Sparse
 from ..bounds.reduction import Places
 from ..bounds.tighten import ProvedBound
 
@@ -38,7 +39,7 @@ class Multipliers(NamedTuple):
     """Closed: shares >= 0 of the atoms and multipliers of the accumulators give a bound below 0 (see bounds/dual.py)."""
 
     shares: np.ndarray
-    multipliers: np.ndarray
+    multipliers: Sparse
 
 
 class Infeasible(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bounds.dual import Dual
+from ..bounds.dual import Dual, Sparse
 from ..bounds.dual_descent import Suggestion
 from ..bounds.reduction import Reduction
 from ..bounds.tighten import LITTLE, tighten, work_of
@@ -188,7 +188,7 @@ class Search:
             for slot, share in zip(nodes.slots[row].tolist(), proved.shares[k].tolist(), strict=True):
                 if slot >= 0:
                     shares[slot] = share
-            self._note(int(nodes.id[row]), Multipliers(shares, proved.multipliers[k].copy()))
+            self._note(int(nodes.id[row]), Multipliers(shares, Sparse.of(proved.multipliers[k])))
         return rows[closed].tolist()
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:

@@ -7,6 +7,7 @@ import pytest
 from enumerated import space
 from graphs import graph_query
 from handmade import dense, query, tensor
+from suggested import all_of
 from tiny import busy_query, deep_query
 
 from qbitsat.arithmetic import ShiftRequantizer
@@ -31,7 +32,7 @@ def replayed(layout: Layout, ranges: Ranges, facts) -> None:
             values, weights, bias = layout.row(block, neuron - block.neurons.start)
             objective = np.zeros(layout.num_values, np.int64)
             objective[values] = side * scale * weights
-            most = upper_bound(layout, ranges, 0, objective, multipliers)
+            most = upper_bound(layout, ranges, 0, objective, all_of(multipliers, layout.num_neurons))
             assert bound == most // scale + side * bias
         for fact in mine:
             if fact.side > 0:
@@ -122,9 +123,17 @@ def test_layers_share_what_work_there_is(monkeypatch, work):
     assert (found > 0) == (work > 0)
 
 
-def test_facts_whose_multipliers_are_kept_take_no_more_memory_than_they_may(monkeypatch):
-    monkeypatch.setattr(tighten_module, "KEPT", 0)
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_facts_whose_multipliers_are_kept_take_no_more_memory_than_they_may(monkeypatch, kept):
+    """But for the last ones, and these are what may be found together."""
+    monkeypatch.setattr(tighten_module, "KEPT", kept)
+    monkeypatch.setattr(tighten_module, "TOGETHER", 1)
+    several = 0
     for seed in range(40):
         asked = graph_query(random.Random(seed))
         layout, ranges = Layout(asked.networks), propagate(asked)
-        assert not tighten(layout, ranges, 20)
+        facts = tighten(layout, ranges, 20) or []
+        assert sum(fact.multipliers.nbytes for fact in facts[:-1]) < max(kept, 1)
+        several += len(facts) > 1
+        assert all(fact.multipliers is None for fact in tighten(layout, propagate(asked), 20, kept=False) or [])
+    assert several or kept < 100

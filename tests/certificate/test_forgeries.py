@@ -162,7 +162,7 @@ def test_split_of_a_value_that_is_not_there(parts, forged):
 
 def test_multipliers_off_by_much(parts, forged):
     changed = parts("tree")
-    changed.arrays["rows"] = -changed.arrays["rows"]
+    changed.arrays["rows.values"] = -changed.arrays["rows.values"]
     assert refused(forged(changed), "the multipliers give a bound of")
 
 
@@ -174,7 +174,8 @@ def test_multipliers_off_by_one_where_one_decides(tmp_path):
     _, path = certify(query, tmp_path, engine="hybrid", bounds=False)
     changed = Parts(path)
     changed.header["options"]["bounds"] = False
-    changed.arrays.update(kinds=np.array([MULTIPLIERS], np.uint8), shares=np.array([1]), rows=np.array([[-1, -1]]))
+    changed.arrays.update(kinds=np.array([MULTIPLIERS], np.uint8), shares=np.array([1]))
+    changed.arrays |= {"rows.starts": np.array([0, 2]), "rows.neurons": np.array([0, 1]), "rows.values": np.array([-1, -1])}
     assert outcome(changed.save(path)).accepted
     changed.header["query"]["violation"]["bound"] += 1
     assert refused(changed.save(path), "a bound of 0, expected one below 0")
@@ -183,7 +184,7 @@ def test_multipliers_off_by_one_where_one_decides(tmp_path):
 def test_no_multipliers_prove_nothing(parts, forged):
     changed = parts("tree")
     changed.arrays["shares"] = np.zeros_like(changed.arrays["shares"])
-    changed.arrays["rows"] = np.zeros_like(changed.arrays["rows"])
+    changed.arrays["rows.values"] = np.zeros_like(changed.arrays["rows.values"])
     assert refused(forged(changed), "a bound of 0, expected one below 0")
 
 
@@ -195,7 +196,7 @@ def test_negative_share(parts, forged):
 
 def test_multipliers_beyond_64_bits_of_sums(parts, forged):
     changed = parts("tree")
-    changed.arrays["rows"] = np.full(changed.arrays["rows"].shape, np.iinfo(np.int64).min)
+    changed.arrays["rows.values"] = np.full(changed.arrays["rows.values"].shape, np.iinfo(np.int64).min)
     assert refused(forged(changed), "the multipliers give a bound of")
 
 
@@ -233,6 +234,10 @@ def test_unused_entries(parts, forged):
 def test_missing_entries(parts, forged):
     for name in ("shares", "rows"):
         changed = parts("tree")
+        if name == "rows":
+            last = changed.arrays["rows.starts"][-2]
+            changed.arrays |= {f"rows.{part}": changed.arrays[f"rows.{part}"][:last] for part in ("neurons", "values")}
+            name = "rows.starts"
         changed.arrays[name] = changed.arrays[name][:-1]
         assert refused(forged(changed), "the file has only")
 

@@ -51,7 +51,7 @@ def test_flipped_bytes(goods, tmp_path):
 
 
 FIELDS = [
-    ("version", 2, "version 2, expected 3"),
+    ("version", 2, "version 2, expected 4"),
     ("version", "2", "version: '2', expected an integer"),
     ("format", "x", "expected an object with format"),
     ("networks", 1, "expected a list"),
@@ -149,21 +149,41 @@ def test_array_missing(parts, forged):
 
 def test_array_of_floats(parts, forged):
     changed = parts("tree")
-    changed.arrays["rows"] = changed.arrays["rows"].astype(float)
+    changed.arrays["rows.values"] = changed.arrays["rows.values"].astype(float)
     assert unreadable(forged(changed), "expected integers")
 
 
 def test_array_of_unsigned_64_bits(parts, forged):
     changed = parts("tree")
-    changed.arrays["rows"] = changed.arrays["rows"].astype(np.uint64)
+    changed.arrays["rows.values"] = changed.arrays["rows.values"].astype(np.uint64)
     assert unreadable(forged(changed), "expected integers of at most 64 bits with a sign")
 
 
 def test_array_of_another_shape(parts, forged):
-    for name in ("rows", "kinds", "x", "fact_rows", "split_at"):
+    for name in ("rows.starts", "kinds", "x", "fact_rows.values", "split_at"):
         changed = parts("tree")
         changed.arrays[name] = changed.arrays[name][None]
         assert unreadable(forged(changed), name)
+
+
+@pytest.mark.parametrize("name", ["rows", "fact_rows"])
+def test_rows_that_are_none(parts, forged, name):
+    """Starts that do not split the values, and neurons that are not there, or out of order, or twice in a row."""
+    good = parts("tree").arrays
+    starts, neurons = good[f"{name}.starts"].astype(np.int64), good[f"{name}.neurons"].astype(np.int64)
+    first = next(k for k in range(len(starts) - 1) if starts[k + 1] - starts[k] > 1)
+    at, far = starts[first], 1 << 62
+    changes = {
+        "starts": [starts[1:], starts - 1, np.append(starts[:-1], far), np.r_[starts[0], far, starts[2:]], np.r_[0, -far, starts[2:]], []],
+        "neurons": [neurons[1:], np.append(neurons, 0), np.r_[-1, neurons[1:]], np.append(neurons[:-1], far)],
+    }
+    for other in (neurons[at + 1], neurons[at + 1] + 1):
+        changes["neurons"].append(np.r_[neurons[:at], other, neurons[at + 1 :]])
+    for part, arrays in changes.items():
+        for array in arrays:
+            changed = parts("tree")
+            changed.arrays[f"{name}.{part}"] = np.array(array, np.int64)
+            assert unreadable(forged(changed), f"array '{name}.")
 
 
 def test_array_that_nothing_asks_for(parts, forged):

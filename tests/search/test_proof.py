@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from enumerated import space
 from handmade import copying, query, x, y
+from suggested import all_of
 from test_search import LIES
 from tiny import busy_query, deep_query, run_search
 
@@ -122,7 +123,7 @@ class Walk:
             c, most = self.sums(atom)
             assert share >= 0
             objective, bound = objective - share * c, bound + share * most
-        value = upper_bound(self.layout, ranges, 0, objective.astype(np.int64), entry.multipliers)
+        value = upper_bound(self.layout, ranges, 0, objective.astype(np.int64), all_of(entry.multipliers, self.layout.num_neurons))
         assert value is None or value + bound < 0
 
 
