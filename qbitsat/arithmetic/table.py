@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import gt
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,17 @@ from .rounding import INT32, integer, saturate
 from .scaled import UNREACHED
 
 MAX_ENTRIES = 1 << 16
+
+
+def rising(given: Sequence[Any], what: str, ends: tuple[int, int]) -> tuple[int, ...]:
+    """These as Python integers, which must be inside both ends and never decrease."""
+    numbers = tuple(given)
+    if set(map(type, numbers)) - {int} or (numbers and not ends[0] <= min(numbers) <= max(numbers) <= ends[1]):
+        numbers = tuple(integer(number, f"requantizer: {what}[{i}]", *ends) for i, number in enumerate(numbers))
+    if any(map(gt, numbers, numbers[1:])):
+        i = next(i for i, (before, number) in enumerate(pairwise(numbers), 1) if number < before)
+        raise InputError(f"requantizer: {what}[{i}] is {numbers[i]}, expected at least the {numbers[i - 1]} before it")
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -30,11 +44,7 @@ class TableRequantizer(Requantizer):
         object.__setattr__(self, "first", integer(self.first, "requantizer: first", *INT32))
         if isinstance(self.values, str) or not hasattr(self.values, "__len__") or not 1 <= len(self.values) <= MAX_ENTRIES:
             raise InputError(f"requantizer: values are {kind_of(self.values)}, expected 1 to {MAX_ENTRIES} integers")
-        values = tuple(integer(value, f"requantizer: values[{i}]", *INT32) for i, value in enumerate(self.values))
-        for i, (before, value) in enumerate(pairwise(values), 1):
-            if value < before:
-                raise InputError(f"requantizer: values[{i}] is {value}, expected at least the {before} before it")
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", rising(self.values, "values", INT32))
 
     @property
     def lo(self) -> int:  # type: ignore[override]
@@ -72,11 +82,7 @@ class ThresholdRequantizer(Requantizer):
         object.__setattr__(self, "lo", integer(self.lo, "requantizer: lo", *INT32))
         if isinstance(self.firsts, str) or not hasattr(self.firsts, "__len__") or len(self.firsts) > MAX_ENTRIES:
             raise InputError(f"requantizer: firsts are {kind_of(self.firsts)}, expected at most {MAX_ENTRIES} integers")
-        firsts = tuple(integer(first, f"requantizer: firsts[{i}]", -UNREACHED, UNREACHED) for i, first in enumerate(self.firsts))
-        for i, (before, first) in enumerate(pairwise(firsts), 1):
-            if first < before:
-                raise InputError(f"requantizer: firsts[{i}] is {first}, expected at least the {before} before it")
-        object.__setattr__(self, "firsts", firsts)
+        object.__setattr__(self, "firsts", rising(self.firsts, "firsts", (-UNREACHED, UNREACHED)))
         integer(self.hi, "requantizer: hi", *INT32)
 
     @property

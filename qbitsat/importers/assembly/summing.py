@@ -45,8 +45,10 @@ def combined(b: Builder, name: str, terms: Sequence[Term], bias: np.ndarray | in
     reads, matrix = np.stack(columns, axis=1), np.stack(weights, axis=1)
     live = np.any(matrix, axis=1)
     values, constants = np.full(len(biases), CONSTANT, np.int32), np.zeros(len(biases), np.int64)
-    for i in np.flatnonzero(~live).tolist():
-        constants[i] = steps[i % len(steps)].apply(int(biases[i]))
+    if not live.all():
+        still = np.flatnonzero(~live)
+        cases, places = np.unique(np.stack([still % len(steps), biases[still]]), axis=1, return_inverse=True)
+        constants[still] = np.array([steps[k].apply(acc) for k, acc in cases.T.tolist()], np.int64)[places.ravel()]
     if live.any():
         kept = steps if len(steps) == 1 else tuple(steps[i] for i in np.flatnonzero(live).tolist())
         values[live] = weighted(b, name, reads[live], matrix[live], biases[live], kept, form)

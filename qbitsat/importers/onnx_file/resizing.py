@@ -14,18 +14,18 @@ from .shapes import Followed, constant, has, moved, shape_of
 
 # Times the size, at most.
 MOST = 1 << 10
-# The place among n cells that stands at place i of k n.
-PLACES: dict[str, Callable[[int, int, int], Fraction]] = {
-    "asymmetric": lambda i, _n, k: Fraction(i, k),
-    "half_pixel": lambda i, _n, k: Fraction(2 * i + 1, 2 * k) - Fraction(1, 2),
-    "pytorch_half_pixel": lambda i, n, k: Fraction(2 * i + 1, 2 * k) - Fraction(1, 2) if n * k > 1 else Fraction(0),
-    "align_corners": lambda i, n, k: Fraction(i * (n - 1), n * k - 1) if n * k > 1 else Fraction(0),
+# The place among n cells that stands at each place i of k n > 1: a fraction, of arrays over a number above 0.
+PLACES: dict[str, Callable[[np.ndarray, int, int], tuple[np.ndarray, int]]] = {
+    "asymmetric": lambda i, _n, k: (i, k),
+    "half_pixel": lambda i, _n, k: (2 * i + 1 - k, 2 * k),
+    "pytorch_half_pixel": lambda i, _n, k: (2 * i + 1 - k, 2 * k),
+    "align_corners": lambda i, n, k: (i * (n - 1), n * k - 1),
 }
-NEAREST: dict[str, Callable[[Fraction], int]] = {
-    "round_prefer_floor": lambda x: math.ceil(x - Fraction(1, 2)),
-    "round_prefer_ceil": lambda x: math.floor(x + Fraction(1, 2)),
-    "floor": math.floor,
-    "ceil": math.ceil,
+NEAREST: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "round_prefer_floor": lambda p, q: -((q - 2 * p) // (2 * q)),
+    "round_prefer_ceil": lambda p, q: (2 * p + q) // (2 * q),
+    "floor": lambda p, q: p // q,
+    "ceil": lambda p, q: -(-p // q),
 }
 
 
@@ -42,7 +42,8 @@ def resize(f: Followed, node: Node) -> None:
     f.charge(math.prod(shape) * math.prod(factors))
     for axis, (n, k) in enumerate(zip(shape, factors, strict=True)):
         if k > 1:
-            cells = [min(max(NEAREST[nearest](PLACES[place](i, n, k)), 0), n - 1) for i in range(n * k)]
+            f.charge(n * k)
+            cells = np.clip(NEAREST[nearest](*PLACES[place](np.arange(n * k), n, k)), 0, n - 1)
             x = moved(x, lambda a, cells=cells, axis=axis: np.take(a, cells, axis))  # type: ignore[misc]
     f.give(node, x)
 
