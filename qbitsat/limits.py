@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 try:
     import resource
@@ -74,6 +74,16 @@ class Progress:
     counts: Mapping[str, float] = field(default_factory=dict)
 
 
+class Guest(Protocol):
+    """Work in turns with a child process."""
+
+    def due(self) -> bool:
+        """Whether it is the guest's turn."""
+
+    def work(self, seconds: float | None = None) -> None:
+        """One turn, of so many seconds where it is not due yet."""
+
+
 class Limits:
     """timeout in seconds from now and memory in GiB of resident memory of any one process; None for no limit.
 
@@ -94,12 +104,14 @@ class Limits:
         self.cancel, self.progress = cancel, progress
         self.looked = -math.inf
         self.stage = ""
+        # Who works while a child process is waited for; see `search.guest`.
+        self.guest: Guest | None = None
         self._counts: Callable[[], Mapping[str, float]] = dict
         self._next_report = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: this one alone hears of `cancel`, and reports."""
-        return {**self.__dict__, "cancel": None, "progress": None, "_counts": dict}
+        return {**self.__dict__, "cancel": None, "progress": None, "guest": None, "_counts": dict}
 
     def begin(self, stage: str, counts: Callable[[], Mapping[str, float]] = dict) -> None:
         """A stage begins: it is logged and reported, with what `counts` returns then and later."""
@@ -112,6 +124,12 @@ class Limits:
         part = Limits()
         part.__dict__.update(self.__dict__, timeout=min(self.timeout, self.seconds() + seconds))
         return part
+
+    def hosting(self, guest: Guest) -> Limits:
+        """These limits, with who works while a child process is waited for."""
+        hosting = self.part(math.inf)
+        hosting.guest = guest
+        return hosting
 
     def seconds(self) -> float:
         """Time since the start."""

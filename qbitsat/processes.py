@@ -37,7 +37,7 @@ class ChildDied(Exception):  # noqa: N818 (a result, not an error)
 
 
 def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
-    """work(*args), computed in a child that is killed when a limit runs out.
+    """work(*args), computed in a child that is killed when a limit runs out, and stopped while the limits' guest works.
 
     Raises `LimitReached` for "timeout" and "memory", and `ChildDied` if the child crashes or `work` raises.
     """
@@ -54,6 +54,9 @@ def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
             # Not left to the end of the pipe: another thread's fork may hold its other end open.
             if not child.is_alive() and not receiver.poll():
                 raise EOFError
+            if limits.guest is not None and limits.guest.due():
+                with _stopped(child):
+                    limits.guest.work()
         return receiver.recv()
     except (EOFError, OSError, pickle.UnpicklingError):
         if child is None:
@@ -69,6 +72,19 @@ def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
             child.kill()
             child.join()
         receiver.close()
+
+
+@contextmanager
+def _stopped(child: BaseProcess) -> Iterator[None]:
+    """The child rests, where the system knows how to stop one; else both work."""
+    pid = child.pid if hasattr(signal, "SIGSTOP") else None
+    if pid is not None:
+        os.kill(pid, signal.SIGSTOP)  # it is ours until it is joined: no other has its number
+    try:
+        yield
+    finally:
+        if pid is not None:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _answer(sender: Connection, work: Callable[..., Any], args: tuple[Any, ...], memory: int | None, parent: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from .properties.formula import FALSE, TRUE, without_not
 from .properties.robustness import KEPT
 from .search import Search, shared
 from .search.enumerate import Enumeration
+from .search.guest import Guest, Settled, drained
 from .search.portfolio import decide
 from .search.proof import Disjunction, Enumerated, Proof, Refutation
 from .search.schedule import UNCONFIRMED
@@ -36,9 +38,10 @@ LOG = logging.getLogger(__name__)
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
 # Seconds of enumeration that are not worth a search before.
 AT_ONCE = 0.5
-# Inputs of at most so many values each make a query combinatorial: SAT learns, the tree does not, so SAT has the first part of the time, at
-# most so many seconds. 41 networks of SAT-ReLU on inputs 0 and 1, 5 s: all decided, and 24 without it.
-FEW_VALUES, SAT_SHARE, SAT_SECONDS = 2, 1 / 3, 20.0
+# Inputs of at most so many values each make a query combinatorial: SAT learns, the tree does not. So the tree has a tenth of a second, for
+# witnesses that it finds at once; then SAT is alone for so many seconds, or that share of the time if it is less, and has twice as much as
+# the tree from then on.
+FEW_VALUES, FIRST_SECONDS, ALONE_SECONDS, ALONE_SHARE, GUEST_SHARE = 2, 0.1, 2.0, 0.3, 0.5
 # Verdicts where there is no question to ask.
 MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
 
@@ -194,6 +197,11 @@ def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: di
 def _decide_by_search(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     if not _has_relaxation(left.query):
         return _decide_by_sat(left, options, limits, statistics)
+    return drained(_search(left, options, limits, statistics))
+
+
+def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict]:
+    """By search, which rests after every step; with several processes it does not."""
     if options.pairs and options.bounds:
         left = differenced(left, limits)
         if left.formula == FALSE:
@@ -202,7 +210,11 @@ def _decide_by_search(left: Reduction, options: Any, limits: Limits, statistics:
     search = Search(left, options, limits, proof)
     limits.begin("search", lambda: search.counts)
     try:
-        inputs = shared.run(search, options.jobs) if options.jobs > 1 else search.run()
+        if options.jobs > 1:
+            inputs = shared.run(search, options.jobs)
+        else:
+            search.start()
+            inputs = yield from search.steps()
     finally:
         statistics.update(search.counts)
     if inputs is None:
@@ -272,18 +284,25 @@ def _decide_by_what_fits(left: Reduction, options: Any, limits: Limits, statisti
 
 
 def _decide_jointly(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    """By SAT for a part of the time where inputs have few values, and then by search."""
+    """By search; in turns with SAT where inputs have few values."""
     query = left.query
-    if max(int((box.hi - box.lo).max()) for box in query.boxes) < FEW_VALUES and _has_relaxation(query):
-        part = limits.part(min(SAT_SECONDS, SAT_SHARE * (limits.timeout - limits.seconds())))
+    if max(int((box.hi - box.lo).max()) for box in query.boxes) >= FEW_VALUES or not _has_relaxation(query):
+        return _decide_by_search(left, options, limits, statistics)
+    search = _search(left, replace(options, jobs=1), limits, statistics)
+    alone = min(ALONE_SECONDS, ALONE_SHARE * (limits.timeout - limits.seconds()))
+    guest = Guest(search, lambda verdict: not verdict.unknown, limits, GUEST_SHARE, alone)
+    with closing(search):
         try:
-            verdict = _decide_by_sat(left, options, part, statistics)
+            guest.work(FIRST_SECONDS)
+            verdict = _decide_by_sat(left, options, limits.hosting(guest), statistics)
+        except Settled as settled:
+            return settled.answer
         except LimitReached as limit:
             verdict = Verdict(UNKNOWN, limit.reason)
-        if not verdict.unknown:
+        if not verdict.unknown or not guest.left:
             return verdict
         limits.check()
-    return _decide_by_search(left, options, limits, statistics)
+        return drained(search)
 
 
 def _has_relaxation(query: Query) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..limits import Limits
 from ..properties import Witness
 from . import split
 from .disjuncts import Disjuncts
+from .guest import drained
 from .leaves import Inputs
 from .nodes import Nodes
 from .proof import Disjunction, Infeasible, Multipliers, Proof, Split
@@ -93,6 +95,10 @@ class Search:
 
     def advance(self, most: float = math.inf) -> Inputs | None:
         """Steps until inputs are found, nothing is left, or `most` nodes are open."""
+        return drained(self.steps(most))
+
+    def steps(self, most: float = math.inf) -> Generator[None, None, Inputs | None]:
+        """`advance`, which rests after every step."""
         while self.stack and (self.trial or sum(map(len, self.stack)) < most):
             self.limits.check()
             if self.trial and self.scheduler.worked >= self.trial:
@@ -101,6 +107,7 @@ class Search:
             found = self.step()
             if found is not None:
                 return found
+            yield
         return None
 
     def refutes_branches(self) -> bool:
