@@ -1,6 +1,7 @@
 """The cases of tests/vnnlib_cases: their answers by running all inputs, and those of `verify`."""
 
 import ast
+from pathlib import Path
 
 import pytest
 from vnnlib_cases import generate
@@ -23,5 +24,14 @@ def test_answer(case, path, tmp_path, capsys):
 
 
 def test_both_answers_are_there():
-    answers = [generate.loaded(path).return_expected_output() for _, path in CASES]
+    answers = list(answers_given().values())
     assert (len(answers) >= 30, min(answers.count("SAT"), answers.count("UNSAT")) >= 10) == (True, True)
+
+
+def answers_given() -> dict[Path, str]:
+    return {path: generate.loaded(path).return_expected_output() for _, path in CASES}
+
+
+def test_no_case_is_left_over_and_the_readme_has_them_all():
+    assert {path for _, path in CASES} == set(generate.HERE.glob("*/*.py"))
+    assert generate.README.read_text(encoding="utf-8") == generate.readme(answers_given()), "generate.py"

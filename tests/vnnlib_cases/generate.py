@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+README = HERE / "README.md"
 sys.path.insert(0, str(HERE.parent))
 
 from vnnlib_oracle import all_candidates, is_satisfied  # noqa: E402
@@ -180,6 +181,35 @@ def module(case: Case, answer: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+ABOUT = {
+    "requantization": "scales that are no powers of two, a scale for each output, and rounding after each layer",
+    "rims": "inputs and outputs that are floats, outside of QuantizeLinear and DequantizeLinear",
+    "saturation": "what leaves the output's type becomes its end",
+    "ties": "halves go to the even integer, and before the zero point is added",
+    "wrap": "sums have 32 bits, whatever the type of what is added",
+    "zero_points": "what is taken off inputs and weights, and added to outputs",
+}
+
+
+def readme(answers: dict[Path, str]) -> str:
+    """What each case is for, and its answer."""
+    lines = [
+        "# Integer queries of VNN-LIB 2.0 with known answers", "",
+        "Each asks a small quantized ONNX network for inputs, and turns on one rule of its integers that is easy to get wrong: a tool that",
+        "takes them for reals, or rounds in another way, gives the other answer. The answers are found by running all inputs that a",
+        "query allows in ONNX Runtime.", "",
+        "A module is one case, in the form of vnnlib-satisfactory: `build_onnx_model()` returns the network, `build_vnnlib_spec()` the",
+        "text of the query, `return_expected_output()` SAT or UNSAT, and `unexpected_result_message()` what to say of another answer. They",
+        "need numpy and onnx alone, and none needs another: so they repeat each other. `generate.py` writes all of them and this page from",
+        "a list of one entry a case.", "",
+    ]  # fmt: skip
+    for folder in sorted(ABOUT):
+        lines += [f"## {folder}", f"{ABOUT[folder][0].upper()}{ABOUT[folder][1:]}.", "", "| case | answer | |", "|---|---|---|"]
+        lines += [f"| {path.stem} | {answers[path]} | {case.what} |" for case, path in paths() if case.folder == folder]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def list_of(names: list[str]) -> str:
     return "[" + ", ".join(f'"{name}"' for name in names) + "]"
 
@@ -208,9 +238,12 @@ def answer_of(case: Case, model: bytes) -> str:
 if __name__ == "__main__":
     for folder in {case.folder for case in CASES}:
         shutil.rmtree(HERE / folder, ignore_errors=True)
+    answers = {}
     for case, path in paths():
         path.parent.mkdir(exist_ok=True)
         path.write_text(module(case, "UNSAT"), encoding="utf-8")
         answer = answer_of(case, loaded(path).build_onnx_model().SerializeToString())
         path.write_text(module(case, answer), encoding="utf-8")
+        answers[path] = answer
         print(path.relative_to(HERE), answer)
+    README.write_text(readme(answers), encoding="utf-8")
