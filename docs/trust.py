@@ -25,10 +25,10 @@ GROUPS = {
         *("properties/query.py", "properties/formula.py", "properties/region.py", "properties/robustness.py"),
         *(f"importers/{name}.py" for name in ("__init__", "files", "npy", "json_header", "qbitsat_file", "qbitsat_layers")),
     ],
-    "and HOLDS by bounds or search": [f"certificate/{name}.py" for name in ("tree", "space", "links", "steps", "formula", "differences")],
+    "and HOLDS by bounds or search": [f"certificate/{name}.py" for name in ("tree", "layout", "links", "steps", "formula", "differences")],
     "and HOLDS by SAT": [
         *(f"certificate/{name}.py" for name in ("cnf", "staircases", "bitblast", "gates", "lrat")),
-        *(f"certificate/{name}.py" for name in ("space", "links", "steps", "formula")),
+        *(f"certificate/{name}.py" for name in ("layout", "links", "steps", "formula")),
     ],
     "and HOLDS by enumeration": ["certificate/enumeration.py"],
     "a network in an .h5": ["importers/benchmark_h5.py", "importers/hdf5.py", "importers/hdf5_texts.py"],

@@ -1,7 +1,7 @@
 """Checks certificates. Nothing here, or behind it, is shared with bounds, encoder, solvers or search, nor with any kernel.
 
 VIOLATED   the witness's inputs lie in the boxes; the checker's own inference gives its outputs; the violation is true of both
-HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `space`), some perhaps by SAT; or
+HOLDS      a tree of ranges covers the region, and each of its leaves is closed (`tree`, `layout`), some perhaps by SAT; or
            the CNF that the whole query has in plain Python (`cnf`, `bitblast`) is the one refuted by the LRAT proof (`lrat`); or
            every point of the region, run again, makes the violation false (`enumeration`)
 """
@@ -30,11 +30,11 @@ from .differences import Differences, with_differences
 from .enumeration import check_enumeration
 from .formula import Atom, Plain, plain, simplified
 from .inference import Inference
+from .layout import Layout, Ranges
 from .lrat import check_lrat
 from .networks import networks_of, pinned, title
 from .reading import Certificate, Refused
 from .samples import Samples
-from .space import Ranges, Space
 from .tree import TreeChecker
 from .words import words
 
@@ -195,23 +195,23 @@ def _check_witness(certificate: Certificate, query: Query, means: Means, limits:
 def _check_tree(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
     pairs = certificate.pairs()
     query, differences = with_differences(query, pairs, limits) if pairs else (query, None)
-    space = Space(query, limits, differences.links if differences else [])
-    tree, hashes = certificate.tree(space.num_neurons)
+    layout = Layout(query, limits, differences.links if differences else [])
+    tree, hashes = certificate.tree(layout.num_neurons)
     proofs = [certificate.lrat(k) for k in range(len(hashes))]
     certificate.check_all_used()
 
     def check_sat(k: int, root: Ranges, leaf: Ranges, atoms: list[Atom]) -> None:
-        encoder = leaf_encoder(space, root, leaf, atoms, _is_balanced(certificate), limits.check)
+        encoder = leaf_encoder(layout, root, leaf, atoms, _is_balanced(certificate), limits.check)
         _check_cnf(encoder, hashes[k], proofs[k], means, limits.check)
 
-    TreeChecker(space, _formula(certificate, space, differences), tree, limits.check, check_sat).check()
+    TreeChecker(layout, _formula(certificate, layout, differences), tree, limits.check, check_sat).check()
 
 
 def _check_sat(certificate: Certificate, query: Query, means: Means, limits: Limits) -> None:
     claimed, proof = certificate.cnf_sha256(), certificate.lrat(0)
     certificate.check_all_used()
-    space = Space(query, limits)
-    encoder = QueryEncoder(space, space.whole, _formula(certificate, space), _is_balanced(certificate), limits.check)
+    layout = Layout(query, limits)
+    encoder = QueryEncoder(layout, layout.whole, _formula(certificate, layout), _is_balanced(certificate), limits.check)
     _check_cnf(encoder, claimed, proof, means, limits.check)
 
 
@@ -229,12 +229,12 @@ CHECKS: dict[str, Callable[..., Witness | None]] = {
 }
 
 
-def _formula(certificate: Certificate, space: Space, differences: Differences | None = None) -> Plain:
+def _formula(certificate: Certificate, layout: Layout, differences: Differences | None = None) -> Plain:
     """What was to be refuted: the violation, or, with the option `bounds`, what the ranges leave of it."""
-    formula = plain(space.query.violation, space)
+    formula = plain(layout.query.violation, layout)
     if differences is not None:
         formula = differences.renamed(formula)
-    return simplified(formula, space, space.whole) if certificate.header["options"].get("bounds") is True else formula
+    return simplified(formula, layout, layout.whole) if certificate.header["options"].get("bounds") is True else formula
 
 
 def _is_balanced(certificate: Certificate) -> bool:

@@ -14,8 +14,8 @@ from ..arithmetic import ShiftRequantizer
 from ..limits import Tick
 from .bitblast import Bitblaster
 from .formula import Atom, Joint, Plain
+from .layout import Block, Layout, Ranges
 from .reading import Refused
-from .space import Block, Ranges, Space
 from .staircases import FEW, STAIRCASES, Output, line, steps
 
 # Variables between questions whether limits hold, and literals that are hashed at a time.
@@ -42,23 +42,23 @@ class QueryEncoder:
     not as chains.
     """
 
-    def __init__(self, space: Space, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, enforced: Ranges | None = None):
-        self.space, self.ranges, self.balanced, self.tick = space, ranges, balanced, tick
+    def __init__(self, layout: Layout, ranges: Ranges, formula: Plain, balanced: bool, tick: Tick, enforced: Ranges | None = None):
+        self.layout, self.ranges, self.balanced, self.tick = layout, ranges, balanced, tick
         self.enforced = enforced or ranges
         self.blaster = LimitedBitblaster(tick)
-        self.words: list[tuple[list[int], int]] = [([], 0)] * space.num_values
+        self.words: list[tuple[list[int], int]] = [([], 0)] * layout.num_values
         seen = self._cone(formula)
-        for k in range(len(space.inputs)):
-            for value in range(space.inputs[k].start, space.inputs[k].stop):
+        for k in range(len(layout.inputs)):
+            for value in range(layout.inputs[k].start, layout.inputs[k].stop):
                 self.words[value] = self.blaster.variable_word(int(ranges.hi[value] - ranges.lo[value]) if seen[value] else 0)
-            for block in space.blocks:
+            for block in layout.blocks:
                 if block.network == k:
                     self._encode_block(block, seen)
         self._require(formula)
 
     def _cone(self, formula: Plain) -> np.ndarray:
         """bool[num_values]: what the formula names, or `enforced` narrows, and what those read; but no values that the ranges fix."""
-        seen, stack = np.zeros(self.space.num_values, bool), [formula]
+        seen, stack = np.zeros(self.layout.num_values, bool), [formula]
         while stack:
             part = stack.pop()
             if isinstance(part, Atom):
@@ -68,8 +68,8 @@ class QueryEncoder:
         free = self.ranges.lo < self.ranges.hi
         seen &= free
         held = (self.enforced.acc_lo > self.ranges.acc_lo) | (self.enforced.acc_hi < self.ranges.acc_hi)
-        seen[self.space.num_inputs :] |= held
-        for block in reversed(self.space.blocks):
+        seen[self.layout.num_inputs :] |= held
+        for block in reversed(self.layout.blocks):
             for i in np.flatnonzero(seen[block.target]).tolist():
                 self.tick()
                 reads = self._row(block, i)[0]
@@ -77,7 +77,7 @@ class QueryEncoder:
         return seen
 
     def _row(self, block: Block, i: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Accumulator i of a block: the values of the space that it reads, each once, their weights, and its smallest sum."""
+        """Accumulator i of a block: the values of the layout that it reads, each once, their weights, and its smallest sum."""
         values, weights, bias = block.row(i)
         ends = np.where(weights > 0, self.ranges.lo[values], self.ranges.hi[values])
         return values, weights, bias + int(weights @ ends)
@@ -130,7 +130,7 @@ class QueryEncoder:
             return self.blaster.all_of(lits) if formula.every else self.blaster.any_of(lits)
         words = [self.words[value] for value in formula.terms]
         total, _ = self.blaster.dot(words, range(len(words)), list(formula.terms.values()), self.balanced)
-        return -self.blaster.at_least(total, formula.bound - self.space.smallest(formula.terms, self.ranges) + 1)
+        return -self.blaster.at_least(total, formula.bound - self.layout.smallest(formula.terms, self.ranges) + 1)
 
 
 def _reaches(output: Output) -> tuple[int, int]:
@@ -145,15 +145,15 @@ def _reaches(output: Output) -> tuple[int, int]:
     return reach_low, reach_high
 
 
-def leaf_encoder(space: Space, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Tick) -> QueryEncoder:
+def leaf_encoder(layout: Layout, root: Ranges, leaf: Ranges, atoms: list[Atom], balanced: bool, tick: Tick) -> QueryEncoder:
     """The CNF of a leaf of a search: its atoms over its values, and accumulators held where splits narrow them.
 
     What the facts about the root say of an accumulator holds anyway and is left out.
     """
-    free = space.accumulators(leaf)
+    free = layout.accumulators(leaf)
     least = np.where(leaf.acc_lo > np.maximum(free.acc_lo, root.acc_lo), leaf.acc_lo, free.acc_lo)
     most = np.where(leaf.acc_hi < np.minimum(free.acc_hi, root.acc_hi), leaf.acc_hi, free.acc_hi)
-    return QueryEncoder(space, free, Joint(True, tuple(atoms)), balanced, tick, Ranges.at_rest(leaf.lo, leaf.hi, least, most))
+    return QueryEncoder(layout, free, Joint(True, tuple(atoms)), balanced, tick, Ranges.at_rest(leaf.lo, leaf.hi, least, most))
 
 
 def digest(num_vars: int, data: list[int], tick: Tick) -> str:

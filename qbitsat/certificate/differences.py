@@ -7,7 +7,7 @@ For layers i and j of one network, over cells x of the one and z of the other, t
     d_k = y_i,k - y_j,k
 
 where x_c - z_c is 0 for one value, or a difference that stands before. Every difference is what its layer computes, so nothing here has to
-be believed: what the ranges of e and d say of the outputs is in `Space`.
+be believed: what the ranges of e and d say of the outputs is in `Layout`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..properties import And, AtMost, Formula, Not
-from .space import Ranges, Space
+from .layout import Layout, Ranges
 
 
 class Atom(NamedTuple):
@@ -29,29 +29,29 @@ Row: TypeAlias = tuple[np.ndarray, np.ndarray, int]
 TRUE, FALSE = Joint(True, ()), Joint(False, ())
 
 
-def plain(formula: Formula, space: Space, positive: bool = True) -> Plain:
+def plain(formula: Formula, layout: Layout, positive: bool = True) -> Plain:
     """The formula, or its negation, without `Not`: not (s <= b) is -s <= -b - 1."""
     if isinstance(formula, Not):
-        return plain(formula.part, space, not positive)
+        return plain(formula.part, layout, not positive)
     if isinstance(formula, AtMost):
-        space.limits.check()
+        layout.limits.check()
         sign, terms = 1 if positive else -1, dict[int, int]()
         for coefficient, ref in formula.terms:
-            terms[space.index(ref)] = terms.get(space.index(ref), 0) + sign * coefficient
+            terms[layout.index(ref)] = terms.get(layout.index(ref), 0) + sign * coefficient
         return Atom({value: c for value, c in terms.items() if c}, formula.bound if positive else -formula.bound - 1)
-    return Joint(isinstance(formula, And) == positive, tuple(plain(part, space, positive) for part in formula.parts))
+    return Joint(isinstance(formula, And) == positive, tuple(plain(part, layout, positive) for part in formula.parts))
 
 
-def simplified(formula: Plain, space: Space, ranges: Ranges) -> Plain:
+def simplified(formula: Plain, layout: Layout, ranges: Ranges) -> Plain:
     """The same over all points in the ranges, without the parts that the ranges decide."""
     if isinstance(formula, Atom):
-        space.limits.check()
-        if -space.smallest({value: -c for value, c in formula.terms.items()}, ranges) <= formula.bound:
+        layout.limits.check()
+        if -layout.smallest({value: -c for value, c in formula.terms.items()}, ranges) <= formula.bound:
             return TRUE
-        if space.smallest(formula.terms, ranges) > formula.bound or ranked_out(formula, space, ranges):
+        if layout.smallest(formula.terms, ranges) > formula.bound or ranked_out(formula, layout, ranges):
             return FALSE
         return formula
-    parts = [simplified(part, space, ranges) for part in formula.parts]
+    parts = [simplified(part, layout, ranges) for part in formula.parts]
     neutral, decisive = (TRUE, FALSE) if formula.every else (FALSE, TRUE)
     if decisive in parts:
         return decisive
@@ -59,7 +59,7 @@ def simplified(formula: Plain, space: Space, ranges: Ranges) -> Plain:
     return parts[0] if len(parts) == 1 else Joint(formula.every, tuple(parts))
 
 
-def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
+def ranked_out(atom: Atom, layout: Layout, ranges: Ranges) -> bool:
     """Whether y_c - y_j <= bound is impossible because acc_j stays below acc_c, for outputs of one network with one requantizer.
 
     acc_j <= acc_c gives y_j <= y_c, so the atom fails if bound < 0. If acc_j + widest step <= acc_c then y_j < y_c, unless both
@@ -68,7 +68,7 @@ def ranked_out(atom: Atom, space: Space, ranges: Ranges) -> bool:
     if sorted(atom.terms.values()) != [-1, 1] or atom.bound > 0:
         return False
     c, j = sorted(atom.terms, key=lambda value: -atom.terms[value])
-    block, other = space.block_of(c), space.block_of(j)
+    block, other = layout.block_of(c), layout.block_of(j)
     if block is None or other is None or block.network != other.network:
         return False
     ic, ij = c - block.target.start, j - other.target.start

@@ -24,18 +24,18 @@ from .links import Links
 from .products import Products, products
 from .steps import FAR, MAX_LEVELS, Steps
 
-__all__ = ["FAR", "MAX_LEVELS", "Block", "Ranges", "Space"]
+__all__ = ["FAR", "MAX_LEVELS", "Block", "Layout", "Ranges"]
 
 # What the image of a range takes in Python, in multiply-adds.
 IMAGE = 1 << 12
-# Cases that `Space.largest` works on together: fewer of many values, which stay close at hand.
+# Cases that `Layout.largest` works on together: fewer of many values, which stay close at hand.
 TOGETHER, NUMBERS = 64, 1 << 18
 # After so many passes ranges count as at rest.
 MOST_PASSES = 100
 
 
 class Place(NamedTuple):
-    """Where a layer stands: inputs of the space; what is added to the numbers of its network's inputs, and other values; its outputs."""
+    """Where a layer stands: inputs of all networks; what is added to the numbers of its network's inputs, and other values; its outputs."""
 
     num_inputs: int
     shifts: tuple[int, int]
@@ -72,7 +72,7 @@ class Block:
         return self.layer.affine.magnitudes().astype(float) * largest
 
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Accumulator i as values of the space, each once and ascending, their weights, and a bias, padding included."""
+        """Accumulator i as values of the layout, each once and ascending, their weights, and a bias, padding included."""
         values, weights, bias = self.of.row(self.number, i)
         return renumbered(self.of, values, self.shifts), weights, bias
 
@@ -154,8 +154,8 @@ class Block:
 class Ranges:
     """lo <= value <= hi and acc_lo <= acc <= acc_hi, int64[num_values] and int64[num_neurons].
 
-    Of what `Space.propagate` still has to look at, masks bool[num_values]: values whose range became narrower and that were not read since,
-    and those that may become narrower by what is known of their accumulators and of themselves.
+    Of what `Layout.propagate` still has to look at, masks bool[num_values]: values whose range became narrower and that were not read
+    since, and those that may become narrower by what is known of their accumulators and of themselves.
     """
 
     lo: np.ndarray
@@ -181,8 +181,10 @@ class Ranges:
         return bool((self.lo > self.hi).any() or (self.acc_lo > self.acc_hi).any())
 
 
-class Space:
-    """All values of a query. Layers that come again, in one network or in another, have their arrays once.
+class Layout:
+    """The numbers of all values of a query, its layers over them, and what is known of them.
+
+    Layers that come again, in one network or in another, have their arrays once.
 
     links are values (a, b, e, d) with acc_a - acc_b = e and y_a - y_b = d. They count where a and b both move and have steps; see `Links`.
     """
@@ -381,6 +383,6 @@ class Space:
 
 
 def renumbered(network: Network, values: np.ndarray, shifts: tuple[int, int]) -> np.ndarray:
-    """A network's values by the numbers that they have in a space: int64; PADDING stays."""
+    """A network's values by the numbers that they have in a layout: int64; PADDING stays."""
     values = values.astype(np.int64)
     return np.where(values == PADDING, PADDING, values + np.where(values < network.num_inputs, *shifts))

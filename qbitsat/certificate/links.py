@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .space import Ranges, Space
+    from .layout import Layout, Ranges
 
 # Of outputs with more levels the difference is left as it is.
 MAX_LEVELS = 4096
@@ -16,16 +16,16 @@ MAX_LEVELS = 4096
 class Links:
     """Values (a, b, e, d), int64[n, 4], whose d are outputs of one block: acc_a - acc_b = e and y_a - y_b = d."""
 
-    def __init__(self, space: Space, links: np.ndarray):
+    def __init__(self, layout: Layout, links: np.ndarray):
         self.a, self.b, self.e, self.d = links.T
-        self.shift = space.num_inputs
-        blocks = [[space.block_of(int(v)) for v in part] for part in (self.a, self.b)]
+        self.shift = layout.num_inputs
+        blocks = [[layout.block_of(int(v)) for v in part] for part in (self.a, self.b)]
         # All of one column are outputs of one block.
         (first, *_), (second, *_) = blocks
         assert first is not None
         assert second is not None
         self.first, self.second = first, second
-        self.limits = space.limits
+        self.limits = layout.limits
         ones, others = (
             [block.layer.requantizer(v - block.target.start) for v in part.tolist()] for block, part in ((first, self.a), (second, self.b))
         )

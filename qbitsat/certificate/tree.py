@@ -16,8 +16,8 @@ import numpy as np
 
 from ..limits import Tick
 from .formula import Atom, Joint, Plain, conjuncts
+from .layout import FAR, Block, Layout, Ranges
 from .reading import DISJUNCTION, INFEASIBLE, MULTIPLIERS, REFUTATION, SPLIT, Refused, Tree
-from .space import FAR, Block, Ranges, Space
 
 MAX_DEPTH = 5000
 # Leaves, and facts, whose multipliers are checked together.
@@ -42,22 +42,22 @@ class Node:
     cut: tuple[int, int, int] | None = None
     part: Plain | None = None
 
-    def settle(self, space: Space) -> None:
+    def settle(self, layout: Layout) -> None:
         """Apply cut and part, and let every atom cut the ranges of its values."""
         if self.cut is not None and self.ranges is not None:
-            self.ranges = space.cut(self.ranges, *self.cut)
+            self.ranges = layout.cut(self.ranges, *self.cut)
         if self.part is not None:
             atoms, ors = conjuncts(self.part)
             self.atoms, self.ors = self.atoms + atoms, self.ors + ors
         if self.ranges is not None and self.atoms:
-            self.ranges = space.narrowed(self.ranges, [(atom.terms, atom.bound) for atom in self.atoms])
+            self.ranges = layout.narrowed(self.ranges, [(atom.terms, atom.bound) for atom in self.atoms])
 
 
 class TreeChecker:
     """Reads a tree's nodes in order; raises `Refused` where one does not prove what it must."""
 
-    def __init__(self, space: Space, formula: Plain, tree: Tree, tick: Tick, check_sat: CheckSat):
-        self.space, self.formula, self.tree, self.tick, self.check_sat = space, formula, tree, tick, check_sat
+    def __init__(self, layout: Layout, formula: Plain, tree: Tree, tick: Tick, check_sat: CheckSat):
+        self.layout, self.formula, self.tree, self.tick, self.check_sat = layout, formula, tree, tick, check_sat
         self.taken = dict.fromkeys(("splits", "shares", "rows", "sats"), 0)
         self.leaves: list[tuple[int, Ranges, dict[int, int], int, np.ndarray]] = []
 
@@ -69,7 +69,7 @@ class TreeChecker:
             if not stack:
                 raise Refused(f"node {number}: stands behind the end of the tree")
             node = stack.pop()
-            node.settle(self.space)
+            node.settle(self.layout)
             children = self._children(number, int(self.tree.kinds[number]), node)
             if children and node.depth == MAX_DEPTH:
                 raise Refused(f"node {number}: the tree is deeper than {MAX_DEPTH}")
@@ -90,8 +90,8 @@ class TreeChecker:
         if kind == SPLIT:
             k = self._take("splits", 1, number)
             value, at = int(self.tree.split_value[k]), int(self.tree.split_at[k])
-            if not 0 <= value < self.space.num_values:
-                raise Refused(f"node {number}: splits value {value}, expected one below {self.space.num_values}")
+            if not 0 <= value < self.layout.num_values:
+                raise Refused(f"node {number}: splits value {value}, expected one below {self.layout.num_values}")
             cuts = ((value, -FAR, max(at - 1, -FAR)), (value, min(at, FAR), FAR))
             return [Node(node.ranges, node.atoms, node.ors, node.depth + 1, cut) for cut in cuts]
         if kind == DISJUNCTION:
@@ -111,12 +111,12 @@ class TreeChecker:
 
     def _infeasible(self, number: int, node: Node) -> None:
         """No point is left, or some atom is out of reach."""
-        ranges = None if node.ranges is None else self.space.rest(node.ranges)
-        if ranges is not None and all(self.space.smallest(a.terms, ranges) <= a.bound for a in node.atoms):
+        ranges = None if node.ranges is None else self.layout.rest(node.ranges)
+        if ranges is not None and all(self.layout.smallest(a.terms, ranges) <= a.bound for a in node.atoms):
             raise Refused(f"node {number}: the ranges are not empty and can reach every inequality")
 
     def _multipliers(self, number: int, node: Node) -> None:
-        """sum of share * (bound - left side) is negative at every point, so some atom is false; see `Space.largest`."""
+        """sum of share * (bound - left side) is negative at every point, so some atom is false; see `Layout.largest`."""
         start = self._take("shares", len(node.atoms), number)
         shares = [int(share) for share in self.tree.shares[start : start + len(node.atoms)]]
         row = self.tree.rows[self._take("rows", 1, number)]
@@ -133,7 +133,7 @@ class TreeChecker:
     def _check_leaves(self) -> None:
         """The multipliers that wait."""
         leaves, self.leaves = self.leaves, []
-        bounds = self.space.largest([(ranges, objective, row) for _, ranges, objective, _, row in leaves]) if leaves else []
+        bounds = self.layout.largest([(ranges, objective, row) for _, ranges, objective, _, row in leaves]) if leaves else []
         for (number, _, _, constant, _), bound in zip(leaves, bounds, strict=True):
             if bound is not None and constant + bound >= 0:
                 raise Refused(f"node {number}: the multipliers give a bound of {constant + bound}, expected one below 0")
@@ -142,7 +142,7 @@ class TreeChecker:
         k = self._take("sats", 1, number)
         if node.ranges is not None and self.root is not None:
             try:
-                root, ranges = self.space.rest(self.root), self.space.rest(node.ranges)
+                root, ranges = self.layout.rest(self.root), self.layout.rest(node.ranges)
                 if root is not None and ranges is not None:
                     self.check_sat(k, root, ranges, node.atoms)
             except Refused as refused:
@@ -152,17 +152,17 @@ class TreeChecker:
 
     def _after_facts(self) -> Ranges | None:
         """The root's ranges. A fact is side * acc <= bound; each layer's facts are proved in the ranges that earlier layers' leave."""
-        ranges: Ranges | None = self.space.whole
+        ranges: Ranges | None = self.layout.whole
         for number, facts in groupby(range(len(self.tree.fact_neuron)), key=self._block_of):
             if ranges is not None:
-                ranges = self._facts_of(facts, self.space.blocks[number], ranges)
+                ranges = self._facts_of(facts, self.layout.blocks[number], ranges)
         return ranges
 
     def _block_of(self, fact: int) -> int:
         neuron = int(self.tree.fact_neuron[fact])
-        if not 0 <= neuron < self.space.num_neurons:
-            raise Refused(f"fact {fact}: neuron {neuron}, expected one below {self.space.num_neurons}")
-        return next(n for n, block in enumerate(self.space.blocks) if neuron < block.neurons.stop)
+        if not 0 <= neuron < self.layout.num_neurons:
+            raise Refused(f"fact {fact}: neuron {neuron}, expected one below {self.layout.num_neurons}")
+        return next(n for n, block in enumerate(self.layout.blocks) if neuron < block.neurons.stop)
 
     def _facts_of(self, facts: Iterator[int], block: Block, ranges: Ranges) -> Ranges | None:
         """What one layer's facts leave of the ranges in which they are proved."""
@@ -170,7 +170,7 @@ class TreeChecker:
         while batch := list(islice(facts, BATCH)):
             self.tick()
             rows = [block.row(int(tree.fact_neuron[k]) - block.neurons.start) for k in batch]
-            bounds = self.space.largest([self._case(k, *row[:2], ranges) for k, row in zip(batch, rows, strict=True)])
+            bounds = self.layout.largest([self._case(k, *row[:2], ranges) for k, row in zip(batch, rows, strict=True)])
             for k, most, (_, _, bias) in zip(batch, bounds, rows, strict=True):
                 if most is None:
                     return None
@@ -182,8 +182,8 @@ class TreeChecker:
                     new.acc_hi[neuron] = min(bound, int(new.acc_hi[neuron]))
                 else:
                     new.acc_lo[neuron] = max(-bound, int(new.acc_lo[neuron]))
-                new.restless[self.space.num_inputs + neuron] = True
-        return None if new.empty() else self.space.propagate(new)
+                new.restless[self.layout.num_inputs + neuron] = True
+        return None if new.empty() else self.layout.propagate(new)
 
     def _case(self, k: int, values: np.ndarray, weights: np.ndarray, ranges: Ranges) -> tuple[Ranges, dict[int, int], np.ndarray]:
         """What the multipliers of fact k have to bound: scale * side times the neuron's row of weights."""

@@ -11,7 +11,7 @@ from tiny import points_of, random_query
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.certificate.formula import Atom, plain, ranked_out, simplified
-from qbitsat.certificate.space import Ranges, Space
+from qbitsat.certificate.layout import Layout, Ranges
 from qbitsat.network import reference
 from qbitsat.properties import And, AtMost
 from qbitsat.properties.formula import is_true
@@ -29,8 +29,8 @@ def table(query) -> np.ndarray:
     return np.array([values_of(query, inputs) for inputs in itertools.product(*points)])
 
 
-def accumulators(space: Space, values: np.ndarray) -> np.ndarray:
-    rows = [block.row(i) for block in space.blocks for i in range(len(block.bias))]
+def accumulators(layout: Layout, values: np.ndarray) -> np.ndarray:
+    rows = [block.row(i) for block in layout.blocks for i in range(len(block.bias))]
     return np.array([values[:, read] @ weights + bias for read, weights, bias in rows]).T.reshape(len(values), -1)
 
 
@@ -48,8 +48,8 @@ def holds_plain(formula, row) -> bool:
 @pytest.mark.parametrize("seed", range(60))
 def test_ranges_hold_every_point_and_are_those_of_the_bounds(seed):
     asked = random_query(random.Random(seed))
-    space, values = Space(asked), table(asked)
-    ranges, accs = space.whole, accumulators(space, values)
+    layout, values = Layout(asked), table(asked)
+    ranges, accs = layout.whole, accumulators(layout, values)
     assert (ranges.lo <= values).all()
     assert (values <= ranges.hi).all()
     assert (ranges.acc_lo <= accs).all()
@@ -62,15 +62,15 @@ def test_ranges_hold_every_point_and_are_those_of_the_bounds(seed):
 def test_cuts_lose_no_point(seed):
     rng = random.Random(seed)
     asked = random_query(rng)
-    space, values = Space(asked), table(asked)
-    ranges, accs = space.whole, accumulators(space, values)
+    layout, values = Layout(asked), table(asked)
+    ranges, accs = layout.whole, accumulators(layout, values)
     for _ in range(4):
-        value = rng.randrange(space.num_values)
+        value = rng.randrange(layout.num_values)
         at = rng.randint(int(ranges.lo[value]), int(ranges.hi[value]) + 1)
         lo, hi = rng.choice([(-(10**9), at - 1), (at, 10**9)])
         inside = (lo <= values[:, value]) & (values[:, value] <= hi)
         values, accs = values[inside], accs[inside]
-        cut = space.cut(ranges, value, lo, hi)
+        cut = layout.cut(ranges, value, lo, hi)
         if cut is None:
             assert not len(values)
             return
@@ -86,64 +86,64 @@ def test_cuts_lose_no_point(seed):
 def test_multipliers_bound_every_point(seed):
     rng = np.random.default_rng(seed)
     asked = random_query(random.Random(seed))
-    space, values = Space(asked), table(asked)
-    whole, cases, largest = space.whole, [], []
+    layout, values = Layout(asked), table(asked)
+    whole, cases, largest = layout.whole, [], []
     for size in (1, 7, 1 << 20, 1 << 40):
-        objective = {int(v): int(rng.integers(-size, size + 1)) for v in rng.integers(0, space.num_values, 3)}
-        multipliers = rng.integers(-size, size + 1, space.num_neurons)
+        objective = {int(v): int(rng.integers(-size, size + 1)) for v in rng.integers(0, layout.num_values, 3)}
+        multipliers = rng.integers(-size, size + 1, layout.num_neurons)
         cases.append((whole, objective, multipliers))
         largest.append(max(sum(c * int(row[v]) for v, c in objective.items()) for row in values))
-    bounds = space.largest(cases)
+    bounds = layout.largest(cases)
     assert all(bound >= most for bound, most in zip(bounds, largest, strict=True))
 
 
 def test_bound_of_one_neuron_is_its_best_step():
     """y = floor(acc / 4) in [0, 3], acc = x in [0, 15]: the largest 4 y - acc is 0, at the first acc of each step."""
     network = one_layer([[1]], None, ShiftRequantizer(2, "floor", 0, 3), tensor(1))
-    space = Space(query(network, AtMost(((1, y(0)),), 0)))
+    layout = Layout(query(network, AtMost(((1, y(0)),), 0)))
     for c, m, best in ((4, 1, 0), (4, 0, 12), (-4, -1, 3), (8, 1, 12)):
-        case = (space.whole, {1: c}, np.array([m]))
+        case = (layout.whole, {1: c}, np.array([m]))
         # m (x - acc) is added, so the input's own maximum counts too.
-        assert space.largest([case]) == [best + max(0, 15 * m)]
+        assert layout.largest([case]) == [best + max(0, 15 * m)]
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_int64_and_python_integers_agree(seed, monkeypatch):
     rng = np.random.default_rng(seed)
-    space = Space(random_query(random.Random(seed)))
+    layout = Layout(random_query(random.Random(seed)))
     cases = []
     for _ in range(5):
-        objective = {int(v): int(rng.integers(-99, 100)) for v in rng.integers(0, space.num_values, 3)}
-        cases.append((space.whole, objective, rng.integers(-99, 100, space.num_neurons)))
-    fast = space.largest(cases)
-    monkeypatch.setattr(Space, "_fits", lambda *_: False)
-    assert space.largest(cases) == fast
+        objective = {int(v): int(rng.integers(-99, 100)) for v in rng.integers(0, layout.num_values, 3)}
+        cases.append((layout.whole, objective, rng.integers(-99, 100, layout.num_neurons)))
+    fast = layout.largest(cases)
+    monkeypatch.setattr(Layout, "_fits", lambda *_: False)
+    assert layout.largest(cases) == fast
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_sums_near_the_end_of_64_bits_are_exact(seed, monkeypatch):
     """Of every magnitude up to 63 bits; where int64 is chosen, nothing wraps around."""
     rng = np.random.default_rng(seed)
-    space = Space(random_query(random.Random(seed)))
+    layout = Layout(random_query(random.Random(seed)))
     cases, chosen = [], []
     for bits in range(20, 63):
         big = 1 << bits
-        objective = {int(v): int(rng.integers(-big, big)) for v in rng.integers(0, space.num_values, 3)}
-        cases.append((space.whole, objective, rng.integers(-big, big, space.num_neurons)))
-    fits = Space._fits
-    monkeypatch.setattr(Space, "_fits", lambda *args: chosen.append(fits(*args)) or chosen[-1])
-    one_by_one = [space.largest([case])[0] for case in cases]
+        objective = {int(v): int(rng.integers(-big, big)) for v in rng.integers(0, layout.num_values, 3)}
+        cases.append((layout.whole, objective, rng.integers(-big, big, layout.num_neurons)))
+    fits = Layout._fits
+    monkeypatch.setattr(Layout, "_fits", lambda *args: chosen.append(fits(*args)) or chosen[-1])
+    one_by_one = [layout.largest([case])[0] for case in cases]
     assert set(chosen) == {True, False}
-    monkeypatch.setattr(Space, "_fits", lambda *_: False)
-    assert one_by_one == space.largest(cases)
+    monkeypatch.setattr(Layout, "_fits", lambda *_: False)
+    assert one_by_one == layout.largest(cases)
 
 
 def test_sums_beyond_64_bits_are_exact():
-    space = Space(random_query(random.Random(3)))
-    huge = np.full(space.num_neurons, (1 << 62) + 1)
-    (bound,) = space.largest([(space.whole, {0: 1 << 80}, huge)])
-    (once,) = space.largest([(space.whole, {0: 0}, np.ones(space.num_neurons, np.int64))])
-    (most,) = space.largest([(space.whole, {0: 1}, np.zeros(space.num_neurons, np.int64))])
+    layout = Layout(random_query(random.Random(3)))
+    huge = np.full(layout.num_neurons, (1 << 62) + 1)
+    (bound,) = layout.largest([(layout.whole, {0: 1 << 80}, huge)])
+    (once,) = layout.largest([(layout.whole, {0: 0}, np.ones(layout.num_neurons, np.int64))])
+    (most,) = layout.largest([(layout.whole, {0: 1}, np.zeros(layout.num_neurons, np.int64))])
     assert bound <= once * ((1 << 62) + 1) + (most << 80)
     assert bound > 1 << 64 or most <= 0
 
@@ -151,22 +151,22 @@ def test_sums_beyond_64_bits_are_exact():
 def test_ranges_without_a_step_have_no_point():
     """y = 2 acc: no accumulator gives an odd output."""
     network = one_layer([[1]], None, ShiftRequantizer(-1, "floor", 0, 30), tensor(1))
-    space = Space(query(network, And(())))
+    layout = Layout(query(network, And(())))
     one = np.array([3], np.int64)
     ranges = Ranges.at_rest(np.array([0, 3]), np.array([15, 3]), one, one - 1)
     assert ranges.empty()
-    assert space.cut(space.whole, 1, 3, 3) is None or space.largest([(space.cut(space.whole, 1, 3, 3), {}, one * 0)]) == [None]
+    assert layout.cut(layout.whole, 1, 3, 3) is None or layout.largest([(layout.cut(layout.whole, 1, 3, 3), {}, one * 0)]) == [None]
 
 
 @pytest.mark.parametrize("seed", range(80))
 def test_simplified_formula_means_the_same(seed):
     asked = random_query(random.Random(seed))
-    space, values = Space(asked), table(asked)
-    formula = plain(asked.violation, space)
-    simple = simplified(formula, space, space.whole)
+    layout, values = Layout(asked), table(asked)
+    formula = plain(asked.violation, layout)
+    simple = simplified(formula, layout, layout.whole)
     for row in values:
-        inputs = [row[part].tolist() for part in space.inputs]
-        outputs = [row[places].tolist() for places in space.outputs]
+        inputs = [row[part].tolist() for part in layout.inputs]
+        outputs = [row[places].tolist() for places in layout.outputs]
         assert holds_plain(formula, row) == holds_plain(simple, row) == is_true(asked.violation, inputs, outputs)
 
 
@@ -178,9 +178,9 @@ def test_ranks_are_believed_only_where_every_point_agrees():
         requantizer = ShiftRequantizer(int(rng.integers(0, 4)), "half_up", -4, 4)
         network = one_layer(rng.integers(-3, 4, (2, 2)), rng.integers(-9, 10, 2), requantizer, tensor(2, 0, 3))
         asked = query(network, AtMost(((1, y(0)), (-1, y(1))), int(rng.integers(-1, 1))))
-        space = Space(asked)
-        atom = plain(asked.violation, space)
-        if ranked_out(atom, space, space.whole):
+        layout = Layout(asked)
+        atom = plain(asked.violation, layout)
+        if ranked_out(atom, layout, layout.whole):
             assert not any(holds(atom, row) for row in table(asked))
-            ranked += space.smallest(atom.terms, space.whole) <= atom.bound
+            ranked += layout.smallest(atom.terms, layout.whole) <= atom.bound
     assert ranked > 20

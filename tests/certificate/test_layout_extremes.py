@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer
-from qbitsat.certificate.space import FAR, Ranges, Space
+from qbitsat.certificate.layout import FAR, Layout, Ranges
 from qbitsat.errors import QbitsatError
 from qbitsat.network import Dense, Network, TensorFormat, reference
 from qbitsat.properties import Box, Or, Query
@@ -38,12 +38,12 @@ def extreme_network(rng: random.Random) -> Network | None:
         return None
 
 
-def points_of(space: Space, box: Box) -> list[Point]:
-    (network,) = space.query.networks
+def points_of(layout: Layout, box: Box) -> list[Point]:
+    (network,) = layout.query.networks
     points = []
     for x in itertools.product(*(range(lo, hi + 1) for lo, hi in zip(box.lo.tolist(), box.hi.tolist(), strict=True))):
         values = [v for part in reference.run_all(network, x) for v in part]
-        rows = [block.row(i) for block in space.blocks for i in range(len(block.bias))]
+        rows = [block.row(i) for block in layout.blocks for i in range(len(block.bias))]
         accs = [bias + sum(w * values[v] for v, w in zip(read.tolist(), weights.tolist(), strict=True)) for read, weights, bias in rows]
         points.append((values, accs))
     return points
@@ -69,21 +69,21 @@ def test_every_point_stays_inside(seed):
     form, eps = network.input, rng.randint(0, 2)
     x = np.array([rng.randint(form.lo, form.hi) for _ in range(form.size)])
     box = Box(np.maximum(x - eps, form.lo), np.minimum(x + eps, form.hi))
-    space = Space(Query((network,), (box,), Or(())))
-    whole, points = space.whole, points_of(space, box)
+    layout = Layout(Query((network,), (box,), Or(())))
+    whole, points = layout.whole, points_of(layout, box)
     assert hold(whole, points)
     for _ in range(4):
         scale = 1 << rng.choice([0, 5, 20, 40, 62])
-        terms = {v: rng.randint(-99, 99) * rng.choice([1, scale]) for v in range(space.num_values) if rng.random() < 0.6}
-        multipliers = np.array([rng.randint(-scale, scale) for _ in range(space.num_neurons)])
-        value = rng.randrange(space.num_values)
+        terms = {v: rng.randint(-99, 99) * rng.choice([1, scale]) for v in range(layout.num_values) if rng.random() < 0.6}
+        multipliers = np.array([rng.randint(-scale, scale) for _ in range(layout.num_neurons)])
+        value = rng.randrange(layout.num_values)
         at = rng.choice([rng.choice(points)[0][value], rng.randint(int(whole.lo[value]), int(whole.hi[value]))])
         for lo, hi in ((-FAR, at - 1), (at, FAR)):
-            ranges, inside = space.cut(whole, value, lo, hi), [p for p in points if lo <= p[0][value] <= hi]
+            ranges, inside = layout.cut(whole, value, lo, hi), [p for p in points if lo <= p[0][value] <= hi]
             assert hold(ranges, inside)
             if ranges is not None:
-                (bound,) = space.largest([(ranges, terms, multipliers)])
+                (bound,) = layout.largest([(ranges, terms, multipliers)])
                 assert not inside or bound >= max(total(terms, p) for p in inside)
-                atom = {v: rng.choice([-5, -1, 1, 3]) for v in range(space.num_values) if rng.random() < 0.5}
+                atom = {v: rng.choice([-5, -1, 1, 3]) for v in range(layout.num_values) if rng.random() < 0.5}
                 most = total(atom, rng.choice(points)) + rng.randint(-3, 3)
-                assert hold(space.narrowed(ranges, [(atom, most)]), [p for p in inside if total(atom, p) <= most])
+                assert hold(layout.narrowed(ranges, [(atom, most)]), [p for p in inside if total(atom, p) <= most])

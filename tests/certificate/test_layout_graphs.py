@@ -11,8 +11,8 @@ from tiny import points_of
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.certificate.formula import Atom, plain, ranked_out, simplified
+from qbitsat.certificate.layout import FAR, Layout, Ranges
 from qbitsat.certificate.products import products
-from qbitsat.certificate.space import FAR, Ranges, Space
 from qbitsat.network import Linear, Network, Patches, TensorFormat, reference
 from qbitsat.network.layers import PADDING
 from qbitsat.properties import AtMost, Box, Query, Ref
@@ -47,75 +47,75 @@ def hold(ranges: Ranges | None, values: np.ndarray, accs: np.ndarray) -> bool:
 @pytest.mark.parametrize("seed", range(120))
 def test_ranges_and_rows_hold_every_point(seed):
     asked = any_query(seed)
-    space, (values, accs), bounds = Space(asked), table(asked), propagate(asked)
-    whole = space.whole
+    layout, (values, accs), bounds = Layout(asked), table(asked), propagate(asked)
+    whole = layout.whole
     assert hold(whole, values, accs)
     assert all(np.array_equal(getattr(whole, name), getattr(bounds, name)[0]) for name in ("lo", "hi", "acc_lo", "acc_hi"))
-    rows = [block.row(i) for block in space.blocks for i in range(len(block.bias))]
+    rows = [block.row(i) for block in layout.blocks for i in range(len(block.bias))]
     for neuron, (read, weights, bias) in enumerate(rows):
         assert (values[:, read] @ weights + bias == accs[:, neuron]).all()
     for k, network in enumerate(asked.networks):
         for e in range(len(network.outputs)):
-            expected = [reference.run(network, row[space.inputs[k]].tolist())[e] for row in values[:3]]
-            assert values[:3, space.index(Ref(k, "output", e))].tolist() == expected
+            expected = [reference.run(network, row[layout.inputs[k]].tolist())[e] for row in values[:3]]
+            assert values[:3, layout.index(Ref(k, "output", e))].tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(120))
 def test_cuts_and_sums_lose_no_point(seed):
     rng = random.Random(seed)
     asked = any_query(seed)
-    space, (values, accs) = Space(asked), table(asked)
-    ranges = space.whole
+    layout, (values, accs) = Layout(asked), table(asked)
+    ranges = layout.whole
     for _ in range(5):
-        value = rng.randrange(space.num_values)
+        value = rng.randrange(layout.num_values)
         at = int(rng.choice([values[rng.randrange(len(values)), value], rng.randint(int(ranges.lo[value]), int(ranges.hi[value]))]))
         lo, hi = rng.choice([(-FAR, at - 1), (at, FAR)])
         inside = (lo <= values[:, value]) & (values[:, value] <= hi)
-        cut = space.cut(ranges, value, lo, hi)
+        cut = layout.cut(ranges, value, lo, hi)
         assert hold(cut, values[inside], accs[inside])
         if cut is None or not inside.any():
             return
         ranges, values, accs = cut, values[inside], accs[inside]
-        terms = {v: rng.choice([-5, -1, 1, 3]) for v in rng.sample(range(space.num_values), min(3, space.num_values))}
+        terms = {v: rng.choice([-5, -1, 1, 3]) for v in rng.sample(range(layout.num_values), min(3, layout.num_values))}
         sums = sum(c * values[:, v] for v, c in terms.items())
         bound = int(sums[rng.randrange(len(sums))]) + rng.randint(-3, 3)
-        assert hold(space.narrowed(ranges, [(terms, bound)]), values[sums <= bound], accs[sums <= bound])
+        assert hold(layout.narrowed(ranges, [(terms, bound)]), values[sums <= bound], accs[sums <= bound])
 
 
 @pytest.mark.parametrize("seed", range(120))
 def test_multipliers_bound_every_point_in_int64_and_beyond(seed, monkeypatch):
     rng = random.Random(seed)
     asked = any_query(seed)
-    space, (values, _) = Space(asked), table(asked)
-    cases, largest, whole = [], [], space.whole
+    layout, (values, _) = Layout(asked), table(asked)
+    cases, largest, whole = [], [], layout.whole
     for bits in (0, 3, 20, 40, 61):
         size = 1 << bits
-        objective = {rng.randrange(space.num_values): rng.randint(-size, size) for _ in range(3)}
-        cases.append((whole, objective, np.array([rng.choice([0, rng.randint(-size, size)]) for _ in range(space.num_neurons)])))
+        objective = {rng.randrange(layout.num_values): rng.randint(-size, size) for _ in range(3)}
+        cases.append((whole, objective, np.array([rng.choice([0, rng.randint(-size, size)]) for _ in range(layout.num_neurons)])))
         largest.append(max(sum(c * int(row[v]) for v, c in objective.items()) for row in values))
-    bounds = [space.largest([case])[0] for case in cases]
+    bounds = [layout.largest([case])[0] for case in cases]
     assert all(bound >= most for bound, most in zip(bounds, largest, strict=True))
-    monkeypatch.setattr(Space, "_fits", lambda *_: False)
-    assert space.largest(cases) == bounds
+    monkeypatch.setattr(Layout, "_fits", lambda *_: False)
+    assert layout.largest(cases) == bounds
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_multipliers_of_zero_are_the_sum_of_ends(seed):
     """With no multipliers every value is on its own: the bound is the sum of what each can be."""
     rng = random.Random(seed)
-    space = Space(any_query(seed))
-    whole = space.whole
-    objective = {v: rng.randint(-9, 9) for v in rng.sample(range(space.num_values), min(4, space.num_values))}
+    layout = Layout(any_query(seed))
+    whole = layout.whole
+    objective = {v: rng.randint(-9, 9) for v in rng.sample(range(layout.num_values), min(4, layout.num_values))}
     ends = sum(c * int((whole.hi if c > 0 else whole.lo)[v]) for v, c in objective.items())
-    assert space.largest([(whole, objective, np.zeros(space.num_neurons, np.int64))]) == [ends]
+    assert layout.largest([(whole, objective, np.zeros(layout.num_neurons, np.int64))]) == [ends]
 
 
 @pytest.mark.parametrize("seed", range(80))
 def test_simplified_formulas_of_graphs_mean_the_same(seed):
     asked = any_query(seed)
-    space, (values, _) = Space(asked), table(asked)
-    formula = plain(asked.violation, space)
-    simple = simplified(formula, space, space.whole)
+    layout, (values, _) = Layout(asked), table(asked)
+    formula = plain(asked.violation, layout)
+    simple = simplified(formula, layout, layout.whole)
     assert all(truth(formula, row) == truth(simple, row) for row in values)
 
 
@@ -135,8 +135,8 @@ def test_ranks_of_outputs_that_read_padding_and_a_value_twice():
     terms = ((1, Ref(0, "output", 0)), (-1, Ref(0, "output", 1)))
     for sign, bound, expected in ((1, -1, True), (1, 0, True), (-1, -1, False)):
         asked = Query((network,), (Box([0], [7]),), AtMost(tuple((sign * c, ref) for c, ref in terms), bound))
-        space = Space(asked)
-        assert ranked_out(plain(asked.violation, space), space, space.whole) == expected
+        layout = Layout(asked)
+        assert ranked_out(plain(asked.violation, layout), layout, layout.whole) == expected
 
 
 @pytest.mark.parametrize("seed", range(30))

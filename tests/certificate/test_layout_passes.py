@@ -8,15 +8,15 @@ from graphs import KINDS, WIDE, graph_query
 from handmade import one_layer, query, tensor
 
 from qbitsat.arithmetic import TableRequantizer
-from qbitsat.certificate.space import FAR, Ranges, Space
+from qbitsat.certificate.layout import FAR, Layout, Ranges
 from qbitsat.properties import And
 
 ENDS = ("lo", "hi", "acc_lo", "acc_hi")
 
 
-def full_pass(space: Space, ranges: Ranges, inputs: bool) -> bool:
+def full_pass(layout: Layout, ranges: Ranges, inputs: bool) -> bool:
     """All layers, all outputs; whether something is left."""
-    for block in space.blocks:
+    for block in layout.blocks:
         n, t = block.neurons, block.target
         if inputs or block.reads_neurons:
             acc_lo, acc_hi = block.accumulate(ranges.lo, ranges.hi)
@@ -26,10 +26,10 @@ def full_pass(space: Space, ranges: Ranges, inputs: bool) -> bool:
     return True
 
 
-def full_cut(space: Space, ranges: Ranges, value: int, lo: int, hi: int) -> Ranges | None:
+def full_cut(layout: Layout, ranges: Ranges, value: int, lo: int, hi: int) -> Ranges | None:
     new = ranges.copy()
     new.lo[value], new.hi[value] = max(lo, int(new.lo[value])), min(hi, int(new.hi[value]))
-    return new if new.lo[value] <= new.hi[value] and full_pass(space, new, value < space.num_inputs) else None
+    return new if new.lo[value] <= new.hi[value] and full_pass(layout, new, value < layout.num_inputs) else None
 
 
 def same(one: Ranges | None, other: Ranges | None) -> bool:
@@ -41,31 +41,31 @@ def same(one: Ranges | None, other: Ranges | None) -> bool:
 @pytest.mark.parametrize("seed", range(150))
 def test_cuts_sums_and_facts_leave_what_full_passes_leave(seed, monkeypatch):
     rng = random.Random(seed)
-    space = Space(graph_query(rng, KINDS, tops=WIDE))
-    ranges = space.whole
+    layout = Layout(graph_query(rng, KINDS, tops=WIDE))
+    ranges = layout.whole
     for _ in range(12):
-        value, kind = rng.randrange(space.num_values), rng.choice(["cut", "cut", "sums", "fact"])
+        value, kind = rng.randrange(layout.num_values), rng.choice(["cut", "cut", "sums", "fact"])
         lo, hi = int(ranges.lo[value]), int(ranges.hi[value])
         at = rng.randint(lo, hi + 1)
         if kind == "cut":
             ends = rng.choice([(-FAR, at - 1), (at, FAR)])
-            new, full = space.cut(ranges, value, *ends), full_cut(space, ranges, value, *ends)
+            new, full = layout.cut(ranges, value, *ends), full_cut(layout, ranges, value, *ends)
         elif kind == "sums":
             atoms = [
-                ({v: rng.choice([-3, -1, 1, 2]) for v in rng.sample(range(space.num_values), 2)}, rng.randint(-60, 60)) for _ in range(2)
+                ({v: rng.choice([-3, -1, 1, 2]) for v in rng.sample(range(layout.num_values), 2)}, rng.randint(-60, 60)) for _ in range(2)
             ]
-            new = space.narrowed(ranges, atoms)
+            new = layout.narrowed(ranges, atoms)
             with monkeypatch.context() as patched:
-                patched.setattr(Space, "propagate", lambda space, new, inputs: new if full_pass(space, new, inputs) else None)
-                full = space.narrowed(ranges, atoms)
+                patched.setattr(Layout, "propagate", lambda layout, new, inputs: new if full_pass(layout, new, inputs) else None)
+                full = layout.narrowed(ranges, atoms)
         else:
-            neuron = rng.randrange(space.num_neurons)
+            neuron = rng.randrange(layout.num_neurons)
             new, full = ranges.copy(), ranges.copy()
             for one in (new, full):
                 one.acc_hi[neuron] = int(ranges.acc_lo[neuron] + ranges.acc_hi[neuron]) // 2
-            new.restless[space.num_inputs + neuron] = True
-            new = space.propagate(new)
-            full = full if full_pass(space, full, False) else None
+            new.restless[layout.num_inputs + neuron] = True
+            new = layout.propagate(new)
+            full = full if full_pass(layout, full, False) else None
         assert same(new, full)
         if new is None:
             return
@@ -75,7 +75,7 @@ def test_cuts_sums_and_facts_leave_what_full_passes_leave(seed, monkeypatch):
 def test_what_a_cut_between_two_steps_leaves_is_settled_by_the_next_pass():
     """y is 0, 4 or 8: y >= 3 gives accumulators from the first of 4 on, and the next look at them makes it y >= 4."""
     network = one_layer([[1]], None, TableRequantizer(0, (0, 0, 4, 4, 8)), tensor(1, 0, 4))
-    space = Space(query(network, And(())))
-    once = space.cut(space.whole, 1, 3, FAR)
+    layout = Layout(query(network, And(())))
+    once = layout.cut(layout.whole, 1, 3, FAR)
     assert (once.lo[1], once.acc_lo[0], once.restless[1]) == (3, 2, True)
-    assert space.cut(once, 1, 0, FAR).lo[1] == 4
+    assert layout.cut(once, 1, 0, FAR).lo[1] == 4

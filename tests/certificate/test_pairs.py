@@ -16,7 +16,7 @@ from qbitsat.bounds.intervals import propagate_paired
 from qbitsat.certificate.archive import write_npz
 from qbitsat.certificate.check import check
 from qbitsat.certificate.differences import with_differences
-from qbitsat.certificate.space import Space
+from qbitsat.certificate.layout import Layout
 from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
 from qbitsat.limits import NO_LIMITS
@@ -36,9 +36,9 @@ def test_both_sides_make_the_same_layers_and_ranges():
         points = points_of(query.boxes[0])
         assert (forward_all(other.networks[0], points) == forward_all(found.query.networks[0], points)).all()
         assert [list(link) for link in differences.links] == (found.links + query.networks[0].num_inputs).tolist()
-        ranges, space = propagate_paired(found), Space(other, NO_LIMITS, differences.links)
-        assert (space.whole.lo == ranges.lo[0]).all()
-        assert (space.whole.hi == ranges.hi[0]).all()
+        ranges, layout = propagate_paired(found), Layout(other, NO_LIMITS, differences.links)
+        assert (layout.whole.lo == ranges.lo[0]).all()
+        assert (layout.whole.hi == ranges.hi[0]).all()
         seen += 1
     assert seen > 60
 
@@ -52,8 +52,8 @@ def test_a_value_that_a_layer_reads_twice_is_bounded_alike_on_both_sides():
     query = Query((net,), (Box([-9] * 3, [9] * 3),), apart([1]))
     found = paired(query)
     other, differences = with_differences(query, found.pairs, NO_LIMITS)
-    ranges, space = propagate_paired(found), Space(other, NO_LIMITS, differences.links)
-    for one, twin in zip(ranges.arrays, (space.whole.lo, space.whole.hi, space.whole.acc_lo, space.whole.acc_hi), strict=True):
+    ranges, layout = propagate_paired(found), Layout(other, NO_LIMITS, differences.links)
+    for one, twin in zip(ranges.arrays, (layout.whole.lo, layout.whole.hi, layout.whole.acc_lo, layout.whole.acc_hi), strict=True):
         assert (one[0] == twin).all()
 
 

@@ -20,7 +20,7 @@ from qbitsat.certificate.bitblast import TRUE as TRUE_LIT
 from qbitsat.certificate.bitblast import Bitblaster
 from qbitsat.certificate.cnf import QueryEncoder
 from qbitsat.certificate.formula import plain, simplified
-from qbitsat.certificate.space import Space
+from qbitsat.certificate.layout import Layout
 from qbitsat.encode import dimacs, encode_disjuncts, encode_query
 from qbitsat.encode.requantizers import Line, Neuron, circuit
 from qbitsat.limits import LimitReached, Limits
@@ -136,10 +136,10 @@ def test_queries_equal_the_twin_byte_for_byte(encoding, monkeypatch):
         cnf = encode_query(query, bounds, make_options(encoding=encoding), formula)
         twin, core = twin_encode(query, bounds, formula, encoding)
         if encoding != "substituted":
-            space = Space(query)
-            ranges, again = space.whole, plain(query.violation, space)
+            layout = Layout(query)
+            ranges, again = layout.whole, plain(query.violation, layout)
             encoder = QueryEncoder(
-                space, ranges, simplified(again, space, ranges) if seed % 2 else again, encoding == "balanced", lambda: None
+                layout, ranges, simplified(again, layout, ranges) if seed % 2 else again, encoding == "balanced", lambda: None
             )
             assert encoder.blaster.data == twin.data
         assert np.asarray(cnf.clauses).tolist() == twin.data
