@@ -195,5 +195,26 @@ def test_runtimes_are_known(tmp_path):
 def test_dynamic_quantization_is_called_that(tmp_path):
     m = Model()
     y = m.node("DynamicQuantizeLinear", "x")
-    with pytest.raises(UnsupportedError, match=r"dynamic quantization .DynamicQuantizeLinear, node 0. is no integer network"):
+    with pytest.raises(
+        UnsupportedError, match=r"dynamic quantization .DynamicQuantizeLinear, node 0. is no integer network: its scales are"
+    ):
         read(m.build({"x": (1, 4)}, y), tmp_path)
+    m = Model()
+    y = m.node("DynamicQuantizeMatMul", "x", m.constant(np.ones((4, 2), np.int8)), m.constant(f32(0.1)), domain="com.microsoft")
+    with pytest.raises(UnsupportedError, match=r"dynamic quantization .DynamicQuantizeMatMul, node 0. is no integer network"):
+        read(m.build({"x": (1, 4)}, y), tmp_path)
+
+
+@pytest.mark.parametrize("op", ["MatMulInteger", "ConvInteger"])
+def test_sums_that_floats_scale_are_refused_with_their_place(tmp_path, op):
+    """As exporters write them that quantize statically: QuantizeLinear, sums, a bias, Cast, one scale, QuantizeLinear."""
+    m = Model()
+    q = m.node("QuantizeLinear", "x", m.constant(f32(0.1)), m.constant(np.uint8(3)))
+    shape, bias = ((4, 2), (2,)) if op == "MatMulInteger" else ((2, 1, 2, 2), (1, 2, 1, 1))
+    total = m.node(op, q, m.constant(np.ones(shape, np.int8)), m.constant(np.uint8(3)), m.constant(np.int8(0)))
+    real = m.node("Mul", m.node("Cast", m.node("Add", total, m.constant(np.ones(bias, np.int32))), to=1), m.constant(f32(0.01)))
+    model = m.build({"x": (1, 4) if op == "MatMulInteger" else (1, 1, 4, 4)}, m.through(real, 0.1, 3))
+    with pytest.raises(
+        UnsupportedError, match=rf"not read: operator {op} .node 1.*; sums of {op} are scaled as floats: expected QLinearMatMul"
+    ):
+        read(model, tmp_path)
