@@ -17,7 +17,7 @@ from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import reference
 from .options import make_options
 from .properties import And, AtMost, Formula, Query, Ref, Witness, replay
-from .properties.formula import FALSE, INPUT, atoms
+from .properties.formula import FALSE, INPUT, atoms, reaching
 from .properties.replay import Inputs
 from .search.ascent import Ascent
 from .search.enumerate import Enumeration
@@ -239,7 +239,8 @@ class _Maximum:
         return verify(self._reaching(bound), cancel=self.limits.cancel, progress=self.limits.progress, **options)
 
     def _reaching(self, bound: int) -> Query:
-        return replace(self.query, violation=And((self.query.violation, AtMost(self.goal.terms, -bound))))
+        objective = tuple((-c, ref) for c, ref in self.goal.terms)
+        return replace(self.query, violation=reaching(self.query.violation, objective, bound))
 
     def _objective(self, inputs: Inputs) -> int:
         """What the objective is in the reference."""

@@ -1,16 +1,19 @@
 """Radii against enumeration; intervals that limits leave; what is refused."""
 
 import random
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 from handmade import copying
-from measured import case_of, check_radius, measured, stopped_radius
+from measured import Case, case_of, check_radius, check_witness, measured, stopped_radius
 
 from qbitsat.bounds import propagate
 from qbitsat.bounds.layout import has_steps
-from qbitsat.errors import InputError, UnsupportedError
+from qbitsat.certificate.check import check
+from qbitsat.certificate.write import write
+from qbitsat.errors import InputError
 from qbitsat.limits import NO_LIMITS, Limits
 from qbitsat.network import forward_all
 from qbitsat.options import make_options
@@ -71,11 +74,47 @@ def test_witnesses_that_the_reference_does_not_confirm_prove_nothing(monkeypatch
     assert (found.verdict, found.radius, found.upper, found.witness) == ("UNKNOWN", None, None, None)
 
 
-def test_certificates_of_a_radius():
+@pytest.mark.parametrize("norm", NORMS)
+def test_certificates_of_a_radius(norm, tmp_path):
     for seed in range(12):
         case = case_of(random.Random(seed))
-        found = measured(case, certificates=True)
+        found = measured(case, norm=norm, certificates=True)
         assert [verdict.verdict for _, verdict in found.certificates] == ["HOLDS", "VIOLATED"][: 1 + (found.witness is not None)]
+        for query, verdict in found.certificates:
+            write(tmp_path / "one.cert", query, verdict)
+            checked = check(tmp_path / "one.cert", case.question.network)
+            assert (checked.outcome, checked.reason, checked.verdict) == ("accepted", "", verdict.verdict)
+            assert checked.header["query"]["eps"] == found.radius + (verdict.verdict == "VIOLATED")
+            assert checked.header["query"].get("norm", "linf") == norm
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_only_elements_of_a_region_change(norm):
+    seen = 0
+    for seed in range(40):
+        case = case_of(random.Random(seed))
+        n = case.question.network.num_inputs
+        still = random.Random(seed).randrange(n)
+        moving = [i for i in range(n) if i != still]
+        if not moving:
+            continue
+        kept = case.points[:, still] == case.question.x[still]
+        region = " ".join(map(str, moving))
+        inside = Case(replace(case.question, region=region), case.points[kept], case.broken[kept])
+        expected, beyond = inside.expected(norm)
+        for engine in ("auto", "sat"):
+            found = measured(case, norm=norm, region=region, engine=engine)
+            assert (found.verdict, found.radius, found.upper) == ("OPTIMAL", expected, expected)
+            check_witness(inside, norm, found, beyond)
+        seen += beyond
+    assert seen > 8
+
+
+def test_regions_without_distances_of_their_own():
+    with pytest.raises(InputError, match="without distances of their own"):
+        radius(copying(2), [5, 3], 0, region="0=2")
+    with pytest.raises(InputError, match="lets nothing move"):
+        radius(copying(2), [5, 3], 0, region="0=0", norm="l1")
 
 
 def test_samples_without_a_question():
@@ -127,8 +166,3 @@ def test_networks_over_changes_and_bounds_in_balls(norm):
         accs = np.array([[int(w @ row[v]) + b for v, w, b in map(partial(ranges.layout.row, block), range(block.size))] for row in inside])
         assert (accs.max(axis=0) == ranges.acc_hi[0, block.neurons]).all()
         assert (accs.min(axis=0) == ranges.acc_lo[0, block.neurons]).all()
-
-
-def test_certificates_are_of_linf_alone():
-    with pytest.raises(UnsupportedError, match="expected linf"):
-        radius(copying(2), [5, 3], 0, norm="l1", certificates=True)

@@ -204,3 +204,9 @@ def test_bad_usage(file, arguments, said, capsys, monkeypatch):
     assert main(["overflow", "network.npz", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize("command", ["overflow", "range"])
+def test_memory_for_bounds_is_limited(file, capsys, command):
+    assert main([command, str(file / "network.npz"), "--memory", "0.001"]) == 5
+    assert capsys.readouterr().out == "open: memory, before there are any bounds\n"

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..certificate.write import Source, write
 from ..errors import InputError
 from ..network import Network
-from ..network.reference import first_maximum
 from ..optimize import OPTIMAL
-from ..options import make_options
 from ..radii import Radius, radius
 from ..verify import HOLDS, MISCLASSIFIED, SKIPPED, UNKNOWN, VIOLATED
 from .queries import Task
-from .resume import check_agrees, check_options, entries, input_sha256, witness_of
-from .store import Store
+from .resume import answers, are_there, check_agrees, witness_of
+from .store import Store, of_run, of_task, of_witness
 from .workers import run
 
 NUMBERS = ("radius", "upper", "farthest")
@@ -42,6 +38,7 @@ class Measurer:
             "norm": self.norm,
             "target": task.target,
             "ties": task.ties,
+            "region": task.region,
             "max_eps": self.max_eps,
             "sample": task.sample,
         }
@@ -60,26 +57,19 @@ class Measurer:
 
     def record(self, task: Task, found: Radius, certificates: list[str]) -> dict[str, Any]:
         """A line of results.jsonl, as JSON values."""
-        witness = found.witness
         return {
             "kind": "radius",
-            "sample": task.sample,
-            "input_sha256": input_sha256(task.x),
-            **{name: getattr(task, name) for name in ("label", "target", "ties")},
+            "networks": {"net": self.network.sha256},
+            **of_task(task),
             "norm": self.norm,
             "max_eps": self.max_eps,
             **{name: getattr(found, name) for name in ("verdict", "reason", *NUMBERS)},
             "seconds": round(found.seconds, 6),
             "cpu_seconds": round(found.cpu_seconds, 6),
-            "witness": witness and [int(v) for v in witness.inputs[0]],
-            "witness_outputs": witness and [int(v) for v in witness.outputs[0]],
-            "witness_class": witness and first_maximum(witness.outputs[0]),
+            **of_witness(found.witness),
             "certificates": certificates,
             "statistics": found.statistics,
-            "options": vars(make_options(**self.options)),
-            "network_sha256": self.network.sha256,
-            "runtime": self.network.runtime or None,
-            "version": __version__,
+            **of_run(self.network, self.options),
         }
 
 
@@ -102,32 +92,23 @@ def finished_radii(store: Store, tasks: Sequence[Task], measurer: Measurer) -> d
 
     All lines must be of the same command: see `resume.finished`. What is open, or has lost its certificates, is asked again.
     """
-    wanted, options = {task.sample: task for task in tasks}, vars(make_options(**measurer.options))
-    keep, found, seen, number = set[int](), dict[int, Radius](), set[int](), -1
-    with open(store.path, "rb") as stream:
-        for number, place, entry in entries(stream, store.path):
-            if entry is None:
-                continue
-            sample = entry.get("sample")
-            if type(sample) is not int or sample in seen or entry.get("kind") != "radius":
-                raise InputError(f"{place}: expected a line of `radius` about a sample that has none yet")
-            seen.add(sample)
-            check_agrees(place, "network", entry.get("network_sha256"), measurer.network.sha256)
-            check_agrees(place, "norm", entry.get("norm"), measurer.norm)
-            check_agrees(place, "largest distance", entry.get("max_eps"), measurer.max_eps)
-            check_options(place, entry.get("options"), options)
-            task = wanted.get(sample)
-            if task is not None:
-                check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
-                for name in ("label", "target", "ties"):
-                    check_agrees(place, name, entry.get(name), getattr(task, name))
-                if not _is_answer(entry, store.folder, measurer):
-                    continue
-                numbers: dict[str, Any] = {name: entry.get(name) for name in NUMBERS}
-                witness = witness_of(entry, task.x.size)
-                found[task.index] = Radius(entry["verdict"], witness=witness, norm=measurer.norm, **numbers)
-            keep.add(number)
-    store.keep(None if len(keep) == number + 1 else keep)
+
+    def key(place: str, entry: dict[str, Any]) -> tuple[int]:
+        sample = entry.get("sample")
+        if type(sample) is not int or entry.get("kind") != "radius":
+            raise InputError(f"{place}: expected a line of `radius` about a sample")
+        check_agrees(place, "norm", entry.get("norm"), measurer.norm)
+        check_agrees(place, "largest distance", entry.get("max_eps"), measurer.max_eps)
+        return (sample,)
+
+    def answer(entry: dict[str, Any], task: Task) -> Radius | None:
+        if not _is_answer(entry, store.folder, measurer):
+            return None
+        numbers: dict[str, Any] = {name: entry.get(name) for name in NUMBERS}
+        return Radius(entry["verdict"], witness=witness_of(entry, task.x.size), norm=measurer.norm, **numbers)
+
+    keep, found = answers(store.path, {(task.sample,): task for task in tasks}, measurer.network, measurer.options, key, answer)
+    store.keep(keep)
     return found
 
 
@@ -137,7 +118,4 @@ def _is_answer(entry: dict[str, Any], folder: Path, measurer: Measurer) -> bool:
         return True
     if entry.get("verdict") != OPTIMAL or any(type(entry.get(name)) is not int for name in NUMBERS):
         return False
-    names = entry.get("certificates")
-    if measurer.certificates is None:
-        return True
-    return isinstance(names, list) and bool(names) and all(isinstance(n, str) and os.path.isfile(folder / n) for n in names)
+    return measurer.certificates is None or are_there(entry.get("certificates"), folder)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from ..arithmetic import INT32
 from ..errors import InputError
 from ..importers.files import one_line
+from ..network import Network
 from ..options import make_options
 from ..properties import Witness
 from ..properties.robustness import ARGMAX
@@ -24,8 +25,9 @@ from .queries import Task, Verifier
 LIMITS = ("timeout", "memory", "conflicts", "jobs")
 MAX_LINE = 1 << 24
 
-# A line's query: (sample, eps, target).
-Key = tuple[Any, Any, Any]
+# What makes a line one of its own, as (sample, eps, target).
+Key = tuple[Any, ...]
+R = TypeVar("R")
 
 
 def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set[int] | None, dict[int, Verdict]]:
@@ -37,36 +39,58 @@ def finished(path: Path, tasks: Sequence[Task], verifier: Verifier) -> tuple[set
     Kept are whole lines that decide their query, with certificates those whose file is there, and all lines about other queries.
     What is cut off at the end, UNKNOWN, or has lost its certificate, is asked again.
     """
+
+    def key(place: str, entry: dict[str, Any]) -> Key:
+        found = entry.get("sample"), entry.get("eps"), entry.get("target")
+        if any(value is not None and type(value) is not int for value in found):
+            raise InputError(f"{place}: sample, eps or target is no whole number; expected results of the same command")
+        return found
+
+    def answer(entry: dict[str, Any], task: Task) -> Verdict | None:
+        if not _is_answer(entry, path.parent, verifier):
+            return None
+        engine, witness = str(entry.get("engine") or ""), witness_of(entry, task.x.size)
+        return Verdict(entry["verdict"], str(entry.get("reason", "")), engine=engine, witness=witness)
+
     wanted: dict[Key, Task] = {(task.sample, task.eps, task.target): task for task in tasks}
-    options = vars(make_options(**verifier.options))
-    keep: set[int] = set()
-    seen: set[Key] = set()
-    verdicts: dict[int, Verdict] = {}
-    number = -1
+    return answers(path, wanted, verifier.network, verifier.options, key, answer)
+
+
+def answers(
+    path: Path,
+    wanted: Mapping[Key, Task],
+    network: Network,
+    options: dict[str, Any],
+    key: Callable[[str, dict[str, Any]], Key],
+    answer: Callable[[dict[str, Any], Task], R | None],
+) -> tuple[set[int] | None, dict[int, R]]:
+    """See `finished`: key gives what makes a line, at a place, one of its own; answer what it says of its task, None to ask again."""
+    options = vars(make_options(**options))
+    keep, seen, found, number = set[int](), set[Key](), dict[int, R](), -1
     with open(path, "rb") as stream:
         for number, place, entry in entries(stream, path):
             if entry is None:
                 continue
-            key = entry.get("sample"), entry.get("eps"), entry.get("target")
-            if any(value is not None and type(value) is not int for value in key):
-                raise InputError(f"{place}: sample, eps or target is no whole number; expected results of the same command")
-            check_agrees(place, "network", entry.get("network_sha256"), verifier.network.sha256)
+            own = key(place, entry)
+            check_agrees(place, "network", entry.get("network_sha256"), network.sha256)
             check_options(place, entry.get("options"), options)
-            if key in seen:
-                raise InputError(f"{place}: a second line about sample {key[0]}, eps {key[1]}; expected one for each query")
-            seen.add(key)
-            task = wanted.get(key)
+            if own in seen:
+                about = ", ".join(f"{name} {value}" for name, value in zip(("sample", "eps"), own, strict=False))
+                raise InputError(f"{place}: a second line about {about}; expected one for each query")
+            seen.add(own)
+            task = wanted.get(own)
             if task is not None:
                 check_agrees(place, "input", entry.get("input_sha256"), input_sha256(task.x))
                 check_agrees(place, "label", entry.get("label"), task.label)
+                check_agrees(place, "target", entry.get("target"), task.target)
                 check_agrees(place, "region", entry.get("region"), task.region)
                 check_agrees(place, "rule for ties", entry.get("ties", ARGMAX), task.ties)
-                if not _is_answer(entry, path.parent, verifier):
+                said = answer(entry, task)
+                if said is None:
                     continue
-                engine, witness = str(entry.get("engine") or ""), witness_of(entry, task.x.size)
-                verdicts[task.index] = Verdict(entry["verdict"], str(entry.get("reason", "")), engine=engine, witness=witness)
+                found[task.index] = said
             keep.add(number)
-    return (None if len(keep) == number + 1 else keep), verdicts
+    return (None if len(keep) == number + 1 else keep), found
 
 
 def input_sha256(x: np.ndarray) -> str:
@@ -122,5 +146,9 @@ def _is_answer(entry: dict[str, Any], folder: Path, verifier: Verifier) -> bool:
         return True
     if entry.get("verdict") not in (HOLDS, VIOLATED):
         return False
-    name = entry.get("certificate")
-    return verifier.certificates is None or (isinstance(name, str) and os.path.isfile(folder / name))
+    return verifier.certificates is None or are_there([entry.get("certificate")], folder)
+
+
+def are_there(names: Any, folder: Path) -> bool:
+    """Whether these are names of files in a folder, one at least."""
+    return isinstance(names, list) and bool(names) and all(isinstance(name, str) and os.path.isfile(folder / name) for name in names)

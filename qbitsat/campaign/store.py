@@ -15,40 +15,53 @@ from ..importers.files import replacing
 from ..network import Network
 from ..network.reference import first_maximum
 from ..options import make_options
+from ..properties import Witness
 from ..verify import Verdict
 from .lock import Lock
 from .queries import Task, Verifier
 from .resume import finished, input_sha256
 
 RESULTS, CERTIFICATES = "results.jsonl", "certificates"
+# What names of certificates begin with, but for those of question files, which have the file's.
+NAMED = ("sample", "range", "overflow", "gap", "monotone", "agree", "equal")
 
 
 def record(task: Task, verdict: Verdict, network: Network, options: dict[str, Any]) -> dict[str, Any]:
     """All that is known of a finished query, as JSON values. witness is the flat input; all options are there, defaults too."""
-    witness = verdict.witness
     return {
-        "sample": task.sample,
-        "input_sha256": input_sha256(task.x),
+        **of_task(task),
         "eps": task.eps,
-        "region": task.region,
-        "label": task.label,
-        "target": task.target,
-        "ties": task.ties,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "engine": verdict.engine,
         "seconds": round(verdict.seconds, 6),
         "cpu_seconds": round(verdict.cpu_seconds, 6),
+        **of_witness(verdict.witness),
+        "certificate": verdict.certificate or None,
+        "statistics": verdict.statistics,
+        **of_run(network, options),
+    }
+
+
+def of_task(task: Task) -> dict[str, Any]:
+    """What a line says of the question of a task."""
+    asked = {name: getattr(task, name) for name in ("region", "label", "target", "ties")}
+    return {"sample": task.sample, "input_sha256": input_sha256(task.x), **asked}
+
+
+def of_witness(witness: Witness | None) -> dict[str, Any]:
+    """And of a witness."""
+    return {
         "witness": witness and [int(v) for v in witness.inputs[0]],
         "witness_outputs": witness and [int(v) for v in witness.outputs[0]],
         "witness_class": witness and first_maximum(witness.outputs[0]),
-        "certificate": verdict.certificate or None,
-        "statistics": verdict.statistics,
-        "options": vars(make_options(**options)),
-        "network_sha256": network.sha256,
-        "runtime": network.runtime or None,
-        "version": __version__,
     }
+
+
+def of_run(network: Network, options: dict[str, Any]) -> dict[str, Any]:
+    """And of the command."""
+    about = {"network_sha256": network.sha256, "runtime": network.runtime or None, "version": __version__}
+    return {"options": vars(make_options(**options)), **about}
 
 
 class Store:
@@ -87,8 +100,9 @@ class Store:
         if overwrite:
             with suppress(OSError):  # a device has no length
                 os.ftruncate(self._file, 0)
-            for path in (self.folder / CERTIFICATES).glob("sample*_*.cert"):
-                path.unlink()
+            for name in NAMED:
+                for path in (self.folder / CERTIFICATES).glob(f"{name}*_*.cert"):
+                    path.unlink()
         self._end = os.fstat(self._file).st_size
 
     def __enter__(self) -> Store:

@@ -1,55 +1,316 @@
-"""Lines of results.jsonl about question files: what they claim, and whether certificates prove that."""
+"""Lines of results.jsonl of questions with a name, and of question files: what they claim, and what certificates must prove for it."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..errors import InputError
 from ..importers.json_header import expect, shown
-from .check import HOLDS, VIOLATED, Checked
-from .reading import record_with
+from ..limits import Limits
+from ..network import Network
+from ..properties import Box, Query, agreement, equality, gap, monotone, robustness
+from ..properties.formula import TRUE, Ref, accumulator, reaching
+from ..properties.made import asked_of
+from ..properties.question_file import load_question
+from ..properties.robustness import ARGMAX, centre, linf_box
+from ..properties.widths import leaving, reaches
+from .check import HOLDS, VIOLATED, Checked, Means
+from .networks import beside
+from .reading import Refused, record_with
+from .samples import hash_of
 
-KIND = "question"
-# A verdict has one certificate; an optimum two, of a witness that attains it and of nothing beyond.
-CLAIMS: dict[str, tuple[str, ...]] = {
-    HOLDS: (HOLDS,),
-    VIOLATED: (VIOLATED,),
-    "OPTIMAL": (VIOLATED, HOLDS),
-    "EMPTY": (),
-    "UNKNOWN": (),
+Entry = dict[str, Any]
+OPTIMAL, UNKNOWN = "OPTIMAL", "UNKNOWN"
+# An optimum is claimed by a witness that attains it and by nothing beyond.
+ENDS = (("attained", VIOLATED), ("beyond", HOLDS))
+
+
+# Accumulators stay below 2**60.
+MOST_BITS = 61
+
+
+class Needs(Exception):  # noqa: N818 (a result, not an error)
+    """What a line can't be compared without."""
+
+
+class Around(NamedTuple):
+    """What a line is compared with: the certificate's query, its networks as files hold them, and what a check may use."""
+
+    query: Query
+    networks: tuple[Network, ...]
+    place: str
+    means: Means
+    limits: Limits
+
+    def x(self, entry: Entry) -> np.ndarray:
+        """The sample of the data set that the line names."""
+        if self.means.samples is None:
+            raise Needs("needs --inputs FILE")
+        found = self.means.samples.sample(self.networks[0].inputs, entry["sample"])
+        if found is None:
+            raise Refused(f"says sample {entry['sample']}, {self.means.samples.inputs} has less")
+        return found[0]
+
+    def box(self, entry: Entry) -> Box:
+        """The inputs around the sample that the line names; without one, all."""
+        network = self.networks[0]
+        if entry.get("sample") is None:
+            return Box(*(ends[: network.num_inputs] for ends in network.value_ranges))
+        return linf_box(network, centre(network, self.x(entry)), entry["eps"], entry.get("region"))
+
+
+class Kind(NamedTuple):
+    """Keys of a line and their types; the parts of what it claims, with the verdict of each; and the query of a part."""
+
+    keys: dict[str, type]
+    optional: dict[str, type]
+    parts: Callable[[Entry], Sequence[tuple[str, str]]]
+    query: Callable[[Entry, str, Around], Query]
+
+
+def _verdict(entry: Entry) -> Sequence[tuple[str, str]]:
+    return [("verdict", entry["verdict"])] if entry["verdict"] in (HOLDS, VIOLATED) else []
+
+
+def _optimum(entry: Entry) -> Sequence[tuple[str, str]]:
+    return ENDS if entry["verdict"] == OPTIMAL else []
+
+
+def _whole(entry: Entry, *keys: str) -> None:
+    """Raises `InputError` where a number is missing."""
+    for key in keys:
+        if entry[key] is None:
+            raise InputError(f"{key}: null, expected a whole number")
+
+
+def _are_whole(values: Any, count: int) -> bool:
+    """Whether it is a list of so many whole numbers."""
+    return isinstance(values, list) and [type(value) for value in values] == [int] * count
+
+
+# --- radius ---
+
+
+def _radius_parts(entry: Entry) -> Sequence[tuple[str, str]]:
+    if entry["verdict"] != OPTIMAL:
+        return []
+    _whole(entry, "radius", "upper", "farthest")
+    if entry["radius"] != entry["upper"] or entry["radius"] > entry["farthest"]:
+        raise InputError(f"radius {entry['radius']}, upper {entry['upper']}, farthest {entry['farthest']}, expected an exact radius")
+    return [("holds", HOLDS), ("beyond", VIOLATED)][: 1 + (entry["radius"] < entry["farthest"])]
+
+
+def _radius_query(entry: Entry, part: str, around: Around) -> Query:
+    """Of the input that the certificate has, whose hash is the line's, so that it needs no data set."""
+    origin = around.query.origin
+    if origin is None:
+        raise Refused("is about a radius, the certificate is not about robustness")
+    if hash_of(origin.x) != entry["input_sha256"]:
+        raise Refused("is about another input than the certificate")
+    if part == "holds" and entry["radius"] == entry["farthest"] and entry["max_eps"] != entry["farthest"]:
+        farthest = _farthest(around.networks[0], origin.x, entry)
+        if entry["farthest"] != farthest:
+            raise Refused(f"says farthest {entry['farthest']}, the largest distance is {farthest}")
+    how = {name: entry[name] for name in ("region", "norm", "sample")} | {"ties": entry.get("ties") or ARGMAX}
+    eps = entry["radius"] + (part == "beyond")
+    return robustness(around.networks[0], origin.x, eps, entry["label"], entry["target"], **how, limits=around.limits)
+
+
+def _farthest(network: Network, x: np.ndarray, entry: Entry) -> int:
+    """The largest distance that there is."""
+    lo, hi = (ends[: network.num_inputs] for ends in network.value_ranges)
+    box = linf_box(network, x, int((hi - lo).max()), entry["region"])
+    far = np.maximum(box.hi - x, x - box.lo)
+    return int({"linf": far.max(), "l1": far.sum()}.get(entry["norm"], np.count_nonzero(far)))
+
+
+# --- ranges, widths, gaps ---
+
+
+def _range_parts(entry: Entry) -> Sequence[tuple[str, str]]:
+    """Of an end that is open there is an interval, and no certificate."""
+    for side in ("least", "most"):
+        if not (_are_whole(entry[side], 2) or (entry[side][:1] == [None] and _are_whole(entry[side][1:], 1))):
+            raise InputError(f"{side}: {shown(entry[side])}, expected two whole numbers")
+    closed = [side for side in ("least", "most") if entry[side][0] is not None and entry[side][0] == entry[side][1]]
+    return [(f"{side} {end}", verdict) for side in closed for end, verdict in ENDS]
+
+
+def _range_query(entry: Entry, part: str, around: Around) -> Query:
+    side, _, end = part.partition(" ")
+    sign = 1 if side == "most" else -1
+    bound = sign * entry[side][1] + (end == "beyond")
+    violation = reaching(TRUE, ((sign, Ref(0, "output", entry["output"])),), bound)
+    return Query(around.networks, (around.box(entry),), violation, limits=around.limits)
+
+
+def _width_parts(entry: Entry) -> Sequence[tuple[str, str]]:
+    """An accumulator that needs the width, and parts of the layer, of which none leaves it."""
+    reached = [("needed", VIOLATED)] if entry["needed"] > 1 else []
+    count = len(entry["certificates"]) - len(reached)
+    return [*reached, *((f"enough {k}", HOLDS) for k in range(max(1, count)))]
+
+
+def _width_query(entry: Entry, part: str, around: Around) -> Query:
+    network, k = around.networks[0], entry["layer"]
+    if not 0 <= k < len(network.layers) or not 1 <= entry["enough"] <= MOST_BITS:
+        raise Refused(f"says {entry['enough']} bits of layer {k}, expected at most {MOST_BITS} of a layer that there is")
+    word, _, number = part.partition(" ")
+    if word == "needed":
+        value = entry["value"]
+        if (value if value >= 0 else ~value).bit_length() + 1 != entry["needed"] or not _are_whole(entry["end"], 2):
+            raise Refused(f"says that {value} at {shown(entry['end'])} needs {entry['needed']} bits")
+        i, side = entry["end"]
+        if side != (1 if value >= 0 else -1):
+            raise Refused(f"says that {value} is at side {side}")
+        violation: Any = reaches(*accumulator(network, k, i), side, value)
+    else:
+        parts, count = leaving(network, k, entry["enough"]), len(entry["certificates"]) - (entry["needed"] > 1)
+        if len(parts) != count:
+            raise Refused(f"has {count} certificates of its width, expected {len(parts)}")
+        violation = parts[int(number)]
+    return Query(around.networks, (around.box(entry),), violation, limits=around.limits)
+
+
+def _gap_query(entry: Entry, part: str, around: Around) -> Query:
+    _whole(entry, "value")
+    if not all(isinstance(group, list) for group in entry["groups"]):
+        raise Refused("has groups that are no lists")
+    box = around.box({})
+    if entry["domain"] is not None:
+        if len(entry["domain"]) != 2 or not all(_are_whole(end, around.networks[0].num_inputs) for end in entry["domain"]):
+            raise Refused("has a domain of other elements than the network's inputs")
+        box = Box(*map(np.array, entry["domain"]))
+    asked = gap(around.networks[0], entry["protected"], entry["output"], groups=entry["groups"], box=box)
+    return Query(asked.query.networks, asked.query.boxes, reaching(TRUE, asked.objective, entry["value"] + (part == "beyond")))
+
+
+# --- verdicts ---
+
+
+def _monotone_query(entry: Entry, _part: str, around: Around) -> Query:
+    how = {"falls": entry["falls"], "limits": around.limits}
+    return monotone(around.networks[0], entry["grows"], entry["outputs"], around.box(entry), **how)
+
+
+def _agree_query(entry: Entry, _part: str, around: Around) -> Query:
+    asked: Any = agreement if entry["kind"] == "agree" else equality
+    if len(around.networks) != 2:
+        raise Refused(f"is about two networks, the certificate about {len(around.networks)}")
+    x = around.x(entry)
+    return asked(*around.networks, x, entry["eps"], entry.get("within"), region=entry.get("region"), limits=around.limits)
+
+
+def _question_parts(entry: Entry) -> Sequence[tuple[str, str]]:
+    return _optimum(entry) if entry.get("objective") is not None else _verdict(entry)
+
+
+def _question_query(entry: Entry, part: str, around: Around) -> Query:
+    """As the question file says that the line names."""
+    path = beside(around.place, entry["question"])
+    if not os.path.isfile(path):
+        raise Needs(f"needs the question file {path}")
+    found = {network.sha256: network for network in around.networks}
+    if not all(sha256 in found for sha256 in entry["networks"].values()):
+        raise Refused("is about other networks than the certificate")
+    question = load_question(path, {name: found[sha256] for name, sha256 in entry["networks"].items()}, limits=around.limits)
+    if part == "verdict":
+        if question.objectives:
+            raise Refused(f"says a verdict, {path} has an objective")
+        return question.query
+    _whole(entry, "value")
+    sign = 1 if entry.get("sense") == "maximize" else -1
+    goals = [one for one in question.objectives if (one.text, one.sign) == (entry["objective"], sign)]
+    if not goals:
+        raise Refused(f"says the {entry.get('sense')} of {shown(entry['objective'])}, which {path} does not ask for")
+    best = sign * (entry["value"] - goals[0].constant)
+    violation = reaching(question.query.violation, goals[0].goal, best + (part == "beyond"))
+    return Query(question.query.networks, question.query.boxes, violation)
+
+
+PLACE: dict[str, type] = {"sample": int, "eps": int, "region": str}
+SAID: dict[str, type] = {"verdict": str, "reason": str}
+RADIUS: dict[str, type] = {"input_sha256": str, "norm": str, "sample": int, "label": int, "ties": str}
+RADII: dict[str, type] = {"radius": int, "upper": int, "farthest": int, "max_eps": int, "target": int, "region": str, "witness": list}
+WIDTH: dict[str, type] = {"layer": int, "needed": int, "enough": int, "end": list, "value": int}
+GAP: dict[str, type] = {"output": int, "protected": list, "groups": list}
+TWO: dict[str, type] = {"sample": int, "eps": int}
+KINDS = {
+    "radius": Kind({**SAID, **RADIUS}, RADII, _radius_parts, _radius_query),
+    "range": Kind({"output": int, "least": list, "most": list}, PLACE, _range_parts, _range_query),
+    "overflow": Kind(WIDTH, PLACE, _width_parts, _width_query),
+    "gap": Kind(GAP, {**SAID, "value": int, "domain": list}, _optimum, _gap_query),
+    "monotone": Kind({**SAID, "grows": int, "falls": bool, "outputs": list}, PLACE, _verdict, _monotone_query),
+    "agree": Kind({**SAID, **TWO}, {"within": int, "region": str}, _verdict, _agree_query),
+    "equal": Kind({**SAID, **TWO}, {"within": str, "region": str}, _verdict, _agree_query),
+    "question": Kind({**SAID, "question": str}, {"objective": str, "sense": str, "value": int}, _question_parts, _question_query),
 }
-KEYS: dict[str, type] = {"kind": str, "question": str, "networks": dict, "verdict": str, "reason": str}
-OPTIONAL: dict[str, type] = {"certificate": str, "certificates": list, "objective": str}
+COMMON: dict[str, type] = {"kind": str, "networks": dict, "certificates": list}
+# Lines that count, and claim nothing that could be proved.
+COUNTS = ("observe",)
 
 
-def claims(entry: dict[str, Any], place: str) -> list[dict[str, Any]]:
-    """What the line claims with a certificate: its name (None where there is none), the verdict that it must have, and hashes of networks.
+def claims(entry: Entry, place: str) -> list[Entry]:
+    """What the line claims, each with the name of its certificate (None where there is none) and the verdict that it must have.
 
     Raises `InputError` for what is no such line.
     """
-    record_with({key: entry[key] for key in (*KEYS, *OPTIONAL) if key in entry}, KEYS, OPTIONAL, place)
-    if entry["verdict"] not in CLAIMS:
-        raise InputError(f"{place}: verdict {shown(entry['verdict'])} is unknown; expected {', '.join(CLAIMS)}")
+    kind = KINDS[entry["kind"]]
+    if "networks" not in entry:  # as of `bits`, whose gaps have no certificates
+        entry = {**entry, "networks": {"net": entry.get("network_sha256")}, "certificates": []}
+    known = {**COMMON, **kind.keys, **kind.optional}
+    record_with({key: entry[key] for key in known if key in entry}, {**COMMON, **kind.keys}, kind.optional, place)
     for sha256 in entry["networks"].values():
         expect(sha256, str, f"{place}: networks")
-    names = entry.get("certificates") or [entry.get("certificate")]
+    names = entry["certificates"]
     for name in names:
         if name is not None:
             expect(name, str, f"{place}: certificates")
-    wanted = CLAIMS[entry["verdict"]]
-    if len(names) < len(wanted):
-        names = [None] * len(wanted)
-    about = {"kind": KIND, "networks": sorted(entry["networks"].values())}
-    extra = [name for name in names[len(wanted) :] if name is not None]
-    if extra:
-        raise InputError(f"{place}: {entry['verdict']} with a certificate {shown(extra[0])}, expected {len(wanted)}")
-    return [{**about, "certificate": name, "verdict": verdict} for name, verdict in zip(names, wanted, strict=False)]
+    entry = {key: entry.get(key) for key in known}
+    try:
+        parts = kind.parts(entry)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    if len(names) > len(parts) and any(names[len(parts) :]):
+        raise InputError(f"{place}: {len(names)} certificates, expected {len(parts)}")
+    names = [*names, *[None] * len(parts)]
+    return [{**entry, "part": part, "verdict": verdict, "certificate": name} for (part, verdict), name in zip(parts, names, strict=False)]
 
 
-def against(claim: dict[str, Any], checked: Checked) -> str:
-    """Where a claim is not what its certificate proves; else empty."""
+def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str:
+    """Where a claim is not what its certificate proves; else empty. Raises `Needs`."""
+    query = checked.query
+    assert query is not None
     if claim["verdict"] != checked.verdict:
         return f"says {claim['verdict']}, the certificate {checked.verdict}"
-    entries = checked.header["networks"]
-    hashes = sorted(part["sha256"] for entry in entries for part in entry.get("parts", (entry,)))
-    return "" if hashes == claim["networks"] else "is about other networks than the certificate"
+    networks = tuple(part for network in map(asked_of, query.networks) for part in (network.parts or (network,)))
+    if sorted({network.sha256 for network in networks}) != sorted(set(claim["networks"].values())):
+        return "is about other networks than the certificate"
+    if claim["kind"] == "radius" and checked.witness is not None and claim["witness"] != list(checked.witness.inputs[0]):
+        return "has another witness than the certificate"
+    try:
+        wanted = KINDS[claim["kind"]].query(claim, claim["part"], Around(query, networks, checked.path, means, limits))
+    except Refused as refused:
+        return str(refused)
+    except InputError as error:
+        return f"is no question that there is: {error}"
+    return difference(query, wanted)
+
+
+def difference(query: Query, wanted: Query) -> str:
+    """Where a certificate is about something else than the question of a line; else empty."""
+    if query.origin is not None and wanted.origin is not None:
+        for name, _ in (*wanted.origin.values, *query.origin.values):
+            said, proved = wanted.origin.get(name), query.origin.get(name)
+            if said != proved:
+                return f"says {name} {said}, the certificate {proved}"
+    if [network.sha256 for network in query.networks] != [network.sha256 for network in wanted.networks]:
+        return "is about networks that are made otherwise than those of the certificate"
+    for one, other in zip(query.boxes, wanted.boxes, strict=True):
+        if not (np.array_equal(one.lo, other.lo) and np.array_equal(one.hi, other.hi)):
+            return "is about other inputs than the certificate"
+    return "" if query.violation == wanted.violation else "asks something else than the certificate answers"

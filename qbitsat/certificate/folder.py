@@ -17,12 +17,13 @@ from ..limits import LimitReached, Limits
 from ..network import Network, TensorFormat
 from ..properties.region import meaning
 from ..properties.robustness import ARGMAX
-from .asked import KIND
+from .asked import Needs
 from .check import HOLDS, NOTHING, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
-from .lines import UNKNOWN, Entry, against_certificate, against_samples, read_line, recompute
+from .lines import Entry, against_certificate, against_samples, read_line, recompute
 from .networks import networks_of
 from .reading import Certificate, Refused
 
+EMPTY = "EMPTY"
 RESULTS, SUFFIX = "results.jsonl", ".cert"
 MAX_LINE = 1 << 24
 
@@ -147,17 +148,26 @@ class Folder:
             self._damaged = True
             yield Item(place, known=Checked(place, UNREADABLE, str(error)))
             return
-        if entry.get("kind") != KIND:
+        if "claims" not in entry:
             yield self._item(number, place, entry)
-            return
+        elif entry["sample"] is not None:
+            yield Item(place, entry=entry["sample"])
+        else:
+            yield from self._claims(number, place, entry)
+
+    def _claims(self, number: int, place: str, entry: Entry) -> Iterator[Item]:
+        """Of a question with a name, or of a question file."""
         for claim in entry["claims"]:
             if claim["certificate"] is not None:
                 yield self._certified(number, place, claim)
             else:
-                yield Item(place, known=Checked(place, UNCHECKED, f"{entry['verdict']} of a question, without a certificate"))
-        if not entry["claims"]:
-            proves = (NOTHING, entry["reason"]) if entry["verdict"] == UNKNOWN else (UNCHECKED, "that no input is meant has no certificate")
-            yield Item(place, known=Checked(place, *proves))
+                yield Item(place, known=Checked(place, UNCHECKED, f"{claim['kind']}, {claim['part']}: without a certificate"))
+        if entry["claims"]:
+            return
+        if entry["verdict"] == EMPTY:
+            yield Item(place, known=Checked(place, UNCHECKED, "that no input is meant has no certificate"))
+        else:
+            yield Item(place, known=Checked(place, NOTHING, entry["reason"] or f"{entry['kind']}: nothing that is proved"))
 
     def _item(self, number: int, place: str, entry: Entry) -> Item:
         """Of a sample."""
@@ -241,9 +251,13 @@ def check_item(item: Item, means: Means) -> Checked:
 
 def _compared(item: Item, checked: Checked, means: Means, limits: Limits) -> Checked:
     """Accepted only if the line and the data set agree."""
-    reason = against_samples(checked, means, limits)
+    named = item.entry is not None and "kind" in item.entry
+    reason = "" if named and checked.header["query"].get("sample") is None else against_samples(checked, means, limits)
     if item.entry is not None and not reason:
-        said = against_certificate(item.entry, checked, limits)
+        try:
+            said = against_certificate(item.entry, checked, means, limits)
+        except Needs as needs:
+            return replace(checked, outcome=UNCHECKED, reason=str(needs))
         reason = f"{item.place} {said}" if said else ""
     return replace(checked, outcome=REFUSED, reason=reason) if reason else checked
 

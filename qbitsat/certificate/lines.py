@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -15,12 +14,13 @@ from ..importers.json_header import bounded_int, expect, refuse_constant, refuse
 from ..limits import Limits
 from ..network import Network
 from ..network.reference import first_maximum
+from ..properties.made import asked_of
 from ..properties.robustness import ARGMAX, TIES
-from .asked import KIND, against, claims
+from .asked import COUNTS, KINDS, against, claims
 from .check import ACCEPTED, HOLDS, NOTHING, REFUSED, UNCHECKED, VIOLATED, Checked, Means
 from .networks import SHOWN, title
 from .reading import record_with
-from .samples import MISCLASSIFIED, SKIPPED, Samples, settled
+from .samples import MISCLASSIFIED, SKIPPED, Samples, hash_of, settled
 
 UNKNOWN = "UNKNOWN"
 VERDICTS = (HOLDS, VIOLATED, UNKNOWN, MISCLASSIFIED, SKIPPED)
@@ -50,10 +50,20 @@ def read_line(data: bytes, place: str) -> Entry:
         raise InputError(f"{place}: not valid JSON: {one_line(error)}") from error
     expect(entry, dict, place)
     refuse_deep(entry, place)
-    if entry.get("kind") == KIND:
-        return {"kind": KIND, "claims": claims(entry, place), "verdict": entry["verdict"], "reason": entry["reason"]}
-    if isinstance(entry.get("kind"), str):
-        raise InputError(f"{place}: is about {shown(entry['kind'])}; expected a line of `verify`, or the folder of certificates alone")
+    kind = entry.get("kind")
+    if isinstance(kind, str) and kind in (*KINDS, *COUNTS):
+        said = {"kind": kind, "claims": claims(entry, place) if kind in KINDS else [], "verdict": entry.get("verdict"), "sample": None}
+        if kind == "radius" and said["verdict"] in (MISCLASSIFIED, SKIPPED):
+            own = {key: entry[key] for key in (*KEYS, *OPTIONAL) if key in entry} | {"eps": 0, "engine": ""}
+            said["sample"] = _of_sample(own, place)
+        return {**said, "reason": str(entry.get("reason") or "")}
+    if isinstance(kind, str):
+        raise InputError(f"{place}: is about {shown(kind)}, which is unknown; expected one of {', '.join((*KINDS, *COUNTS))}")
+    return _of_sample(entry, place)
+
+
+def _of_sample(entry: Entry, place: str) -> Entry:
+    """A line about robustness of a sample."""
     record_with({key: entry[key] for key in (*KEYS, *OPTIONAL) if key in entry}, KEYS, OPTIONAL, place)
     for key in ("witness", "witness_outputs"):
         for value in entry.get(key) or ():
@@ -69,17 +79,19 @@ def read_line(data: bytes, place: str) -> Entry:
     return {**{key: entry.get(key) for key in (*KEYS, *OPTIONAL)}, "ties": rule}
 
 
-def against_certificate(entry: Entry, checked: Checked, limits: Limits) -> str:
-    """Where a line says something else than the certificate that was accepted for it; else empty."""
-    if entry.get("kind") == KIND:
-        return against(entry, checked)
+def against_certificate(entry: Entry, checked: Checked, means: Means, limits: Limits) -> str:
+    """Where a line says something else than the certificate that was accepted for it; else empty. Raises `Needs`."""
+    if "kind" in entry:
+        return against(entry, checked, means, limits)
     query, asked = checked.query, checked.header["query"]
     if query is None or query.origin is None:
         return "is about robustness, the certificate is not"
+    if asked.get("norm") is not None:
+        return f"is about L-infinity, the certificate about {shown(asked['norm'])}"
     network, x = query.networks[0], query.origin.x
     proved = {key: asked.get(key) for key in ("sample", "eps", "region", "label", "target")} | {"ties": asked.get("ties") or ARGMAX}
     proved |= {"verdict": checked.verdict, "reason": "", "engine": checked.engine, "network_sha256": network.sha256, **NO_WITNESS}
-    proved["input_sha256"] = _hash(x)
+    proved["input_sha256"] = hash_of(x)
     if checked.witness is not None:
         outputs = list(checked.witness.outputs[0])
         proved |= {"witness": list(checked.witness.inputs[0]), "witness_outputs": outputs, "witness_class": first_maximum(outputs)}
@@ -99,7 +111,7 @@ def against_samples(checked: Checked, means: Means, limits: Limits) -> str:
     number = checked.header["query"].get("sample")
     if query.origin is None or number is None:
         return f"the certificate names no sample of {samples.inputs}"
-    network, x, label = query.networks[0], query.origin.x, checked.header["query"]["label"]
+    network, x, label = asked_of(query.networks[0]), query.origin.x, checked.header["query"]["label"]
     found = samples.sample(network.inputs, number)
     if found is None:
         return f"sample {number} is not in {samples.inputs}, which has {samples.count(network.inputs)}"
@@ -148,7 +160,7 @@ def _against_sample(entry: Entry, network: Network, samples: Samples, limits: Li
     if found is None:
         return f"says sample {entry['sample']}, {samples.inputs} has {samples.count(network.inputs)}"
     x, label = found
-    proved = {"input_sha256": _hash(x), "label": entry["label"] if label is None else label}
+    proved = {"input_sha256": hash_of(x), "label": entry["label"] if label is None else label}
     asked = (entry["label"], entry["target"], entry["ties"])
     # What is neither misclassified nor skipped could be decided; UNKNOWN is all that may be said of it without a certificate.
     proved["verdict"], proved["reason"] = settled(network, x, *asked, limits) or (UNKNOWN, entry["reason"])
@@ -166,8 +178,3 @@ def _difference(entry: Entry, proved: Entry, by: str) -> str:
             key, said, value = f"{key}[{i}]", said[i], value[i]
         return f"says {key} {shown(said)}, {by} {shown(value)}"
     return ""
-
-
-def _hash(x: np.ndarray) -> str:
-    """Of the elements in order, each as eight bytes, little-endian."""
-    return hashlib.sha256(np.ascontiguousarray(x, "<i8").tobytes()).hexdigest()

@@ -91,10 +91,10 @@ def _named(place: str, what: str, entry: dict[str, Any], limits: Limits) -> Netw
     path = entry.get("path")
     if type(path) is not str:
         raise InputError(f"{place}: names no file of {what.removesuffix(',')}; expected --network FILE")
-    return _load(_beside(place, path), limits, *(entry.get(name) for name in ("bits", "input_bits", "runtime")))
+    return _load(beside(place, path), limits, *(entry.get(name) for name in ("bits", "input_bits", "runtime")))
 
 
-def _beside(place: str, path: str) -> str:
+def beside(place: str, path: str) -> str:
     """A file named in a certificate: as the name stands, else next to the certificate or a folder above it."""
     folder = os.path.dirname(os.path.abspath(place))
     places = [path, *(os.path.join(up, os.path.basename(path)) for up in (folder, os.path.dirname(folder)))]

@@ -16,6 +16,8 @@ from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.names import unescape_path
 from ..properties import And, AtMost, Box, Formula, Not, Or, Query, Ref, robustness
+from ..properties.balls import LINF, distance
+from ..properties.gap import paired
 from ..properties.query import MAX_DEPTH
 from ..properties.robustness import ARGMAX
 
@@ -36,8 +38,12 @@ NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int
 # Of a network that was joined of several.
 JOINED: dict[str, type] = {"sha256": str, "parts": list}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}
-ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "target": int, "ties": str, "sample": int}
+ROBUSTNESS_OPTIONAL: dict[str, type] = {"region": str, "norm": str, "target": int, "ties": str, "sample": int}
 GENERAL: dict[str, type] = {"kind": str, "violation": dict}
+GENERAL_OPTIONAL: dict[str, type] = {"made": list}
+# How a network of a query is made of the one that the header names.
+BALL: dict[str, type] = {"kind": str, "norm": str}
+PAIRS: dict[str, type] = {"kind": str, "protected": list, "groups": list}
 WITNESS: dict[str, type] = {"kind": str, "true_atoms": list}
 SAT_PROOF: dict[str, type] = {"kind": str, "cnf_sha256": str}
 ENUMERATION: dict[str, type] = {"kind": str}
@@ -162,12 +168,35 @@ class Certificate:
                 raise InputError(f"{place}: robustness of {len(networks)} networks, expected one")
             x, asked = self.array("x", (networks[0].num_inputs,)), (value.get(key) for key in ("eps", "label", "target"))
             ties, region = ARGMAX if value.get("ties") is None else value["ties"], value.get("region")
-            return robustness(networks[0], x, *asked, ties=ties, region=region, limits=self.limits)
+            norm = LINF if value.get("norm") is None else value["norm"]
+            how = {"ties": ties, "region": region, "norm": norm, "sample": value.get("sample")}
+            return robustness(networks[0], x, *asked, **how, limits=self.limits)
         if value.get("kind") != "general":
             raise InputError(f"{place}: kind {shown(value.get('kind'))} is unknown; expected 'robustness' or 'general'")
-        record(value, GENERAL, place)
+        record_with(value, GENERAL, GENERAL_OPTIONAL, place)
+        made = value.get("made") or [None] * len(networks)
+        if len(made) != len(networks):
+            raise InputError(f"{place}: made: {len(made)} entries, expected one for each of {len(networks)} networks")
+        networks = tuple(self._made(k, n, how, f"{place}: made[{k}]") for k, (n, how) in enumerate(zip(networks, made, strict=True)))
         boxes = tuple(Box(*(self.array(f"box.{k}.{end}", (n.num_inputs,)) for end in ("lo", "hi"))) for k, n in enumerate(networks))
         return Query(networks, boxes, read_formula(value["violation"], f"{place}: violation", self.limits), limits=self.limits)
+
+    def _made(self, k: int, network: Network, how: Any, place: str) -> Network:
+        """What the query is about, made of the network that the header names."""
+        if how is None:
+            return network
+        expect(how, dict, place)
+        if how.get("kind") == "ball":
+            centre = self.array(f"centre.{k}", (network.num_inputs,))
+            elements = self.array(f"elements.{k}", (None,)).tolist()
+            return distance(network, centre, record(how, BALL, place)["norm"], elements, k).network
+        if how.get("kind") != "pairs":
+            raise InputError(f"{place}: kind {shown(how.get('kind'))} is unknown; expected 'ball' or 'pairs'")
+        record(how, PAIRS, place)
+        for group in how["groups"]:
+            expect(group, list, f"{place}: groups")
+        box = Box(*(self.array(f"domain.{k}.{end}", (network.num_inputs,)) for end in ("lo", "hi")))
+        return paired(network, how["protected"], groups=how["groups"], box=box)[0]
 
     # --- the proof ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -53,6 +54,11 @@ def _load(samples: Samples, forms: tuple[TensorFormat, ...], *stamps: Any) -> tu
     if labels is not None and len(labels) != len(inputs):
         raise InputError(f"{samples.labels}: {len(labels)} labels, expected {len(inputs)}, one for each sample of {samples.inputs}")
     return inputs, labels
+
+
+def hash_of(x: np.ndarray) -> str:
+    """Of the elements in order, each as eight bytes, little-endian."""
+    return hashlib.sha256(np.ascontiguousarray(x, "<i8").tobytes()).hexdigest()
 
 
 def settled(network: Network, x: np.ndarray, label: int, target: int | None, ties: str | None, limits: Limits) -> tuple[str, str] | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 
+from ..network import Network
 from ..network.names import printable
 from ..properties import And, AtMost, Formula, Not, Query, Witness
+from ..properties.balls import L0, L1, Ball
 from ..properties.formula import VALUE, atoms
+from ..properties.gap import Pairs
+from ..properties.made import Made, asked_of
 from ..properties.query import Box
 from ..properties.robustness import KEPT
 
@@ -24,14 +28,19 @@ def words(query: Query, witness: Witness | None) -> list[str]:
     some = "there are none" if witness is None else "there are such, and here is one"
     origin = query.origin
     if origin is not None and origin.kind == "robustness":
-        (network,) = query.networks
+        network = asked_of(query.networks[0])
         asked = f"classified as {origin.get('target')}" if origin.get("target") is not None else f"not classified as {origin.get('label')}"
-        steps = "1 step" if origin.get("eps") == 1 else f"{origin.get('eps')} steps"
+        eps, norm = origin.get("eps"), origin.get("norm")
+        near = f"within {eps} {'step' if eps == 1 else 'steps'} of x"
+        if norm == L1:
+            near = f"within {eps} {'step' if eps == 1 else 'steps'} of x, all changes added up (L1)"
+        elif norm == L0:
+            near = f"that differ from x in at most {eps} {'element' if eps == 1 else 'elements'} (L0)"
         region = origin.get("region")
         where = "" if region is None else f" in {region[:MAX_REGION]}{'...' if len(region) > MAX_REGION else ''} and equal to it elsewhere"
         rule = f", or {origin.get('label')} if its output is as large" if origin.get("ties") == KEPT else ""
         return [
-            f"inputs of {printable(network.name)} within {steps} of x{where}, each in [{network.input.lo}, {network.input.hi}], "
+            f"inputs of {printable(network.name)} {near}{where}, each in [{network.input.lo}, {network.input.hi}], "
             f"that are {asked} (the class is the first largest output{rule}): {some}",
             f"x = {_list(origin.x)}",
             *_witness(query, witness),
@@ -42,10 +51,36 @@ def words(query: Query, witness: Witness | None) -> list[str]:
             lines.append(f"and {len(query.networks) - k} networks more")
             break
         lines.append(f"network {k}, {printable(network.name)}: {_box(box)}")
+        lines += [f"    {line}" for line in _made(network)]
     formula = list(islice(_formula(query.violation, len(query.networks) > 1), LINES + 1))
     lines += _inner(query)
     lines += ["such that", *formula[:LINES]] + ["  ... (and more)"] * (len(formula) > LINES)
     return [f"inputs as follows: {some}", *lines, *_witness(query, witness)]
+
+
+def _made(network: Network) -> Iterator[str]:
+    """What a network was made of, and how."""
+    how = network.how if isinstance(network, Made) else None
+    first = asked_of(network).num_values
+    if isinstance(how, Ball):
+        what = "by how much each goes up or down" if how.norm == L1 else "whether each is more or less"
+        yield f"values from {first} on: of elements {_few(how.elements)} {what} than c (their sum is the distance in {how.norm.upper()})"
+        yield f"c = {_list(how.centre)}"
+    elif isinstance(how, Pairs):
+        protected = _few(sorted(how.protected))
+        yield f"it is {printable(asked_of(network).name)} twice, on x and x' that are the same but for elements {protected}"
+        count = len(asked_of(network).outputs)
+        yield f"outputs from 0 on are those of x, from {count} on those of x'; x and x' have {_box(how.box)}"
+        for group in how.groups[:RANGES]:
+            yield f"of elements {_few(group)} exactly one is at the upper end of its range, and the others at the lower end"
+        if len(how.groups) > RANGES:
+            yield f"and of {len(how.groups) - RANGES} groups more"
+
+
+def _few(numbers: Sequence[int]) -> str:
+    """Numbers, not too many."""
+    more = f", ... ({len(numbers)} in all)" if len(numbers) > 2 * RANGES else ""
+    return f"{', '.join(map(str, numbers[: 2 * RANGES]))}{more}"
 
 
 def _inner(query: Query) -> Iterator[str]:
@@ -62,6 +97,10 @@ def _inner(query: Query) -> Iterator[str]:
 
 def _witness(query: Query, witness: Witness | None) -> Iterator[str]:
     if witness is not None:
+        how = query.networks[0].how if isinstance(query.networks[0], Made) else None
+        if isinstance(how, Pairs):
+            x, other = how.inputs(witness.inputs[0])
+            yield f"x = {_list(np.array(x))}; x' = {_list(np.array(other))}"
         for k, (x, y) in enumerate(list(zip(witness.inputs, witness.outputs, strict=True))[:RANGES]):
             number = f" {k}" if len(query.networks) > 1 else ""
             yield f"input{number} = {_list(np.array(x))}; output{number} = {_list(np.array(y))}"

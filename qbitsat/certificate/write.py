@@ -21,7 +21,10 @@ from ..importers.qbitsat_layers import smallest
 from ..network import Network, forward_all
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query
+from ..properties.balls import Ball
 from ..properties.formula import atoms, is_true, names_values
+from ..properties.gap import Pairs
+from ..properties.made import Made, asked_of
 from ..search.proof import Disjunction, Enumerated, Infeasible, Multipliers, Node, Proof, Refutation, Split
 from ..verify import HOLDS, VIOLATED, Verdict
 from .archive import Members, write_npz
@@ -59,12 +62,14 @@ def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Sources]
         "engine": verdict.engine,
         "proof": _proof(query, verdict, members),
     }
-    known = _known(places, tuple((n.sha256, *(part.sha256 for part in n.parts)) for n in query.networks), verdict.options)
+    networks = map(asked_of, query.networks)
+    known = _known(places, tuple((n.sha256, *(part.sha256 for part in n.parts)) for n in networks), verdict.options)
     text = (known[:-1] + "," + _json(header)[1:]).encode()
     _write_file(path, {"header": np.frombuffer(text, np.uint8), **members})
 
 
 def _loaded_from(network: Network) -> Sources:
+    network = asked_of(network)
     if network.parts:
         return tuple(Source(part.source or None, runtime=part.runtime or None) for part in network.parts)
     return Source(network.source or None, runtime=network.runtime or None)
@@ -105,7 +110,20 @@ def _query(query: Query, members: Members) -> dict[str, Any]:
         return {"kind": query.origin.kind, **dict(query.origin.values)}
     for k, box in enumerate(query.boxes):
         members[f"box.{k}.lo"], members[f"box.{k}.hi"] = smallest(box.lo), smallest(box.hi)
-    return {"kind": "general", "violation": _formula(query.violation)}
+    made = [_made(k, network, members) for k, network in enumerate(query.networks)]
+    return {"kind": "general", "violation": _formula(query.violation), **({"made": made} if any(made) else {})}
+
+
+def _made(k: int, network: Network, members: Members) -> dict[str, Any] | None:
+    """How a network of the query was made of the one that the header names."""
+    how = network.how if isinstance(network, Made) else None
+    if isinstance(how, Ball):
+        members[f"centre.{k}"], members[f"elements.{k}"] = smallest(how.centre), smallest(np.array(how.elements, np.int64))
+        return {"kind": "ball", "norm": how.norm}
+    if isinstance(how, Pairs):
+        members[f"domain.{k}.lo"], members[f"domain.{k}.hi"] = smallest(how.box.lo), smallest(how.box.hi)
+        return {"kind": "pairs", "protected": sorted(how.protected), "groups": list(map(list, how.groups))}
+    return None
 
 
 def _formula(formula: Formula) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..campaign import RESULTS
+from ..certificate.write import Sources
 from ..errors import InputError
 from ..importers import load, load_inputs
 from ..network import Network
@@ -15,12 +16,12 @@ from ..network.names import printable
 from ..network.reference import first_maximum
 from ..properties import agreement, equality, joined
 from ..report.observed import observed, observed_lines
-from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
+from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict
 from .arguments import parse_epsilons, parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .printing import file_of, one_of, print_question
-from .reach import opened_store, table_options
+from .proofs import Proofs, asked, named_region, placed, shared_time, source_of
 from .signals import interrupts_say
 
 
@@ -51,7 +52,7 @@ def observe(args: argparse.Namespace, first: Network, second: Network) -> int:
     inputs = inputs[parse_samples(args.samples, len(inputs), args.observe)]
     found = observed(first, second, inputs)
     with ExitStack() as stack:
-        opened_store(args, stack)({"kind": "observe", **found._asdict()})
+        Proofs(args, [], stack).put({"kind": "observe", **placed({}, {"a": first, "b": second}), **found._asdict()})
     print("\n".join(observed_lines(found, args.quiet)))
     return EXIT_VIOLATED if found.differing else EXIT_HOLDS
 
@@ -61,37 +62,45 @@ def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network
         raise InputError(f"{kind}: around nothing, expected --inputs FILE and --eps LIST")
     inputs = load_inputs(args.inputs, first.input, **reading(args))
     samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
-    asked: Any = agreement if kind == "agree" else equality
+    ask: Any = agreement if kind == "agree" else equality
     if args.print:
         sample, eps = one_of([(sample, eps) for sample in samples for eps in epsilons])
-        query, given = asked(first, second, inputs[sample], eps, args.within, region=args.region), vars(args)
+        query, given = ask(first, second, inputs[sample], eps, args.within, region=args.region), vars(args)
         runtime, bits = given.get("other_runtime") or args.runtime, given.get("other_bits") or args.bits
         other = file_of(args, "b", path=str(args.other or args.network), runtime=runtime, bits=bits)
         # Real units become integers of both, which only the formula itself says.
-        words = {"asks": {"hold": [_same(args.within)]}} if asked is agreement or args.within is None else {}
+        words = {"asks": {"hold": [_same(args.within)]}} if ask is agreement or args.within is None else {}
         return print_question(query, [file_of(args, "a"), other], f"sample {sample} eps {eps}", **words)
     counts: Counter[str] = Counter()
+    questions = [(sample, eps) for sample in samples for eps in epsilons]
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
-        write = opened_store(args, stack)
-        for sample in samples:
-            for eps in epsilons:
-                query = asked(first, second, inputs[sample], eps, args.within, region=args.region)
-                verdict = verify(query, **table_options(args))
-                counts[verdict.verdict] += 1
-                within = args.within if kind == "agree" else args.within and str(args.within)
-                fields = {"kind": kind, "sample": sample, "eps": eps, "within": within, "verdict": verdict.verdict}
-                fields |= {"reason": verdict.reason, "engine": verdict.engine, "seconds": verdict.seconds}
-                if verdict.witness is not None:
-                    fields |= {"witness": list(verdict.witness.inputs[0]), "outputs": _both(verdict)}
-                write(fields)
-                if not args.quiet:
-                    print(_line(sample, eps, verdict), flush=True)
+        proofs, budget = Proofs(args, _sources(args, first, second), stack), shared_time(args)
+        for n, (sample, eps) in enumerate(questions):
+            query = ask(first, second, inputs[sample], eps, args.within, region=args.region)
+            verdict = asked(query, budget, len(questions) - n)
+            counts[verdict.verdict] += 1
+            within = args.within if kind == "agree" else args.within and str(args.within)
+            where = {"sample": sample, "eps": eps}
+            fields = {"kind": kind, **placed(where, {"a": first, "b": second}), "region": args.region, "within": within}
+            fields |= {"verdict": verdict.verdict, "reason": verdict.reason, "engine": verdict.engine, "seconds": verdict.seconds}
+            if verdict.witness is not None:
+                fields |= {"witness": list(verdict.witness.inputs[0]), "outputs": _both(verdict)}
+            name = f"{kind}_{named_region(where)}".rstrip("_")
+            proofs.put({**fields, "certificates": [proofs.certify(name, query, verdict)]})
+            if not args.quiet:
+                print(_line(sample, eps, verdict), flush=True)
     print(_summary(first, second, what, counts))
     if args.out:
         print(f"results in {args.out / RESULTS}")
     if counts[VIOLATED]:
         return EXIT_VIOLATED
     return EXIT_UNKNOWN if counts[UNKNOWN] else EXIT_HOLDS
+
+
+def _sources(args: argparse.Namespace, first: Network, second: Network) -> list[Sources]:
+    """Of the network that both are parts of."""
+    path, bits = str(args.other or args.network), vars(args).get("other_bits") or args.bits
+    return [(source_of(args, first), source_of(args, second, path=path, bits=bits))]
 
 
 def _same(within: int | None) -> str:

@@ -138,7 +138,7 @@ def describe(checked: Checked) -> str:
     reason = " ".join(checked.reason.splitlines())
     if not checked.accepted and checked.outcome != NOTHING:
         return reason if checked.outcome == UNREADABLE else f"{checked.path}: {reason}"
-    query = checked.header["query"]
+    query, networks = checked.header.get("query", {}), checked.header.get("networks", [])
     about = [f"{key} {query[key]}" for key in ("sample", "eps", "region", "label", "target", "ties") if query.get(key) is not None]
-    about += [f"network {network['sha256'][:16]}" for network in checked.header["networks"]] + [reason] * bool(reason)
+    about += [f"network {network['sha256'][:16]}" for network in networks] + [reason] * bool(reason)
     return f"{checked.path}  {checked.verdict:<8}  {checked.engine or '-':<6}  {checked.seconds:9.3f} s  {'  '.join(about)}"

@@ -9,14 +9,17 @@ from pathlib import Path
 from ..campaign import RESULTS
 from ..errors import InputError
 from ..importers import load_inputs
+from ..limits import LimitReached
 from ..network import Network
 from ..optimize import Optimum, maximize
-from ..properties import Box, gap
+from ..properties import Box, Gap, gap
 from ..properties.gap import domain_of
+from ..reach.extremes import Budget
+from ..verify import UNKNOWN
 from .arguments import parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN
-from .reach import opened_store, table_options
+from .proofs import Proofs, placed, shared_time, source_of
 from .signals import interrupts_say
 
 
@@ -28,21 +31,32 @@ def gap_command(args: argparse.Namespace) -> int:
     groups, box = parse_groups(args.groups, network.num_inputs, args.network), _domain(args, network)
     exact = list[bool]()
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
-        write = opened_store(args, stack)
-        for output in outputs:
+        proofs, budget = Proofs(args, [source_of(args, network)], stack), shared_time(args)
+        for n, output in enumerate(outputs):
             asked = gap(network, protected, output, groups=groups, box=box)
-            found = maximize(asked.query, asked.objective, **table_options(args))
+            found = _largest(asked, budget, len(outputs) - n)
             exact.append(found.optimal)
-            fields = {"kind": "gap", "output": output, "protected": protected, "groups": groups, "verdict": found.verdict}
-            fields |= {"value": found.value, "upper": found.upper, "reason": found.reason, "seconds": found.seconds}
+            fields = {"kind": "gap", **placed({}, {"net": network}), "output": output, "protected": protected, "groups": groups}
+            fields |= {"domain": box and [box.lo.tolist(), box.hi.tolist()], "verdict": found.verdict, "value": found.value}
+            fields |= {"upper": found.upper, "reason": found.reason, "seconds": found.seconds}
             pair = [] if found.witness is None else [list(x) for x in asked.inputs(found.witness.inputs)]
-            write({**fields, "inputs": pair})
+            ends = ("attained", "beyond") if found.optimal else ()
+            proofs.put({**fields, "inputs": pair, "certificates": proofs.each(f"gap_output{output}", ends, found.certificates)})
             if not args.quiet:
                 print("\n".join(_lines(output, found, network, pair if args.verbose else [])), flush=True)
     print(f"{len(exact)} {'output' if len(exact) == 1 else 'outputs'}: {sum(exact)} exact, {len(exact) - sum(exact)} open")
     if args.out:
         print(f"results in {args.out / RESULTS}")
     return EXIT_HOLDS if all(exact) else EXIT_UNKNOWN
+
+
+def _largest(asked: Gap, budget: Budget, left: int) -> Optimum:
+    """In its part of the time that is left."""
+    try:
+        budget.turn(left)
+        return maximize(asked.query, asked.objective, **budget.each())
+    except LimitReached as limit:
+        return Optimum(UNKNOWN, None, None, limit.reason)
 
 
 def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]]) -> list[str]:

@@ -14,12 +14,13 @@ from ..network import Network
 from ..network.names import printable
 from ..properties import monotone
 from ..reach.extremes import region
-from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
+from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict
 from .arguments import parse_samples
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .printing import file_of, one_of, print_question
-from .reach import opened_store, regions, table_options
+from .proofs import Proofs, asked, named_region, placed, shared_time, source_of
+from .reach import regions
 from .signals import interrupts_say
 
 
@@ -28,20 +29,23 @@ def monotone_command(args: argparse.Namespace) -> int:
     network = noted_network(args)
     grows = parse_samples(args.grows, network.num_inputs, args.network, "grows")
     outputs = parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
-    asked = [(where, box, i) for where, box in regions(args, network) for i in grows]
+    questions = [(where, box, i) for where, box in regions(args, network) for i in grows]
     if args.print:
-        where, box, i = one_of(asked)
+        where, box, i = one_of(questions)
         query = monotone(network, i, outputs, region(network, box), falls=args.falls)
         files = [file_of(args, name) for name in ("a", "b")]
         return print_question(query, files, f"{network.name}, {where.get('text', '')} {place(network, i)} grows".replace(",  ", ", "))
     counts: Counter[str] = Counter()
+    about = {"falls": args.falls, "outputs": outputs}
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
-        write = opened_store(args, stack)
-        for where, box, i in asked:
-            verdict = verify(monotone(network, i, outputs, region(network, box), falls=args.falls), **table_options(args))
+        proofs, budget = Proofs(args, [source_of(args, network)] * 2, stack), shared_time(args)
+        for n, (where, box, i) in enumerate(questions):
+            query = monotone(network, i, outputs, region(network, box), falls=args.falls)
+            verdict = asked(query, budget, len(questions) - n)
             counts[verdict.verdict] += 1
-            fields = {name: value for name, value in where.items() if name != "text"}
-            write({"kind": "monotone", **fields, "grows": i, "falls": args.falls, "outputs": outputs, **_record(verdict)})
+            names = [proofs.certify(f"monotone_{named_region(where)}input{i}", query, verdict)]
+            fields = {"kind": "monotone", **placed(where, {"a": network, "b": network}), "grows": i, **about}
+            proofs.put({**fields, **_record(verdict), "certificates": names})
             if not args.quiet:
                 print(f"{where.get('text', '')} {_line(network, i, verdict, outputs, args.falls)}".lstrip(), flush=True)
     word = "grows" if args.falls else "falls"

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any
 
-from ..campaign import CERTIFICATES, RESULTS, Asked, Store
-from ..certificate.write import Source, Sources, write
+from ..campaign import CERTIFICATES, RESULTS, Asked
+from ..certificate.write import Source, Sources
 from ..errors import InputError
 from ..limits import LimitReached
 from ..network.names import printable
 from ..optimize import EMPTY, Optimum, maximize
 from ..options import ROWS, TABLE
-from ..properties import Query, Witness
+from ..properties import Witness
 from ..properties.question_file import Objective, Question, load_question
 from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
 from .arguments import EXPORT_OPTIONS, Parser, add_compare, add_export, add_option
-from .commands import SUFFIXES, export_paths, ignore, warn_of_unlocked, write_query
+from .commands import SUFFIXES, export_paths, write_query
 from .compare import chosen_backends, compare_all
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .proofs import Proofs
 
 ENDING = ".toml"
 COMMANDS = ("verify", "export", "compare")
@@ -92,23 +93,13 @@ def read_question(args: argparse.Namespace) -> Question:
 
 def verify_question(args: argparse.Namespace) -> int:
     """A line a verdict or optimum; 0 if it holds or all optima are proved, 10 if violated, 5 if something is open."""
-    if args.certificates and not args.out:
-        raise InputError("--certificates: needs --out DIR, the folder for them")
     question = read_question(args)
-    layers = sum(len(part.network.layers) for part in question.parts)
-    if args.certificates and sum(len(network.layers) for network in question.query.networks) > layers:
-        raise InputError("--certificates: balls in L1 and L0 have none, expected no norm, or no --certificates")
-    folder = args.out / CERTIFICATES if args.certificates else None
     with ExitStack() as stack:
-        put = ignore
-        if args.out:
-            store = stack.enter_context(Store(args.out, args.overwrite, folder))
-            warn_of_unlocked(args.out, store.unlocked)
-            put = store.write
-            # Of an earlier question of that name.
-            for stale in (args.out / CERTIFICATES).glob(f"{escape(args.question.stem)}*.cert") if args.overwrite else ():
-                stale.unlink()
-        asked = _Asked(question, args, folder, put)
+        proofs = Proofs(args, sources(question), stack)
+        # Of an earlier question of that name.
+        for stale in (args.out / CERTIFICATES).glob(f"{escape(args.question.stem)}*.cert") if args.out and args.overwrite else ():
+            stale.unlink()
+        asked = _Asked(question, args, proofs)
         code = asked.optimise() if question.objectives else asked.decide()
     if args.out:
         print(f"results in {args.out / RESULTS}")
@@ -117,12 +108,11 @@ def verify_question(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A question on the command line, where its certificates go, and what writes a line of results."""
+    """A question on the command line, and where its lines and certificates go."""
 
     question: Question
     args: argparse.Namespace
-    folder: Path | None
-    put: Callable[[dict[str, Any]], None]
+    proofs: Proofs
 
     @property
     def options(self) -> dict[str, Any]:
@@ -135,11 +125,12 @@ class _Asked:
     def decide(self) -> int:
         start = time.monotonic()
         verdict = verify(self.question.query, **self.options)
-        certificate = self._certify(self.name_of_file(), self.question.query, verdict)
+        names = [self.proofs.certify(self.name_of_file(), self.question.query, verdict)]
         note = verdict.reason
         if verdict.holds and self.question.assumption is not None:
             note = self._nothing(start)
-        self.put({**self._record(), **_verdict_record(verdict), "note": note, "certificate": certificate, **self._witness(verdict.witness)})
+        fields = {**self._record(), **_verdict_record(verdict), "note": note, "certificates": names}
+        self.proofs.put({**fields, **self._witness(verdict.witness)})
         parts = f"{printable(self.name)}  {verdict.verdict}", verdict.engine or "-", f"{verdict.seconds:.3f} s", printable(note)
         print("  ".join(parts).rstrip(), flush=True)
         self._show(verdict.witness, verdict.statistics)
@@ -162,10 +153,9 @@ class _Asked:
         code = EXIT_HOLDS
         for k, objective in enumerate(self.question.objectives):
             found = maximize(self.question.query, objective.goal, **self.options)
-            names = []
-            for end, (query, verdict) in zip(("attained", "beyond"), found.certificates, strict=False):
-                names.append(self._certify(f"{self.name_of_file()}_objective{k}_{end}", query, verdict))
-            self.put({**self._record(), **_optimum_record(objective, found), "certificates": names, **self._witness(found.witness)})
+            name, ends = f"{self.name_of_file()}_objective{k}", ("attained", "beyond") if found.optimal else ()
+            names = self.proofs.each(name, ends, found.certificates)
+            self.proofs.put({**self._record(), **_optimum_record(objective, found), "certificates": names, **self._witness(found.witness)})
             print(f"{printable(said(objective, found))}  {found.seconds:.3f} s", flush=True)
             self._show(found.witness, found.statistics)
             if not (found.optimal or found.verdict == EMPTY):
@@ -174,12 +164,6 @@ class _Asked:
 
     def name_of_file(self) -> str:
         return self.args.question.stem
-
-    def _certify(self, name: str, query: Query, verdict: Verdict) -> str | None:
-        if self.folder is None or verdict.verdict not in (HOLDS, VIOLATED):
-            return None
-        write(self.folder / f"{name}.cert", query, verdict, sources(self.question))
-        return f"{CERTIFICATES}/{name}.cert"
 
     def _record(self) -> dict[str, Any]:
         networks = {part.name: part.network.sha256 for part in self.question.parts}

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from ..campaign import RESULTS, Store
+from ..campaign import RESULTS
 from ..errors import InputError
 from ..importers import load_inputs
+from ..limits import LimitReached
 from ..network import Network
-from ..options import TABLE
 from ..properties import And, Box, Query
 from ..properties.robustness import centre, linf_box
 from ..reach import output_ranges, overflow
 from ..reach.extremes import chosen_layers, region
 from ..report.reach import range_line, range_record, width_details, width_line, width_record
 from .arguments import parse_epsilons, parse_samples, reading
-from .commands import ignore, noted_network, warn_of_unlocked
+from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .printing import file_of, one_of, print_question
+from .proofs import Proofs, named_region, placed, source_of, table_options
 from .signals import interrupts_say
 
 
@@ -36,19 +37,25 @@ def overflow_command(args: argparse.Namespace) -> int:
     needed, enough = list[int](), list[int]()
     longest = max(len(layer.name) for layer in network.layers)
     with interrupts_say("layer", "layers", lambda: len(needed)), ExitStack() as stack:
-        write = opened_store(args, stack)
+        proofs = Proofs(args, [source_of(args, network)], stack)
         for where, box in regions(args, network):
             if where and not args.quiet:
                 print(where["text"], flush=True)
 
             def told(found: Any, fields: dict[str, Any] = where) -> None:
-                write({**{name: value for name, value in fields.items() if name != "text"}, **width_record(found, args.width)})
+                ends = [*(["needed"] if found.needed > 1 else []), *(f"enough{k}" for k in range(found.parts))]
+                names = proofs.each(f"overflow_{named_region(fields)}layer{found.layer}", ends, found.certificates)
+                proofs.put({**placed(fields, {"net": network}), **width_record(found, args.width), "certificates": names})
                 needed.append(found.needed)
                 enough.append(found.enough)
                 if not args.quiet:
                     print("\n".join([width_line(found, args.width, longest), *(width_details(found) if args.verbose else [])]), flush=True)
 
-            overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **table_options(args))
+            try:
+                overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **table_options(args))
+            except LimitReached as limit:
+                print(f"open: {limit.reason}, before there are any bounds")
+                return EXIT_UNKNOWN
     least, most = max(needed), max(enough)
     wide = f"{most} bits are enough for all accumulators, and {most - 1} are not"
     print(wide if least == most else f"{most} bits are enough for all accumulators, and less than {least} are not")
@@ -69,18 +76,27 @@ def range_command(args: argparse.Namespace) -> int:
         return _print(args, network, {"maximize": ends, "minimize": ends})
     exact = list[bool]()
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
-        write = opened_store(args, stack)
+        proofs = Proofs(args, [source_of(args, network)], stack)
         for where, box in regions(args, network):
             if where and not args.quiet:
                 print(where["text"], flush=True)
 
             def told(found: Any, fields: dict[str, Any] = where) -> None:
-                write({**{name: value for name, value in fields.items() if name != "text"}, **range_record(found)})
+                names = list[str | None]()
+                for side, ends in zip(("least", "most"), found.certificates, strict=True):
+                    if getattr(found, side)[0] == getattr(found, side)[1]:
+                        name = f"range_{named_region(fields)}output{found.output}_{side}"
+                        names += proofs.each(name, ("attained", "beyond"), ends)
+                proofs.put({**placed(fields, {"net": network}), **range_record(found), "certificates": names})
                 exact.append(found.exact)
                 if not args.quiet:
                     print(range_line(found, network), flush=True)
 
-            output_ranges(network, box, outputs, total=args.total, told=told, **table_options(args))
+            try:
+                output_ranges(network, box, outputs, total=args.total, told=told, **table_options(args))
+            except LimitReached as limit:
+                print(f"open: {limit.reason}, before there are any bounds")
+                return EXIT_UNKNOWN
     print(f"{len(exact)} {'output' if len(exact) == 1 else 'outputs'}: {sum(exact)} exact, {len(exact) - sum(exact)} open")
     if args.out:
         print(f"results in {args.out / RESULTS}")
@@ -92,20 +108,6 @@ def _print(args: argparse.Namespace, network: Network, asks: dict[str, list[str]
     where, box = one_of(list(regions(args, network)))
     query = Query((network,), (region(network, box),), And(()))
     return print_question(query, [file_of(args)], f"{network.name}{', ' if where else ''}{where.get('text', '').rstrip(':')}", asks=asks)
-
-
-def table_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Those of the table of options that the command has."""
-    return {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)}
-
-
-def opened_store(args: argparse.Namespace, stack: ExitStack) -> Callable[[dict[str, Any]], None]:
-    """What writes a line of results, if a folder is given."""
-    if not args.out:
-        return ignore
-    store = stack.enter_context(Store(args.out, args.overwrite))
-    warn_of_unlocked(args.out, store.unlocked)
-    return store.write
 
 
 def regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], Box | None]]:
@@ -122,4 +124,4 @@ def regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[s
     for sample in parse_samples(args.samples, len(inputs), args.inputs):
         for eps in parse_epsilons(args.eps, network.input):
             box = linf_box(network, centre(network, inputs[sample]), eps, args.region)
-            yield {"text": f"sample {sample}, eps {eps}:", "sample": sample, "eps": eps}, box
+            yield {"text": f"sample {sample}, eps {eps}:", "sample": sample, "eps": eps, "region": args.region}, box

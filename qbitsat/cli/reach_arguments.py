@@ -14,7 +14,7 @@ from .printing import add_print
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
 EPS = "largest change of an input element, in whole input steps, as in 1,2,4"
-ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack", "restarts")
+ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack", "restarts", "certificates")
 
 
 def add_overflow(parser: Parser) -> None:
@@ -28,7 +28,10 @@ def add_overflow(parser: Parser) -> None:
 
 
 def _add_total(parser: Parser) -> None:
-    parser.add_argument("--total", metavar="S", type=_seconds, help="seconds for all queries of a region; none by default")
+    text = "seconds for all queries of a region; none by default"
+    if parser.prog.endswith((" monotone", " agree", " equal", " gap")):
+        text = "seconds for all queries; none by default"
+    parser.add_argument("--total", metavar="S", type=_seconds, help=text)
 
 
 def add_range(parser: Parser) -> None:
@@ -38,6 +41,7 @@ def add_range(parser: Parser) -> None:
 
 
 def add_monotone(parser: Parser) -> None:
+    _add_total(parser)
     text = "input elements that grow, each by itself, as in 0,2:5, of the flattened input; all by default"
     parser.add_argument("--grows", metavar="LIST", default=":", help=text)
     parser.add_argument("--outputs", metavar="LIST", default=":", help="outputs that must not fall, as in 0,2:5; all by default")
@@ -46,6 +50,7 @@ def add_monotone(parser: Parser) -> None:
 
 
 def add_agree(parser: Parser) -> None:
+    _add_total(parser)
     text = "the second network; by default the same file, as by --other-runtime"
     parser.add_argument("other", metavar="OTHER", type=Path, nargs="?", help=text)
     parser.add_argument("--other-runtime", metavar="NAME", choices=RUNTIMES, help="whose rounding the second network is computed with")
@@ -59,6 +64,7 @@ def add_agree(parser: Parser) -> None:
 
 
 def add_equal(parser: Parser) -> None:
+    _add_total(parser)
     parser.add_argument("other", metavar="OTHER", type=Path, help="another quantization of the same network, of the same inputs")
     text = "bits of OTHER, if it is an .h5 whose name doesn't say; those of NETWORK by default"
     parser.add_argument("--other-bits", type=whole("--other-bits", 1), metavar="N", help=text)
@@ -70,6 +76,7 @@ def add_equal(parser: Parser) -> None:
 
 
 def add_gap(parser: Parser) -> None:
+    _add_total(parser)
     text = "numbers of the features in which the two inputs may differ, as in 0,3:5"
     parser.add_argument("--protected", metavar="LIST", required=True, help=text)
     text = "groups of features of which exactly one is set, to its largest value, as in 0:2,2:7 (b is not in a:b)"
@@ -81,7 +88,7 @@ def add_gap(parser: Parser) -> None:
     for name in ROW_NAMES:
         add_option(parser, ROWS[name])
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each output as it ends")
-    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
     volume.add_argument("-v", "--verbose", action="count", default=0, help="print both inputs")
@@ -96,6 +103,9 @@ def add_radius(parser: Parser) -> None:
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help=text)
     parser.add_argument("--max-eps", metavar="N", type=whole("--max-eps"), help="do not ask about distances beyond; by default all")
     add_ties(parser, "what becomes of equal outputs")
+    text = "which elements may change, as of verify, without distances of their own; all by default"
+    parser.add_argument("--region", metavar="PARTS", help=text)
+    add_print(parser)
     groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
         add_option(parser if row.common else groups[row.stage], row)
@@ -126,7 +136,7 @@ def _add_around(parser: Parser) -> None:
         add_option(parser, ROWS[name])
     add_print(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each result as it ends")
-    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
     volume.add_argument("-v", "--verbose", action="count", default=0, help="print more of each result")

@@ -19,9 +19,18 @@ from ..arithmetic import ShiftRequantizer, integer
 from ..errors import InputError, expect_kind, unknown
 from ..network import Linear, Network, SparseRows, TensorFormat
 from .formula import VALUE, AtMost, Ref
+from .made import Made
 from .query import Box
 
 LINF, L1, L0 = NORMS = "linf", "l1", "l0"
+
+
+class Ball(NamedTuple):
+    """How a network was made: with the shares of a distance from centre, int64[num_inputs], of these elements."""
+
+    norm: str
+    centre: np.ndarray
+    elements: tuple[int, ...]
 
 
 class Distance(NamedTuple):
@@ -57,16 +66,22 @@ def distance(network: Network, centre: Any, norm: str, elements: Sequence[int] |
     layer = Linear("distance", form, TensorFormat((2 * m,), 0, most), (ShiftRequantizer(0, "floor", 0, most),), rows)
     first = network.num_values
     reads = (*network.reads, np.arange(n))
-    wider = Network((*network.layers, layer), network.name, inputs=network.inputs, reads=reads, outputs=network.outputs)
+    how, layers = Ball(norm, centre.astype(np.int64), tuple(counted)), (*network.layers, layer)
+    wider = Made(layers, network.name, inputs=network.inputs, reads=reads, outputs=network.outputs, of=network, how=how)
     return Distance(wider, tuple([(1, Ref(number, VALUE, first + i)) for i in range(2 * m)]))
 
 
-def surrounding(network: Network, centre: np.ndarray, norm: str, radius: int) -> Box:
-    """The smallest box around a ball, inside the input formats: centre int64[num_inputs]."""
-    lo, hi = (ends[: network.num_inputs] for ends in network.value_ranges)
-    if norm == L0:
-        return Box(lo, hi) if radius else Box(centre, centre)
-    return Box(np.maximum(lo, centre - radius), np.minimum(hi, centre + radius))
+def surrounding(network: Network, centre: np.ndarray, norm: str, radius: int, elements: Sequence[int] | None = None) -> Box:
+    """The smallest box around a ball, inside the input formats: centre int64[num_inputs]; elements are those that may change."""
+    ends = lo, hi = tuple(end[: network.num_inputs] for end in network.value_ranges)
+    if norm != L0:
+        ends = np.maximum(lo, centre - radius), np.minimum(hi, centre + radius)
+    elif not radius:
+        ends = centre, centre
+    if elements is None:
+        return Box(*ends)
+    moves = np.isin(np.arange(len(centre)), elements)
+    return Box(*(np.where(moves, end, centre) for end in ends))
 
 
 def distances_of(norm: str, centre: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -123,6 +123,11 @@ def at_least(terms: tuple[tuple[int, Ref], ...], bound: int) -> AtMost:
     return AtMost(tuple((-c, ref) for c, ref in same.terms), -same.bound)
 
 
+def reaching(assumption: Formula, objective: tuple[tuple[int, Ref], ...], bound: int) -> And:
+    """The assumption is true, and the objective is at least `bound`."""
+    return And((assumption, at_least(objective, bound)))
+
+
 def accumulator(network: Network, layer: int, i: int, number: int = 0) -> tuple[tuple[tuple[int, Ref], ...], int]:
     """Accumulator i of a layer, as terms and a constant: the sum of coefficient * element, plus the constant.
 

@@ -16,6 +16,7 @@ from ..arithmetic import ShiftRequantizer, integer
 from ..errors import InputError, expect_kind
 from ..network import Layer, Linear, Network, SparseRows, TensorFormat
 from .formula import OUTPUT, TRUE, Ref
+from .made import Made
 from .query import Box, Query
 from .replay import Inputs
 
@@ -23,19 +24,17 @@ from .replay import Inputs
 WHICH: tuple[tuple[int, ...], ...] = ((0, 1), (0,), (1,))
 
 
-class Gap(NamedTuple):
-    """What to ask `maximize`: query and objective. `inputs` makes the inputs of both copies from the query's."""
+class Pairs(NamedTuple):
+    """How a network was made: two copies of one on inputs of a box that are the same but for protected elements; see `gap` for groups."""
 
-    query: Query
-    objective: tuple[tuple[int, Ref], ...]
-    box: Box
-    groups: tuple[tuple[int, ...], ...]
     protected: frozenset[int]
+    groups: tuple[tuple[int, ...], ...]
+    box: Box
 
-    def inputs(self, found: Inputs) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The two inputs of the network that an input of the query's network stands for."""
+    def inputs(self, found: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The two inputs that an input of the network that was made stands for."""
         copies = self.box.lo.copy(), self.box.lo.copy()
-        numbers = iter(found[0])
+        numbers = iter(found)
         for which in WHICH:
             for unit in _units(len(self.box.lo), self.groups, self.protected, which):
                 number = next(numbers)
@@ -47,6 +46,18 @@ class Gap(NamedTuple):
         return tuple(copies[0].tolist()), tuple(copies[1].tolist())
 
 
+class Gap(NamedTuple):
+    """What to ask `maximize`: query and objective. `inputs` makes the inputs of both copies from the query's."""
+
+    query: Query
+    objective: tuple[tuple[int, Ref], ...]
+    pairs: Pairs
+
+    def inputs(self, found: Inputs) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The two inputs of the network that an input of the query's network stands for."""
+        return self.pairs.inputs(found[0])
+
+
 def gap(
     network: Network, protected: Sequence[int], output: int = 0, *, groups: Sequence[Sequence[int]] = (), box: Box | None = None
 ) -> Gap:
@@ -56,11 +67,18 @@ def gap(
     at the upper end of its range in the box, and the others are at the lower end. box is the whole domain by default. The two inputs may
     change places, so this is the largest difference either way.
     """
+    both, ends = paired(network, protected, groups=groups, box=box)
+    output, count = integer(output, "gap: output", 0, len(network.outputs) - 1), len(network.outputs)
+    objective = ((1, Ref(0, OUTPUT, output)), (-1, Ref(0, OUTPUT, count + output)))
+    return Gap(Query((both,), (ends,), TRUE), objective, both.how)
+
+
+def paired(network: Network, protected: Sequence[int], *, groups: Sequence[Sequence[int]] = (), box: Box | None = None) -> tuple[Made, Box]:
+    """Two copies of a network as one, and the box of its inputs, all as of `gap`; outputs are those of the first, then of the second."""
     expect_kind(network, Network, "gap: network", "a Network, as of load(path)")
     n = network.num_inputs
     box = Box(*(ends[:n] for ends in network.value_ranges)) if box is None else box
     Query((network,), (box,), TRUE)
-    output = integer(output, "gap: output", 0, len(network.outputs) - 1)
     parts = tuple(tuple(integer(i, "gap: an element of a group", 0, n - 1) for i in group) for group in groups)
     members = [i for part in parts for i in part]
     if len(set(members)) < len(members) or any(len(part) < 2 for part in parts):
@@ -69,10 +87,7 @@ def gap(
     if not chosen:
         raise InputError("gap: no feature is protected, expected one at least")
     chosen |= {i for part in parts if chosen & {*part} for i in part}
-    both, ends = _Copies(network, box, parts, frozenset(chosen)).joined()
-    count = len(network.outputs)
-    objective = ((1, Ref(0, OUTPUT, output)), (-1, Ref(0, OUTPUT, count + output)))
-    return Gap(Query((both,), (ends,), TRUE), objective, box, parts, frozenset(chosen))
+    return _Copies(network, Pairs(frozenset(chosen), parts, box)).joined()
 
 
 def domain_of(rows: np.ndarray, place: str) -> Box:
@@ -94,14 +109,15 @@ def _units(n: int, groups: Sequence[tuple[int, ...]], protected: frozenset[int],
 class _Copies:
     """Two copies of a network: inputs, what groups stand for, and the layers of both."""
 
-    def __init__(self, network: Network, box: Box, groups: tuple[tuple[int, ...], ...], protected: frozenset[int]):
-        self.of, self.box, self.groups, self.protected = network, box, groups, protected
+    def __init__(self, network: Network, how: Pairs):
+        self.of, self.how = network, how
+        self.protected, self.groups, self.box = how
         self.forms, self.ends = list[TensorFormat](), list[tuple[int, int]]()
         # For each copy the value that is a feature: numbers of inputs, or (group, element) until it has one.
         self.place: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.layers, self.reads = list[Layer](), list[np.ndarray]()
 
-    def joined(self) -> tuple[Network, Box]:
+    def joined(self) -> tuple[Made, Box]:
         waiting = list[tuple[int, tuple[int, ...], tuple[int, ...]]]()
         for which in WHICH:
             for unit in _units(self.of.num_inputs, self.groups, self.protected, which):
@@ -121,8 +137,8 @@ class _Copies:
                 self.place[copy].update(zip(unit, values, strict=True))
         outputs = [self._copy(copy) for copy in (0, 1)]
         forms = tuple(TensorFormat((1,), a, b) for a, b in self.ends)
-        both = Network(tuple(self.layers), self.of.name, inputs=forms, reads=tuple(self.reads), outputs=np.concatenate(outputs))
-        return both, Box(lo, hi)
+        own: dict[str, Any] = {"inputs": forms, "reads": tuple(self.reads), "outputs": np.concatenate(outputs)}
+        return Made(tuple(self.layers), self.of.name, of=self.of, how=self.how, **own), Box(lo, hi)
 
     def _group(self, number: int, unit: tuple[int, ...]) -> list[int]:
         """The features of a group as values: [number >= k], and then differences of two of them."""
@@ -131,14 +147,15 @@ class _Copies:
         ones = SparseRows(1, np.arange(n), np.zeros(n - 1, np.int64), np.ones(n - 1, np.int64), np.zeros(n - 1, np.int64))
         self._append(Linear("number in a group", TensorFormat((1,), 0, n - 1), TensorFormat((n - 1,), 0, 1), steps, ones), [number])
         first = self.next - (n - 1)
-        matrix = np.zeros((n, n - 1), np.int64)
-        matrix[np.arange(n - 1), np.arange(n - 1)] -= (hi - lo)[:-1]
-        matrix[np.arange(1, n), np.arange(n - 1)] += (hi - lo)[1:]
+        # Row i is (hi - lo)_i times the step i less the step i + 1.
+        columns, weights = np.add.outer(np.arange(n), [-1, 0]), np.multiply.outer(hi - lo, [1, -1])
+        there = (columns >= 0) & (columns < n - 1) & (weights != 0)
+        starts = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
         bias = lo + np.where(np.arange(n) == 0, hi - lo, 0)
         least, most = int(lo.min()), int(hi.max())
         kept = (ShiftRequantizer(0, "floor", least, most, "saturate", 0),)
         form = TensorFormat((n,), least, most)
-        one = Linear("one of a group", self.layers[-1].output, form, kept, SparseRows.of_matrix(matrix, bias))
+        one = Linear("one of a group", self.layers[-1].output, form, kept, SparseRows(n - 1, starts, columns[there], weights[there], bias))
         self._append(one, range(first, first + n - 1))
         return list(range(self.next - n, self.next))
 

@@ -1,4 +1,4 @@
-"""L-infinity robustness of a classification, untargeted and targeted, of the whole input or of a region of it."""
+"""Robustness of a classification, untargeted and targeted, of the whole input or of a region of it; in L-infinity, L1 or L0."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..errors import InputError, expect_kind, unknown
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.layers import integer_array
+from .balls import LINF, NORMS, distance, surrounding
 from .formula import OUTPUT, And, AtMost, Formula, Or, Ref
 from .query import Box, Origin, Query
 from .region import distances, region_of
@@ -83,6 +84,25 @@ def rule_of(ties: Any) -> str:
     return ties
 
 
+def norm_of(norm: Any) -> str:
+    """One of NORMS."""
+    if not isinstance(norm, str) or norm not in NORMS:
+        raise unknown("norm", norm, NORMS)
+    return norm
+
+
+def movable(region: str | None, network: Network) -> list[int] | None:
+    """The elements that a region names, None for all; distances of their own are those of L-infinity alone."""
+    if region is None:
+        return None
+    if (distances(region, network.input.shape, 1) != distances(region, network.input.shape, 2) // 2).any():
+        raise InputError(f"region: {region[:60]!r}, expected parts without distances of their own")
+    elements = np.flatnonzero(distances(region, network.input.shape, 1)).tolist()
+    if not elements:
+        raise InputError(f"region: {region[:60]!r} lets nothing move, expected one element at least")
+    return elements
+
+
 def robustness(
     network: Network,
     x: Any,
@@ -92,10 +112,14 @@ def robustness(
     *,
     ties: str = ARGMAX,
     region: str | None = None,
+    norm: str = LINF,
     sample: int | None = None,
     limits: Limits = NO_LIMITS,
 ) -> Query:
     """Is every input within eps (integer input steps, L-infinity) of x classified as `label`?
+
+    norm "l1" is the sum of all changes instead, "l0" how many elements change; then the query is about values of a wider network, and a
+    region says only which elements may change.
 
     x is an integer array of the input's shape or flattened. region, as in "[3:6, 10:13] [:, :, 0]=2", says which elements may move,
     and by how much if not by eps; or eps is an integer array of x's shape, the distance of each element. With `target` the question
@@ -114,7 +138,12 @@ def robustness(
         violation = Or(tuple(beats(j, label, is_kept) for j in others(label, classes, limits)))
     else:
         violation = And(tuple(beats(target, j, is_kept and j == label) for j in others(target, classes, limits)))
-    rule = KEPT if is_kept else None
-    given = (("eps", eps), ("region", region), ("label", label), ("target", target), ("ties", rule), ("sample", sample))
-    origin = Origin("robustness", tuple((name, value) for name, value in given if value is not None), x)
-    return Query.asked(origin, (network,), (linf_box(network, x, eps, region),), violation, limits)
+    given: dict[str, Any] = {"norm": None if norm_of(norm) == LINF else norm, "eps": eps, "region": region, "label": label}
+    given |= {"target": target, "ties": KEPT if is_kept else None, "sample": sample}
+    origin = Origin("robustness", tuple((name, value) for name, value in given.items() if value is not None), x)
+    if norm == LINF:
+        return Query.asked(origin, (network,), (linf_box(network, x, eps, region),), violation, limits)
+    elements = movable(region, network)
+    around = distance(network, x, norm, elements)
+    box = surrounding(network, x, norm, eps, elements)
+    return Query.asked(origin, (around.network,), (box,), And((violation, around.at_most(eps))), limits)

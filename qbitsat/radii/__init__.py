@@ -9,13 +9,14 @@ from typing import Any
 
 from ..arithmetic import integer
 from ..bounds.layout import has_steps
-from ..errors import UnsupportedError, expect_kind, unknown
+from ..errors import UnsupportedError, expect_kind
 from ..limits import LimitReached, Limits, Progress, cpu_seconds
 from ..network import Network, forward
 from ..network.inference import classes_of
 from ..options import make_options
-from ..properties.balls import LINF, NORMS
-from ..properties.robustness import ARGMAX, KEPT, centre, class_of, count_classes, rule_of
+from ..properties.balls import LINF
+from ..properties.region import region_of
+from ..properties.robustness import ARGMAX, KEPT, centre, class_of, count_classes, norm_of, rule_of
 from ..verify import UNKNOWN, settle
 from .linf import Linf
 from .question import Measure, Question, Radius
@@ -32,6 +33,7 @@ def radius(
     norm: str = LINF,
     target: int | None = None,
     ties: str = ARGMAX,
+    region: str | None = None,
     max_eps: int | None = None,
     sample: int | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -41,18 +43,16 @@ def radius(
     """The largest distance, in input steps, within which every input is classified as `label`, or none as `target`.
 
     x is an integer array of the input's shape or flattened; norm is "linf" (the largest change of an element), "l1" (the sum of
-    changes) or "l0" (how many elements change). ties and sample are as of `robustness`; max_eps is the largest distance of interest.
-    Options are those of `verify`, progress and cancel as well; limits are kept as there, and leave an interval. Certificates are those of
-    "linf".
+    changes) or "l0" (how many elements change). ties, sample and region are as of `robustness`, but that parts of a region have no
+    distances of their own; max_eps is the largest distance of interest.
+    Options are those of `verify`, progress and cancel as well; limits are kept as there, and leave an interval.
     """
     expect_kind(network, Network, "radius: network", "a Network, as of load(path)")
-    if norm not in NORMS:
-        raise unknown("norm", norm, NORMS)
-    if norm != LINF and options.get("certificates"):
-        raise UnsupportedError(f"radius: certificates in the norm {norm}, expected {LINF} or no certificates")
+    norm_of(norm)
     classes, at, values = count_classes(network), centre(network, x), make_options(**options)
     label, target = class_of(label, "label", classes), None if target is None else class_of(target, "target", classes)
-    question = Question(network, at, label, target, rule_of(ties), None if sample is None else integer(sample, "sample", 0))
+    sample, region = None if sample is None else integer(sample, "sample", 0), region_of(0, network.input, region)[1]
+    question = Question(network, at, label, target, rule_of(ties), sample, region)
     farthest = question.farthest(norm)
     if max_eps is not None:
         farthest = min(farthest, integer(max_eps, "max_eps", 0))

@@ -45,7 +45,7 @@ class Linf(Measure):
 
     def _left(self, eps: int, formula: Formula) -> Reduction | None:
         """What bounds leave open within eps; None if that is nothing, and then eps is proved."""
-        query = Query((self.question.network,), (linf_box(self.question.network, self.question.x, eps),), formula)
+        query = Query((self.question.network,), (linf_box(self.question.network, self.question.x, eps, self.question.region),), formula)
         bounds = propagate(query, self.limits)
         left = simplify(query, bounds, self.limits)
         if left == FALSE:

@@ -8,7 +8,7 @@ see what a step costs in the input itself: bounds of a ball take the largest wei
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,10 +83,12 @@ class Moved(NamedTuple):
         return int((weights * np.clip(radius - before, 0, room)).sum())
 
 
-def moved(network: Network, centre: np.ndarray, norm: str) -> Moved:
-    """The same network over changes of its input."""
+def moved(network: Network, centre: np.ndarray, norm: str, elements: Sequence[int] | None = None) -> Moved:
+    """The same network over changes of its input; elements are those that may change, all by default."""
     n, (lo, hi) = network.num_inputs, (ends[: network.num_inputs] for ends in network.value_ranges)
     room = np.concatenate([hi - centre, centre - lo])
+    if elements is not None:
+        room[~np.tile(np.isin(np.arange(n), elements), 2)] = 0
     layers, reads = list[Layer](), list[np.ndarray]()
     for k, layer in enumerate(network.layers):
         given = network.reads[k]

@@ -14,7 +14,7 @@ from ..network.inference import classes_of
 from ..optimize import GRACE, OPTIMAL
 from ..properties import Query, Witness, replay, robustness
 from ..properties.balls import L1, LINF
-from ..properties.robustness import ARGMAX, KEPT
+from ..properties.robustness import ARGMAX, KEPT, movable
 from ..search.schedule import UNCONFIRMED
 from ..verify import UNKNOWN, VIOLATED, Verdict, verify
 
@@ -67,15 +67,19 @@ class Question:
     target: int | None = None
     ties: str = ARGMAX
     sample: int | None = None
+    region: str | None = None
 
-    def within(self, eps: int) -> Query:
-        """The same for one distance, in L-infinity."""
-        return robustness(self.network, self.x, eps, self.label, self.target, ties=self.ties, sample=self.sample)
+    def within(self, eps: int, norm: str = LINF) -> Query:
+        """The same for one distance."""
+        how: dict[str, Any] = {"ties": self.ties, "region": self.region, "norm": norm, "sample": self.sample}
+        return robustness(self.network, self.x, eps, self.label, self.target, **how)
 
     def farthest(self, norm: str) -> int:
         """The largest distance that there is."""
         form = self.network.input
-        far = np.maximum(form.hi - self.x, self.x - form.lo)
+        moving = movable(self.region, self.network)
+        x = self.x if moving is None else self.x[moving]
+        far = np.maximum(form.hi - x, x - form.lo)
         if norm == LINF:
             return int(far.max())
         return int(far.sum()) if norm == L1 else int(np.count_nonzero(far))

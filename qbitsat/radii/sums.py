@@ -11,9 +11,10 @@ from ..attack import propose
 from ..bounds import propagate, simplify
 from ..bounds.reduction import Reduction, reduced
 from ..limits import Limits
-from ..properties import And, AtMost, Query
-from ..properties.balls import L1, LINF, distance, distances_of, surrounding
+from ..properties import And, Query
+from ..properties.balls import L1, LINF, distances_of
 from ..properties.formula import FALSE, without_not
+from ..properties.robustness import movable
 from ..search import Search
 from .moved import moved
 from .question import Measure, Question
@@ -34,14 +35,11 @@ class Sums(Measure):
     def __init__(self, question: Question, norm: str, farthest: int, options: Any, limits: Limits):
         super().__init__(question, farthest, options, limits)
         self.norm, self.rng = norm, np.random.default_rng(options.seed)
-        self.distance = distance(question.network, question.x, norm)
         self.violation = question.within(0).violation
 
     def query(self, radius: int) -> Query:
         """Is the class kept in the ball?"""
-        network, terms = self.distance
-        box = surrounding(network, self.question.x, self.norm, radius)
-        return Query((network,), (box,), And((self.violation, AtMost(terms, radius))))
+        return self.question.within(radius, self.norm)
 
     def found(self, point: np.ndarray) -> None:
         """A witness: elements go back to the sample, all of the way and then parts of it, as long as it stays one."""
@@ -86,7 +84,7 @@ class Searched(Sums):
         """Until nothing is open: from above by the attack, from below by multipliers of the root, and then ball by ball."""
         if not self.open:
             return
-        self.moved = moved(self.question.network, self.question.x, self.norm)
+        self.moved = moved(self.question.network, self.question.x, self.norm, movable(self.question.region, self.question.network))
         self.formula = without_not(Query((self.moved.network,), (self.moved.box(0),), self.violation).named)
         self.limits.begin("attack", self.counts)
         self._attack()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +47,7 @@ class Budget:
     def __init__(self, options: Any, total: float | None, cancel: Any = None):
         if total is not None and not (isinstance(total, int | float) and 0 < total < math.inf):
             raise InputError(f"total: {total!r}, expected a positive number of seconds")
-        # Queries are about the first layers alone, of which a certificate would say nothing.
-        self.options, self.cancel = replace(options, certificates=False), cancel
+        self.options, self.cancel = options, cancel
         self.limits = self.all = Limits(total, options.memory, cancel)
 
     def turn(self, left: int) -> None:
@@ -69,8 +67,12 @@ class Budget:
 
 
 def bounds_of(network: Network, box: Box, budget: Budget) -> tuple[Ranges, Ranges]:
-    """Intervals of everything, and what multipliers leave of them, one row each; the same where that found no time."""
-    intervals = propagate_boxes([network], [box])
+    """Intervals of everything, and what multipliers leave of them, one row each; the same where that found no time.
+
+    Raises `LimitReached` where there is no memory for intervals.
+    """
+    # Even of time that is up something is left, of memory there is not.
+    intervals = propagate_boxes([network], [box], Limits(None, budget.options.memory, budget.cancel))
     tight = intervals.take(np.zeros(1, np.int64))
     if budget.options.tighten and intervals.layout.stepped:
         kept = tight.take(np.zeros(1, np.int64))

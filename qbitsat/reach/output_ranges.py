@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..arithmetic import integer
@@ -13,6 +13,7 @@ from ..optimize import maximize
 from ..options import make_options
 from ..properties import And, Box, Query, Ref
 from ..properties.formula import OUTPUT
+from ..verify import Verdict
 from .extremes import Budget, bounds_of, region
 
 
@@ -25,6 +26,7 @@ class OutputRange:
                is not known
     inputs     those that reach the two ends, None where none is known
     reason     why an end is open, or ""
+    certificates with that option, of each end that is exact: see `optimize.Optimum`
     """
 
     output: int
@@ -33,6 +35,7 @@ class OutputRange:
     most: tuple[int | None, int]
     inputs: tuple[tuple[int, ...] | None, tuple[int, ...] | None]
     reason: str = ""
+    certificates: tuple[tuple[tuple[Query, Verdict], ...], ...] = field(default=((), ()), repr=False)
 
     @property
     def exact(self) -> bool:
@@ -73,17 +76,20 @@ def _ranges(query: Query, outputs: Sequence[int], budget: Budget) -> Iterator[Ou
         budget.turn(len(outputs) - n)
         ref = Ref(0, OUTPUT, output)
         ends: list[tuple[int | None, int]] = []
-        inputs, reasons = list[tuple[int, ...] | None](), list[str]()
+        inputs, reasons, certificates = list[tuple[int, ...] | None](), list[str](), list[tuple[tuple[Query, Verdict], ...]]()
         for side, bound in zip((-1, 1), tight.of(ref), strict=True):
             try:
                 found = maximize(query, ((side, ref),), **budget.each())
             except LimitReached as limit:
                 ends.append((None, bound))
                 inputs.append(None)
+                certificates.append(())
                 reasons.append(limit.reason)
                 continue
             proved = side * bound if found.upper is None else min(side * bound, found.upper)
             ends.append((None if found.value is None else side * found.value, side * proved))
             inputs.append(None if found.witness is None else found.witness.inputs[0])
+            certificates.append(found.certificates)
             reasons += [found.reason] if found.reason else []
-        yield OutputRange(output, intervals.of(ref), ends[0], ends[1], (inputs[0], inputs[1]), reasons[0] if reasons else "")
+        reason = reasons[0] if reasons else ""
+        yield OutputRange(output, intervals.of(ref), ends[0], ends[1], (inputs[0], inputs[1]), reason, tuple(certificates))

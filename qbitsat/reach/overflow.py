@@ -7,7 +7,7 @@ reach are never searched.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from ..network import Network, forward_all, reference
 from ..network.layers import PADDING
 from ..optimize import maximize
 from ..options import make_options
-from ..properties import And, AtMost, Box, Formula, Or, Query, Ref, accumulator, at_least
+from ..properties import And, AtMost, Box, Formula, Or, Query, Ref, accumulator, at_least, replay
 from ..properties.formula import TRUE
-from ..verify import UNKNOWN, VIOLATED, verify
+from ..properties.widths import leaving, reaches
+from ..verify import UNKNOWN, VIOLATED, Verdict, verify
 from .extremes import Budget, bounds_of, chosen_layers, prefix, region, width
 
 # Ends that are attacked before all others; those whose optima stay open, after which no more are looked for; and terms of one query.
@@ -48,6 +49,8 @@ class LayerWidth:
     end        the accumulator, and its side (1 or -1), that `inputs` drive to `value`, the farthest found
     constant   outputs that are proved to have one value only; at_ends: those that may be at an end of their format's range
     reason     why the width is open, or ""
+    certificates with that option: of the accumulator that needs the width, where that is more than 1, and of the formulas of
+               `properties.widths.leaving`, `parts` of them, that none leaves it: queries about the whole network and their verdicts
     """
 
     layer: int
@@ -65,6 +68,8 @@ class LayerWidth:
     constant: int
     at_ends: int
     reason: str = ""
+    parts: int = 0
+    certificates: tuple[tuple[Query, Verdict], ...] = field(default=(), repr=False)
 
     @property
     def decided(self) -> bool:
@@ -100,7 +105,9 @@ def overflow(
     this takes; total is in seconds for all, and layers for which there is no time have their bounds. told is called with each layer.
     """
     box = region(network, box)
-    budget = Budget(make_options(**options), total, cancel)
+    values = make_options(**options)
+    # Queries on the way are about the first layers alone, of which a certificate would say nothing.
+    budget, certificates = Budget(replace(values, certificates=False), total, cancel), values.certificates
     numbers, found = chosen_layers(network, layers), []
     intervals, tight = bounds_of(network, box, budget)
     for n, k in enumerate(numbers):
@@ -112,7 +119,7 @@ def overflow(
             work.reason = limit.reason
         except MemoryError:
             work.reason = "memory"
-        found.append(work.result())
+        found.append(work.certified() if certificates else work.result())
         if told is not None:
             told(found[-1])
     return tuple(found)
@@ -301,6 +308,24 @@ class _Layer:
             at_ends=int(((lo == ends[0]) | (hi == ends[1])).sum()),
             reason="" if needed == self.enough else self.reason,
         )
+
+    def certified(self) -> LayerWidth:
+        """The result, asked again about the whole network, with proofs; the first ones where there is no time for all."""
+        found = self.result()
+        formulas = leaving(self.whole, self.k, found.enough)
+        proved = list[tuple[Query, Verdict]]()
+        try:
+            limits = self.budget.limits
+            if found.needed > 1:
+                (i, side), options = found.end, replace(self.budget.options, certificates=True)
+                query = Query((self.whole,), (self.box,), reaches(*accumulator(self.whole, self.k, i), side, found.value), limits=limits)
+                proved.append((query, Verdict(VIOLATED, engine="attack", witness=replay(query, (found.inputs,), limits), options=options)))
+            for formula in formulas:
+                query = Query((self.whole,), (self.box,), formula, limits=limits)
+                proved.append((query, verify(query, **{**self.budget.each(), "certificates": True})))
+        except LimitReached as limit:
+            return replace(found, parts=len(formulas), certificates=tuple(proved), reason=found.reason or limit.reason)
+        return replace(found, parts=len(formulas), certificates=tuple(proved))
 
     def _replay(self, side: int) -> None:
         """The slow reference must say the same of the farthest point. Raises `LimitReached`."""

@@ -34,7 +34,7 @@ def width_details(found: LayerWidth) -> list[str]:
 
 def width_record(found: LayerWidth, bits: int) -> dict[str, Any]:
     """A line of results.jsonl."""
-    fields = {name: getattr(found, name) for name in LayerWidth.__dataclass_fields__}
+    fields = {name: getattr(found, name) for name in LayerWidth.__dataclass_fields__ if name not in ("certificates", "parts")}
     return {
         "kind": "overflow",
         "width": bits,
@@ -57,7 +57,8 @@ def range_line(found: OutputRange, network: Network) -> str:
 
 def range_record(found: OutputRange) -> dict[str, Any]:
     """A line of results.jsonl."""
-    return {"kind": "range", **{name: getattr(found, name) for name in OutputRange.__dataclass_fields__}, "exact": found.exact}
+    fields = {name: getattr(found, name) for name in OutputRange.__dataclass_fields__ if name != "certificates"}
+    return {"kind": "range", **fields, "exact": found.exact}
 
 
 def _end(end: tuple[int | None, int]) -> str:

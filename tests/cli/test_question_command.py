@@ -71,7 +71,7 @@ def test_certificates_of_networks_that_share_an_input(asked, capsys, tmp_path):
     said = checked(capsys, "out/certificates", "-v")
     assert "1 accepted (1 HOLDS)" in said
     entry = json.loads((tmp_path / "out" / "results.jsonl").read_text())
-    assert (entry["verdict"], entry["certificate"], set(entry["networks"])) == ("HOLDS", "certificates/question.cert", {"a", "b"})
+    assert (entry["verdict"], entry["certificates"], set(entry["networks"])) == ("HOLDS", ["certificates/question.cert"], {"a", "b"})
 
 
 def test_certificates_of_optima(asked, capsys):

@@ -68,8 +68,28 @@ def test_certificates_are_accepted(capsys):
     assert {name for line in lines() for name in line["certificates"]} == {f"certificates/{p.name}" for p in Path("out").rglob("*.cert")}
     assert main(["check", "out/certificates"]) == 0
     assert "8 accepted (4 HOLDS, 4 VIOLATED)" in capsys.readouterr().out
-    assert main(["check", "out"]) == 2
-    assert "line 1: is about 'radius'; expected a line of `verify`, or the folder of certificates alone" in capsys.readouterr().out
+    assert main(["check", "out"]) == 0
+
+
+@pytest.mark.parametrize("norm", ["linf", "l1", "l0"])
+@pytest.mark.parametrize("more", [(), ("--target", "1"), ("--region", "0", "--ties", "kept")])
+def test_the_question_at_the_radius_is_printed(norm, more, capsys):
+    """It holds, and a step beyond it does not, where there is a step."""
+    words = ("--samples", "2", "--norm", norm, *more)
+    assert measure(*words, "--out", "out") == 0
+    (line,) = lines()
+    capsys.readouterr()
+    assert measure(*words, "--print") == 0
+    text = capsys.readouterr().out
+    assert f"eps = {line['radius']}\n" in text
+    for eps, code in ((line["radius"], 0), (line["radius"] + 1, 10 if line["witness"] else 0)):
+        Path("question.toml").write_text(text.replace(f"eps = {line['radius']}\n", f"eps = {eps}\n"))
+        assert main(["verify", "question.toml", "--quiet"]) == code
+
+
+def test_no_radius_is_printed(capsys):
+    assert measure("--samples", "2", "--target", "0", "--print") == 2
+    assert "has no radius: the label is the target" in capsys.readouterr().err
 
 
 def test_resume_asks_again_only_what_is_open(capsys):
@@ -95,7 +115,8 @@ def test_resume_asks_again_only_what_is_open(capsys):
         (("--out", "out", "--resume", "--seed", "3"), "option seed"),
         (("--target", "2"), "expected a class"),
         (("--norm", "l3"), "invalid choice"),
-        (("--norm", "l1", "--out", "new", "--certificates"), "expected --norm linf"),
+        (("--region", "0=2"), "without distances of their own"),
+        (("--print", "--samples", "0:2"), "2 questions, expected one"),
     ],
 )
 def test_bad_usage(arguments, said, capsys):

@@ -95,8 +95,8 @@ def test_optima_have_certificates(tmp_path):
         found = maximize(asked.query, asked.objective, engine="hybrid", certificates=True, tighten=(40, 0)[seed % 4 > 0])
         assert [verdict.verdict for _, verdict in found.certificates] == ["VIOLATED", "HOLDS"]
         for query, verdict in found.certificates:
-            save(query.networks[0], tmp_path / "both.npz")
-            write(tmp_path / "gap.cert", query, verdict, [Source(str(tmp_path / "both.npz"))])
+            save(network, tmp_path / "one.npz")
+            write(tmp_path / "gap.cert", query, verdict, [Source(str(tmp_path / "one.npz"))])
             checked = check(tmp_path / "gap.cert")
             assert (checked.outcome, checked.reason) == ("accepted", "")
             with_pairs += bool(checked.header["proof"].get("pairs"))

@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import InputError, UnsupportedError
 from ...network import Network
 from ..formula import INPUT, OUTPUT, And, AtMost, Formula, Not, Or, Ref
+from ..made import asked_of
 from ..query import Box, Origin, Query
 from ..robustness import KEPT
 from .grammar import MAX_DEPTH
@@ -52,7 +53,7 @@ def question_text(
 
 def _parts(query: Query, files: Sequence[NetworkFile] | None) -> list[tuple[Part, NetworkFile]]:
     """Each network, or part of one that was joined, with its file."""
-    networks = [(k, part) for k, network in enumerate(query.networks) for part in (network.parts or (network,))]
+    networks = [(k, part) for k, network in enumerate(map(asked_of, query.networks)) for part in (network.parts or (network,))]
     if files is None:
         names = ["net"] if len(networks) == 1 else [LETTERS[i] if i < len(LETTERS) else f"n{i}" for i in range(len(networks))]
         named = zip(names, (network for _, network in networks), strict=True)
@@ -76,7 +77,10 @@ def _asks(query: Query, names: _Names, objectives: Sequence[Objective]) -> dict[
         word = "kept(output, {})" if origin.get("ties") == KEPT else "argmax(output) == {}"
         return {"hold": [word.format(origin.get("label"))]}
     if not objectives:
-        return {"never": [names.formula(query.violation)]}
+        violation = query.violation
+        if origin is not None and origin.get("norm") and isinstance(violation, And):
+            violation = violation.parts[0]  # the other one is the ball, of which the table of inputs tells
+        return {"never": [names.formula(violation)]}
     found: dict[str, list[str]] = {"assume": [] if query.violation == And(()) else [names.formula(query.violation)]}
     for key, sign in (("maximize", 1), ("minimize", -1)):
         found[key] = [names.sum(one.terms, one.constant) for one in objectives if one.sign == sign]
@@ -199,6 +203,7 @@ def _expression(text: str) -> str:
 def _around(origin: Origin) -> list[str]:
     region = origin.get("region")
     lines = [*_numbers("centre", origin.x), f"eps = {origin.get('eps')}"]
+    lines += [] if origin.get("norm") is None else [f'norm = "{origin.get("norm")}"']
     return lines if region is None else [*lines, f"region = {_quoted(region)}"]
 
 

@@ -1,0 +1,244 @@
+"""Answers of questions with a name: certificates that `check` accepts, lines that it compares with them, and lines that it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from handmade import dense, tensor
+
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.cli.main import main
+from qbitsat.importers import save
+from qbitsat.network import Network
+
+CLAMP, OTHER = (ShiftRequantizer(1, rounding, 0, 9) for rounding in ("floor", "half_up"))
+AROUND = ("--inputs", "x.npy", "--samples", "0", "--eps", "2")
+QUESTION = """
+title = "few changes"
+hold = "output[0] <= 3"
+[networks]
+a = "net.npz"
+[inputs]
+centre = [3, 4]
+eps = 3
+norm = "l1"
+"""
+BEST = QUESTION.replace('hold = "output[0] <= 3"', 'maximize = "output[0] - output[1]"\nminimize = "2 * output[1] + 1"')
+COMMANDS = {
+    "radius linf": ("radius", "net.npz", "--inputs", "x.npy"),
+    "radius l1": ("radius", "net.npz", "--inputs", "x.npy", "--norm", "l1"),
+    "radius l0": ("radius", "net.npz", "--inputs", "x.npy", "--norm", "l0", "--region", "0"),
+    "radius target": ("radius", "net.npz", "--inputs", "x.npy", "--samples", "0,2", "--norm", "l1", "--target", "1", "--ties", "kept"),
+    "range": ("range", "net.npz"),
+    "range around": ("range", "net.npz", *AROUND, "--region", "1"),
+    "overflow": ("overflow", "net.npz", "--width", "6"),
+    "overflow around": ("overflow", "net.npz", "--layers", ":", *AROUND),
+    "gap": ("gap", "net.npz", "--protected", "0"),
+    "gap of groups": ("gap", "net.npz", "--protected", "1", "--groups", "0:2", "--domain", "domain.npy"),
+    "monotone": ("monotone", "net.npz"),
+    "monotone around": ("monotone", "net.npz", "--grows", "1", "--outputs", "1", "--falls", *AROUND),
+    "agree": ("agree", "net.npz", "other.npz", *AROUND),
+    "agree within": ("agree", "net.npz", "other.npz", *AROUND, "--within", "1", "--region", "0"),
+    "equal": ("equal", "net.npz", "other.npz", *AROUND, "--within", "1/3"),
+    "question": ("verify", "question.toml"),
+    "optimum": ("verify", "best.toml"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, step in (("net", CLAMP), ("other", OTHER)):
+        layers = dense([[3, -2], [1, 1]], [1, -4], step), dense([[1, -1], [0, 1]], None, CLAMP, tensor(2, 0, 9))
+        save(Network(layers, name), f"{name}.npz")
+    np.save("x.npy", np.array([[3, 4], [15, 0], [9, 1]]))
+    np.save("domain.npy", np.array([[0, 1], [3, 6]]))
+    Path("question.toml").write_text(QUESTION)
+    Path("best.toml").write_text(BEST)
+
+
+def ask(kind: str, *more: str) -> list[dict]:
+    """The lines of a command."""
+    assert main([*COMMANDS[kind], "--out", "out", "--certificates", "--quiet", *more]) in (0, 10)
+    return [json.loads(line) for line in Path("out/results.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def checked(capsys, *more: str) -> tuple[int, str]:
+    capsys.readouterr()
+    return main(["check", "out", *more]), capsys.readouterr().out
+
+
+def data(kind: str) -> tuple[str, ...]:
+    return ("--inputs", "x.npy") if "x.npy" in COMMANDS[kind] else ()
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_all_answers_are_proved(kind, capsys):
+    lines = ask(kind)
+    names = [name for line in lines for name in line["certificates"]]
+    assert sorted(names) == sorted(f"certificates/{path.name}" for path in Path("out").rglob("*.cert"))
+    code, said = checked(capsys, *data(kind), "-v")
+    assert (code, f"{len(names)} accepted" in said) == (0, True), said
+    networks = ["--network", "net.npz", *(["--network", "other.npz"] if "other.npz" in COMMANDS[kind] else [])]
+    assert checked(capsys, *data(kind), *networks)[0] == 0
+    assert checked(capsys, *data(kind), "--network", "x.npy")[0] == 2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in COMMANDS if "around" in kind or kind in ("agree", "equal")])
+def test_lines_around_samples_need_the_samples(kind, capsys):
+    ask(kind)
+    code, said = checked(capsys)
+    assert (code, "not checked" in said, "needs --inputs FILE" in said) == (5, True, True)
+    np.save("x.npy", np.array([[4, 4], [15, 0], [9, 1]]))
+    assert checked(capsys, *data(kind))[0] == 20
+
+
+def forged(line: dict, **changed) -> None:
+    """The first line, changed, alone with its certificates."""
+    line = {**line, **changed}
+    Path("out/results.jsonl").write_text(json.dumps(line) + "\n")
+    for path in Path("out/certificates").iterdir():
+        if f"certificates/{path.name}" not in line["certificates"]:
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "said"),
+    [
+        ("radius linf", {"radius": 9, "upper": 9}, "says eps 9"),
+        ("radius l1", {"norm": "linf"}, "norm"),
+        ("radius l0", {"norm": "l1"}, "says norm l1, the certificate l0"),
+        ("radius l1", {"norm": "l2"}, "norm"),
+        ("radius l0", {"region": None}, "region"),
+        ("radius l1", {"label": 1}, "label"),
+        ("radius target", {"ties": "argmax"}, "says ties None"),
+        ("radius target", {"target": None}, "target"),
+        ("radius l1", {"sample": 2}, "sample"),
+        ("radius l1", {"input_sha256": "0" * 64}, "another input"),
+        ("radius l1", {"witness": [0, 0]}, "another witness"),
+        ("range", {"least": [1, 1]}, "something else"),
+        ("range", {"most": [3, 3]}, "something else"),
+        ("range", {"output": 1}, "something else"),
+        ("range around", {"region": None}, "other inputs"),
+        ("range around", {"eps": 3}, "other inputs"),
+        ("range around", {"sample": None}, "other inputs"),
+        ("range", {"networks": {"net": "0" * 64}}, "other networks"),
+        ("overflow", {"enough": 5}, "something else"),
+        ("overflow", {"enough": 1 << 40}, "at most 61"),
+        ("overflow", {"needed": 8}, "needs 8 bits"),
+        ("overflow", {"needed": 4, "value": 7}, "something else"),
+        ("overflow", {"layer": 1}, "something else"),
+        ("overflow", {"layer": 7}, "that there is"),
+        ("overflow", {"end": [9, 1]}, "no question"),
+        ("gap", {"value": 3}, "something else"),
+        ("gap", {"protected": [1]}, "made otherwise"),
+        ("gap", {"output": 1}, "something else"),
+        ("gap", {"domain": [[0, 0], [1, 1]]}, "other"),
+        ("gap", {"domain": [[0], [1]]}, "other elements"),
+        ("gap", {"groups": [0]}, "no lists"),
+        ("gap of groups", {"groups": []}, "made otherwise"),
+        ("monotone", {"grows": 1}, "other inputs"),
+        ("monotone", {"falls": True}, "something else"),
+        ("monotone around", {"outputs": [0]}, "something else"),
+        ("agree", {"within": 5}, "something else"),
+        ("agree", {"sample": 1}, "other inputs"),
+        ("agree", {"sample": 8}, "has less"),
+        ("agree within", {"within": None}, "something else"),
+        ("agree", {"kind": "equal", "within": "1/7"}, "something else"),
+        ("equal", {"within": "1/0"}, "no question"),
+        ("question", {"question": "best.toml"}, "has an objective"),
+        ("optimum", {"value": 4}, "something else"),
+        ("optimum", {"sense": "minimize"}, "does not ask"),
+        ("optimum", {"objective": "output[0]"}, "does not ask"),
+        ("optimum", {"question": "question.toml"}, "does not ask"),
+    ],
+)
+def test_lines_that_are_forged(kind, changed, said, capsys):
+    forged(ask(kind)[0], **changed)
+    code, printed = checked(capsys, *data(kind))
+    assert (code, said in printed) == (20, True), printed
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("radius l1", {"upper": 100}),
+        ("radius l1", {"radius": 30, "upper": 30, "farthest": 9}),
+        ("radius l1", {"radius": None}),
+        ("range", {"least": [0]}),
+        ("range", {"kind": "ranges"}),
+        ("gap", {"protected": 3}),
+        ("optimum", {"value": "3"}),
+        ("monotone", {"certificates": ["a", "b"]}),
+        ("monotone", {"certificates": [1]}),
+        ("equal", {"eps": None}),
+    ],
+)
+def test_lines_that_are_damaged(kind, changed, capsys):
+    forged(ask(kind)[0], **{"certificates": [], **changed})
+    assert checked(capsys, *data(kind))[0] == 2
+
+
+def test_a_largest_distance_that_is_none(capsys):
+    """The certificate of one end alone, and the other end said to be beyond all distances."""
+    line = ask("radius l1")[0]
+    forged(line, farthest=line["radius"], certificates=line["certificates"][:1], witness=None)
+    code, said = checked(capsys)
+    assert (code, f"says farthest {line['radius']}, the largest distance is" in said) == (20, True)
+    ask("radius l1", "--max-eps", "1", "--overwrite")
+    assert checked(capsys)[0] == 0
+
+
+def test_certificates_that_change_places(capsys):
+    lines = ask("range")
+    for a, b in ((0, 2), (1, 3)):
+        names = list(lines[0]["certificates"])
+        names[a], names[b] = names[b], names[a]
+        Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ({**lines[0], "certificates": names}, lines[1])))
+        code, said = checked(capsys)
+        assert (code, "2 refused" in said) == (20, True)
+
+
+def test_a_question_that_is_changed_after_its_answer(capsys):
+    ask("question")
+    Path("question.toml").write_text(QUESTION.replace("eps = 3", "eps = 2"))
+    code, said = checked(capsys)
+    assert (code, "the certificate" in said) == (20, True)
+    Path("question.toml").unlink()
+    code, said = checked(capsys)
+    assert (code, "needs the question file question.toml" in said) == (5, True)
+
+
+def test_answers_without_certificates_are_not_checked(capsys):
+    for kind in ("gap", "optimum", "monotone"):
+        assert main([*COMMANDS[kind], "--out", "out", "--overwrite", "--quiet"]) in (0, 10)
+        code, said = checked(capsys)
+        assert (code, "without a certificate" in said) == (5, True)
+
+
+def test_counts_prove_nothing(capsys):
+    assert main(["agree", "net.npz", "other.npz", "--observe", "x.npy", "--out", "out"]) in (0, 10)
+    code, said = checked(capsys)
+    assert (code, "nothing that is proved" in said) == (5, True)
+
+
+def test_samples_that_have_no_radius(capsys):
+    np.save("y.npy", np.array([1, 0, 0]))
+    ask("radius l1", "--labels", "y.npy")
+    assert checked(capsys)[0] == 5
+    code, said = checked(capsys, "--inputs", "x.npy", "--labels", "y.npy")
+    assert (code, "MISCLASSIFIED" in said) == (0, True)
+
+
+@pytest.mark.parametrize("kind", ["range", "gap", "monotone", "agree", "overflow"])
+def test_certificates_need_a_folder(kind, capsys):
+    assert main([*COMMANDS[kind], "--certificates"]) == 2
+    assert "--certificates: needs --out DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["gap", "monotone", "agree", "equal"])
+def test_time_for_all_queries(kind, capsys):
+    assert main([*COMMANDS[kind], "--total", "0.000001"]) == 5
+    assert "timeout" in capsys.readouterr().out
+    assert main([*COMMANDS[kind], "--total", "100"]) in (0, 10)
