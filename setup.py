@@ -87,8 +87,8 @@ def settings_changed():
 
 
 def sources(kernel):
-    """A kernel, and the loops in C behind it if there are any. Cython writes a file of the kernel's own name."""
-    return [source.as_posix() for source in (kernel, kernel.with_name(f"{kernel.stem}_loops.c")) if source.exists()]
+    """A kernel, and the loops in C behind it: its name and _loops.c, or more between. Cython writes a file of the name alone."""
+    return [source.as_posix() for source in (kernel, *sorted(kernel.parent.glob(f"{kernel.stem}_*loops.c")))]
 
 
 def extension(kernel):

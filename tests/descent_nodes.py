@@ -73,6 +73,17 @@ def in_order(layers: list) -> list[Layer]:
     return found
 
 
+def alone(layers: list, make) -> list:
+    """Layers as kernels take them that go side by side: no inputs that follow by columns, and single outputs of lanes and of rows."""
+
+    def places(k, layer):
+        if make is random_layers or k not in (2, 3):
+            return layer.places
+        return [(np.array([i]), layer.reads[layer.matrix[i] != 0]) for i in range(len(layer.matrix))]
+
+    return [layer._replace(by_columns=False, places=places(k, layer)) for k, layer in enumerate(layers)]
+
+
 def random_node(seed: int, make=random_layers):
     """Layers, inequalities and one node, its floats drawn freely, so that nothing ties."""
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Plain numpy twin of csrc/qbitsat/_kernels/suggest/descent_loops.c for one node, in float64."""
+"""Plain numpy twin of csrc/qbitsat/_kernels/suggest/descent_loops.c, and descent_wide_loops.c, for one node, in float64."""
 
 from __future__ import annotations
 
@@ -89,8 +89,7 @@ class Twin:
         moves = useful & self.marked(multipliers)
         for layer in reversed(self.layers):
             part = layer.neurons
-            line[part] = np.where(useful[part], self.node.slopes[part] * c[self.m :][part], 0)
-            line[part] = np.where(self.anchor[part], multipliers[part], line[part])
+            line[part] = np.where(self.anchor[part], multipliers[part], self.node.slopes[part] * c[self.m :][part]) * useful[part]
             c[layer.reads] += line[part] @ layer.matrix
         start = np.where(useful, line if cold else multipliers, 0)
         step_size = np.maximum(abs(line), abs(start))

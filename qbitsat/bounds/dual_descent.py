@@ -1,4 +1,6 @@
-"""Good multipliers by a first-order method, for many nodes. Floats: they suggest, `dual.upper_bound` says what they prove.
+"""Good multipliers by a first-order method, for many nodes, sixteen of them side by side where weights repeat.
+
+Floats: they suggest, `dual.upper_bound` says what they prove.
 
 The dual value is convex and piecewise linear in the multipliers; its slope is the difference between both sides of the
 accumulators' equations at the point that attains it. Adam follows that slope from backward substitution (the multipliers of straight
@@ -13,11 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.suggest.descent import Descent
+from ..network import Patches
 from .float_blocks import FloatBlocks
 from .layout import Block, Inequalities, Inequality, Layout
-from .ranges import PASS_WORK, Ranges
+from .ranges import Ranges
 
 RATE, DECAY = 0.3, 0.95
+VERTICES = 6
 
 
 class Suggestion(NamedTuple):
@@ -42,7 +46,12 @@ class DualDescent(FloatBlocks):
 
     def __init__(self, layout: Layout, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
         super().__init__(layout, blocks, root)
-        self.kernel = Descent(self.floats, Inequalities.of(inequalities).floats(self.place), layout.limits.check)
+        # Alone, a node with a matrix over its inputs follows those that change and leaves the others out.
+        dense = sum(b.layer.affine.num_products for b in blocks if isinstance(b.layer.affine, Patches) and b.layer.affine.is_dense)
+        wide = 2 * dense < self.products
+        if wide:
+            layout.limits.require(Descent.bytes_for(layout.num_inputs, len(self.neurons)))
+        self.kernel = Descent(self.floats, Inequalities.of(inequalities).floats(self.place), layout.limits.check, wide)
 
     def pose(self, inequalities: Sequence[Inequality]) -> None:
         """Other inequalities instead of those there were."""
@@ -69,9 +78,9 @@ class DualDescent(FloatBlocks):
         n = len(atoms)
         anchor, cold = np.full(n, -1, np.int32) if anchor is None else anchor, cold.astype(np.uint8)
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
-        work = PASS_WORK * ((self.products + len(self.neurons)) * (steps + polish) + self.layout.num_values)
         nodes, parts = (atoms, anchor, cold, multipliers, shares), list[tuple[np.ndarray, ...]]()
-        for rows in self.layout.limits.slices(n, work, self.bytes):
+        # The kernel looks at the limits by itself.
+        for rows in self.layout.limits.slices(n, VERTICES * self.layout.num_values, self.bytes):
             mine = ranges if len(ranges) == 1 else ranges.take(rows)
             parts.append(self._run(mine, [array[rows] for array in nodes], steps, polish))
         parts = parts or [self._run(ranges, nodes, steps, polish)]

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from descent_nodes import flat, floats, graph_layers, in_order, random_layers, random_node, weights
+from descent_nodes import alone, flat, floats, graph_layers, in_order, random_layers, random_node, weights
 from descent_twin import Node, Twin
 from handmade import query, tensor
 from tiny import busy_network
@@ -22,9 +22,9 @@ from qbitsat.network import Convolution, Dense, Network, Patches, TensorFormat
 from qbitsat.properties.formula import TRUE
 
 
-def run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, atoms=(0, 1, 2), anchor=-1, polish=0):
+def run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, atoms=(0, 1, 2), anchor=-1, polish=0, wide=False):
     """The kernel's answer for one node, without the axis of nodes, in the order of `descent_twin.Result`."""
-    kernel = Descent(Floats(layers[0]), flat(inequalities))
+    kernel = Descent(Floats(layers[0]), flat(inequalities), None, wide)
     multipliers, shares = multipliers[None].copy(), shares[None].copy()
     one = [np.ascontiguousarray(part[None]) for part in node]
     numbers = np.array([anchor], np.int32), np.array([cold], np.uint8)
@@ -33,108 +33,130 @@ def run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, ato
     return value[0], multipliers[0], shares[0], coefficients[0], x_best[0], x[0], acc[0], y[0], taken
 
 
+def as_kernel(layers, make, wide):
+    """The layers of a twin as nodes take them that descend one by one, or side by side."""
+    return alone(layers, make) if wide else layers
+
+
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("anchor", [-1, 6])
 @pytest.mark.parametrize("cold", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 5, 20])
 @pytest.mark.parametrize("make", [random_layers, graph_layers])
-def test_descent_kernel_equals_its_twin(make, cold, steps, anchor):
+def test_descent_kernel_equals_its_twin(make, cold, steps, anchor, wide):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed, make)
-        got = run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, anchor=anchor)
-        expected = Twin(layers[1], inequalities, node, anchor).descend(
+        got = run_kernel(layers, inequalities, node, multipliers, shares, cold, steps, anchor=anchor, wide=wide)
+        expected = Twin(as_kernel(layers[1], make, wide), inequalities, node, anchor).descend(
             multipliers.astype(float), shares.astype(float), cold, steps, RATE, DECAY
         )
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("anchor", [-1, 6])
 @pytest.mark.parametrize("bare", [True, False])
-def test_descent_polish_equals_its_twin(bare, anchor):
+def test_descent_polish_equals_its_twin(bare, anchor, wide):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
         cold, atoms = not bare, (-1, -1, -1) if bare else (0, 1, 2)
-        got = run_kernel(layers, inequalities, node, multipliers, shares, cold, 3, atoms, anchor, polish=5)
+        got = run_kernel(layers, inequalities, node, multipliers, shares, cold, 3, atoms, anchor, polish=5, wide=wide)
         mine = [] if bare else inequalities
-        twin = Twin(layers[1], mine, node, anchor)
+        twin = Twin(as_kernel(layers[1], random_layers, wide), mine, node, anchor)
         expected = twin.descend(multipliers.astype(float), shares[: len(mine)].astype(float), cold, 3, RATE, DECAY, 5)
         for k, (a, b) in enumerate(zip(got, expected, strict=True)):
             np.testing.assert_allclose(a[: len(mine)] if k == 2 else a, b, rtol=2e-3, atol=2e-3)
 
 
-def test_descent_polish_only_lowers_the_value():
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_polish_only_lowers_the_value(wide):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
-        values = [run_kernel(layers, inequalities, node, multipliers, shares, True, 5, polish=n)[0] for n in (0, 3, 30)]
+        values = [run_kernel(layers, inequalities, node, multipliers, shares, True, 5, polish=n, wide=wide)[0] for n in (0, 3, 30)]
         assert values == sorted(values, reverse=True)
 
 
-def test_descent_rounding_is_not_below_zero():
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_rounding_is_not_below_zero(wide):
     """Terms of 1e6 that cancel but for their float32 rounding prove nothing, and the descent goes on."""
     layers = (one_layer(np.ones((1, 1), int)),)
     acc = np.full((6, 1), 1e6, np.float32)
     node = Node(np.full(1, 1e6, np.float32), np.full(1, 1e6, np.float32), acc, np.zeros((6, 1), np.float32), np.ones(1, np.float32))
     multipliers, none = np.ones(1, np.float32), np.zeros(1, np.float32)
-    value, *_, taken = run_kernel(layers, [], node._replace(vertex_acc=acc + 0.0625), multipliers, none, False, 4, (-1,))
+    value, *_, taken = run_kernel(layers, [], node._replace(vertex_acc=acc + 0.0625), multipliers, none, False, 4, (-1,), wide=wide)
     assert -1 < value < 0
     assert taken == 4
 
 
-def test_descent_value_is_that_of_its_multipliers():
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_value_is_that_of_its_multipliers(wide):
     for seed in range(20):
         layers, inequalities, node, multipliers, shares = random_node(seed)
-        value, multipliers, shares, coefficients, x_best, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 50)
+        found = run_kernel(layers, inequalities, node, multipliers, shares, True, 50, wide=wide)
+        value, multipliers, shares, coefficients, x_best, *_ = found
         total, c, _, _, (x, _, _) = Twin(layers[1], inequalities, node).evaluate(multipliers.astype(float), shares.astype(float), True)
         for a, b in ((value, total), (coefficients, c), (x_best, x)):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_descent_single_inequality_keeps_its_share():
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_single_inequality_keeps_its_share(wide):
     layers, inequalities, node, multipliers, shares = random_node(1)
-    _, _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 9, (1, -1, -1))
+    _, _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, True, 9, (1, -1, -1), wide=wide)
     assert after.tolist() == shares.tolist()
 
 
-def test_descent_stops_below_zero():
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_stops_below_zero(wide):
     layers, inequalities, node, multipliers, shares = random_node(2)
     inequalities = [(values, factors, -1000.0) for values, factors, _ in inequalities]
-    value, *_, taken = run_kernel(layers, inequalities, node, multipliers, shares, True, 9)
+    value, *_, taken = run_kernel(layers, inequalities, node, multipliers, shares, True, 9, wide=wide)
     assert value < 0
     assert taken == 1
 
 
-def test_descent_useless_neurons_have_no_multiplier():
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_useless_neurons_have_no_multiplier(wide):
     layers, inequalities, node, multipliers, shares = random_node(3)
     for cold in (True, False):
-        _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, cold, 9)
+        _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, cold, 9, wide=wide)
         assert ((after == 0) == (node.slopes < 0)).all()
 
 
 @pytest.mark.parametrize("cold", [True, False])
-def test_descent_anchor_multiplier_stays(cold):
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_anchor_multiplier_stays(cold, wide):
     layers, inequalities, node, multipliers, shares = random_node(5)
     anchor = int(np.flatnonzero(node.slopes >= 0)[2])
-    _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, cold, 9, anchor=anchor)
+    _, after, *_ = run_kernel(layers, inequalities, node, multipliers, shares, cold, 9, anchor=anchor, wide=wide)
     assert np.flatnonzero(after == multipliers).tolist() == [anchor]
 
 
-def test_descent_nodes_do_not_mix():
-    """A batch gives what its nodes give one by one."""
-    layers, inequalities, *_ = random_node(0)
-    nodes = [random_node(seed)[2:] for seed in range(5)]
-    kernel = Descent(Floats(layers[0]), flat(inequalities))
-    atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("make", [random_layers, graph_layers])
+def test_descent_nodes_do_not_mix(make, wide):
+    """A batch gives what its nodes give one by one: more than go side by side, some with the same ranges, that end at all times."""
+    (kernel_layers, _), inequalities, *_ = random_node(0, make)
+    # The second inequality ends descents early, where it does.
+    inequalities = [(values, factors, bound - 20.0 * (k == 1)) for k, (values, factors, bound) in enumerate(inequalities)]
+    nodes = [random_node(seed % 11, make)[2:] for seed in range(45)]
+    kernel = Descent(Floats(kernel_layers), flat(inequalities), None, wide)
+    atoms = np.array([[0, 1, 2], [2, -1, -1], [-1, -1, -1], [1, 0, -1], [0, 0, 1]], np.int32)[np.arange(45) % 5]
+    cold, anchor = (np.arange(45) % 3 > 0).astype(np.uint8), np.where(np.arange(45) % 7, -1, 6).astype(np.int32)
 
     def run(rows):
         parts = [np.stack([nodes[r][0][k] for r in rows]) for k in range(5)]
         multipliers, shares = (np.stack([nodes[r][k] for r in rows]) for k in (1, 2))
-        return kernel.run(
-            atoms[rows], *parts, np.full(len(rows), -1, np.int32), np.ones(len(rows), np.uint8), multipliers, shares, 7, RATE, DECAY
-        )[:-1]
+        found = kernel.run(atoms[rows], *parts, anchor[rows], cold[rows], multipliers, shares, 7, RATE, DECAY, 5)
+        return *found[:-1], multipliers, shares, np.array([found[-1]])
 
-    together, alone = run(list(range(5))), [run([r]) for r in range(5)]
-    for k, part in enumerate(together):
-        assert part.tolist() == [one[k][0].tolist() for one in alone]
+    together, alone_ = run(list(range(45))), [run([r]) for r in range(45)]
+    assert together[-1] == sum(one[-1] for one in alone_)
+    assert len({int(one[-1][0]) for one in alone_}) > 2
+    for k, part in enumerate(together[:-1]):
+        for row, one in zip(part, alone_, strict=True):
+            np.testing.assert_allclose(row, one[k][0], rtol=1e-3, atol=1e-3 if wide else 0)
 
 
 @pytest.mark.parametrize("rounding", ["floor", "half_up"])
@@ -190,8 +212,9 @@ TYPES = {"x_lo": np.zeros((2, 3)), "atoms": np.zeros((2, 1), np.int64), "shares"
         ("anchor", np.array([0], np.int32)),
     ],
 )
-def test_descent_nodes_that_do_not_fit(name, array):
-    kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]))
+@pytest.mark.parametrize("wide", [False, True])
+def test_descent_nodes_that_do_not_fit(name, array, wide):
+    kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]), None, wide)
     arguments = {"atoms": np.zeros((2, 1), np.int32), "x_lo": floats(2, 3), "x_hi": floats(2, 3), "vertex_acc": floats(2, 6, 2)}
     arguments |= {"vertex_y": floats(2, 6, 2), "slopes": floats(2, 2), "multipliers": floats(2, 2)}
     arguments |= {"anchor": np.full(2, -1, np.int32), "cold": np.zeros(2, np.uint8)}
@@ -201,7 +224,8 @@ def test_descent_nodes_that_do_not_fit(name, array):
         kernel.run(**{**arguments, name: array})
 
 
-def test_ticks_come_while_one_node_descends_and_can_end_it():
+@pytest.mark.parametrize("wide", [False, True])
+def test_ticks_come_while_one_node_descends_and_can_end_it(wide):
     ticks = []
 
     def tick():
@@ -209,7 +233,7 @@ def test_ticks_come_while_one_node_descends_and_can_end_it():
         if len(ticks) == 3:
             raise LimitReached("timeout")
 
-    kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]), tick)
+    kernel = Descent(SMALL, flat([(np.array([1], np.int32), floats(1), 0.0)]), tick, wide)
     before, one = len(ticks), np.zeros(1, np.int32)
     nodes = one[:, None], floats(1, 3), floats(1, 3), floats(1, 6, 2), floats(1, 6, 2), floats(1, 2), one - 1, np.zeros(1, np.uint8)
     with pytest.raises(LimitReached):
@@ -217,7 +241,8 @@ def test_ticks_come_while_one_node_descends_and_can_end_it():
     assert len(ticks) == 3 > before
 
 
-def test_only_what_an_inequality_rests_on_moves():
+@pytest.mark.parametrize("wide", [False, True])
+def test_only_what_an_inequality_rests_on_moves(wide):
     """One output of a convolution behind a convolution: the positions that it does not see keep multipliers of 0."""
     rng = np.random.default_rng(3)
     form = TensorFormat((8, 8, 1), -9, 9)
@@ -234,7 +259,7 @@ def test_only_what_an_inequality_rests_on_moves():
     node = Node(low, low + 1, *vertices, np.full(neurons, 0.5, np.float32))
     inequalities = [(np.array([inputs + 64 + 9], np.int32), np.ones(1, np.float32), 0.0)]
     start = np.zeros(neurons, np.float32), np.ones(1, np.float32)
-    found = run_kernel((kernel, twins), inequalities, node, *start, True, 8, (0,))
+    found = run_kernel((kernel, twins), inequalities, node, *start, True, 8, (0,), wide=wide)
     expected = Twin(twins, inequalities, node).descend(start[0].astype(float), start[1].astype(float), True, 8, RATE, DECAY)
     assert found[0] == pytest.approx(expected.value, rel=1e-4)
     assert np.flatnonzero(found[1]).tolist() == [0, 1, 2, 8, 9, 10, 16, 17, 18, 64 + 9]

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from descent_nodes import INPUTS, flat, graph_layers, random_layers, random_node
+from descent_nodes import INPUTS, alone, flat, graph_layers, random_layers, random_node
 from descent_twin import Node, Twin
 from graphs import graph_query
 from tiny import deep_query
@@ -22,17 +22,6 @@ from qbitsat.limits import LimitReached
 
 # A descent's value is this much above the objective's bound, so that it never ends below 0.
 FAR = 1e4
-
-
-def alone(layers: list, make) -> list:
-    """Layers as the kernel takes them: no inputs that follow by columns, and single outputs of lanes and of rows."""
-
-    def places(k, layer):
-        if make is random_layers or k not in (2, 3):
-            return layer.places
-        return [(np.array([i]), layer.reads[layer.matrix[i] != 0]) for i in range(len(layer.matrix))]
-
-    return [layer._replace(by_columns=False, places=places(k, layer)) for k, layer in enumerate(layers)]
 
 
 def run_kernel(kernel, node: Node, objectives: list, steps: int, tick=None) -> tuple[np.ndarray, np.ndarray]:

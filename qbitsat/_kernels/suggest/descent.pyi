@@ -11,7 +11,10 @@ class Descent:
         floats: Floats,
         atoms: tuple[NDArray[np.int64], NDArray[np.int32], Array, Array],
         tick: Callable[[], None] | None = None,
+        wide: bool = False,
     ) -> None: ...
+    @staticmethod
+    def bytes_for(inputs: int, neurons: int) -> int: ...
     def pose(self, atoms: tuple[NDArray[np.int64], NDArray[np.int32], Array, Array]) -> None: ...
     def run(
         self,

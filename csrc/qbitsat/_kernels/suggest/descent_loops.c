@@ -3,16 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "adam.h"
 #include "descent_work.h"
 #include "float_loops.h"
-
-/* How much of the last point stays in the running means of points, gradients and squares. */
-#define MEAN_STEPS 16
-#define FIRST_MOMENT 0.3f
-#define SECOND_MOMENT 0.1f
-
-/* No step is smaller than this share of the mean one: a neuron whose relaxation is exact now may need a multiplier later. */
-#define LEAST_STEP 1e-3f
 
 /* Inputs whose coefficients are at most this share of the mean one may change sides before the next look at all, so many steps later. */
 #define ACTIVE 0.2f
@@ -20,15 +13,8 @@
 /* Fewer inputs are all active: it would save nothing. */
 #define FEW 32
 
-/* Polishing starts again from the best multipliers, with steps too small to lose them and of no use for the means. */
-#define POLISH_RATE 0.02f
-#define POLISH_DECAY 0.93f
-
 /* Multiply-adds between two ticks. */
 #define PACE (1L << 25)
-
-/* A value counts as below 0 if it is so by this share of the terms that it is the sum of: the rest is rounding. */
-#define NOISE 1e-6f
 
 long floats_needed(const plan_t *plan, int num_atoms) {
     long n = plan->floats->num_neurons, m = plan->floats->num_inputs;
@@ -160,9 +146,7 @@ INLINE void substitute(const plan_t *plan, const node_t *node, work_t *w) {
     for (int l = plan->floats->num_layers - 1; l >= 0; l--) {
         const float_layer_t *layer = &plan->floats->layers[l];
         for (int i = layer->map->neuron; i < layer->map->neuron + layer->map->n_out; i++)
-            slope_line[i] = i == node->anchor        ? w->lambda[i]
-                            : node->slopes[i] < 0 ? 0
-                                                  : node->slopes[i] * w->c[plan->floats->num_inputs + i];
+            slope_line[i] = node->slopes[i] < 0 ? 0 : i == node->anchor ? w->lambda[i] : node->slopes[i] * w->c[plan->floats->num_inputs + i];
         if (layer->reads_neurons) put_layer_back(plan, l, slope_line, w);
     }
     if (node->cold) memcpy(w->lambda, slope_line, sizeof(float) * n);

@@ -1,26 +1,20 @@
 """Multipliers for upper bounds of many linear objectives over the same ranges, sixteen at a time: objectives_loops.c with numpy around it."""
 
 cimport cython
-from libc.stdlib cimport calloc, free
 
 import numpy as np
 
-from qbitsat._kernels.exact.layers cimport LAYER_PATCHES, LAYER_ROWS
-from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, floats_t, inequality_t
+from qbitsat._kernels.suggest.floats cimport Floats, Inequalities, inequality_t
+from qbitsat._kernels.suggest.units cimport WIDE, Units, chosen_t, units_t, wide_t, wides_of
 
 cdef extern from "objectives.h":
-    ctypedef struct wide_t:
-        pass
-
     ctypedef struct common_t:
-        const floats_t *floats
+        const units_t *units
         const float *x_lo
         const float *x_hi
         const float *vertex_acc
         const float *vertex_y
         const float *slopes
-        int num_units, most_reads
-        const int *first_unit
         int (*tick)(void *) noexcept nogil
         void *who
 
@@ -30,12 +24,9 @@ cdef extern from "objectives.h":
         float *bounds
         float **multipliers
 
-    int WIDE, VERTICES
-    int descend_together(const common_t *common, const bundle_t *bundle, int steps, float rate, float decay, wide_t *work, int *places,
-                         unsigned char *marks) noexcept nogil
-    long wides_needed(const common_t *common) noexcept nogil
-    long places_needed(const common_t *common) noexcept nogil
-    long marks_needed(const common_t *common) noexcept nogil
+    int VERTICES, ALL_LANES
+    int descend_together(const common_t *common, const bundle_t *bundle, int steps, float rate, float decay, wide_t *work, chosen_t *chosen) noexcept nogil
+    long wides_needed(const units_t *units) noexcept nogil
 
 
 cdef int call_tick(void *who) noexcept with gil:
@@ -58,9 +49,9 @@ cdef class Objectives:
 
     cdef common_t common
     cdef Floats floats
-    cdef int *first_unit
+    cdef Units units
     cdef tuple kept
-    cdef object tick, stopped, room, places, marks
+    cdef object tick, stopped, room
 
     def __cinit__(self, Floats floats, const float[::1] x_lo, const float[::1] x_hi, const float[:, ::1] vertex_acc,
                   const float[:, ::1] vertex_y, const float[::1] slopes, tick=None):
@@ -70,31 +61,17 @@ cdef class Objectives:
         if not vertex_acc.shape[0] == vertex_y.shape[0] == VERTICES:
             raise ValueError(f"expected {VERTICES} vertices of each neuron")
         self.kept, self.floats, self.tick, self.stopped = (x_lo, x_hi, vertex_acc, vertex_y, slopes), floats, tick, None
-        self.first_unit = <int *> calloc(floats.plan.num_layers + 1, sizeof(int))
-        if self.first_unit == NULL:
-            raise MemoryError("no memory for layers")
+        self.units = Units(floats)
+        for i in range(neurons):
+            self.units.chosen.useful[i] = ALL_LANES if slopes[i] >= 0 else 0
         p = &self.common
-        p.floats, p.first_unit, p.num_units, p.most_reads = &floats.plan, self.first_unit, 0, 1
-        for k in range(floats.plan.num_layers):
-            map = floats.layers[k].map
-            self.first_unit[k] = p.num_units
-            p.num_units += map.positions if map.kind == LAYER_PATCHES else map.n_out
-            if map.kind != LAYER_ROWS:
-                p.most_reads = max(p.most_reads, map.taps)
-                continue
-            for i in range(map.n_out):
-                p.most_reads = max(p.most_reads, <int> (map.indptr[i + 1] - map.indptr[i]))
+        p.units = &self.units.plan
         if inputs:
             p.x_lo, p.x_hi = &x_lo[0], &x_hi[0]
         if neurons:
             p.vertex_acc, p.vertex_y, p.slopes = &vertex_acc[0, 0], &vertex_y[0, 0], &slopes[0]
         p.tick, p.who = &call_tick if tick is not None else NULL, <void *> self
-        # Wides stand at multiples of their size.
-        self.room = np.zeros((wides_needed(p) + 1) * WIDE, np.float32)
-        self.places, self.marks = np.zeros(places_needed(p), np.int32), np.zeros(marks_needed(p) + 1, np.uint8)
-
-    def __dealloc__(self):
-        free(self.first_unit)
+        self.room = np.zeros((wides_needed(p.units) + 1) * WIDE, np.float32)
 
     @staticmethod
     def bytes_for(Py_ssize_t inputs, Py_ssize_t neurons):
@@ -119,11 +96,7 @@ cdef class Objectives:
         cdef Py_ssize_t first = 0, k
         cdef bundle_t bundle
         cdef float *rows[64]
-        cdef float[::1] room = self.room
-        cdef int[::1] places = self.places
-        cdef unsigned char[::1] marks = self.marks
-        cdef size_t at = <size_t> &room[0], size = sizeof(float) * WIDE
-        cdef wide_t *work = <wide_t *> ((at + size - 1) // size * size)
+        cdef wide_t *work = wides_of(self.room)
         if not multipliers.shape[1]:
             raise ValueError("there is no neuron before the objectives")
         with nogil:
@@ -131,6 +104,6 @@ cdef class Objectives:
                 bundle.count, bundle.all, bundle.bounds, bundle.multipliers = min(<int> WIDE, <int> (all.count - first)), &all.all[first], &bounds[first], rows
                 for k in range(bundle.count):
                     rows[k] = &multipliers[first + k, 0]
-                if descend_together(&self.common, &bundle, steps, rate, decay, work, &places[0], &marks[0]):
+                if descend_together(&self.common, &bundle, steps, rate, decay, work, &self.units.chosen):
                     break
                 first += WIDE

@@ -8,26 +8,58 @@
 
 enum { WIDE = 16 };
 
+/* A function of wides is compiled for any machine, and by a file of its own (see wide_v3.h) for those with vectors of eight floats:
+   int WIDE_NAME(f)(...) { ... }, with a type f_t and WIDE_FUNCTION(f) to declare it, and WIDE_FASTEST(f) to call it. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define WIDE_FUNCTION(f) f##_t f##_any, f##_v3
+#define WIDE_FASTEST(f) (__builtin_cpu_supports("x86-64-v3") ? f##_v3 : f##_any)
+#else
+#define WIDE_FUNCTION(f) f##_t f##_any
+#define WIDE_FASTEST(f) f##_any
+#endif
+#ifdef WIDE_V3
+#define WIDE_NAME(f) f##_v3
+#else
+#define WIDE_NAME(f) f##_any
+#endif
+
+/* Some of sixteen lanes: a bit for each. */
+typedef uint16_t lanes_t;
+enum { ALL_LANES = 0xffff };
+
 #ifdef __GNUC__
 
 /* Nothing here is called from elsewhere. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-typedef float wide_t __attribute__((vector_size(64)));
+/* Two vectors of eight: GCC 12 takes those that are wider than the machine's apart into single numbers. */
+typedef float half_t __attribute__((vector_size(32)));
+typedef int32_t bits_t __attribute__((vector_size(32)));
 
-#define WIDE_ALL(a) ((wide_t){} + (a))
-#define WIDE_ADD(a, b) ((a) + (b))
-#define WIDE_SUB(a, b) ((a) - (b))
-#define WIDE_MUL(a, b) ((a) * (b))
-#define WIDE_DIV(a, b) ((a) / (b))
+typedef struct {
+    half_t low, high;
+} wide_t;
 
-typedef int32_t bits_t __attribute__((vector_size(64)));
+INLINE wide_t WIDE_ALL(float a) { return (wide_t){(half_t){0} + a, (half_t){0} + a}; }
 
-/* a where x > y, b elsewhere: by the sign of y - x, as GCC 12 fails at comparisons of vectors that are wider than the machine's. */
+#define WIDE_OPERATION(name, operation) \
+    INLINE wide_t name(wide_t a, wide_t b) { return (wide_t){a.low operation b.low, a.high operation b.high}; }
+
+INLINE half_t half_choose(bits_t where, half_t a, half_t b) { return (half_t)((where & (bits_t)a) | (~where & (bits_t)b)); }
+
+/* a where x > y, b elsewhere. */
 INLINE wide_t WIDE_PICK(wide_t x, wide_t y, wide_t a, wide_t b) {
-    bits_t where = (bits_t)(y - x) >> 31;
-    return (wide_t)((where & (bits_t)a) | (~where & (bits_t)b));
+    return (wide_t){half_choose(x.low > y.low, a.low, b.low), half_choose(x.high > y.high, a.high, b.high)};
 }
+
+/* a in the lanes whose bits are set, b in the others: neither is looked at as a number. */
+INLINE wide_t WIDE_CHOOSE(lanes_t lanes, wide_t a, wide_t b) {
+    const bits_t bit = {1, 2, 4, 8, 16, 32, 64, 128};
+    bits_t in_low = ((bits_t){0} + (lanes & 0xff)) & bit, in_high = ((bits_t){0} + (lanes >> 8)) & bit;
+    return (wide_t){half_choose(in_low == bit, a.low, b.low), half_choose(in_high == bit, a.high, b.high)};
+}
+
+INLINE wide_t WIDE_SIZE(wide_t a) { return (wide_t){(half_t)((bits_t)a.low & 0x7fffffff), (half_t)((bits_t)a.high & 0x7fffffff)}; }
 
 #else
 
@@ -46,17 +78,28 @@ INLINE wide_t WIDE_ALL(float a) {
         for (int i = 0; i < WIDE; i++) a.at[i] = a.at[i] operation b.at[i]; \
         return a;                                                     \
     }
-WIDE_OPERATION(WIDE_ADD, +)
-WIDE_OPERATION(WIDE_SUB, -)
-WIDE_OPERATION(WIDE_MUL, *)
-WIDE_OPERATION(WIDE_DIV, /)
 
 INLINE wide_t WIDE_PICK(wide_t x, wide_t y, wide_t a, wide_t b) {
     for (int i = 0; i < WIDE; i++) a.at[i] = x.at[i] > y.at[i] ? a.at[i] : b.at[i];
     return a;
 }
 
+INLINE wide_t WIDE_CHOOSE(lanes_t lanes, wide_t a, wide_t b) {
+    for (int i = 0; i < WIDE; i++) a.at[i] = lanes >> i & 1 ? a.at[i] : b.at[i];
+    return a;
+}
+
+INLINE wide_t WIDE_SIZE(wide_t a) {
+    for (int i = 0; i < WIDE; i++) a.at[i] = fabsf(a.at[i]);
+    return a;
+}
+
 #endif
+
+WIDE_OPERATION(WIDE_ADD, +)
+WIDE_OPERATION(WIDE_SUB, -)
+WIDE_OPERATION(WIDE_MUL, *)
+WIDE_OPERATION(WIDE_DIV, /)
 
 /* sum += w * x */
 #define WIDE_GATHER(sum, w, x) ((sum) = WIDE_ADD(sum, WIDE_MUL(WIDE_ALL(w), x)))
