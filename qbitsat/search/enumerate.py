@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UnsupportedError
-from ..limits import Limits, resident_bytes
+from ..limits import Limits, Tick, resident_bytes
 from ..network import Network, forward_all
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT
@@ -158,7 +158,7 @@ class _Run(NamedTuple):
     batch: int
     table: _Table | None
 
-    def outputs(self, block: Block, wanted: np.ndarray, check: Callable[[], None]) -> np.ndarray:
+    def outputs(self, block: Block, wanted: np.ndarray, tick: Tick) -> np.ndarray:
         """int64[named, *the block], with length 1 along axes that do not move the network; anything where not wanted."""
         shape = tuple(stop - start if a in self.axes else 1 for a, (start, stop) in enumerate(block))
         whole = tuple(stop - start for start, stop in block)
@@ -167,7 +167,7 @@ class _Run(NamedTuple):
         starts = [start if a in self.axes else 0 for a, (start, _) in enumerate(block)]
         if self.table is None:
             values = np.zeros((len(self.named), math.prod(shape)), np.int64)
-            self._fill(values, np.flatnonzero(wanted), np.flatnonzero(wanted), starts, shape, check)
+            self._fill(values, np.flatnonzero(wanted), np.flatnonzero(wanted), starts, shape, tick)
             return values.reshape(-1, *shape)
         place = np.zeros((1,) * len(shape), np.int64)
         for a in self.axes:
@@ -176,17 +176,15 @@ class _Run(NamedTuple):
             place = place * self.sizes[a] + np.arange(*block[a]).reshape(ends)
         place = place.ravel()
         rows = np.flatnonzero(wanted & ~self.table.known[place])
-        self._fill(self.table.values, place[rows], rows, starts, shape, check)
+        self._fill(self.table.values, place[rows], rows, starts, shape, tick)
         self.table.known[place[rows]] = True
         return self.table.values[:, place].reshape(-1, *shape)
 
-    def _fill(
-        self, values: np.ndarray, at: np.ndarray, rows: np.ndarray, starts: list[int], shape: tuple[int, ...], check: Callable[[], None]
-    ) -> None:
+    def _fill(self, values: np.ndarray, at: np.ndarray, rows: np.ndarray, starts: list[int], shape: tuple[int, ...], tick: Tick) -> None:
         """values[:, at[r]] becomes the named values at the rows[r]-th point of a block that begins at `starts`."""
         moved = np.flatnonzero(self.axis >= 0).tolist()
         for first in range(0, len(rows), self.batch):
-            check()
+            tick()
             place = _coordinates(rows[first : first + self.batch], shape)
             x = np.repeat(self.base[None], len(place[0]) if place else 1, axis=0)
             for i in moved:
@@ -232,8 +230,8 @@ def _shape(points: Grid, k: int, cone: Cone) -> tuple:
     return cone.network.sha256, tuple(order), tuple(base.tolist()), tuple(points.sizes[a] for a in axes)
 
 
-def _total(formula: AtMost, value: Callable[[Ref], np.ndarray | int], dimensions: int, check: Callable[[], None]) -> np.ndarray:
-    check()
+def _total(formula: AtMost, value: Callable[[Ref], np.ndarray | int], dimensions: int, tick: Tick) -> np.ndarray:
+    tick()
     # Every partial sum is below 2**60, as the query has checked.
     total = np.zeros((1,) * dimensions, np.int64)
     for ref, coefficient in formula.coefficients().items():
@@ -241,13 +239,13 @@ def _total(formula: AtMost, value: Callable[[Ref], np.ndarray | int], dimensions
     return total
 
 
-def _truth(formula: Formula, value: Callable[[Ref], np.ndarray | int], dimensions: int, check: Callable[[], None]) -> np.ndarray:
+def _truth(formula: Formula, value: Callable[[Ref], np.ndarray | int], dimensions: int, tick: Tick) -> np.ndarray:
     if isinstance(formula, AtMost):
-        return _total(formula, value, dimensions, check) <= formula.bound
+        return _total(formula, value, dimensions, tick) <= formula.bound
     every = isinstance(formula, And)
     truth = np.full((1,) * dimensions, every)
     for part in formula.parts:  # type: ignore[union-attr]
-        more = _truth(part, value, dimensions, check)
+        more = _truth(part, value, dimensions, tick)
         truth = truth & more if every else truth | more
         if truth.all() != every and not (truth.any() if every else not truth.all()):
             break

@@ -6,7 +6,7 @@ import lzma
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pysolvers
 
 from .._kernels.cnf import lrat as _lrat
+from ..limits import Tick
 
 NO_ROOM = "no room for the proof"
 REASONS = {
@@ -56,7 +57,7 @@ def trace_to(inner: Any, path: str) -> None:
     os.close(descriptor)
 
 
-def lrat_of(clauses: np.ndarray, num_vars: int, inner: Any, tick: Callable[[], None]) -> bytes | str:
+def lrat_of(clauses: np.ndarray, num_vars: int, inner: Any, tick: Tick) -> bytes | str:
     """What a refutation needs of the proof that one of PySAT's solvers has traced, packed; or why there is none.
 
     CaDiCaL writes binary DRUP, Glucose text. Proofs of what is trivial may lack their end (python-sat issue 139), which nothing here needs.

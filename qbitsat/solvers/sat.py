@@ -17,7 +17,7 @@ import numpy as np
 from pysat.solvers import Solver
 
 from ..errors import UnsupportedError
-from ..limits import LimitReached, Limits
+from ..limits import NO_LIMITS, LimitReached, Limits
 from ..processes import ChildDied, call_in_child, interrupts_held
 from . import proofs
 
@@ -129,7 +129,7 @@ def run_prover(flat: np.ndarray, num_vars: int, name: str, conflicts: int | None
         result = result_of(solver, name, satisfiable, num_vars)
         if satisfiable is not False:
             return result
-        lrat = proofs.lrat_of(flat, num_vars, solver.solver, lambda: None)
+        lrat = proofs.lrat_of(flat, num_vars, solver.solver, NO_LIMITS.check)
     return replace(result, lrat=lrat) if isinstance(lrat, bytes) else SatResult(None, lrat, statistics=result.statistics)
 
 
