@@ -14,8 +14,11 @@ from mutate_tflite import mutants
 from onnx import helper, numpy_helper
 from onnx_files import MODELS, Model, differing, f32, read, small
 
+from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import InputError, QbitsatError, UnsupportedError
 from qbitsat.importers import load
+from qbitsat.importers.assembly.builder import A_LAYER, Builder
+from qbitsat.network import TensorFormat
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -190,6 +193,16 @@ def test_without_vnni_nothing_may_saturate(tmp_path, largest):
 def test_runtimes_are_known(tmp_path):
     with pytest.raises(InputError, match="'tflm' is unknown; expected one of onnxruntime, onnxruntime-int8, "):
         read(small(), tmp_path, "tflm")
+
+
+def test_small_layers_count():
+    """Means in floats, one rounding a layer, were a hundred thousand layers of one value, and each was made in the time of all before."""
+    b, step = Builder("x", 0), ShiftRequantizer(0, "floor", 0, 1)
+    x, b.left = b.enter(TensorFormat((1,), 0, 1))[:, None], 10 * A_LAYER
+    for _ in range(9):
+        b.sums("s", x, [1], 0, (step,), TensorFormat((1,), 0, 1))
+    with pytest.raises(UnsupportedError, match="so many values"):
+        b.sums("s", x, [1], 0, (step,), TensorFormat((1,), 0, 1))
 
 
 def test_dynamic_quantization_is_called_that(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,8 +16,8 @@ from .pruning import pruned
 from .wires import Wires
 
 # Elements of all tensors and layers together: so many, and so many more for each byte of the file. A constant counts for some, each time
-# that it is read: weights become 64 bits wide.
-MOST_VALUES, VALUES_A_BYTE, A_CONSTANT = 1 << 22, 64, 16
+# that it is read: weights become 64 bits wide. So does a layer, which takes some tenths of a millisecond however small it is.
+MOST_VALUES, VALUES_A_BYTE, A_CONSTANT, A_LAYER = 1 << 22, 64, 16, 512
 # What numpy raises on shapes and indices that do not fit.
 ERRORS = (ValueError, IndexError, TypeError, OverflowError)
 
@@ -31,6 +32,7 @@ class Builder:
         self.inputs: list[TensorFormat] = []
         self.remarks: list[str] = []
         self.num_values = 0
+        self.starts = array("q")  # the first value of each layer
         self.left = MOST_VALUES + VALUES_A_BYTE * size
         self._known: dict[int, int] = {}
 
@@ -64,8 +66,9 @@ class Builder:
 
     def add(self, layer: Layer, reads: np.ndarray) -> np.ndarray:
         """A layer that reads these values; the values that are its outputs, in its output's shape."""
-        self.charge(layer.output.size)
+        self.charge(layer.output.size + A_LAYER)
         first = self.num_values
+        self.starts.append(first)
         self.layers.append(layer)
         self.reads.append(reads.ravel())
         self.num_values += layer.output.size
@@ -112,10 +115,12 @@ class Builder:
 
     def range_of(self, values: np.ndarray) -> tuple[int, int]:
         """The smallest and the largest integer that some values can be by their formats."""
-        forms = [*self.forms, *(layer.output for layer in self.layers)]
-        ends = np.cumsum([form.size for form in forms])
-        owners = [forms[k] for k in np.unique(np.searchsorted(ends, values, side="right")).tolist()]
-        return min(form.lo for form in owners), max(form.hi for form in owners)
+        owners = np.searchsorted(np.asarray(self.starts, np.int64), values, side="right")  # 0 is an input, k layer k - 1
+        forms = [self.layers[k - 1].output for k in np.unique(owners).tolist() if k]
+        if not owners.all():
+            ends = np.cumsum([form.size for form in self.forms])
+            forms += [self.forms[k] for k in np.unique(np.searchsorted(ends, values[owners == 0], side="right")).tolist()]
+        return min(form.lo for form in forms), max(form.hi for form in forms)
 
     def finish(self, name: str, outputs: np.ndarray, runtime: str = "") -> Network:
         """The network whose result are some values, without the layers that nobody reads."""
