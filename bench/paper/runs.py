@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-DECIDED = ("HOLDS", "VIOLATED", "MISCLASSIFIED")
+DECIDED = ("HOLDS", "VIOLATED", "MISCLASSIFIED", "OPTIMAL")
 
 
 class Runs:

@@ -68,6 +68,14 @@ class Setting:
             trained("bench.train_mnist", "--out", str(path), "--seed", str(self.seed))
         return qbitsat.load_float(path)
 
+    @cached_property
+    def students(self) -> FloatNetwork:
+        """The predictor of scores, trained once."""
+        path = self.cache / f"students-{self.seed}.keras"
+        if not path.exists():
+            trained("bench.train_students", "--out", str(path), "--seed", str(self.seed))
+        return qbitsat.load_float(path)
+
     def format(self, bits: int) -> str:
         """Of the paper: bits - 4 are fractional."""
         return f"paper:{bits}" + ("" if self.truncation == "floor" else f",rounding={self.truncation}")

@@ -16,6 +16,7 @@ from qbitsat.network import Network, classify
 from qbitsat.verify import HOLDS, MISCLASSIFIED, UNKNOWN, VIOLATED
 
 from . import marabou
+from .fairness import gaps
 from .real import GRID, PIXEL, RealNetwork
 from .setting import Setting
 
@@ -281,6 +282,25 @@ def table3(setting: Setting) -> Table:
     return found, rows(head, lines)
 
 
+# --- Table 4 ---
+
+
+def table4(setting: Setting) -> Table:
+    """How far a protected feature moves a score, in points of 100; what takes how long is of the first group, the paper's."""
+    found = gaps(setting)
+    names, lines = list(next(iter(found.values()))["gaps"]), []
+    for bits, row in found.items():
+        step, entries = row["points_of_a_step"], [row["gaps"][name] for name in names]
+        ends = [(entry["value"] or 0, entry["upper"]) for entry in entries]
+        points = [f"{a * step:g}" if a == b else f"{a * step:g} to {b * step:g}" if b is not None else "-" for a, b in ends]
+        first = entries[0]
+        lines.append(
+            [bits, f"{step:g}", f"{row['error']:.1f}", ends[0][0], *points, f"{first['cpu']:.1f}", f"{max(e['cpu'] for e in entries):.1f}"]
+        )
+    head = ("bits", "points of a step", "mean error", f"{names[0]}: steps", *names, f"CPU s, {names[0]}", "CPU s, longest")
+    return found, rows(head, lines)
+
+
 # --- figures ---
 
 
@@ -343,6 +363,7 @@ TABLES = {
     "table1": table1,
     "table2": table2,
     "table3": table3,
+    "table4": table4,
     "fig2": fig2,
     "fig4": fig4,
     "variants": variants,
