@@ -1,4 +1,4 @@
-"""Whether inputs are a witness, as the slow reference says: no stage's word for it is enough."""
+"""Whether inputs are a witness, as the reference says: no stage's word for it is enough."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Inputs = tuple[tuple[int, ...], ...]
 
 
 def replay(query: Query, inputs: Inputs, limits: Limits = NO_LIMITS) -> Witness | None:
-    """The witness if these inputs lie in the boxes and make the violation true in the slow reference; else None."""
+    """The witness if these inputs lie in the boxes and make the violation true in the reference; else None."""
     for x, box in zip(inputs, query.boxes, strict=True):
         if len(x) != len(box.lo) or any(not lo <= v <= hi for v, lo, hi in zip(x, box.lo.tolist(), box.hi.tolist(), strict=True)):
             return None

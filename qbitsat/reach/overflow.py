@@ -42,7 +42,7 @@ class LayerWidth:
 
     interval   the range that interval bounds give, over all accumulators; `bounds` what was proved instead
     reached    the range between the farthest that inputs were found to give
-    needed     the width that some input needs, as the slow reference says too, 1 where that had no time; enough: the width that is proved
+    needed     the width that some input needs, as the reference says too, 1 where that had no time; enough: the width that is proved
                enough. The same where the width is decided
     partial    a width that no sum of some of the products w (x - zero point) and the bias leaves, in whatever order they are added; None
                beyond 62 bits
@@ -328,7 +328,7 @@ class _Layer:
         return replace(found, parts=len(formulas), certificates=tuple(proved))
 
     def _replay(self, side: int) -> None:
-        """The slow reference must say the same of the farthest point. Raises `LimitReached`."""
+        """The reference must say the same of the farthest point. Raises `LimitReached`."""
         i, value, inputs = self.best[side]
         layer, reads = self.network.layers[self.k], self.network.reads[self.k].tolist()
         values = reference.run_values(self.network, inputs, self.budget.all)
