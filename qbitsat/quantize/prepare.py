@@ -1,4 +1,4 @@
-"""A float model in fewer kinds of layers: scales go into weights, and what changes no class goes."""
+"""A float model in fewer kinds of layers: scales go into weights, and what changes nothing, or no class, goes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class _Prepared:
             kind = ("relu", 0.0) if layer.hi == math.inf else ("relu_n", layer.hi)
             return self.add(Activation(layer.name, layer.reads, *kind))
         if isinstance(layer, Scale):
-            return self.scaled(k, layer)
+            (asked,) = self.model.layers[k].reads
+            nothing = (layer.scale == 1).all() and not layer.shift.any() and self.model.shape(asked) == self.model.shapes[k]
+            return layer.reads[0] if nothing else self.scaled(k, layer)
         return self.add(layer)
 
     def scaled(self, k: int, layer: Scale) -> int:

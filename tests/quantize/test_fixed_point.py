@@ -193,6 +193,15 @@ def test_scales_are_folded_and_softmax_is_left_out():
     assert "layer softmax: softmax was left out, the class is the same without" in network.remarks
 
 
+def test_scales_of_nothing_leave_no_layer():
+    """As of a mean image of zeros, subtracted from the input."""
+    plain = chain(np.random.default_rng(6))
+    one, zero = np.ones(1), np.zeros(plain.inputs[0])
+    layers = (Scale("mean", (-1,), one, zero), *(replace(layer, reads=(max(layer.reads[0], -1) + 1,)) for layer in plain.layers))
+    network = quantize(FloatNetwork(plain.inputs, layers), "paper:8,5")
+    assert network.sha256 == quantize(plain, "paper:8,5").sha256
+
+
 def test_report_counts_and_measures():
     layer = FloatDense("dense", (-1,), np.array([[100.0, 0.001], [1.0, 0.0]]), np.array([0.0, -50.0]))
     real = np.array([[0.5, 0.25], [0.25, 1.0]])
