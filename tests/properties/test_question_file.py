@@ -1,5 +1,6 @@
 """Question files: their meaning against enumeration, and what is refused, where."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.errors import QbitsatError
 from qbitsat.network import Dense, Network, TensorFormat
 from qbitsat.properties.question_file import load_question
+from qbitsat.properties.question_file.names import TopScope
 from qbitsat.verify import HOLDS, VIOLATED, verify
 
 CLAMP = ShiftRequantizer(1, "floor", 0, 9)
@@ -162,3 +164,34 @@ def test_names_of_all_kinds(tmp_path):
 def test_long_sums_are_read_in_time(tmp_path):
     (objective,) = asked(tmp_path, f'maximize = "{" + ".join(["output[0]"] * 20_000)} - 7"').objectives
     assert (objective.terms[0][0], objective.constant, objective.value(3)) == (20_000, -7, -4)
+
+
+LONG = {
+    "ands": ("hold = '{}'", " and ", "output[0] <= {}", ""),
+    "implications": ("hold = '{}'", " and ", "(output[0] <= {} implies output[1] > 1)", ""),
+    "conditions": ("hold = [{}]", ",", "'output[0] <= {}'", ""),
+    "objectives": ("maximize = [{}]", ",", "'output[0] + {}'", ""),
+    "elements": ("hold = 'output[0] <= 3'", ",", "{{at = '0', hi = 5}}", "[inputs]\nelements = [{}]\n"),
+    "definitions": ("hold = 'output[0] <= 3'", "\n", "a{0} = 'output[0] + {0}'", "[define]\n{}\n"),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_twice_as_much_takes_twice_the_work(tmp_path, monkeypatch, kind):
+    """Calls of functions, and none that goes over all names."""
+    monkeypatch.setattr(TopScope, "names", lambda _: pytest.fail("goes over all names"))
+    calls = []
+    for n in (200, 400):
+        text, join, part, table = LONG[kind]
+        parts, count = join.join(part.format(i) for i in range(n)), [0]
+
+        def add(*_: object, count: list[int] = count) -> None:
+            count[0] += 1
+
+        sys.setprofile(add)
+        try:
+            asked(tmp_path, text.format(parts), HEAD + table.format(parts))
+        finally:
+            sys.setprofile(None)
+        calls.append(count[0])
+    assert calls[1] < 2.2 * calls[0]

@@ -233,7 +233,7 @@ class _Reading:
 
     def _define(self, entry: Field) -> None:
         name = self._name(entry)
-        if name in self.scope.names():
+        if self.scope.find(name) is not None:
             raise entry.fault(f"{name!r} is the name of something else", key=True)
         entry.of_kind(str)
         self.scope.defined[name] = self._meaning(entry, lambda value: value)
