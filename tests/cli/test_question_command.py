@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 from handmade import dense, tensor
+from pysat.formula import CNF
+from pysat.solvers import Cadical153
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.cli.main import main
@@ -125,6 +127,9 @@ NAMED = (
     ("monotone", *MODEL, "--eps", "3", "--grows", "1", "--outputs", "1", "--falls"),
     ("overflow", "net.npz", "--width", "6"),
     ("overflow", "net.npz", "--width", "7", "--layers", "0"),
+    ("radius", *MODEL, "--norm", "l1"),
+    ("radius", *MODEL, "--norm", "l0", "--target", "1"),
+    ("equal", "net.npz", "other.npz", *MODEL[1:], "--eps", "1"),
 )
 
 
@@ -138,6 +143,23 @@ def test_named_questions_print_their_file(asked, capsys, tmp_path, words):
     code = main([*words, "--quiet"])
     capsys.readouterr()
     assert asked(text)[0] == code
+
+
+@pytest.mark.parametrize("words", NAMED, ids=lambda words: " ".join(words))
+def test_named_questions_are_exported_and_compared(asked, capsys, tmp_path, words):
+    """As their files are: what a solver says of the clauses is the answer, and so is what backends say."""
+    np.save(tmp_path / "x.npy", np.array([[3, 4], [15, 0]]))
+    asked("")
+    assert main([*words, "--print"]) == 0
+    text = capsys.readouterr().out
+    is_violated = asked(text)[0] == 10
+    for form, suffix in (("dimacs", "cnf"), ("smt2", "smt2")):
+        assert asked(text, "--format", form, "--no-bounds", "--out", f"asked.{suffix}", command="export")[0] == 0
+    with Cadical153(bootstrap_with=CNF(from_file="asked.cnf").clauses) as solver:
+        assert solver.solve() == is_violated
+    assert (tmp_path / "asked.smt2").read_text().rstrip().endswith(")")
+    code, out, _ = asked(text, "--backends", "sat,sat:linear", "--no-bounds", command="compare")
+    assert (code, out.count("VIOLATED" if is_violated else "HOLDS") >= 2) == (0, True)
 
 
 def test_ranges_print_their_file(asked, capsys):
