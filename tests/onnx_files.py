@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,6 +15,10 @@ from qbitsat.network import Network, forward
 f32 = np.float32
 TYPES = {np.int8: TensorProto.INT8, np.uint8: TensorProto.UINT8, f32: TensorProto.FLOAT}
 LIMITS = {np.int8: (-128, 127), np.uint8: (0, 255)}
+# Without VNNI ONNX Runtime saturates sums of two products of uint8 and int8 to 16 bits, but for weights of 7 bits.
+CPU = Path("/proc/cpuinfo")
+VNNI = CPU.exists() and any(name in CPU.read_text().split() for name in ("avx512_vnni", "avx_vnni"))
+WEIGHTS = {**LIMITS, np.int8: LIMITS[np.int8] if VNNI else (-64, 63)}
 
 
 class Model:
@@ -59,7 +65,7 @@ class Model:
         return int(self.rng.integers(*LIMITS[self.dtype]))
 
     def weights(self, *shape: int, dtype: type = np.int8) -> np.ndarray:
-        return self.rng.integers(*LIMITS[dtype], shape, endpoint=True).astype(dtype)
+        return self.rng.integers(*WEIGHTS[dtype], shape, endpoint=True).astype(dtype)
 
     def build(self, inputs: dict[str, tuple[int, ...]], output: str, input_dtype: type = f32, opset: int = 15) -> bytes:
         values = [helper.make_tensor_value_info(name, TYPES[input_dtype], shape) for name, shape in inputs.items()]
@@ -73,8 +79,10 @@ class Model:
         return TYPES[f32] if op in ("DequantizeLinear", "Softmax", "Gemm", "MatMul", "Add") else TYPES[self.dtype]
 
 
-def session(model: bytes, optimize: bool = True, runtime: str = "onnxruntime") -> onnxruntime.InferenceSession:
+def session(model: bytes, optimize: bool = True, runtime: str = "onnxruntime", precise: bool = False) -> onnxruntime.InferenceSession:
+    """precise: without VNNI weights of type int8 become uint8, which activations of type uint8 ask for."""
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", str(int(precise)))
     options.add_session_config_entry("session.qdqisint8allowed", str(int(runtime == "onnxruntime-int8")))
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     if not optimize:
@@ -121,9 +129,9 @@ def last_meaning(model: bytes) -> tuple[float, int]:
     return (1.0, 0) if len(graph.node[-1].input) < 3 else tuple(held[name].item() for name in graph.node[-1].input[1:3])
 
 
-def differing(model: bytes, network: Network, count: int, seed: int = 1) -> tuple[int, int]:
+def differing(model: bytes, network: Network, count: int, seed: int = 1, precise: bool = False) -> tuple[int, int]:
     """How many outputs there were, and how many were not those of the runtime."""
-    runner, (scale, zero_point) = session(model, runtime=network.runtime), last_meaning(model)
+    runner, (scale, zero_point) = session(model, runtime=network.runtime, precise=precise), last_meaning(model)
     x = samples(network, np.random.default_rng(seed), count)
     ours, wrong = forward(network, x), 0
     for sample, y in zip(x, ours, strict=True):

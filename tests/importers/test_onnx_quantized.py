@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from onnx_files import differing, f32
+from onnx_files import VNNI, differing, f32
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from qbitsat.errors import UnsupportedError
@@ -90,7 +90,8 @@ def test_quantized_network_is_that_of_the_runtime(tmp_path, make, form, types):
     path, quantized = tmp_path / "float.onnx", tmp_path / "quantized.onnx"
     onnx.save(make(), path)
     activation, weight = types
-    quantize_static(path, quantized, Samples(), form, per_channel=True, activation_type=activation, weight_type=weight)
+    settings = {"activation_type": activation, "weight_type": weight, "reduce_range": not VNNI}
+    quantize_static(path, quantized, Samples(), form, per_channel=True, **settings)
     if make is not mobile and form == QuantFormat.QDQ and activation == QuantType.QInt8:
         with pytest.raises(UnsupportedError, match=r"computes floats: .* expected one type on both, as --runtime onnxruntime-int8 has it"):
             load(quantized)
