@@ -73,7 +73,7 @@ TABLE = (
         "engine",
         "auto",
         "what decides queries that bounds and attack leave open: search with multipliers and SAT, SAT alone, or all points one by one; "
-        "auto is hybrid, begins with SAT where inputs have two values each, and enumerates where that is faster",
+        "auto is hybrid, takes turns with SAT where inputs have two values each, and enumerates where that is faster",
         ENGINES,
     ),
     Option(
