@@ -1,8 +1,9 @@
-"""Robustness of networks that people ship: python -m bench.networks [NAMES] [--eps 1,2,4] [--samples 30] [--timeout 60] [--patch]
+"""Robustness of networks that people ship: python -m bench.networks [NAMES] [--eps 1,2,4] [--samples 30] [--timeout 60] [--patch] [--cpu]
 
 The .tflite files of the benchmark data, each with its first samples: MNIST images, the real inputs that belong to it, or random ones. A
 sample's class is the network's own. --patch lets one patch of every sample move instead of all: 3 x 3 pixels in the middle, or the middle
-frame. Every (file, eps) is a process of its own; its peak memory is in its record. Keeps bench/results/networks.json.
+frame. --cpu counts seconds of CPU, in limits too, for machines that others use. Every (file, eps) is a process of its own; its peak
+memory is in its record. Keeps bench/results/networks.json.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import qbitsat
+from bench import cpu_clock
 from bench.peers.__main__ import commit
 from bench.suite import DATA
 from qbitsat.campaign.compare_file import machine
@@ -67,9 +69,11 @@ def patch_of(network: Network) -> str:
     return f"{start}:{start + frame}"
 
 
-def run(job: tuple[str, int, bool, int, float]) -> tuple[str, dict[str, Any]]:
+def run(job: tuple[str, int, bool, int, float, bool]) -> tuple[str, dict[str, Any]]:
     """Name and record of a file at one eps."""
-    name, eps, patch, count, timeout = job
+    name, eps, patch, count, timeout, cpu = job
+    if cpu:
+        cpu_clock.begin()
     network = qbitsat.load(files()[name])
     x = inputs_of(name, network, count)
     region, runs = patch_of(network) if patch else None, []
@@ -85,7 +89,14 @@ def run(job: tuple[str, int, bool, int, float]) -> tuple[str, dict[str, Any]]:
             }
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_IN_MIB
-    about = {"commit": commit(), "machine": machine(), "timeout": timeout, "region": region, "peak_mib": round(peak)}
+    about = {
+        "commit": commit(),
+        "machine": machine(),
+        "timeout": timeout,
+        "clock": "cpu" if cpu else "wall",
+        "region": region,
+        "peak_mib": round(peak),
+    }
     return f"{name}-eps{eps}{'-patch' if patch else ''}", {**about, "runs": runs}
 
 
@@ -107,10 +118,13 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S")
     parser.add_argument("--jobs", type=int, default=1, metavar="N")
     parser.add_argument("--patch", action="store_true")
+    parser.add_argument("--cpu", action="store_true")
     args = parser.parse_args()
     if unknown := set(args.names) - set(files()):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(files())}")
-    jobs = [(name, int(eps), args.patch, args.samples, args.timeout) for name in args.names or files() for eps in args.eps.split(",")]
+    jobs = [
+        (name, int(eps), args.patch, args.samples, args.timeout, args.cpu) for name in args.names or files() for eps in args.eps.split(",")
+    ]
     content = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     print("| file, eps | decided | violated | median s | longest s | peak MiB |\n|---|---|---|---|---|---|")
     with multiprocessing.get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
