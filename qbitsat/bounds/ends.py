@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Linear, Network, SparseRows, TensorFormat
+from ..network.affine import WEIGHT_LIMIT
 from ..properties import And, AtMost, Box, Formula, Or, Query
 from ..properties.formula import INPUT
 from ..properties.replay import Inputs
@@ -141,10 +142,12 @@ def _layer(network: Network, k: int, box: Box, ranges: tuple[np.ndarray, np.ndar
     start, span = (np.where(values < n, part[np.minimum(values, n - 1)], other) for part, other in ((box.lo, 0), (box.hi - box.lo, 1)))
     bias = np.array([row[2] for row in rows], np.int64)
     np.add.at(bias, np.repeat(np.arange(len(rows)), counts), weights * start)
-    moved = span > 0
+    moved, weights = span > 0, weights * span  # below 2**61, as accumulators are below 2**60 at both ends
+    if np.abs(weights).max(initial=0) >= WEIGHT_LIMIT:
+        raise UnsupportedError(f"layer {layer.name!r}: over bits, a weight is no word of 32 bits")
     ends = np.concatenate([[0], np.cumsum(moved)])[np.concatenate([[0], np.cumsum(counts)])]
     read, cells = np.unique(values[moved], return_inverse=True)
     read = read if len(read) else np.zeros(1, np.int64)  # a map has cells
     form = TensorFormat((len(read),), int(ranges[0][read].min()), int(ranges[1][read].max()))
-    sparse = SparseRows(len(read), ends, cells, (weights * span)[moved], bias)
+    sparse = SparseRows(len(read), ends, cells, weights[moved], bias)
     return Linear(layer.name, form, layer.output, layer.requantizers, sparse), read.astype(np.int32)

@@ -106,6 +106,22 @@ def test_random_queries():
             check(left)
 
 
+def test_weights_over_bits_that_are_no_words_are_left_alone():
+    top, n, words = 65535, 2, TensorFormat((5,), 0, 1 << 30)
+    form, sums = TensorFormat((n,), 0, top), TensorFormat((2,), -(1 << 30), 1 << 30)
+    for weight, found in ((1 << 14, True), (1 << 20, False)):
+        hidden = np.concatenate([np.eye(n, dtype=int), 2 * np.eye(n, dtype=int), np.full((1, n), weight)])
+        bias = np.array([0] * n + [-top] * n + [-weight * top - 5])
+        first = Dense("a", form, words, (ShiftRequantizer(0, "floor", 0, 1 << 30),), hidden, bias)
+        last = Dense("b", words, sums, (sums.requantizer(0, "floor"),), np.array([[1, 1, -1, -1, 0], [0, 0, 0, 0, 1]]), np.zeros(2, int))
+        asked = And((AtMost(((1, Ref(0, OUTPUT, 0)),), 0), AtMost(((-1, Ref(0, OUTPUT, 1)),), -1)))
+        query = Query((Network((first, last), "wide"),), (Box(np.zeros(n, int), np.full(n, top)),), asked)
+        left = left_of(query)
+        assert left is not None
+        assert (at_ends(left) is not None) == found
+        assert verify(query, attack=False).violated
+
+
 def test_satrelu_on_a_fine_grid(bench_data):
     from qbitsat.properties.vnnlib import Question, bind, read
 
