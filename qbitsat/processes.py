@@ -10,7 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -77,14 +77,19 @@ def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
 @contextmanager
 def _stopped(child: BaseProcess) -> Iterator[None]:
     """The child rests, where the system knows how to stop one; else both work."""
-    pid = child.pid if hasattr(signal, "SIGSTOP") else None
-    if pid is not None:
-        os.kill(pid, signal.SIGSTOP)  # it is ours until it is joined: no other has its number
+    _signal(child, "SIGSTOP")
     try:
         yield
     finally:
-        if pid is not None:
-            os.kill(pid, signal.SIGCONT)
+        _signal(child, "SIGCONT")
+
+
+def _signal(child: BaseProcess, name: str) -> None:
+    """Send a signal, where the system has it, to a child that is there: once it is known to have ended, its number may be another's."""
+    number = getattr(signal, name, None)
+    if number is not None and child.is_alive() and child.pid is not None:
+        with suppress(ProcessLookupError):  # another thread may have asked how it is
+            os.kill(child.pid, number)
 
 
 def _answer(sender: Connection, work: Callable[..., Any], args: tuple[Any, ...], memory: int | None, parent: int) -> None:

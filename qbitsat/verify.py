@@ -297,8 +297,8 @@ def _decide_jointly(left: Reduction, options: Any, limits: Limits, statistics: d
             verdict = _decide_by_sat(left, options, limits.hosting(guest), statistics)
         except Settled as settled:
             return settled.answer
-        except LimitReached as limit:
-            verdict = Verdict(UNKNOWN, limit.reason)
+        except (LimitReached, UnsupportedError) as end:
+            verdict = Verdict(UNKNOWN, str(end))
         if not verdict.unknown or not guest.left:
             return verdict
         limits.check()

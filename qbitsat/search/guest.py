@@ -35,8 +35,8 @@ class Settled(Exception):  # noqa: N818 (a result, not an error)
 class Guest:
     """Steps, whose answer raises `Settled` where `wanted` says so.
 
-    The host is alone for so many seconds, and from then on the guest gets `share` of what the host has had. A guest that a limit or a
-    query ends which it can't work on leaves the host alone.
+    The host is alone for so many seconds, and from then on the guest gets `share` of what the host has had. A guest that has to end, as
+    memory or processes are not to be had, or for a query that it can't work on, leaves the host alone.
     """
 
     def __init__(self, steps: Generator[None, None, Any], wanted: Callable[[Any], bool], limits: Limits, share: float, alone: float):
@@ -60,7 +60,7 @@ class Guest:
         except StopIteration as end:
             if self.wanted(end.value):
                 raise Settled(end.value) from None
-        except (LimitReached, UnsupportedError):
+        except (LimitReached, UnsupportedError, MemoryError, OSError):  # the last one would say of the child that it has died
             self.limits.check()
         finally:
             self.spent += self.limits.seconds() - start

@@ -14,7 +14,7 @@ from tiny import busy_query, check_query
 from qbitsat.errors import UnsupportedError
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward
-from qbitsat.processes import call_in_child
+from qbitsat.processes import ChildDied, call_in_child
 from qbitsat.properties import AtMost, Box, Query, Ref
 from qbitsat.search import portfolio
 from qbitsat.search.guest import Guest, Settled, drained
@@ -31,6 +31,11 @@ def ends_with(answer, steps: int, seconds: float = 0.0):
     return answer
 
 
+def after(seconds: float, answer):
+    time.sleep(seconds)
+    return answer
+
+
 def guest_of(steps, limits, share=0.5, alone=0.0):
     return Guest(steps, bool, limits, share, alone)
 
@@ -43,13 +48,27 @@ def test_answer_of_the_guest_ends_the_child():
     assert limits.seconds() < 25
 
 
-@pytest.mark.parametrize("answer", ["", LimitReached("unconfirmed"), UnsupportedError("no")])
+@pytest.mark.parametrize("answer", ["", LimitReached("unconfirmed"), UnsupportedError("no"), MemoryError(), BlockingIOError("no process")])
 def test_guest_without_an_answer_leaves_the_child_alone(answer):
     limits = Limits(60)
     guest = guest_of(ends_with(answer, 2), limits)
-    guest.work(60)
-    assert call_in_child(limits.hosting(guest), sum, (1, 2)) == 3
+    assert call_in_child(limits.hosting(guest), after, 0.5, 3) == 3
     assert not guest.left
+
+
+@pytest.mark.parametrize("answer", ["", "yes"])
+def test_child_that_ends_in_the_turn_of_the_guest(answer):
+    limits = Limits(60)
+
+    def steps():
+        (child,) = multiprocessing.active_children()
+        child.kill()
+        child.join()  # as may do any start of another process
+        yield
+        return answer
+
+    with pytest.raises(Settled if answer else ChildDied):
+        call_in_child(limits.hosting(guest_of(steps(), limits, share=1000)), time.sleep, 30)
 
 
 def test_limit_ends_both():
@@ -127,6 +146,13 @@ def test_solver_that_dies_leaves_the_search(monkeypatch):
     query, violated = bits_query(1)
     monkeypatch.setattr(portfolio, "solve_encoding", lambda *given: (SatResult(None, "solver died with exit code 1"), None))
     verdict = verify(query, attack=False, enumerate_bits=2, timeout=50)
+    assert (verdict.holds, verdict.engine) == (not violated, "hybrid")
+
+
+def test_solver_that_can_not_work_on_a_query_leaves_the_search(monkeypatch):
+    monkeypatch.setattr(sys.modules["qbitsat.verify"], "FIRST_SECONDS", 0.0)
+    query, violated = bits_query(1)
+    verdict = verify(query, attack=False, enumerate_bits=2, timeout=50, solver="kissat404", certificates=True, encoding="linear", leaf=1.0)
     assert (verdict.holds, verdict.engine) == (not violated, "hybrid")
 
 
