@@ -14,6 +14,7 @@ from .. import __version__
 from ..campaign import Store
 from ..campaign.resume import check_agrees, check_options, entries
 from ..errors import InputError
+from ..importers.files import placed
 from ..network import Network, forward
 from ..network.inference import check_inputs
 from ..optimize import maximize
@@ -103,8 +104,9 @@ class Fairness:
             shape = f"{self.domain.dtype} of shape {self.domain.shape}"
             raise InputError(f"bits: the domain is {shape}, expected two samples, the smallest and the largest value of each feature")
         rows = self.domain.reshape(2, -1)
-        rows = integers_of(network, rows) if rows.dtype.kind == "f" else rows
-        check_inputs(network, rows)
+        with placed("bits: the domain"):
+            rows = integers_of(network, rows) if rows.dtype.kind == "f" else rows
+            check_inputs(network, rows)
         return domain_of(rows.astype(np.int64), "bits: the domain")
 
     def _question(self, network: Network) -> dict[str, Any]:

@@ -47,6 +47,9 @@ def equal(args: argparse.Namespace) -> int:
 
 def observe(args: argparse.Namespace, first: Network, second: Network) -> int:
     """How often the two differ on samples; nothing is proved."""
+    for name in ("inputs", "eps", "within", "region", "print", "certificates"):
+        if not any(getattr(args, name) is nothing for nothing in (None, False)):
+            raise InputError(f"--{name}: asks for a proof, expected none with --observe")
     joined(first, second)  # refuses what does not read the same integers
     inputs = load_inputs(args.observe, first.input, **reading(args))
     inputs = inputs[parse_samples(args.samples, len(inputs), args.observe)]

@@ -20,7 +20,7 @@ from ..options import ROWS, STAGES, TABLE, Option
 from ..properties.region import real_distance
 from ..properties.robustness import ARGMAX, TIES
 from .exit_codes import exit_codes
-from .printing import add_print
+from .printing import add_print_or_out
 
 # What others call options of ours.
 SYNONYMS = dict.fromkeys(("--processes", "--workers", "--threads", "--cores"), "--jobs")
@@ -228,8 +228,7 @@ def add_verify(parser: Parser) -> None:
     groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
         add_option(parser if row.common else groups[row.stage], row)
-    add_print(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line when a query ends")
+    add_print_or_out(parser, "a line when a query ends")
     found = parser.add_mutually_exclusive_group()
     found.add_argument(
         "--resume", action="store_true", help="go on with the results that are there already: the same command, after whatever ended it"
@@ -379,21 +378,21 @@ def parse_epsilons(text: str, form: TensorFormat) -> list[int]:
     return list(chosen)
 
 
-def parse_samples(text: str, count: int, source: Path, what: str = "samples") -> list[int]:
-    """As in 0:100,115 of `count` samples in `source`, or of what else the option --`what` chooses: each once, in the order given."""
-    number = whole(f"--{what}")
+def parse_samples(text: str, count: int, source: Path, what: str = "samples", option: str = "") -> list[int]:
+    """As in 0:100,115 of `count` samples in `source`, or of what else an option, by default --`what`, chooses: each once, as given."""
+    number = whole(option := option or f"--{what}")
     chosen: dict[int, None] = {}
     for part in text.split(","):
         if not re.fullmatch(r"\s*\d*\s*(:\s*\d*\s*)?", part) or not part.strip():
-            raise InputError(f"--{what}: {part!r}, expected indices and ranges a:b, as in 0:100,115")
+            raise InputError(f"{option}: {part!r}, expected indices and ranges a:b, as in 0:100,115")
         first, colon, last = (piece.strip() for piece in part.partition(":"))
         start = number(first) if first or not colon else 0
         stop = (number(last) if last else count) if colon else start + 1
         if not count:
-            raise InputError(f"--{what}: {part!r}, but {source} has no {what}")
+            raise InputError(f"{option}: {part!r}, but {source} has no {what}")
         if stop > count:
-            raise InputError(f"--{what}: {part!r}, but {source} has {count} {what if count != 1 else what[:-1]}, 0 to {count - 1}")
+            raise InputError(f"{option}: {part!r}, but {source} has {count} {what if count != 1 else what[:-1]}, 0 to {count - 1}")
         if start >= stop:
-            raise InputError(f"--{what}: {part!r} is empty, expected a:b with a below b")
+            raise InputError(f"{option}: {part!r} is empty, expected a:b with a below b")
         chosen.update(dict.fromkeys(range(start, stop)))
     return list(chosen)

@@ -26,8 +26,8 @@ from .signals import interrupts_say
 def gap_command(args: argparse.Namespace) -> int:
     """A line an output; 5 if some gap is open."""
     network = noted_network(args)
-    protected = parse_samples(args.protected, network.num_inputs, args.network, "features")
-    outputs = parse_samples(args.outputs or ":", len(network.outputs), args.network, "outputs")
+    protected = parse_samples(args.protected, network.num_inputs, args.network, "features", "--protected")
+    outputs = parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
     groups, box = parse_groups(args.groups, network.num_inputs, args.network), _domain(args, network)
     exact = list[bool]()
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
@@ -69,9 +69,9 @@ def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]])
     return [f"output {output}  gap {what}  {found.seconds:.3f} s", *(f"    {x}" for x in pair)]
 
 
-def parse_groups(text: str, count: int, source: Path) -> list[list[int]]:
-    """The elements of each part of --groups, numbers below `count`."""
-    return [parse_samples(part, count, source, "features") for part in text.split(",") if part.strip()]
+def parse_groups(text: str | None, count: int, source: Path) -> list[list[int]]:
+    """The elements of each part of --groups, numbers below `count`; none without that option."""
+    return [] if text is None else [parse_samples(part, count, source, "features", "--groups") for part in text.split(",")]
 
 
 def _domain(args: argparse.Namespace, network: Network) -> Box | None:

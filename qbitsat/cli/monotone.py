@@ -27,7 +27,7 @@ from .signals import interrupts_say
 def monotone_command(args: argparse.Namespace) -> int:
     """A line an input element and region, and a summary; 10 if some output falls, 5 if that is open."""
     network = noted_network(args)
-    grows = parse_samples(args.grows, network.num_inputs, args.network, "grows")
+    grows = parse_samples(args.grows, network.num_inputs, args.network, "elements", "--grows")
     outputs = parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
     questions = [(where, box, i) for where, box in regions(args, network) for i in grows]
     if args.print:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
@@ -12,9 +13,12 @@ from ..properties.question_file import NetworkFile, question_text
 from .output import EXIT_HOLDS
 
 
-def add_print(parser: argparse.ArgumentParser) -> None:
+def add_print_or_out(parser: argparse.ArgumentParser, lines: str) -> None:
+    """One of --print and --out: of a question that is printed nothing is written. `lines` says what is written otherwise."""
+    group = parser.add_mutually_exclusive_group()
     text = "print the question as a file, for `verify QUESTION.toml`, instead of asking it"
-    parser.add_argument("--print", action="store_true", help=text)
+    group.add_argument("--print", action="store_true", help=text)
+    group.add_argument("--out", metavar="DIR", type=Path, help=f"write results.jsonl there, {lines}")
 
 
 def one_of(questions: Sequence[Any]) -> Any:

@@ -126,8 +126,8 @@ def fairness(args: argparse.Namespace, count: int) -> dict[str, Any]:
     if args.per_layer:
         raise InputError("--protected: is for one width of all layers, expected none with --per-layer")
     return {
-        "protected": parse_samples(args.protected, count, args.inputs, "features"),
-        "groups": parse_groups(args.groups or "", count, args.inputs),
+        "protected": parse_samples(args.protected, count, args.inputs, "features", "--protected"),
+        "groups": parse_groups(args.groups, count, args.inputs),
         "domain": None if args.domain is None else read_samples(args.domain, args),
     }
 

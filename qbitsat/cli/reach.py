@@ -58,7 +58,8 @@ def overflow_command(args: argparse.Namespace) -> int:
                 return EXIT_UNKNOWN
     least, most = max(needed), max(enough)
     wide = f"{most} bits are enough for all accumulators, and {most - 1} are not"
-    print(wide if least == most else f"{most} bits are enough for all accumulators, and less than {least} are not")
+    less = f", and less than {least} are not" if least > 1 else ""
+    print(wide if least == most else f"{most} bits are enough for all accumulators{less}")
     if args.out:
         print(f"results in {args.out / RESULTS}")
     if least > args.width:

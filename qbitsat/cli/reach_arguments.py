@@ -10,7 +10,7 @@ from ..options import ROWS, STAGES, TABLE
 from ..properties.balls import LINF, NORMS
 from ..properties.equality import real
 from .arguments import Parser, add_option, add_reading, add_samples, add_ties, fraction, show_common, whole
-from .printing import add_print
+from .printing import add_print_or_out
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
 EPS = "largest change of an input element, in whole input steps, as in 1,2,4"
@@ -80,10 +80,10 @@ def add_gap(parser: Parser) -> None:
     text = "numbers of the features in which the two inputs may differ, as in 0,3:5"
     parser.add_argument("--protected", metavar="LIST", required=True, help=text)
     text = "groups of features of which exactly one is set, to its largest value, as in 0:2,2:7 (b is not in a:b)"
-    parser.add_argument("--groups", metavar="LIST", default="", help=text)
+    parser.add_argument("--groups", metavar="LIST", help=text)
     text = "two rows, the smallest and the largest value of each feature: .npy, .npz or .csv; by default all that formats allow"
     parser.add_argument("--domain", metavar="FILE", type=Path, help=text)
-    parser.add_argument("--outputs", metavar="LIST", help="which outputs, as in 0,2:5; all by default")
+    parser.add_argument("--outputs", metavar="LIST", default=":", help="which outputs, as in 0,2:5; all by default")
     add_reading(parser)
     for name in ROW_NAMES:
         add_option(parser, ROWS[name])
@@ -105,11 +105,10 @@ def add_radius(parser: Parser) -> None:
     add_ties(parser, "what becomes of equal outputs")
     text = "which elements may change, as of verify, without distances of their own; all by default"
     parser.add_argument("--region", metavar="PARTS", help=text)
-    add_print(parser)
     groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
         add_option(parser if row.common else groups[row.stage], row)
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each sample as it ends")
+    add_print_or_out(parser, "a line for each sample as it ends")
     found = parser.add_mutually_exclusive_group()
     found.add_argument("--resume", action="store_true", help="go on with the results that are there already: the same command")
     found.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
@@ -134,8 +133,7 @@ def _add_around(parser: Parser) -> None:
     parser.add_argument("--region", metavar="PARTS", help="which elements may move, as of verify")
     for name in ROW_NAMES:
         add_option(parser, ROWS[name])
-    add_print(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each result as it ends")
+    add_print_or_out(parser, "a line for each result as it ends")
     parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import InputError, UnsupportedError, expect_kind
 
@@ -61,9 +62,28 @@ def open_input(path: Path) -> BinaryIO:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError(f"{path}: not a regular file")
-        return open(path, "rb")
+        return io.BufferedReader(_Reading(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or one_line(error)}") from error
+
+
+class _Reading(io.FileIO):
+    """A file whose device may fail at any read, as a disk or a network does: that is bad input."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        with self._failing():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with self._failing():
+            return super().readall()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"{self.name}: can't be read: {error.strerror or one_line(error)}") from error
 
 
 def size_of(stream: BinaryIO) -> int:

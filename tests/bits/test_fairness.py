@@ -125,6 +125,7 @@ def test_the_command_has_a_column(tmp_path, capsys):
     box = np.load(images)[:1].repeat(2, axis=0)
     box[1, 0, 4:6] += 1
     np.save(tmp_path / "domain.npy", box)
+    np.save(tmp_path / "far.npy", box * 0 + np.array([0, 99]).reshape(2, 1, 1))
     fair = ["--widths", "8", "--protected", "4", "--groups", "4:6", "--domain", str(tmp_path / "domain.npy")]
     assert main([*command, *fair, "--out", str(tmp_path / "out")]) in (0, 10)
     lines = capsys.readouterr().out.splitlines()
@@ -133,7 +134,8 @@ def test_the_command_has_a_column(tmp_path, capsys):
     assert len((tmp_path / "out" / "8-bits" / "gap" / "results.jsonl").read_text().splitlines()) == 10
     for wrong, said in (
         (["--groups", "4:6"], "expected that as well"),
-        (["--protected", "64"], "has 64 features"),
+        (["--protected", "64"], "--protected: '64', but"),
+        (["--protected", "4", "--domain", str(tmp_path / "far.npy")], "bits: the domain: inference: inputs from 0 to 99"),
         (["--protected", "4", "--per-layer"], "expected none with --per-layer"),
     ):
         assert main([*command, *wrong]) == 2

@@ -49,9 +49,12 @@ def test_gap_of_a_group(files, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--protected", "5"], "features"),
+        (["--protected", "5"], "--protected: '5', but up.npz has"),
+        (["--protected", ""], "--protected: '', expected indices"),
+        (["--protected", "0", "--outputs", ""], "--outputs: '', expected indices"),
+        (["--protected", "0", "--groups", "0:2,,"], "--groups: '', expected indices"),
         (["--protected", "0", "--groups", "0"], "two elements"),
-        (["--protected", "0", "--groups", "0:9"], "features"),
+        (["--protected", "0", "--groups", "0:9"], "--groups: '0:9'"),
         (["--protected", "0", "--domain", "x.npy"], "3 rows, expected two"),
     ],
 )
@@ -88,6 +91,10 @@ def test_observe_counts(files, capsys):
     assert json.loads((files / "out" / "results.jsonl").read_text().splitlines()[-1])["differing"] == 2
     code, said = run(capsys, *words, "--samples", "1", "--quiet")
     assert (code, len(said.out.splitlines())) == (0, 1)
+    for more in (("--within", "0"), ("--print",), ("--inputs", files / "x.npy"), ("--certificates", "--out", files / "out")):
+        code, said = run(capsys, *words, *more)
+        assert (code, said.out) == (2, "")
+        assert f"{more[0]}: asks for a proof, expected none with --observe" in said.err
 
 
 def test_agree_around_nothing_is_refused(files, capsys):

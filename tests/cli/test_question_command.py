@@ -175,6 +175,13 @@ def test_one_question_a_file(asked, capsys, tmp_path):
     asked("")
     assert main(["verify", "net.npz", "--inputs", "x.npy", "--eps", "1", "--print"]) == 2
     assert "--print: 2 questions, expected one" in capsys.readouterr().err
+    for words in (
+        ["verify", "net.npz", "--inputs", "x.npy", "--eps", "1"],
+        ["range", "net.npz"],
+        ["radius", "net.npz", "--inputs", "x.npy"],
+    ):
+        assert main([*words, "--print", "--out", "out"]) == 2
+        assert "--out: not allowed with argument --print" in capsys.readouterr().err
 
 
 def test_balls(asked, tmp_path):

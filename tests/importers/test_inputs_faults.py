@@ -2,13 +2,14 @@
 
 import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sample_files import FORM, SAMPLES, idx, npy, npz, refused
 
 from qbitsat.errors import InputError
-from qbitsat.importers import files, inputs, load_inputs
+from qbitsat.importers import files, inputs, load, load_inputs, load_labels
 
 
 @pytest.fixture
@@ -111,3 +112,10 @@ def test_gzip_that_unpacks_to_too_much_is_refused(path, monkeypatch):
 
 def test_limits_are_one_gibibyte():
     assert (files.MAX_BYTES, files.MAX_ELEMENTS) == (1 << 30, 1 << 27)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file whose reads fail is one of Linux")
+def test_a_file_whose_reads_fail_is_bad_input():
+    for read in (load, load_labels, lambda path: load_inputs(path, FORM)):
+        with pytest.raises(InputError, match="/proc/self/mem: can't be read: "):
+            read("/proc/self/mem")
