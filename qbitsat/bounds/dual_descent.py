@@ -94,6 +94,6 @@ class DualDescent(FloatBlocks):
 
     def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int) -> tuple[np.ndarray, ...]:
         atoms, anchor, cold, multipliers, shares = nodes
-        x_lo, x_hi, acc, y, slopes = self.corners(ranges)
+        x_lo, x_hi, acc, y, slopes = self.vertices(ranges)
         answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, anchor, cold, multipliers, shares, steps, RATE, DECAY, polish)
         return answer[:-1]

@@ -44,7 +44,7 @@ class FloatBlocks:
             raise ValueError(f"layer {block.layer.name!r} reads a layer that is not before it")
         return placed
 
-    def corners(self, ranges: Ranges) -> tuple[np.ndarray, ...]:
+    def vertices(self, ranges: Ranges) -> tuple[np.ndarray, ...]:
         """x_lo and x_hi of inputs, float32[nodes, inputs] each, and acc, y and slopes of neurons, see `ranges.vertices`."""
         vertices = _ranges.vertices(self.layout.kernel, *ranges.arrays)
         acc, y, slopes = vertices if self.is_complete else (np.ascontiguousarray(part[..., self.neurons]) for part in vertices)

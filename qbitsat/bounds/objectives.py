@@ -23,7 +23,7 @@ class Objectives(FloatBlocks):
     def __init__(self, layout: Layout, blocks: Sequence[Block], ranges: Ranges):
         super().__init__(layout, blocks, ranges)
         layout.limits.require(_objectives.Objectives.bytes_for(layout.num_inputs, len(self.neurons)) + 56 * layout.num_neurons)
-        x_lo, x_hi, acc, y, slopes = (part[0] for part in self.corners(ranges))
+        x_lo, x_hi, acc, y, slopes = (part[0] for part in self.vertices(ranges))
         self.kernel = _objectives.Objectives(self.floats, x_lo, x_hi, acc, y, slopes, layout.limits.check)
 
     def bound(self, objectives: Inequalities, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,9 @@ def question_text(
 
 def _parts(query: Query, files: Sequence[NetworkFile] | None) -> list[tuple[Part, NetworkFile]]:
     """Each network, or part of one that was joined, with its file."""
-    networks = [(k, part) for k, network in enumerate(map(asked_of, query.networks)) for part in (network.parts or (network,))]
+    # Of a distance around a sample the table of inputs tells, and the network is the one that it was asked of.
+    asked = map(asked_of, query.networks) if query.origin is not None and query.origin.get("norm") else query.networks
+    networks = [(k, part) for k, network in enumerate(asked) for part in (network.parts or (network,))]
     if files is None:
         names = ["net"] if len(networks) == 1 else [LETTERS[i] if i < len(LETTERS) else f"n{i}" for i in range(len(networks))]
         named = zip(names, (network for _, network in networks), strict=True)

@@ -6,7 +6,7 @@ cells        which integers floats from outside become
 regions      what is said of inputs alone
 meaning      comparisons of the numbers that integers stand for
 joining      several networks as one
-ways, question, writing    all of it -> Query, and a witness -> the numbers of all variables
+disjuncts, question, writing    all of it -> Query, and a witness -> the numbers of all variables
 exact_floats float models that need no quantization
 """
 

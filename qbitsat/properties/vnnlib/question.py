@@ -15,11 +15,11 @@ from ..formula import INPUT, OUTPUT, Ref, is_true
 from ..query import Box, Query, Witness
 from .binding import Bound
 from .cells import float_of, ordinal_of, value_of
+from .disjuncts import Disjunct, disjuncts
 from .joining import joined
 from .meaning import Meaning, meaning_of
 from .records import Assertion, Comparison, Element, Variable, comparisons
 from .regions import Input, Inputs
-from .ways import Way, ways
 
 Value = int | float
 Assignment = list[tuple[Variable, list[Value]]]
@@ -60,10 +60,10 @@ class Question:
         lo, hi = (np.zeros(self.network.num_inputs, np.int64) for _ in range(2))
         for root, one in found.items():
             lo[self.places[root]], hi[self.places[root]] = one.integer(one.first), one.integer(one.last)
-        self.ways = ways(self, self.rest, limits)
-        if not self.ways:
+        self.disjuncts = disjuncts(self, self.rest, limits)
+        if not self.disjuncts:
             return None
-        return Query((self.network,), (Box(lo, hi),), Way.formula_of(self.ways), limits=limits)
+        return Query((self.network,), (Box(lo, hi),), Disjunct.formula_of(self.disjuncts), limits=limits)
 
     def reference(self, element: Element) -> tuple[Ref, Meaning]:
         """The element of the query that one of the file is, and what its integers mean."""
@@ -97,8 +97,8 @@ class Question:
 
     def assignment(self, witness: Witness) -> Assignment:
         """The numbers of all variables; it is checked that they satisfy the file, in rational arithmetic."""
-        way = next(way for way in self.ways if is_true(way.formula, witness.inputs, witness.outputs))
-        chosen = {root: self.choose(root, one, way, witness) for root, one in self.inputs.found.items()}
+        disjunct = next(disjunct for disjunct in self.disjuncts if is_true(disjunct.formula, witness.inputs, witness.outputs))
+        chosen = {root: self.choose(root, one, disjunct, witness) for root, one in self.inputs.found.items()}
         found: Assignment = []
         for number, (_, variable) in enumerate(self.bound.spec.variables):
             values: list[Value] = []
@@ -115,14 +115,14 @@ class Question:
             raise AssertionError(f"{self.bound.spec.source.path}: an assignment that does not satisfy it")
         return found
 
-    def choose(self, root: int, one: Input, way: Way, witness: Witness) -> Value:
+    def choose(self, root: int, one: Input, disjunct: Disjunct, witness: Witness) -> Value:
         """A number from outside that becomes the witness's integer: of floats the one nearest to what the integer stands for."""
         q = witness.inputs[0][self.places[root]]
         if one.cells is None:
             value = one.meaning.value(q)
             return float(value) if one.border.dtype.startswith("float") else int(value)
         first, last = one.cells.cell(q)
-        lo, hi = way.ends.get(root, (one.first, one.last))
+        lo, hi = disjunct.ends.get(root, (one.first, one.last))
         ordinal = min(max(ordinal_of(one.meaning.value(q)), first, lo), last, hi)
         if int(one.border.quantize(float_of(np.array([ordinal])))[0]) != q or not lo <= ordinal <= hi:
             raise AssertionError(f"the float of ordinal {ordinal} does not become {q}")

@@ -2,7 +2,7 @@
 
 What is said of a float that becomes an integer may be true for some floats of an integer and not for others. Such a part holds for an
 integer if there is a float for it, and for several such parts of one float it must be the same one: so disjunctions about them are taken
-apart into ways, each with one interval for each such float.
+apart into disjuncts, each with one interval for each such float.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .regions import Input
 if TYPE_CHECKING:
     from .question import Question
 
-MAX_WAYS = 1 << 12
+MAX_DISJUNCTS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ Tree = Formula | Half | Branch
 
 
 @dataclass(frozen=True)
-class Way:
-    """One of several ways to satisfy a file: the formula, and the ends of inputs that are narrower than their own."""
+class Disjunct:
+    """One of several disjuncts of a file: the formula, and the ends of inputs that are narrower than their own."""
 
     formula: Formula
     ends: dict[int, tuple[int, int]]
 
     @staticmethod
-    def formula_of(ways: Sequence[Way]) -> Formula:
-        return ways[0].formula if len(ways) == 1 else Or(tuple(way.formula for way in ways))
+    def formula_of(disjuncts: Sequence[Disjunct]) -> Formula:
+        return disjuncts[0].formula if len(disjuncts) == 1 else Or(tuple(disjunct.formula for disjunct in disjuncts))
 
 
-def ways(question: Question, assertions: Sequence[Assertion], limits: Limits) -> list[Way]:
-    """All ways to satisfy assertions that hold together, with what is known of the inputs; none where none of them can be."""
+def disjuncts(question: Question, assertions: Sequence[Assertion], limits: Limits) -> list[Disjunct]:
+    """The disjuncts of assertions that hold together, with what is known of the inputs; none where none of them can be."""
     translator = Translator(question, limits)
     trees = [translator.tree(part) for part in assertions]
     gaps = [
@@ -68,12 +68,12 @@ def ways(question: Question, assertions: Sequence[Assertion], limits: Limits) ->
         for q in one.cells.unreached(one.integer(one.first), one.integer(one.last))
     ]
     found = []
-    for way in translator.open([*trees, *gaps]):
+    for disjunct in translator.open([*trees, *gaps]):
         limits.check()
-        found.append(way)
-        if len(found) > MAX_WAYS:
+        found.append(disjunct)
+        if len(found) > MAX_DISJUNCTS:
             raise UnsupportedError(
-                f"{question.bound.spec.source.path}: more than {MAX_WAYS} ways through disjunctions about floats, expected fewer"
+                f"{question.bound.spec.source.path}: more than {MAX_DISJUNCTS} disjuncts of what is said about floats, expected fewer"
             )
     return found
 
@@ -150,10 +150,10 @@ class Translator:
             return Half(root, one.first, last)
         return AtMost(((1, Ref(0, INPUT, self.question.places[root])),), q)
 
-    # --- ways ---
+    # --- disjuncts ---
 
-    def open(self, trees: Sequence[Tree]) -> Iterator[Way]:
-        """The ways to make all trees true."""
+    def open(self, trees: Sequence[Tree]) -> Iterator[Disjunct]:
+        """Those that make all trees true."""
         stack: list[tuple[list[Tree], dict[int, tuple[int, int]], list[Formula]]] = [(list(trees), {}, [])]
         while stack:
             self.limits.check()
@@ -174,14 +174,14 @@ class Translator:
                     stack.extend(([*pending, part], dict(ends), list(kept)) for part in tree.parts)
                     possible = False
             if possible:
-                yield self.way(ends, kept)
+                yield self.disjunct(ends, kept)
 
-    def way(self, ends: dict[int, tuple[int, int]], kept: Sequence[Formula]) -> Way:
+    def disjunct(self, ends: dict[int, tuple[int, int]], kept: Sequence[Formula]) -> Disjunct:
         parts = list(kept)
         for root, (first, last) in ends.items():
             one, ref = self.question.inputs.found[root], Ref(0, INPUT, self.question.places[root])
             parts += [at_least(((1, ref),), one.integer(first)), AtMost(((1, ref),), one.integer(last))]
-        return Way(parts[0] if len(parts) == 1 else And(tuple(parts)), ends)
+        return Disjunct(parts[0] if len(parts) == 1 else And(tuple(parts)), ends)
 
 
 def connected(is_and: bool, parts: tuple[Tree, ...]) -> Tree:
