@@ -92,7 +92,8 @@ class LocalSearch:
         self.branch, self.done, self.hot = start.branch, 0, WARM if again else HOT
         self.length = min(LONGEST, SHORTEST << series.runs // 2)
         x = series.x if again else np.rint(np.nan_to_num(start.x))
-        self.kernel.begin(np.clip(x, -(1 << 31), 1 << 31).astype(np.int64), start.atoms, int(self.rng.integers(1 << 62)))
+        wanted = tuple(dict.fromkeys(start.atoms))  # a formula may ask for one twice
+        self.kernel.begin(np.clip(x, -(1 << 31), 1 << 31).astype(np.int64), wanted, int(self.rng.integers(1 << 62)))
         return True
 
     def _go_on(self) -> Inputs | None:

@@ -156,6 +156,16 @@ def test_inputs_that_inequalities_tie_move_together():
     assert 6 * (found[1][5] - found[0][5]) >= 80
 
 
+def test_inequalities_that_come_twice_are_wanted_once():
+    network = one_layer([[1, 2]], None, ShiftRequantizer(0, "floor", 0, 60), tensor(2))
+    half = AtMost(((-1, Ref(0, OUTPUT, 0)),), -40)
+    asked = Query((network,), (Box([0, 0], [15, 15]),), And((half, And((half, half)))))
+    search = started(asked)
+    found = local_of(search).search(lambda: start_of(search, np.zeros(2)), 10.0)
+    assert found is not None
+    assert verify(asked, engine="hybrid", attack=False, rounding=False).violated
+
+
 def start_of(search: Search, at: np.ndarray) -> Start:
     return Start(0, search.disjuncts.table[0].atoms, search.root, at)
 

@@ -231,7 +231,7 @@ cdef class Local:
         cdef Py_ssize_t k
         cdef const int64_t[::1] start = np.append(np.asarray(x, np.int64), 0)
         if start.shape[0] != self.plan.layers.num_inputs + 1 or len(atoms) > self.atoms.count:
-            raise ValueError("a search needs a number for every input")
+            raise ValueError("a search needs a number for every input, and each inequality once")
         for k, atom in enumerate(atoms):
             if not 0 <= atom < self.atoms.count:
                 raise ValueError(f"there is no inequality {atom}")
