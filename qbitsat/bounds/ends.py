@@ -31,6 +31,8 @@ STEPS = 10
 TOGETHER = 64
 # Products of a layer that is not looked at: its rows would have weights of their own.
 MAX_PRODUCTS = 1 << 20
+# Multiply-adds of a first look with all inequalities, some tenths of a second, beyond which there is none; what each takes besides.
+MAX_WORK, CALL = 1 << 26, 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,10 @@ def at_ends(left: Reduction, limits: Limits = NO_LIMITS) -> Ends | None:
     if not len(inner) or not all(has_steps(layer) and layer.affine.num_products <= MAX_PRODUCTS for layer in layers):
         return None
     parts = left.formula.parts if isinstance(left.formula, Or) else (left.formula,)
-    if not all(_hollow(left, part, inner, limits) for part in parts):
+    stated = [[atom for atom in (part.parts if isinstance(part, And) else (part,)) if isinstance(atom, AtMost)] for part in parts]
+    if sum(map(len, stated)) * (STEPS * left.bounds.layout.products + CALL) > MAX_WORK:
+        return None
+    if not all(_hollow(left, atoms, inner, limits) for atoms in stated):
         return None
     try:
         return Ends(left, _over_bits(left.query, left.formula, limits))
@@ -62,10 +67,9 @@ def at_ends(left: Reduction, limits: Limits = NO_LIMITS) -> Ends | None:
         return None
 
 
-def _hollow(left: Reduction, part: Formula, inner: np.ndarray, limits: Limits) -> bool:
-    """Whether no input can be between its ends where a part of the formula is true, and yet there may be a point where it is."""
+def _hollow(left: Reduction, stated: list[AtMost], inner: np.ndarray, limits: Limits) -> bool:
+    """Whether no input can be between its ends where all these are true, and yet there may be a point where they are."""
     layout = left.bounds.layout.under(limits)
-    stated = [atom for atom in (part.parts if isinstance(part, And) else (part,)) if isinstance(atom, AtMost)]
     inequalities = Inequalities.stated(layout, stated)
     descent, dual = DualDescent(layout, layout.blocks, inequalities, left.bounds), Dual(layout, inequalities)
     for k, chosen in enumerate((inner[:1], *np.split(inner[1:], range(TOGETHER, len(inner) - 1, TOGETHER)))):

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,3 +131,14 @@ def test_satrelu_on_a_fine_grid(bench_data):
         query = Question(bind(read(f"{path}.vnnlib"), {"": f"{path}.onnx"}, grid=256)).query
         verdict = verify(query, timeout=120, attack=False)
         assert (verdict.violated, verdict.holds) == (name.startswith("sat"), name.startswith("unsat"))
+
+
+def test_inequalities_that_are_many_are_not_looked_at():
+    query = clauses_query(random.Random(1))
+    lo, away = query.boxes[0].lo, AtMost(((1, Ref(0, OUTPUT, 0)),), 0)
+    more = tuple(AtMost(((1, Ref(0, INPUT, 0)), (k, Ref(0, INPUT, 1))), int(lo[0] + k * lo[1]) + 2) for k in range(1, 301))
+    asked = Query(query.networks, (Box(lo, lo + TOP),), And((away, *more)))
+    for number, found in ((10, True), (301, False)):
+        left = left_of(replace(asked, violation=And(asked.violation.parts[:number])))
+        assert left is not None
+        assert check(left) == found
