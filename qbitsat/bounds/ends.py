@@ -33,6 +33,8 @@ TOGETHER = 64
 MAX_PRODUCTS = 1 << 20
 # Multiply-adds of a first look with all inequalities, some tenths of a second, beyond which there is none; what each takes besides.
 MAX_WORK, CALL = 1 << 26, 1 << 18
+# What a row of a layer takes to be looked up, in multiply-adds.
+ROW = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,16 +132,15 @@ def _with_bits(network: Network, box: Box, limits: Limits) -> Network:
     lo, hi = (np.concatenate([first, rest[n:]]) for first, rest in ((np.zeros(n, np.int64), lo), (np.ones(n, np.int64), hi)))
     for k in range(len(layers)):
         if (reads[k] < n).any():
-            limits.check()
-            layers[k], reads[k] = _layer(network, k, box, (lo, hi))
+            layers[k], reads[k] = _layer(network, k, box, (lo, hi), limits)
     inputs = tuple(TensorFormat(form.shape, 0, 1) for form in network.inputs)
     return replace(network, layers=tuple(layers), inputs=inputs, reads=tuple(reads), parts=())
 
 
-def _layer(network: Network, k: int, box: Box, ranges: tuple[np.ndarray, np.ndarray]) -> tuple[Layer, np.ndarray]:
+def _layer(network: Network, k: int, box: Box, ranges: tuple[np.ndarray, np.ndarray], limits: Limits) -> tuple[Layer, np.ndarray]:
     """Layer k over bits, and the values that it reads; ranges are those of all values by their formats."""
     layer, n = network.layers[k], network.num_inputs
-    rows = [network.row(k, i) for i in range(layer.affine.n_out)]
+    rows = [network.row(k, i) for part in limits.slices(layer.affine.n_out, ROW) for i in range(part.start, part.stop)]
     values = np.concatenate([row[0] for row in rows]).astype(np.int64)
     weights = np.concatenate([row[1] for row in rows])
     counts = np.array([len(row[0]) for row in rows])
