@@ -7,6 +7,7 @@ of their format.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .layers import PADDING, Dense, Layer, Linear
 from .network import Network
 
 Integers = Sequence[int] | np.ndarray
-# Cells that positions with shared weights read at a time.
+# Cells that positions with shared weights, or rows with their own, read at a time.
 TOGETHER = 1 << 16
 
 
@@ -62,8 +63,7 @@ def _convolution(layer: Convolution, x: np.ndarray, limits: Limits) -> np.ndarra
 
 def _affine(affine: AffineMap, cells: np.ndarray, limits: Limits) -> np.ndarray:
     if type(affine) is SparseRows:
-        sums = np.concatenate([[0], np.cumsum(affine.weights * cells[affine.indices])])
-        return sums[affine.indptr[1:]] - sums[affine.indptr[:-1]] + affine.bias
+        return _rows(affine, cells, limits)
     assert type(affine) is Patches
     in_groups, parts = np.arange(affine.groups)[:, None] * affine.stride + affine.offset, list[np.ndarray]()
     together = max(1, TOGETHER // in_groups.size)
@@ -72,6 +72,18 @@ def _affine(affine: AffineMap, cells: np.ndarray, limits: Limits) -> np.ndarray:
         taps = cells[affine.start[first : first + together, None, None] + in_groups]
         parts.append(np.einsum("pgk,gck->pgc", taps, affine.rows) + affine.bias)
     return np.concatenate(parts).ravel()
+
+
+def _rows(affine: SparseRows, cells: np.ndarray, limits: Limits) -> np.ndarray:
+    """A row is the difference of two running sums."""
+    acc, starts = affine.bias.copy(), affine.indptr
+    firsts = np.searchsorted(starts, np.arange(0, len(affine.weights), TOGETHER), side="right") - 1
+    for first, last in pairwise([*np.unique(firsts).tolist(), affine.n_out]):
+        limits.check()
+        part = slice(starts[first], starts[last])
+        sums = np.concatenate([[0], np.cumsum(affine.weights[part] * cells[affine.indices[part]])])
+        acc[first:last] += np.diff(sums[starts[first : last + 1] - part.start])
+    return acc
 
 
 def run_all(network: Network, x: Integers, limits: Limits = NO_LIMITS) -> list[list[int]]:

@@ -28,6 +28,16 @@ def test_reference_equals_plain_integers(kind, seed):
         assert reference.run_all(network, x) == run_all(network, x)
 
 
+def test_few_cells_at_a_time(monkeypatch):
+    for seed in range(60):
+        rng = random.Random(seed)
+        network = random_graph(rng)
+        for together in (1, 2, 5):
+            monkeypatch.setattr(reference, "TOGETHER", together)
+            for x in some_points(rng, network, 2):
+                assert reference.run_all(network, x) == run_all(network, x)
+
+
 @pytest.mark.parametrize("zero_point", [0, (1 << 31) - 1, -(1 << 31)])
 @pytest.mark.parametrize("rounding", ["floor", "half_even"])
 def test_sums_that_leave_int64_on_the_way_end_where_they_should(rounding, zero_point):
