@@ -15,7 +15,7 @@ INLINE void write_form(const run_t *r, form_t form, double *g) {
     case INPUT: add_form(r, g, form.index, 1); break;
     case SLOPE:
         if (form.sigma != 0) add_form(r, g, r->program->num_inputs + form.index, form.sigma);
-        g[r->program->slot[form.index]] -= 1;
+        if (r->program->slot[form.index] >= 0) g[r->program->slot[form.index]] -= 1; /* of others the multiplier is 0 anyway */
         break;
     case CENTER: add_form(r, g, r->program->num_inputs + form.index, 1); break;
     case SHARE: g[active + form.index] = -1; break;
