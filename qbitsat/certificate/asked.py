@@ -12,6 +12,8 @@ from ..errors import InputError
 from ..importers.json_header import expect, shown
 from ..limits import Limits
 from ..network import Network
+from ..network.names import printable
+from ..network.reference import first_maximum
 from ..properties import Box, Query, agreement, equality, gap, monotone, robustness
 from ..properties.formula import TRUE, Ref, accumulator, reaching
 from ..properties.made import asked_of
@@ -29,6 +31,8 @@ OPTIMAL, UNKNOWN = "OPTIMAL", "UNKNOWN"
 ENDS = (("attained", VIOLATED), ("beyond", HOLDS))
 
 
+# Names of networks that are said, and characters of one and of the path of a question file.
+MOST_NAMES, MOST_NAME, MOST_PATH = 8, 60, 200
 # Accumulators stay below 2**60.
 MOST_BITS = 61
 
@@ -111,21 +115,24 @@ def _radius_query(entry: Entry, part: str, around: Around) -> Query:
         raise Refused("is about a radius, the certificate is not about robustness")
     if hash_of(origin.x) != entry["input_sha256"]:
         raise Refused("is about another input than the certificate")
-    if part == "holds" and entry["radius"] == entry["farthest"] and entry["max_eps"] != entry["farthest"]:
+    if part == "holds":
         farthest = _farthest(around.networks[0], origin.x, entry)
         if entry["farthest"] != farthest:
             raise Refused(f"says farthest {entry['farthest']}, the largest distance is {farthest}")
+        if entry["radius"] == farthest and any(entry[key] is not None for key in ("witness", *OF_WITNESS)):
+            raise Refused("has a witness, expected none at the largest distance")
     how = {name: entry[name] for name in ("region", "norm", "sample")} | {"ties": entry.get("ties") or ARGMAX}
     eps = entry["radius"] + (part == "beyond")
     return robustness(around.networks[0], origin.x, eps, entry["label"], entry["target"], **how, limits=around.limits)
 
 
 def _farthest(network: Network, x: np.ndarray, entry: Entry) -> int:
-    """The largest distance that there is."""
+    """The largest distance that there is, or that was asked about."""
     lo, hi = (ends[: network.num_inputs] for ends in network.value_ranges)
     box = linf_box(network, x, int((hi - lo).max()), entry["region"])
     far = np.maximum(box.hi - x, x - box.lo)
-    return int({"linf": far.max(), "l1": far.sum()}.get(entry["norm"], np.count_nonzero(far)))
+    farthest = int({"linf": far.max(), "l1": far.sum()}.get(entry["norm"], np.count_nonzero(far)))
+    return farthest if entry["max_eps"] is None else min(farthest, entry["max_eps"])
 
 
 # --- ranges, widths, gaps ---
@@ -150,6 +157,8 @@ def _range_query(entry: Entry, part: str, around: Around) -> Query:
 
 def _width_parts(entry: Entry) -> Sequence[tuple[str, str]]:
     """An accumulator that needs the width, and parts of the layer, of which none leaves it."""
+    if entry["needed"] < 1:
+        raise InputError(f"needed {entry['needed']} bits, expected at least 1")
     reached = [("needed", VIOLATED)] if entry["needed"] > 1 else []
     count = len(entry["certificates"]) - len(reached)
     return [*reached, *((f"enough {k}", HOLDS) for k in range(max(1, count)))]
@@ -236,11 +245,12 @@ PLACE: dict[str, type] = {"sample": int, "eps": int, "region": str}
 SAID: dict[str, type] = {"verdict": str, "reason": str}
 RADIUS: dict[str, type] = {"input_sha256": str, "norm": str, "sample": int, "label": int, "ties": str}
 RADII: dict[str, type] = {"radius": int, "upper": int, "farthest": int, "max_eps": int, "target": int, "region": str, "witness": list}
+OF_WITNESS: dict[str, type] = {"witness_outputs": list, "witness_class": int}
 WIDTH: dict[str, type] = {"layer": int, "needed": int, "enough": int, "end": list, "value": int}
 GAP: dict[str, type] = {"output": int, "protected": list, "groups": list}
 TWO: dict[str, type] = {"sample": int, "eps": int}
 KINDS = {
-    "radius": Kind({**SAID, **RADIUS}, RADII, _radius_parts, _radius_query),
+    "radius": Kind({**SAID, **RADIUS}, {**RADII, **OF_WITNESS}, _radius_parts, _radius_query),
     "range": Kind({"output": int, "least": list, "most": list}, PLACE, _range_parts, _range_query),
     "overflow": Kind(WIDTH, PLACE, _width_parts, _width_query),
     "gap": Kind(GAP, {**SAID, "value": int, "domain": list}, _optimum, _gap_query),
@@ -266,6 +276,7 @@ def claims(entry: Entry, place: str) -> list[Entry]:
     record_with({key: entry[key] for key in known if key in entry}, {**COMMON, **kind.keys}, kind.optional, place)
     for sha256 in entry["networks"].values():
         expect(sha256, str, f"{place}: networks")
+    _expect_place(entry, place)
     names = entry["certificates"]
     for name in names:
         if name is not None:
@@ -281,6 +292,17 @@ def claims(entry: Entry, place: str) -> list[Entry]:
     return [{**entry, "part": part, "verdict": verdict, "certificate": name} for (part, verdict), name in zip(parts, names, strict=False)]
 
 
+def _expect_place(entry: Entry, place: str) -> None:
+    """A distance and a region are those around a sample, and a sample has a distance; but for radii, which are distances."""
+    if entry["kind"] == "radius":
+        return
+    sample, eps, region = (entry.get(key) for key in PLACE)
+    if (sample is None) != (eps is None) or (sample is None and region is not None):
+        raise InputError(
+            f"{place}: sample {shown(sample)}, eps {shown(eps)}, region {shown(region)}, expected sample and eps, or none of them"
+        )
+
+
 def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str:
     """Where a claim is not what its certificate proves; else empty. Raises `Needs`."""
     query = checked.query
@@ -290,8 +312,10 @@ def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str
     networks = tuple(part for network in map(asked_of, query.networks) for part in (network.parts or (network,)))
     if sorted({network.sha256 for network in networks}) != sorted(set(claim["networks"].values())):
         return "is about other networks than the certificate"
-    if claim["kind"] == "radius" and checked.witness is not None and claim["witness"] != list(checked.witness.inputs[0]):
-        return "has another witness than the certificate"
+    if claim["kind"] == "radius" and checked.witness is not None:
+        outputs = list(checked.witness.outputs[0])
+        if [claim["witness"], *(claim[key] for key in OF_WITNESS)] != [list(checked.witness.inputs[0]), outputs, first_maximum(outputs)]:
+            return "has another witness than the certificate, or other outputs or another class of it"
     try:
         wanted = KINDS[claim["kind"]].query(claim, claim["part"], Around(query, networks, checked.path, means, limits))
     except Refused as refused:
@@ -299,6 +323,18 @@ def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str
     except InputError as error:
         return f"is no question that there is: {error}"
     return difference(query, wanted)
+
+
+def named_networks(claim: Entry) -> list[str]:
+    """Lines that say which networks a question file is answered for, where it has several."""
+    networks = claim.get("networks") or {}
+    if claim.get("kind") != "question" or len(networks) < 2:
+        return []
+    lines = [
+        f"{printable(name[:MOST_NAME])} of {claim['question'][:MOST_PATH]} is the network {printable(networks[name][:64])}"
+        for name in networks
+    ]
+    return [*lines[:MOST_NAMES], *([f"and {len(lines) - MOST_NAMES} names more"] if len(lines) > MOST_NAMES else [])]
 
 
 def difference(query: Query, wanted: Query) -> str:

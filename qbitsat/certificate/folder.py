@@ -17,7 +17,7 @@ from ..limits import LimitReached, Limits
 from ..network import Network, TensorFormat
 from ..properties.region import meaning
 from ..properties.robustness import ARGMAX
-from .asked import Needs
+from .asked import Needs, named_networks
 from .check import HOLDS, NOTHING, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
 from .lines import Entry, against_certificate, against_samples, read_line, recompute
 from .networks import networks_of
@@ -196,7 +196,10 @@ class Folder:
         if os.path.isabs(name) or ".." in Path(name).parts:
             return False
         folder = os.path.realpath(self.path)
-        return os.path.commonpath((folder, os.path.realpath(self.path / name))) == folder
+        try:
+            return os.path.commonpath((folder, os.path.realpath(self.path / name))) == folder
+        except ValueError:  # no name of a file, as with a zero in it
+            return False
 
 
 def in_words(eps: int, target: int | None, region: str | None, ties: str) -> str:
@@ -259,6 +262,7 @@ def _compared(item: Item, checked: Checked, means: Means, limits: Limits) -> Che
         except Needs as needs:
             return replace(checked, outcome=UNCHECKED, reason=str(needs))
         reason = f"{item.place} {said}" if said else ""
+        checked = replace(checked, words=(*checked.words, *named_networks(item.entry)))
     return replace(checked, outcome=REFUSED, reason=reason) if reason else checked
 
 

@@ -188,8 +188,10 @@ class Certificate:
         expect(how, dict, place)
         if how.get("kind") == "ball":
             centre = self.array(f"centre.{k}", (network.num_inputs,))
-            elements = self.array(f"elements.{k}", (None,)).tolist()
-            return distance(network, centre, record(how, BALL, place)["norm"], elements, k).network
+            elements = self.array(f"elements.{k}", (None,))
+            if len(elements) > network.num_inputs:
+                raise InputError(f"{place}: {len(elements)} elements, expected each once of {network.num_inputs}")
+            return distance(network, centre, record(how, BALL, place)["norm"], elements.tolist(), k).network
         if how.get("kind") != "pairs":
             raise InputError(f"{place}: kind {shown(how.get('kind'))} is unknown; expected 'ball' or 'pairs'")
         record(how, PAIRS, place)

@@ -61,10 +61,15 @@ def words(query: Query, witness: Witness | None) -> list[str]:
 def _made(network: Network) -> Iterator[str]:
     """What a network was made of, and how."""
     how = network.how if isinstance(network, Made) else None
-    first = asked_of(network).num_values
+    first, start = asked_of(network).num_values, 0
+    for part in asked_of(network).parts[:RANGES]:
+        yield f"outputs from {start} on are those of {printable(part.name)} (sha256 {part.sha256})"
+        start += len(part.outputs)
+    if len(asked_of(network).parts) > RANGES:
+        yield f"and of {len(asked_of(network).parts) - RANGES} networks more, on the same inputs"
     if isinstance(how, Ball):
-        what = "by how much each goes up or down" if how.norm == L1 else "whether each is more or less"
-        yield f"values from {first} on: of elements {_few(how.elements)} {what} than c (their sum is the distance in {how.norm.upper()})"
+        what = "by how much each is above c, then by how much below" if how.norm == L1 else "1 for each above c, then 1 for each below"
+        yield f"values from {first} on: of elements {_few(how.elements)} {what} (their sum is the distance in {how.norm.upper()})"
         yield f"c = {_list(how.centre)}"
     elif isinstance(how, Pairs):
         protected = _few(sorted(how.protected))

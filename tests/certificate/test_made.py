@@ -86,6 +86,9 @@ def test_balls_of_question_files(tmp_path):
         other = parts.copy()
         other.arrays[name] = other.arrays[name] + value
         assert reason(other.save(tmp_path / "bad.cert"), networks=network), name
+    many = parts.copy()
+    many.arrays["elements.0"] = np.zeros(network.num_inputs + 1, np.int8)
+    assert f"{network.num_inputs + 1} elements" in reason(many.save(tmp_path / "bad.cert"), networks=network)
     twice = parts.copy()
     twice.arrays["elements.0"] = np.array([0, 0])
     assert "each once" in reason(twice.save(tmp_path / "bad.cert"), networks=network)

@@ -117,12 +117,18 @@ def forged(line: dict, **changed) -> None:
         ("radius l1", {"sample": 2}, "sample"),
         ("radius l1", {"input_sha256": "0" * 64}, "another input"),
         ("radius l1", {"witness": [0, 0]}, "another witness"),
+        ("radius l1", {"witness": None}, "another witness"),
+        ("radius l1", {"witness_outputs": [0, 0]}, "other outputs"),
+        ("radius linf", {"witness_class": 0}, "another class"),
+        ("radius l1", {"farthest": 1 << 40}, "the largest distance is 23"),
+        ("radius l1", {"max_eps": 9}, "the largest distance is 9"),
+        ("radius l0", {"farthest": 2}, "the largest distance is 1"),
         ("range", {"least": [1, 1]}, "something else"),
         ("range", {"most": [3, 3]}, "something else"),
         ("range", {"output": 1}, "something else"),
         ("range around", {"region": None}, "other inputs"),
         ("range around", {"eps": 3}, "other inputs"),
-        ("range around", {"sample": None}, "other inputs"),
+        ("range around", {"sample": None, "eps": None, "region": None}, "other inputs"),
         ("range", {"networks": {"net": "0" * 64}}, "other networks"),
         ("overflow", {"enough": 5}, "something else"),
         ("overflow", {"enough": 1 << 40}, "at most 61"),
@@ -172,6 +178,12 @@ def test_lines_that_are_forged(kind, changed, said, capsys):
         ("optimum", {"value": "3"}),
         ("monotone", {"certificates": ["a", "b"]}),
         ("monotone", {"certificates": [1]}),
+        ("overflow", {"needed": 0}),
+        ("range around", {"eps": None}),
+        ("monotone around", {"eps": None}),
+        ("range around", {"sample": None}),
+        ("overflow", {"eps": 3}),
+        ("overflow", {"region": "0"}),
         ("equal", {"eps": None}),
     ],
 )
@@ -188,6 +200,44 @@ def test_a_largest_distance_that_is_none(capsys):
     assert (code, f"says farthest {line['radius']}, the largest distance is" in said) == (20, True)
     ask("radius l1", "--max-eps", "1", "--overwrite")
     assert checked(capsys)[0] == 0
+
+
+def test_a_witness_where_there_is_none(capsys):
+    """At the largest distance no input has another class, so nothing may be shown as one."""
+    line = ask("radius l0")[1]
+    assert line["radius"] == line["farthest"]
+    for shown in ({"witness": [15, 4]}, {"witness_outputs": [1, 3]}, {"witness_class": 1}):
+        forged({**line, **shown})
+        code, said = checked(capsys)
+        assert (code, "a witness, expected none" in said) == (20, True)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "", "."])
+@pytest.mark.parametrize("kind", ["range", "monotone"])
+def test_names_of_certificates_that_are_none_of_files(kind, name, capsys):
+    line = ask(kind)[0]
+    forged(line, certificates=[name])
+    code, said = checked(capsys)
+    assert (code in (2, 20), "Traceback" in said) == (True, False)
+
+
+def test_names_of_networks_are_said(capsys):
+    """A line may give the names of a question to other networks than its file, as --network NAME=FILE does."""
+    Path("two.toml").write_text(
+        'hold = "a.output[0] >= b.output[0]"\n[networks]\na = "net.npz"\nb = "other.npz"\n[inputs.x]\nnetworks = ["a", "b"]\n'
+    )
+    swapped = ("--network", "a=other.npz", "--network", "b=net.npz")
+    assert main(["verify", "two.toml", *swapped, "--out", "out", "--certificates", "--quiet"]) == 10
+    (line,) = (json.loads(text) for text in Path("out/results.jsonl").read_text().splitlines())
+    code, said = checked(capsys, "-v")
+    assert code == 0
+    for name, sha256 in line["networks"].items():
+        assert f"{name} of two.toml is the network {sha256}" in said
+        assert f"(sha256 {sha256})" in said
+    assert "outputs from 0 on are those of other" in said
+    assert "outputs from 2 on are those of net" in said
+    forged(line, networks={"a": line["networks"]["b"], "b": line["networks"]["a"]})
+    assert checked(capsys)[0] == 20
 
 
 def test_certificates_that_change_places(capsys):
