@@ -75,7 +75,9 @@ class Progress:
 
 
 class Guest(Protocol):
-    """Work in turns with a child process."""
+    """Work in turns with a child process, or beside it."""
+
+    beside: bool
 
     def due(self) -> bool:
         """Whether it is the guest's turn."""

@@ -10,7 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -37,7 +37,9 @@ class ChildDied(Exception):  # noqa: N818 (a result, not an error)
 
 
 def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
-    """work(*args), computed in a child that is killed when a limit runs out, and stopped while the limits' guest works.
+    """work(*args), computed in a child that is killed when a limit runs out.
+
+    It is stopped while the limits' guest works, unless that works beside it.
 
     Raises `LimitReached` for "timeout" and "memory", and `ChildDied` if the child crashes or `work` raises.
     """
@@ -55,7 +57,7 @@ def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
             if not child.is_alive() and not receiver.poll():
                 raise EOFError
             if limits.guest is not None and limits.guest.due():
-                with _stopped(child):
+                with nullcontext() if limits.guest.beside else _stopped(child):
                     limits.guest.work()
         return receiver.recv()
     except (EOFError, OSError, pickle.UnpicklingError):

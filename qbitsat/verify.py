@@ -7,6 +7,7 @@ which parts of the violation are still open.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -248,16 +249,22 @@ def _enumerate(left: Reduction, enumeration: Enumeration, options: Any, limits: 
 
 
 def _decide_automatically(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    """By what fits the query; where it leaves of all inputs their two ends alone, by what fits the same query over bits."""
+    """By what fits the query; where it leaves of all inputs their two ends alone, by what fits the same query over bits before."""
     # The checker knows nothing of queries over bits.
     ends = at_ends(left, limits) if options.bounds and not options.certificates else None
-    if ends is None:
-        return _decide_by_what_fits(left, options, limits, statistics)
-    verdict = _decide_by_what_fits(ends.bits, options, limits, statistics)
-    if verdict.witness is None:
-        return verdict
-    witness = left.confirm(ends.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
-    return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else replace(verdict, witness=witness)
+    if ends is not None:
+        try:
+            verdict = _decide_by_what_fits(ends.bits, options, limits, statistics)
+        except UnsupportedError as unsupported:
+            verdict = Verdict(UNKNOWN, str(unsupported))
+        if verdict.holds:
+            return verdict
+        if verdict.witness is not None:
+            witness = left.confirm(ends.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
+            if witness is not None:
+                return replace(verdict, witness=witness)
+        limits.check()
+    return _decide_by_what_fits(left, options, limits, statistics)
 
 
 def _decide_by_what_fits(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
@@ -289,8 +296,10 @@ def _decide_jointly(left: Reduction, options: Any, limits: Limits, statistics: d
     if max(int((box.hi - box.lo).max()) for box in query.boxes) >= FEW_VALUES or not _has_relaxation(query):
         return _decide_by_search(left, options, limits, statistics)
     search = _search(left, replace(options, jobs=1), limits, statistics)
-    alone = min(ALONE_SECONDS, ALONE_SHARE * (limits.timeout - limits.seconds()))
-    guest = Guest(search, lambda verdict: not verdict.unknown, limits, GUEST_SHARE, alone)
+    # With several processes the two work at the same time.
+    beside = options.jobs > 1
+    alone = 0.0 if beside else min(ALONE_SECONDS, ALONE_SHARE * (limits.timeout - limits.seconds()))
+    guest = Guest(search, lambda verdict: not verdict.unknown, limits, math.inf if beside else GUEST_SHARE, alone)
     with closing(search):
         try:
             guest.work(FIRST_SECONDS)

@@ -2,10 +2,11 @@
 
 import json
 import random
+import sys
 
 import numpy as np
 import pytest
-from handmade import dense, tensor
+from handmade import IDENTITY, dense, tensor
 from inner import region
 
 from qbitsat.arithmetic import ShiftRequantizer
@@ -210,3 +211,20 @@ def test_bad_usage(file, arguments, said, capsys, monkeypatch):
 def test_memory_for_bounds_is_limited(file, capsys, command):
     assert main([command, str(file / "network.npz"), "--memory", "0.001"]) == 5
     assert capsys.readouterr().out == "open: memory, before there are any bounds\n"
+
+
+def test_wide_layers_are_asked_in_parts(monkeypatch):
+    """Each accumulator is in one part, whose terms are few, and each part is proved."""
+    widths = sys.modules["qbitsat.properties.widths"]
+    monkeypatch.setattr(widths, "MOST_TERMS", 12)
+    network = Network((dense(np.arange(1, 31).reshape(10, 3) * (np.arange(30).reshape(10, 3) % 4 > 0), None, IDENTITY, tensor(3, 0, 1)),))
+    parts = widths.shares(network, 0)
+    assert [i for part in parts for i in part] == list(range(10))
+    lengths = [sum(len(widths.accumulator(network, 0, i)[0]) for i in part) for part in parts]
+    assert len(parts) > 3
+    assert all(2 * length <= 12 for length in lengths)
+    (found,) = overflow(network, certificates=True)
+    assert found.parts == len(parts) == len(found.certificates) - 1
+    assert [verdict.verdict for _, verdict in found.certificates] == ["VIOLATED", *["HOLDS"] * len(parts)]
+    (found,) = overflow(network, certificates=True, total=1e-6)
+    assert found.parts == len(parts) > len(found.certificates)

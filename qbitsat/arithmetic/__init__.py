@@ -5,7 +5,7 @@ Everything else in the house (bounds, encoder, kernels, reference) takes the mea
 
 from .floating import Float32Requantizer, Float64Requantizer
 from .requantizers import Requantizer, ShiftRequantizer
-from .rounding import INT32, MAX_SHIFT, OVERFLOWS, ROUNDINGS, divide_pow2, integer, saturate, wrap
+from .rounding import INT32, MAX_SHIFT, OVERFLOWS, ROUNDINGS, divide_pow2, integer, saturate, smallest, wrap
 from .scaled import FORMS, DivisionRequantizer, MultiplierRequantizer
 from .table import TableRequantizer, ThresholdRequantizer
 
@@ -26,5 +26,6 @@ __all__ = [
     "divide_pow2",
     "integer",
     "saturate",
+    "smallest",
     "wrap",
 ]

@@ -32,6 +32,13 @@ def integer(value: Any, what: str, lo: int | None = None, hi: int | None = None)
     return number
 
 
+def smallest(array: np.ndarray) -> np.ndarray:
+    """The same integers in the smallest little-endian signed dtype that holds them."""
+    lo, hi = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    size = next((n for n in (1, 2, 4) if -1 << 8 * n - 1 <= lo and hi < 1 << 8 * n - 1), 8)
+    return array.astype(f"<i{size}")
+
+
 def divide_pow2(value, shift: int, rounding: str):
     """value / 2**shift rounded to an integer; a negative shift multiplies by 2**-shift, exactly.
 

@@ -18,9 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.exact import dual as _dual
-from ..arithmetic import Requantizer
+from ..arithmetic import Requantizer, smallest
 from ..arithmetic.steps import MAX_LEVELS, NOWHERE, POINTS, SHIFT, steps_of
-from ..importers.qbitsat_layers import smallest
 from ..network.layers import PADDING
 from .layout import Inequalities, Inequality, Layout
 from .ranges import PASS_WORK, Ranges

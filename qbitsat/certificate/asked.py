@@ -19,7 +19,7 @@ from ..properties.formula import TRUE, Ref, accumulator, reaching
 from ..properties.made import asked_of
 from ..properties.question_file import load_question
 from ..properties.robustness import ARGMAX, centre, linf_box
-from ..properties.widths import leaving, reaches
+from ..properties.widths import leaving, reaches, shares
 from .check import HOLDS, VIOLATED, Checked, Means
 from .networks import beside
 from .reading import Refused, record_with
@@ -178,10 +178,10 @@ def _width_query(entry: Entry, part: str, around: Around) -> Query:
             raise Refused(f"says that {value} is at side {side}")
         violation: Any = reaches(*accumulator(network, k, i), side, value)
     else:
-        parts, count = leaving(network, k, entry["enough"]), len(entry["certificates"]) - (entry["needed"] > 1)
+        parts, count = shares(network, k), len(entry["certificates"]) - (entry["needed"] > 1)
         if len(parts) != count:
             raise Refused(f"has {count} certificates of its width, expected {len(parts)}")
-        violation = parts[int(number)]
+        violation = leaving(network, k, entry["enough"], parts[int(number)])
     return Query(around.networks, (around.box(entry),), violation, limits=around.limits)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import smallest
 from ..errors import InputError
 from ..importers import load_inputs, load_labels
 from ..importers.files import Path
-from ..importers.qbitsat_layers import smallest
 from ..limits import Limits
 from ..network import Network, TensorFormat
 from ..network.reference import first_maximum

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..arithmetic import smallest
 from ..bounds.dual import Sparse
 from ..bounds.reduction import Places
 from ..errors import InputError
 from ..importers.files import Path, replacing
-from ..importers.qbitsat_layers import smallest
 from ..network import Network, forward_all
 from ..network.names import escape_path
 from ..properties import And, AtMost, Formula, Not, Query

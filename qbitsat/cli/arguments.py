@@ -69,6 +69,27 @@ class Parser(argparse.ArgumentParser):
         return namespace, rest
 
 
+TEXTS = {
+    "demo": "verify the network that ships with qbitsat, start to end",
+    "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
+    "run": "compute outputs and classes, exactly as the device does, and the accuracy",
+    "quantize": "make an integer network of a float model, in any format, and say what is lost",
+    "verify": "decide robustness of samples, or a question file (.toml, .vnnlib)",
+    "bits": "find how many bits it takes until enough samples are robust, from a float model",
+    "radius": "find how far samples keep their class",
+    "range": "find the exact range of each output",
+    "overflow": "find how wide the accumulators of each layer must be",
+    "monotone": "decide whether an output ever falls when an input grows",
+    "agree": "decide whether two networks or runtimes agree around samples",
+    "equal": "decide whether two quantizations of a network mean the same around samples",
+    "gap": "find how far protected features alone can move outputs",
+    "export": "write the same queries as files for any other solver",
+    "check": "check certificates, independently of what found the verdicts",
+    "supports": "say what VNN-LIB queries and ONNX files may have, as its standard asks",
+    "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
+}
+
+
 def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser:
     """The parser of all commands; `args.run` is the function of the chosen one."""
     from .float_arguments import add_bits, add_quantize  # which has its words from here
@@ -76,34 +97,11 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
     from .vnnlib import add_supports
 
     kind: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = Parser(
-        prog="qbitsat",
-        description="Prove or refute properties of quantized neural networks, exactly as their integers are computed.",
-        epilog=EXAMPLES + exit_codes(),
-        **kind,
-    )
+    text = "Prove or refute properties of quantized neural networks, exactly as their integers are computed."
+    parser = Parser(prog="qbitsat", description=text, epilog=EXAMPLES + exit_codes(), **kind)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--name", action="version", version="qbitsat", help="show program's name and exit")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    texts = {
-        "demo": "verify the network that ships with qbitsat, start to end",
-        "inspect": "show a network's layers, formats, rounding and sizes, or the layers of a float model",
-        "run": "compute outputs and classes, exactly as the device does, and the accuracy",
-        "quantize": "make an integer network of a float model, in any format, and say what is lost",
-        "verify": "decide robustness of samples, or a question file (.toml, .vnnlib)",
-        "bits": "find how many bits it takes until enough samples are robust, from a float model",
-        "radius": "find how far samples keep their class",
-        "range": "find the exact range of each output",
-        "overflow": "find how wide the accumulators of each layer must be",
-        "monotone": "decide whether an output ever falls when an input grows",
-        "agree": "decide whether two networks or runtimes agree around samples",
-        "equal": "decide whether two quantizations of a network mean the same around samples",
-        "gap": "find how far protected features alone can move outputs",
-        "export": "write the same queries as files for any other solver",
-        "check": "check certificates, independently of what found the verdicts",
-        "supports": "say what VNN-LIB queries and ONNX files may have, as its standard asks",
-        "compare": "give the same queries to SAT and to SMT solvers, and compare verdicts and times",
-    }
     own: dict[str, Callable[[Parser], None]] = {
         "quantize": add_quantize,
         "bits": add_bits,
@@ -123,9 +121,9 @@ def build(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> Parser
         "supports": add_supports,
     }
     for name, run in commands.items():
-        description = f"{texts[name][0].upper()}{texts[name][1:]}."
+        description = f"{TEXTS[name][0].upper()}{TEXTS[name][1:]}."
         description += " See also verify QUESTION.toml --help and verify QUERY.vnnlib --help." if name == "verify" else ""
-        command = subparsers.add_parser(name, help=texts[name], description=description, epilog=exit_codes(name), **kind)
+        command = subparsers.add_parser(name, help=TEXTS[name], description=description, epilog=exit_codes(name), **kind)
         command.set_defaults(run=run)
         if name not in ("demo", "check", "quantize", "bits", "supports"):
             add_network(command)

@@ -79,12 +79,7 @@ def add_bits(parser: Parser) -> None:
     parser.add_argument("--per-layer", action="store_true", help=text)
     text = "which fractional bits, where the format has F"
     parser.add_argument("--fractions", metavar="LIST", type=numbers("--fractions"), help=text)
-    text = "numbers of protected features: each width also gets its fairness gap, how far these alone can move an output, as of `gap`"
-    parser.add_argument("--protected", metavar="LIST", help=text)
-    text = "groups of features of which exactly one is set, to its largest value, as in 0:2,2:7 (b is not in a:b)"
-    parser.add_argument("--groups", metavar="LIST", help=text)
-    text = "two rows like samples, the smallest and the largest value of each feature; by default all that the input holds"
-    parser.add_argument("--domain", metavar="FILE", type=Path, help=text)
+    _add_fairness(parser)
     add_choice(parser)
     groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
@@ -95,25 +90,19 @@ def add_bits(parser: Parser) -> None:
     found.add_argument("--resume", action="store_true", help="go on with the results that are there already")
     found.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--quiet", action="store_true", help="print the table and the answer only")
-    common = {
-        "help",
-        "network",
-        "layers",
-        "inputs",
-        "labels",
-        "unit",
-        "samples",
-        "eps",
-        "target",
-        "format",
-        "widths",
-        "fractions",
-        "per_layer",
-        "protected",
-    }
-    common |= {"calibration", "method", "out", "resume", *(row.name for row in TABLE if row.common)}
+    common = {"help", "network", "layers", "inputs", "labels", "unit", "samples", "eps", "target", "format", "widths", "fractions"}
+    common |= {"per_layer", "protected", "calibration", "method", "out", "resume", *(row.name for row in TABLE if row.common)}
     parser.epilog = FORMATS + "\n" + (parser.epilog or "")
     show_common(parser, common, "MODEL --inputs FILE --labels FILE --eps N")
+
+
+def _add_fairness(parser: Parser) -> None:
+    text = "numbers of protected features: each width also gets its fairness gap, how far these alone can move an output, as of `gap`"
+    parser.add_argument("--protected", metavar="LIST", help=text)
+    text = "groups of features of which exactly one is set, to its largest value, as in 0:2,2:7 (b is not in a:b)"
+    parser.add_argument("--groups", metavar="LIST", help=text)
+    text = "two rows like samples, the smallest and the largest value of each feature; by default all that the input holds"
+    parser.add_argument("--domain", metavar="FILE", type=Path, help=text)
 
 
 def unit(text: str) -> float:

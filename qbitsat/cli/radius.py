@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import Any
 
@@ -75,8 +76,12 @@ def radius_command(args: argparse.Namespace) -> int:
             return ended(interrupt, f"{len(results)} of {len(tasks)} samples are finished")
     if args.out:
         print(f"results in {args.out / RESULTS}")
-    is_open = any(part.verdict == UNKNOWN for part in results) or not any(part.optimal for part in results)
-    return EXIT_UNKNOWN if is_open else EXIT_HOLDS
+    return EXIT_UNKNOWN if _is_open(results) else EXIT_HOLDS
+
+
+def _is_open(results: Sequence[Radius]) -> bool:
+    """Whether some radius is, or none was asked for."""
+    return any(part.verdict == UNKNOWN for part in results) or not any(part.optimal for part in results)
 
 
 def _print(args: argparse.Namespace, network: Network, task: Task) -> int:

@@ -13,12 +13,13 @@ from .arguments import Parser, add_option, add_reading, add_samples, add_ties, f
 from .printing import add_print_or_out
 
 # Of the table of options, what these commands take; timeout is for each of their queries.
+OF_A_REGION = "all queries of a region"
 EPS = "largest change of an input element, in whole input steps, as in 1,2,4"
 ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack", "restarts", "certificates")
 
 
 def add_overflow(parser: Parser) -> None:
-    _add_total(parser)
+    _add_total(parser, OF_A_REGION)
     text = "bits of two's complement that accumulators must not leave; 32 by default"
     parser.add_argument("--width", metavar="N", type=whole("--width", 1), default=32, help=text)
     text = "which layers, as in 0,2:5, by the numbers of inspect; by default all that multiply by weights"
@@ -27,15 +28,12 @@ def add_overflow(parser: Parser) -> None:
     _add_rest(parser)
 
 
-def _add_total(parser: Parser) -> None:
-    text = "seconds for all queries of a region; none by default"
-    if parser.prog.endswith((" monotone", " agree", " equal", " gap")):
-        text = "seconds for all queries; none by default"
-    parser.add_argument("--total", metavar="S", type=_seconds, help=text)
+def _add_total(parser: Parser, queries: str = "all queries") -> None:
+    parser.add_argument("--total", metavar="S", type=_seconds, help=f"seconds for {queries}; none by default")
 
 
 def add_range(parser: Parser) -> None:
-    _add_total(parser)
+    _add_total(parser, OF_A_REGION)
     parser.add_argument("--outputs", metavar="LIST", help="which outputs, as in 0,2:5; all by default")
     _add_rest(parser)
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import ShiftRequantizer
+from ..arithmetic import ShiftRequantizer, smallest
 from ..errors import InputError, UnsupportedError, expect_kind
 from ..limits import NO_LIMITS, Limits
 from ..network import Dense, Network
 from .files import Path, check_path, open_input, placed, size_of, write_atomically
 from .json_header import MAX_HEADER_BYTES, Keys, read_header, texts
 from .npy import Npz
-from .qbitsat_layers import Arrays, read_chained, read_layer, read_tensor, smallest, write_chained, write_layer, write_tensor
+from .qbitsat_layers import Arrays, read_chained, read_layer, read_tensor, write_chained, write_layer, write_tensor
 
 FORMAT = "qbitsat network"
 CHAIN, GRAPH = 1, 2

@@ -19,6 +19,7 @@ from ..arithmetic import (
     ShiftRequantizer,
     TableRequantizer,
     ThresholdRequantizer,
+    smallest,
 )
 from ..arithmetic.table import MAX_ENTRIES
 from ..errors import InputError, UnsupportedError
@@ -89,13 +90,6 @@ class Arrays:
     def check_all_used(self) -> None:
         if self._unused:
             raise InputError(f"{self._npz.place}: array {min(self._unused)!r} is not named in the header")
-
-
-def smallest(array: np.ndarray) -> np.ndarray:
-    """The same integers in the smallest little-endian signed dtype that holds them."""
-    lo, hi = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    size = next((n for n in (1, 2, 4) if -1 << 8 * n - 1 <= lo and hi < 1 << 8 * n - 1), 8)
-    return array.astype(f"<i{size}")
 
 
 # --- layers ---

@@ -89,6 +89,10 @@ class AffineMap(Record, ABC):
         """Multiply-adds of the positions in which some outputs of a mask stand: bool[n_out]."""
 
     @abstractmethod
+    def lengths(self) -> np.ndarray:
+        """How many weights of every row are not 0: int64[n_out]."""
+
+    @abstractmethod
     def magnitudes(self) -> np.ndarray:
         """The sum of |w| of every row: int64[n_out]."""
 
@@ -199,6 +203,9 @@ class Patches(AffineMap):
     def products_of(self, outputs: np.ndarray) -> int:
         return int(outputs.reshape(self.positions, -1).any(axis=1).sum()) * self.rows.size
 
+    def lengths(self) -> np.ndarray:
+        return np.tile(np.count_nonzero(self.rows, axis=2).ravel(), self.positions)
+
     def magnitudes(self) -> np.ndarray:
         return np.tile(np.abs(self.rows.astype(np.int64)).sum(axis=2).ravel(), self.positions)
 
@@ -287,6 +294,9 @@ class SparseRows(AffineMap):
 
     def products_of(self, outputs: np.ndarray) -> int:
         return int(np.diff(self.indptr)[outputs].sum())
+
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.indptr)
 
     def magnitudes(self) -> np.ndarray:
         sums = np.zeros(self.n_out, np.int64)

@@ -14,14 +14,21 @@ def reaches(terms: tuple[tuple[int, Ref], ...], constant: int, side: int, value:
     return at_least(tuple((side * c, ref) for c, ref in terms), side * (value - constant))
 
 
-def leaving(network: Network, layer: int, bits: int) -> list[Formula]:
-    """Some accumulator of the layer does not fit into so many bits of two's complement: the first of them, then others, each few terms."""
-    most, found, part, size = 1 << (bits - 1), list[Formula](), list[Formula](), 0
-    for i in range(network.layers[layer].affine.n_out):
+def shares(network: Network, layer: int) -> list[range]:
+    """The accumulators of a layer in parts, each of which one formula of `leaving` can be about."""
+    found, start, size = list[range](), 0, 0
+    for i, length in enumerate(network.layers[layer].affine.lengths().tolist()):
+        if i > start and size + 2 * length > MOST_TERMS:
+            found.append(range(start, i))
+            start, size = i, 0
+        size += 2 * length
+    return [*found, range(start, network.layers[layer].affine.n_out)]
+
+
+def leaving(network: Network, layer: int, bits: int, outputs: range) -> Formula:
+    """Some of these accumulators of the layer do not fit into so many bits of two's complement."""
+    most, parts = 1 << (bits - 1), list[Formula]()
+    for i in outputs:
         terms, constant = accumulator(network, layer, i)
-        if part and size + 2 * len(terms) > MOST_TERMS:
-            found.append(Or(tuple(part)))
-            part, size = [], 0
-        part += [reaches(terms, constant, -1, -most - 1), reaches(terms, constant, 1, most)]
-        size += 2 * len(terms)
-    return [*found, Or(tuple(part))]
+        parts += [reaches(terms, constant, -1, -most - 1), reaches(terms, constant, 1, most)]
+    return Or(tuple(parts))

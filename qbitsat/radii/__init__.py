@@ -69,13 +69,18 @@ def radius(
         work = (Linf if searched else Measure)(question, farthest, values, limits)
     else:
         work = (Searched if searched else Sums)(question, norm, farthest, values, limits)
+    found = _measured(work)
+    return replace(found, norm=norm, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.counts())
+
+
+def _measured(work: Measure) -> Radius:
+    """What was found, of a measure that may end at a limit."""
     try:
         work.measure()
-        found = work.ended("")
+        return work.ended("")
     except LimitReached as limit:
-        found = work.so_far(limit.reason)
+        return work.so_far(limit.reason)
     except MemoryError:
-        found = work.so_far("memory")
+        return work.so_far("memory")
     except (UnsupportedError, OSError) as error:
-        found = work.so_far(str(error))
-    return replace(found, norm=norm, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.counts())
+        return work.so_far(str(error))

@@ -24,7 +24,7 @@ from ..optimize import maximize
 from ..options import make_options
 from ..properties import And, AtMost, Box, Formula, Or, Query, Ref, accumulator, at_least, replay
 from ..properties.formula import TRUE
-from ..properties.widths import leaving, reaches
+from ..properties.widths import leaving, reaches, shares
 from ..verify import UNKNOWN, VIOLATED, Verdict, verify
 from .extremes import Budget, bounds_of, chosen_layers, prefix, region, width
 
@@ -312,7 +312,7 @@ class _Layer:
     def certified(self) -> LayerWidth:
         """The result, asked again about the whole network, with proofs; the first ones where there is no time for all."""
         found = self.result()
-        formulas = leaving(self.whole, self.k, found.enough)
+        parts = shares(self.whole, self.k)
         proved = list[tuple[Query, Verdict]]()
         try:
             limits = self.budget.limits
@@ -320,12 +320,14 @@ class _Layer:
                 (i, side), options = found.end, replace(self.budget.options, certificates=True)
                 query = Query((self.whole,), (self.box,), reaches(*accumulator(self.whole, self.k, i), side, found.value), limits=limits)
                 proved.append((query, Verdict(VIOLATED, engine="attack", witness=replay(query, (found.inputs,), limits), options=options)))
-            for formula in formulas:
+            for part in parts:
+                formula = leaving(self.whole, self.k, found.enough, part)
                 query = Query((self.whole,), (self.box,), formula, limits=limits)
                 proved.append((query, verify(query, **{**self.budget.each(), "certificates": True})))
-        except LimitReached as limit:
-            return replace(found, parts=len(formulas), certificates=tuple(proved), reason=found.reason or limit.reason)
-        return replace(found, parts=len(formulas), certificates=tuple(proved))
+        except (LimitReached, MemoryError) as limit:
+            reason = found.reason or getattr(limit, "reason", "memory")
+            return replace(found, parts=len(parts), certificates=tuple(proved), reason=reason)
+        return replace(found, parts=len(parts), certificates=tuple(proved))
 
     def _replay(self, side: int) -> None:
         """The reference must say the same of the farthest point. Raises `LimitReached`."""

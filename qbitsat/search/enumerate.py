@@ -45,7 +45,8 @@ class Enumeration:
         free = math.inf if limits.memory == math.inf else max(0.0, limits.memory - resident_bytes()) / 4
         self.runs = _runs(query, self.grid, min(TABLE_BYTES, free), min(BATCH_BYTES, free))
         # Which run has a value of a network, and as which of those that it names.
-        self.place = {(run.of, v): (r, run.named.index(p)) for r, run in enumerate(self.runs) for v, p in run.values.items()}
+        rows = [{value: row for row, value in enumerate(run.named)} for run in self.runs]
+        self.place = {(run.of, v): (r, rows[r][p]) for r, run in enumerate(self.runs) for v, p in run.values.items()}
         # The inputs with the largest value of an objective so far, and that value.
         self.best: tuple[Inputs, int] | None = None
         width = 8 * (sum(len(run.named) for run in self.runs) + 8)

@@ -1,11 +1,12 @@
 """Work that is done in steps while a child process is stopped, so that both have their share of one core.
 
 A SAT solver cannot be asked to rest, and starting it anew loses what it has learned. A search can rest after every step. So the search is a
-guest of whoever waits for the solver: `processes.call_in_child` stops the child for as long as its guest works.
+guest of whoever waits for the solver: `processes.call_in_child` stops the child for as long as its guest works, unless each has a core.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from ..errors import UnsupportedError
 from ..limits import LimitReached, Limits
 
 Answer = TypeVar("Answer")
+# Seconds between two looks at a host that goes on.
+TURN = 0.05
 
 
 def drained(steps: Generator[None, None, Answer]) -> Answer:
@@ -35,13 +38,15 @@ class Settled(Exception):  # noqa: N818 (a result, not an error)
 class Guest:
     """Steps, whose answer raises `Settled` where `wanted` says so.
 
-    The host is alone for so many seconds, and from then on the guest gets `share` of what the host has had. A guest that has to end, as
-    memory or processes are not to be had, or for a query that it can't work on, leaves the host alone.
+    The host is alone for so many seconds, and from then on the guest gets `share` of what the host has had; an infinite share is for a host
+    that goes on meanwhile. A guest that has to end, as memory or processes are not to be had, or for a query that it can't work on, leaves
+    the host alone.
     """
 
     def __init__(self, steps: Generator[None, None, Any], wanted: Callable[[Any], bool], limits: Limits, share: float, alone: float):
         self.steps, self.wanted, self.limits, self.share, self.alone = steps, wanted, limits, share, alone
         self.since, self.spent, self.left = limits.seconds(), 0.0, True
+        self.beside = share == math.inf
 
     def due(self) -> bool:
         """Whether it is the guest's turn."""
@@ -51,6 +56,8 @@ class Guest:
     def work(self, seconds: float | None = None) -> None:
         """One turn, of so many seconds where it is not due yet."""
         start = self.limits.seconds()
+        if seconds is None and self.beside:
+            seconds = TURN
         due = self.share * (start - self.since - self.spent) if seconds is None else self.spent + seconds
         self.left = False
         try:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from tiny import points_of, random_query
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate, simplify
-from qbitsat.bounds.ends import at_ends
+from qbitsat.bounds.ends import Ends, at_ends
 from qbitsat.bounds.reduction import Reduction, reduced
+from qbitsat.errors import UnsupportedError
 from qbitsat.network import Dense, Network, TensorFormat, forward
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref
 from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, is_true
@@ -142,3 +144,39 @@ def test_inequalities_that_are_many_are_not_looked_at():
         left = left_of(replace(asked, violation=And(asked.violation.parts[:number])))
         assert left is not None
         assert check(left) == found
+
+
+@pytest.mark.filterwarnings("ignore:.*inputs that the reference does not confirm:RuntimeWarning")
+def test_what_goes_wrong_over_bits_leaves_the_query_to_the_others(monkeypatch):
+    """A witness that is another point, and a query over bits that nobody can work on: see `verify`."""
+    asked, wrong = 0, 0
+    for seed in range(60):
+        query = clauses_query(random.Random(seed))
+        left = left_of(query)
+        ends = None if left is None else at_ends(left)
+        if ends is None:
+            continue
+        truth = bool(true_points(query, query.violation))
+        monkeypatch.setattr(Ends, "inputs", lambda self, bits: tuple(tuple(box.lo.tolist()) for box in self.whole.query.boxes))
+        verdict = verify(query, attack=False, engine="auto", seed=seed)
+        assert (verdict.violated, verdict.holds) == (truth, not truth)
+        wrong += verdict.statistics.get("unconfirmed", 0)
+        monkeypatch.undo()
+        with monkeypatch.context() as patched:
+            patched.setattr(sys.modules["qbitsat.verify"], "_decide_by_what_fits", refusing(ends))
+            verdict = verify(query, attack=False, engine="auto", seed=seed)
+        assert (verdict.violated, verdict.holds) == (truth, not truth)
+        asked += 1
+    assert asked > 10
+    assert wrong > 0
+
+
+def refusing(ends):
+    decide, forms = sys.modules["qbitsat.verify"]._decide_by_what_fits, [network.sha256 for network in ends.bits.query.networks]
+
+    def refused(left, *others):
+        if [network.sha256 for network in left.query.networks] == forms:
+            raise UnsupportedError("no bits")
+        return decide(left, *others)
+
+    return refused

@@ -1,5 +1,6 @@
 """A search as the guest of a solver: whose turn it is, and who answers."""
 
+import math
 import multiprocessing
 import random
 import sys
@@ -110,6 +111,34 @@ def test_child_is_stopped_while_the_guest_works():
         call_in_child(limits.hosting(guest_of(steps(), limits)), time.sleep, 30)
 
 
+def test_guest_beside_the_child_works_all_the_time():
+    limits, children = Limits(60), []
+
+    def steps():
+        for _ in range(3):
+            (child,) = multiprocessing.active_children()
+            children.append(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0])
+            time.sleep(0.1)  # longer than a turn
+            yield
+        return "yes"
+
+    guest = guest_of(steps(), limits, share=math.inf)
+    with pytest.raises(Settled):
+        call_in_child(limits.hosting(guest), time.sleep, 30)
+    assert len(children) == 3
+    assert "T" not in children
+    assert guest.beside
+
+
+@pytest.mark.parametrize("answer", ["", LimitReached("unconfirmed")])
+def test_child_answers_while_its_guest_works_beside_it(answer):
+    limits = Limits(60)
+    guest = guest_of(ends_with(answer, 10**6, 0.01), limits, share=math.inf)
+    assert call_in_child(limits.hosting(guest), after, 0.5, 3) == 3
+    assert guest.left
+    assert limits.seconds() < 25
+
+
 def test_drained():
     assert drained(ends_with(7, 3)) == 7
 
@@ -131,15 +160,17 @@ def bits_query(seed: int) -> tuple[Query, bool]:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("who", ["hybrid", "sat"])
-def test_whoever_answers_first(seed, who, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_whoever_answers_first(seed, who, jobs, monkeypatch):
     query, violated = bits_query(seed)
     if who == "sat":
         monkeypatch.setattr(sys.modules["qbitsat.verify"], "FIRST_SECONDS", 0.0)
     else:
         monkeypatch.setattr(portfolio, "solve_encoding", lambda *given: (call_in_child(given[-1], time.sleep, 60), None))
         monkeypatch.setattr(sys.modules["qbitsat.verify"], "ALONE_SECONDS", 0.1)
-    verdict = verify(query, attack=False, enumerate_bits=2, timeout=50)
-    assert (verdict.verdict, verdict.engine) == ("VIOLATED" if violated else "HOLDS", who)
+    verdict = verify(query, attack=False, enumerate_bits=2, timeout=50, jobs=jobs)
+    assert verdict.verdict == ("VIOLATED" if violated else "HOLDS")
+    assert verdict.engine == who or (jobs == 2 and who == "sat")  # where both work, either may be first
 
 
 def test_solver_that_dies_leaves_the_search(monkeypatch):

@@ -79,8 +79,8 @@ cdef class Descent:
 
     @staticmethod
     def bytes_for(Py_ssize_t inputs, Py_ssize_t neurons):
-        """What nodes side by side take besides their own arrays, about."""
-        return 4 * WIDE * (10 * neurons + 5 * inputs)
+        """What nodes side by side take besides their own arrays, at most about; vertices most of it, which few neurons have of their own."""
+        return 4 * WIDE * ((10 + 2 * VERTICES) * neurons + 5 * inputs)
 
     def pose(self, tuple atoms):
         """Other inequalities instead of those there were."""
