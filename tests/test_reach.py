@@ -13,6 +13,7 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.cli.main import main
 from qbitsat.errors import InputError
 from qbitsat.importers import save
+from qbitsat.limits import LimitReached
 from qbitsat.network import Network, reference
 from qbitsat.properties import Box
 from qbitsat.reach import output_ranges, overflow
@@ -211,6 +212,29 @@ def test_bad_usage(file, arguments, said, capsys, monkeypatch):
 def test_memory_for_bounds_is_limited(file, capsys, command):
     assert main([command, str(file / "network.npz"), "--memory", "0.001"]) == 5
     assert capsys.readouterr().out == "open: memory, before there are any bounds\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "code", "said"),
+    [("6", 10, "less than 7 bits are not enough for all accumulators; how many are is open"), ("32", 5, "less than 7 bits are not enough")],
+)
+def test_a_region_without_bounds_leaves_what_is_known_of_others(file, capsys, monkeypatch, width, code, said):
+    """Whichever region of the two it is, nothing is said that would be about both."""
+    module = sys.modules["qbitsat.cli.reach"]
+    for missing in (0, 1):
+        turns = iter(range(2))
+
+        def fails(network, *arguments, turns=turns, missing=missing, **options):
+            if next(turns) == missing:
+                raise LimitReached("memory")
+            return overflow(network, *arguments, **options)
+
+        monkeypatch.setattr(module, "overflow", fails)
+        samples = ["--inputs", str(file / "x.npy"), "--samples", "0,1", "--eps", "99"]
+        assert main(["overflow", str(file / "network.npz"), *samples, "--width", width]) == code
+        out = capsys.readouterr().out
+        assert out.count("open: memory, before there are any bounds") == 1
+        assert said in out.splitlines()[-1]
 
 
 def test_wide_layers_are_asked_in_parts(monkeypatch):

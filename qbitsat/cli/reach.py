@@ -28,13 +28,13 @@ from .signals import interrupts_say
 
 
 def overflow_command(args: argparse.Namespace) -> int:
-    """A line a layer, and the width of all; 10 if some accumulator leaves --width bits, 5 if that is open."""
+    """A line a layer, and the width of all regions; 10 if some accumulator leaves --width bits, 5 if that is open."""
     network = noted_network(args)
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
     if args.print:
         most = 1 << (args.width - 1)
         return _print(args, network, {"hold": [f"{-most} <= layer{k}.acc <= {most - 1}" for k in chosen_layers(network, layers)]})
-    needed, enough = list[int](), list[int]()
+    needed, enough, unbounded = list[int](), list[int](), 0
     longest = max(len(layer.name) for layer in network.layers)
     with interrupts_say("layer", "layers", lambda: len(needed)), ExitStack() as stack:
         proofs = Proofs(args, [source_of(args, network)], stack)
@@ -55,16 +55,29 @@ def overflow_command(args: argparse.Namespace) -> int:
                 overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **table_options(args))
             except LimitReached as limit:
                 print(f"open: {limit.reason}, before there are any bounds")
-                return EXIT_UNKNOWN
-    least, most = max(needed), max(enough)
-    wide = f"{most} bits are enough for all accumulators, and {most - 1} are not"
-    less = f", and less than {least} are not" if least > 1 else ""
-    print(wide if least == most else f"{most} bits are enough for all accumulators{less}")
+                unbounded += 1
+    if not needed:
+        return EXIT_UNKNOWN
+    least, most = max(needed), None if unbounded else max(enough)
+    print(_widths(least, most))
     if args.out:
         print(f"results in {args.out / RESULTS}")
     if least > args.width:
         return EXIT_VIOLATED
-    return EXIT_UNKNOWN if most > args.width else EXIT_HOLDS
+    return EXIT_UNKNOWN if most is None or most > args.width else EXIT_HOLDS
+
+
+def _widths(least: int, most: int | None) -> str:
+    """What some input needs and, unless a region is without bounds, what is enough."""
+    if most is None:
+        return (
+            f"less than {least} bits are not enough for all accumulators; how many are is open"
+            if least > 1
+            else "how many bits are enough is open"
+        )
+    if least == most:
+        return f"{most} bits are enough for all accumulators, and {most - 1} are not"
+    return f"{most} bits are enough for all accumulators" + (f", and less than {least} are not" if least > 1 else "")
 
 
 def range_command(args: argparse.Namespace) -> int:
@@ -75,7 +88,7 @@ def range_command(args: argparse.Namespace) -> int:
         numbers = range(len(network.outputs)) if outputs is None else outputs
         ends = [f"output[{', '.join(map(str, np.unravel_index(i, network.output.shape)))}]" for i in numbers]
         return _print(args, network, {"maximize": ends, "minimize": ends})
-    exact = list[bool]()
+    exact, unbounded = list[bool](), 0
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         proofs = Proofs(args, [source_of(args, network)], stack)
         for where, box in regions(args, network):
@@ -97,11 +110,13 @@ def range_command(args: argparse.Namespace) -> int:
                 output_ranges(network, box, outputs, total=args.total, told=told, **table_options(args))
             except LimitReached as limit:
                 print(f"open: {limit.reason}, before there are any bounds")
-                return EXIT_UNKNOWN
+                unbounded += 1
+    if not exact:
+        return EXIT_UNKNOWN
     print(f"{len(exact)} {'output' if len(exact) == 1 else 'outputs'}: {sum(exact)} exact, {len(exact) - sum(exact)} open")
     if args.out:
         print(f"results in {args.out / RESULTS}")
-    return EXIT_HOLDS if exact and all(exact) else EXIT_UNKNOWN
+    return EXIT_HOLDS if all(exact) and not unbounded else EXIT_UNKNOWN
 
 
 def _print(args: argparse.Namespace, network: Network, asks: dict[str, list[str]]) -> int:
