@@ -210,8 +210,9 @@ def _agree_query(entry: Entry, _part: str, around: Around) -> Query:
     asked: Any = agreement if entry["kind"] == "agree" else equality
     if len(around.networks) != 2:
         raise Refused(f"is about two networks, the certificate about {len(around.networks)}")
-    x = around.x(entry)
-    return asked(*around.networks, x, entry["eps"], entry.get("within"), region=entry.get("region"), limits=around.limits)
+    x = None if entry.get("sample") is None else around.x(entry)
+    how = {"region": entry.get("region"), "limits": around.limits}
+    return asked(*around.networks, x, entry.get("eps"), entry.get("within"), **how)
 
 
 def _question_parts(entry: Entry) -> Sequence[tuple[str, str]]:
@@ -248,15 +249,14 @@ RADII: dict[str, type] = {"radius": int, "upper": int, "farthest": int, "max_eps
 OF_WITNESS: dict[str, type] = {"witness_outputs": list, "witness_class": int}
 WIDTH: dict[str, type] = {"layer": int, "needed": int, "enough": int, "end": list, "value": int}
 GAP: dict[str, type] = {"output": int, "protected": list, "groups": list}
-TWO: dict[str, type] = {"sample": int, "eps": int}
 KINDS = {
     "radius": Kind({**SAID, **RADIUS}, {**RADII, **OF_WITNESS}, _radius_parts, _radius_query),
     "range": Kind({"output": int, "least": list, "most": list}, PLACE, _range_parts, _range_query),
     "overflow": Kind(WIDTH, PLACE, _width_parts, _width_query),
     "gap": Kind(GAP, {**SAID, "value": int, "domain": list}, _optimum, _gap_query),
     "monotone": Kind({**SAID, "grows": int, "falls": bool, "outputs": list}, PLACE, _verdict, _monotone_query),
-    "agree": Kind({**SAID, **TWO}, {"within": int, "region": str}, _verdict, _agree_query),
-    "equal": Kind({**SAID, **TWO}, {"within": str, "region": str}, _verdict, _agree_query),
+    "agree": Kind(SAID, {**PLACE, "within": int}, _verdict, _agree_query),
+    "equal": Kind(SAID, {**PLACE, "within": str}, _verdict, _agree_query),
     "question": Kind({**SAID, "question": str}, {"objective": str, "sense": str, "value": int}, _question_parts, _question_query),
 }
 COMMON: dict[str, type] = {"kind": str, "networks": dict, "certificates": list}

@@ -7,6 +7,8 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from ..campaign import RESULTS
 from ..certificate.write import Sources
 from ..errors import InputError
@@ -14,14 +16,15 @@ from ..importers import load, load_inputs
 from ..network import Network
 from ..network.names import printable
 from ..network.reference import first_maximum
-from ..properties import agreement, equality, joined
-from ..report.observed import observed, observed_lines
+from ..properties import Query, agreement, equality, joined
+from ..report.observed import layer_lines, observed, observed_lines
 from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict
-from .arguments import parse_epsilons, parse_samples, reading
+from .arguments import parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .printing import file_of, one_of, print_question
 from .proofs import Proofs, asked, named_region, placed, shared_time, source_of
+from .reach import centres
 from .signals import interrupts_say
 
 
@@ -61,37 +64,36 @@ def observe(args: argparse.Namespace, first: Network, second: Network) -> int:
 
 
 def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network, what: str) -> int:
-    if args.inputs is None or args.eps is None:
-        raise InputError(f"{kind}: around nothing, expected --inputs FILE and --eps LIST")
-    inputs = load_inputs(args.inputs, first.input, **reading(args))
-    samples, epsilons = parse_samples(args.samples, len(inputs), args.inputs), parse_epsilons(args.eps, first.input)
-    ask: Any = agreement if kind == "agree" else equality
+    how: Any = agreement if kind == "agree" else equality
+
+    def ask(where: dict[str, Any], x: Any) -> Query:
+        return how(first, second, x, where.get("eps"), args.within, region=where.get("region"))
+
+    questions = list(centres(args, first))
     if args.print:
-        sample, eps = one_of([(sample, eps) for sample in samples for eps in epsilons])
-        query, given = ask(first, second, inputs[sample], eps, args.within, region=args.region), vars(args)
+        where, x = one_of(questions)
+        query, given = ask(where, x), vars(args)
         runtime, bits = given.get("other_runtime") or args.runtime, given.get("other_bits") or args.bits
         other = file_of(args, "b", path=str(args.other or args.network), runtime=runtime, bits=bits)
         # Real units become integers of both, which only the formula itself says.
-        words = {"asks": {"hold": [_same(args.within)]}} if ask is agreement or args.within is None else {}
-        return print_question(query, [file_of(args, "a"), other], f"sample {sample} eps {eps}", **words)
+        words = {"asks": {"hold": [_same(args.within)]}} if kind == "agree" or args.within is None else {}
+        return print_question(query, [file_of(args, "a"), other], _named(where, " "), **words)
     counts: Counter[str] = Counter()
-    questions = [(sample, eps) for sample in samples for eps in epsilons]
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
         proofs, budget = Proofs(args, _sources(args, first, second), stack), shared_time(args)
-        for n, (sample, eps) in enumerate(questions):
-            query = ask(first, second, inputs[sample], eps, args.within, region=args.region)
+        for n, (where, x) in enumerate(questions):
+            query = ask(where, x)
             verdict = asked(query, budget, len(questions) - n)
             counts[verdict.verdict] += 1
             within = args.within if kind == "agree" else args.within and str(args.within)
-            where = {"sample": sample, "eps": eps}
-            fields = {"kind": kind, **placed(where, {"a": first, "b": second}), "region": args.region, "within": within}
+            fields = {"kind": kind, **placed(where, {"a": first, "b": second}), "within": within}
             fields |= {"verdict": verdict.verdict, "reason": verdict.reason, "engine": verdict.engine, "seconds": verdict.seconds}
             if verdict.witness is not None:
                 fields |= {"witness": list(verdict.witness.inputs[0]), "outputs": _both(verdict)}
             name = f"{kind}_{named_region(where)}".rstrip("_")
             proofs.put({**fields, "certificates": [proofs.certify(name, query, verdict)]})
             if not args.quiet:
-                print(_line(sample, eps, verdict), flush=True)
+                print("\n".join([_line(where, verdict), *(_details(first, second, verdict) if args.verbose else [])]), flush=True)
     print(_summary(first, second, what, counts))
     if args.out:
         print(f"results in {args.out / RESULTS}")
@@ -118,13 +120,27 @@ def _both(verdict: Verdict) -> list[list[int]]:
     return [outputs[: len(outputs) // 2], outputs[len(outputs) // 2 :]]
 
 
-def _line(sample: int, eps: int, verdict: Verdict) -> str:
+def _named(where: dict[str, Any], between: str = "  ") -> str:
+    return f"sample {where['sample']}{between}eps {where['eps']}" if where else "all inputs"
+
+
+def _line(where: dict[str, Any], verdict: Verdict) -> str:
     note = verdict.reason
     if verdict.witness is not None:
         a, b = _both(verdict)
         most = max(abs(p - q) for p, q in zip(a, b, strict=True))
         note = f"classes {first_maximum(a)} and {first_maximum(b)}, outputs up to {most} apart"
-    return f"sample {sample}  eps {eps}  {verdict.verdict:<8}  {verdict.engine or '-':<9}  {verdict.seconds:.3f} s  {note}".rstrip()
+    return f"{_named(where)}  {verdict.verdict:<8}  {verdict.engine or '-':<9}  {verdict.seconds:.3f} s  {note}".rstrip()
+
+
+def _details(first: Network, second: Network, verdict: Verdict) -> list[str]:
+    """The witness, what both make of it, and the layers in which they differ."""
+    if verdict.witness is None:
+        return []
+    x = verdict.witness.inputs[0]
+    outputs = " and ".join(", ".join(map(str, y)) for y in _both(verdict))
+    lines = layer_lines(observed(first, second, np.array([x])))
+    return [f"    {line}" for line in (f"input {', '.join(map(str, x))}", f"outputs {outputs}", *lines)]
 
 
 def _summary(first: Network, second: Network, what: str, counts: Counter[str]) -> str:

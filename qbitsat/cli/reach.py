@@ -128,16 +128,21 @@ def _print(args: argparse.Namespace, network: Network, asks: dict[str, list[str]
 
 def regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], Box | None]]:
     """What is said of a region, and its box: one for every sample and eps, or all inputs."""
+    if args.inputs is not None and args.eps is None:
+        raise InputError("--inputs: needs --eps LIST, the distance around samples")
+    for where, x in centres(args, network):
+        yield where, None if x is None else linf_box(network, centre(network, x), where["eps"], where["region"])
+
+
+def centres(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+    """What is said of a region, and the input that it is around, at distance 0 without --eps; for all inputs nothing and None."""
     if args.inputs is None:
-        for name in ("eps", "region"):
-            if getattr(args, name) is not None:
+        for name, nothing in (("eps", None), ("region", None), ("samples", ":")):
+            if getattr(args, name) != nothing:
                 raise InputError(f"--{name}: around no sample, expected --inputs FILE as well")
         yield {}, None
         return
-    if args.eps is None:
-        raise InputError("--inputs: needs --eps LIST, the distance around samples")
     inputs = load_inputs(args.inputs, network.input, **reading(args))
     for sample in parse_samples(args.samples, len(inputs), args.inputs):
-        for eps in parse_epsilons(args.eps, network.input):
-            box = linf_box(network, centre(network, inputs[sample]), eps, args.region)
-            yield {"text": f"sample {sample}, eps {eps}:", "sample": sample, "eps": eps, "region": args.region}, box
+        for eps in parse_epsilons(args.eps or "0", network.input):
+            yield {"text": f"sample {sample}, eps {eps}:", "sample": sample, "eps": eps, "region": args.region}, inputs[sample]

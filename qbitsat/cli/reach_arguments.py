@@ -54,11 +54,9 @@ def add_agree(parser: Parser) -> None:
     parser.add_argument("--other-runtime", metavar="NAME", choices=RUNTIMES, help="whose rounding the second network is computed with")
     text = "ask whether outputs are at most so many integer steps apart; by default whether the classes are the same"
     parser.add_argument("--within", metavar="STEPS", type=whole("--within"), help=text)
-    parser.add_argument("--inputs", metavar="FILE", type=Path, help="samples: .npy, .npz, .csv or IDX, also .gz")
-    parser.add_argument("--eps", metavar="LIST", help=EPS)
     text = "count how often the two differ on these samples alone, of each class and output; prove nothing"
     parser.add_argument("--observe", metavar="FILE", type=Path, help=text)
-    _add_around(parser)
+    _add_rest(parser, f"{EPS}; 0 by default, the samples as they are")
 
 
 def add_equal(parser: Parser) -> None:
@@ -68,9 +66,7 @@ def add_equal(parser: Parser) -> None:
     parser.add_argument("--other-bits", type=whole("--other-bits", 1), metavar="N", help=text)
     text = "ask whether outputs are at most so far apart in real units, as in 0.1 or 1/3; by default whether the classes are the same"
     parser.add_argument("--within", metavar="UNITS", type=real, help=text)
-    parser.add_argument("--inputs", metavar="FILE", type=Path, required=True, help="samples: .npy, .npz, .csv or IDX, also .gz")
-    parser.add_argument("--eps", metavar="LIST", required=True, help=EPS)
-    _add_around(parser)
+    _add_rest(parser, f"{EPS}; 0 by default, the samples as they are")
 
 
 def add_gap(parser: Parser) -> None:
@@ -117,15 +113,11 @@ def add_radius(parser: Parser) -> None:
     show_common(parser, {*common, *(row.name for row in TABLE if row.common)}, "NETWORK --inputs FILE")
 
 
-def _add_rest(parser: Parser) -> None:
+def _add_rest(parser: Parser, eps: str = EPS) -> None:
+    """What regions are, around samples or all inputs, and how queries about them go."""
     text = "samples, for inputs around them: .npy, .npz, .csv or IDX, also .gz; without, all inputs of the network's formats"
     parser.add_argument("--inputs", metavar="FILE", type=Path, help=text)
-    parser.add_argument("--eps", metavar="LIST", help=EPS)
-    _add_around(parser)
-
-
-def _add_around(parser: Parser) -> None:
-    """What regions around samples are, and how queries about them go."""
+    parser.add_argument("--eps", metavar="LIST", help=eps)
     add_reading(parser)
     parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
     parser.add_argument("--region", metavar="PARTS", help="which elements may move, as of verify")

@@ -14,7 +14,7 @@ from ..errors import InputError, expect_kind
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from .formula import OUTPUT, And, AtMost, Formula, Not, Or, Ref, at_least
-from .query import Query
+from .query import Box, Query
 from .region import region_of
 from .robustness import centre, count_classes, linf_box
 
@@ -42,20 +42,38 @@ def joined(*networks: Network) -> Network:
 
 
 def agreement(
-    a: Network, b: Network, x: Any, eps: Any, steps: int | None = None, *, region: str | None = None, limits: Limits = NO_LIMITS
+    a: Network,
+    b: Network,
+    x: Any = None,
+    eps: Any = None,
+    steps: int | None = None,
+    *,
+    region: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Query:
-    """Do both networks give every input within eps (integer input steps, L-infinity) of x the same class?
+    """Do both networks give every input within eps (integer input steps, L-infinity; 0 by default) of x the same class?
 
-    With `steps`: are their outputs, as integers, never more than so many apart? x, eps and region are as of `robustness`. The query is
-    about one network, `joined(a, b)`, whose outputs are those of a and then those of b; witnesses have both.
+    Without x: every input that their formats have. With `steps`: are their outputs, as integers, never more than so many apart? x, eps
+    and region are as of `robustness`. The query is about one network, `joined(a, b)`, whose outputs are those of a and then those of b;
+    witnesses have both.
     """
+    both, box = compared(a, b, x, eps, region)
+    count = count_classes(a) if steps is None else len(a.outputs)
+    violation = _other_class(count) if steps is None else _apart(count, integer(steps, "steps", 0))
+    return Query((both,), (box,), violation, limits=limits)
+
+
+def compared(a: Network, b: Network, x: Any, eps: Any, region: str | None) -> tuple[Network, Box]:
+    """Both as one network, of as many outputs each, and the inputs around x; without x, all inputs."""
     both = joined(a, b)
     if len(a.outputs) != len(b.outputs):
         raise InputError(f"agreement: {len(a.outputs)} outputs and {len(b.outputs)}, expected as many")
-    eps, region = region_of(eps, both.input, region)
-    count = count_classes(a) if steps is None else len(a.outputs)
-    violation = _other_class(count) if steps is None else _apart(count, integer(steps, "steps", 0))
-    return Query((both,), (linf_box(both, centre(both, x), eps, region),), violation, limits=limits)
+    if x is None:
+        if eps is not None or region is not None:
+            raise InputError("agreement: a distance or a region around nothing, expected x as well")
+        return both, Box(*(ends[: both.num_inputs] for ends in both.value_ranges))
+    eps, region = region_of(0 if eps is None else eps, both.input, region)
+    return both, linf_box(both, centre(both, x), eps, region)
 
 
 def _apart(count: int, steps: int) -> Formula:

@@ -13,15 +13,20 @@ from typing import Any
 from ..errors import InputError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
-from .agreement import agreement, joined
+from .agreement import agreement, compared
 from .formula import OUTPUT, AtMost, Formula, Or, Ref, at_least
 from .query import Query
-from .region import region_of
-from .robustness import centre, linf_box
 
 
 def equality(
-    a: Network, b: Network, x: Any, eps: Any, within: Any = None, *, region: str | None = None, limits: Limits = NO_LIMITS
+    a: Network,
+    b: Network,
+    x: Any = None,
+    eps: Any = None,
+    within: Any = None,
+    *,
+    region: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Query:
     """Do both networks give every input within eps of x the same class? With `within`: outputs at most so far apart, in real units?
 
@@ -30,11 +35,7 @@ def equality(
     """
     if within is None:
         return agreement(a, b, x, eps, region=region, limits=limits)
-    both = joined(a, b)
-    if len(a.outputs) != len(b.outputs):
-        raise InputError(f"equality: {len(a.outputs)} outputs and {len(b.outputs)}, expected as many")
-    eps, region = region_of(eps, both.input, region)
-    box = linf_box(both, centre(both, x), eps, region)
+    both, box = compared(a, b, x, eps, region)
     return Query((both,), (box,), _further(a, b, real(within)), limits=limits)
 
 

@@ -21,8 +21,8 @@ def folder(tmp_path, monkeypatch):
     np.save("x.npy", np.array([[5, 5], [2, 14]]))
 
 
-def agree(*arguments: str) -> int:
-    return main(["agree", "half_up.npz", *arguments, "--inputs", "x.npy", "--eps", "1"])
+def agree(*arguments: str, around: tuple[str, ...] = ("--inputs", "x.npy", "--eps", "1")) -> int:
+    return main(["agree", "half_up.npz", *arguments, *around])
 
 
 def test_outputs_within_a_step(capsys):
@@ -41,6 +41,41 @@ def test_other_classes_and_results(capsys):
     assert [(line["sample"], line["verdict"]) for line in lines] == [(0, "VIOLATED"), (1, "HOLDS")]
     up, even = ([(v + 1) // 2 for v in lines[0]["witness"]], [round(v / 2) for v in lines[0]["witness"]])
     assert lines[0]["outputs"] == [up, even]
+
+
+def test_all_inputs(capsys):
+    """Half up, 1 and 2 become 1 and 1, of class 0; to even 0 and 1, of class 1. Outputs are never further apart than a step.
+
+    The question that is printed is about one input, although it says nothing of its ends.
+    """
+    for more, code, word in (((), 10, "VIOLATED"), (("--within", "0"), 10, "VIOLATED"), (("--within", "1"), 0, "HOLDS")):
+        assert agree("half_even.npz", *more, "--out", "out", "--overwrite", around=()) == code
+        assert capsys.readouterr().out.startswith(f"all inputs  {word}")
+        (line,) = (json.loads(line) for line in Path("out/results.jsonl").read_text(encoding="utf-8").splitlines())
+        assert ("sample" in line, line["verdict"]) == (False, word)
+        assert agree("half_even.npz", *more, "--print", around=()) == 0
+        Path("asked.toml").write_text(capsys.readouterr().out)
+        assert main(["verify", "asked.toml"]) == code
+        assert f"all inputs  {word}" in capsys.readouterr().out
+
+
+def test_samples_as_they_are(capsys):
+    """Only 5 is a tie that both round to another integer."""
+    np.save("x.npy", np.array([[5, 6], [4, 14]]))
+    assert agree("half_even.npz", "--within", "0", around=("--inputs", "x.npy")) == 10
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith("sample 0  eps 0  VIOLATED")
+    assert second.startswith("sample 1  eps 0  HOLDS")
+
+
+def test_verbose_lines_show_the_witness(capsys):
+    np.save("x.npy", np.array([[5, 6]]))
+    assert agree("half_even.npz", "--within", "0", "-v", around=("--inputs", "x.npy")) == 10
+    assert capsys.readouterr().out.splitlines()[1:-1] == [
+        "    input 5, 6",
+        "    outputs 3, 3 and 2, 3",
+        "    layer dense  differs in 1 of 2 values, by 1 at most",
+    ]
 
 
 @pytest.mark.parametrize(("arguments", "said"), [((), "expected OTHER, a second file"), (("x.npy",), "x.npy"), (("a.npz",), "a.npz")])

@@ -97,7 +97,9 @@ def test_observe_counts(files, capsys):
         assert f"{more[0]}: asks for a proof, expected none with --observe" in said.err
 
 
-def test_agree_around_nothing_is_refused(files, capsys):
-    code, said = run(capsys, "agree", files / "up.npz", files / "even.npz")
-    assert code == 2
-    assert "--observe" in said.err or "--inputs" in said.err
+@pytest.mark.parametrize("command", ["agree", "equal"])
+def test_distances_around_nothing_are_refused(files, capsys, command):
+    for more in (("--eps", "1"), ("--region", "0"), ("--samples", "1")):
+        code, said = run(capsys, command, files / "up.npz", files / "even.npz", *more)
+        assert code == 2
+        assert f"{more[0]}: around no sample, expected --inputs FILE" in said.err

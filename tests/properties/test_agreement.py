@@ -57,6 +57,21 @@ def test_queries_agree_with_enumeration(first):
     assert 3 < violated < 27
 
 
+def test_all_inputs_agree_with_enumeration():
+    """Without a sample; some agree everywhere, some do not."""
+    violated = 0
+    for seed in range(40):
+        (a, b), steps = pair(seed), seed % 4
+        query = agreement(a, b, steps=steps)
+        points = points_of(query.boxes[0])
+        assert len(points) == (a.input.hi - a.input.lo + 1) ** a.num_inputs
+        truth = bool((np.abs(forward(a, points) - forward(b, points)).max(axis=1) > steps).any())
+        for engine in ("hybrid", "auto"):
+            assert (verify(query, engine=engine, seed=seed, attack=seed % 2 > 0).verdict == VIOLATED) == truth
+        violated += truth
+    assert 3 < violated < 37
+
+
 def test_runtimes_of_one_network_and_a_certificate(tmp_path):
     """Ties go up in one and to even in the other: 1 step apart at most, and never another class here."""
     up, even = (one_layer([[1, 0], [0, 1]], None, ShiftRequantizer(1, way, 0, 15), tensor(2)) for way in ("half_up", "half_even"))
@@ -74,6 +89,8 @@ def test_runtimes_of_one_network_and_a_certificate(tmp_path):
         ((copying(1), copying(1), [1], 1), "has one output"),
         ((copying(2), copying(2), [1, 1], 1, -1), "steps"),
         ((copying(2), 3, [1, 1], 1), "expected a Network"),
+        ((copying(2), copying(2), None, 1), "around nothing"),
+        ((copying(2), copying(2), None, None, -1), "steps"),
     ],
 )
 def test_what_is_refused(arguments, said):

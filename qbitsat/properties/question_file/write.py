@@ -43,7 +43,8 @@ def question_text(
     for k, (network, box) in enumerate(zip(query.networks, query.boxes, strict=True)):
         readers = [part.name for part, _ in parts if part.number == k]
         table = _around(query.origin) if query.origin is not None else _ends(network, box)
-        if len(query.networks) > 1:
+        # Without a table two networks would read inputs of their own.
+        if len(query.networks) > 1 or (len(readers) > 1 and not table):
             name = readers[0] if len(readers) == 1 else f"inputs{k}"
             lines += ["", f"[inputs.{name}]", f"networks = {json.dumps(readers)}", *table]
         elif table:
