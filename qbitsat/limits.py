@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import ismethod
 from typing import Any, Protocol
+from weakref import WeakMethod
 
 try:
     import resource
@@ -108,16 +110,20 @@ class Limits:
         self.stage = ""
         # Who works while a child process is waited for; see `search.guest`.
         self.guest: Guest | None = None
-        self._counts: Callable[[], Mapping[str, float]] = dict
+        self._counts: Callable[[], Callable[[], Mapping[str, float]] | None] = lambda: None
         self._next_report = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: this one alone hears of `cancel`, and reports."""
-        return {**self.__dict__, "cancel": None, "progress": None, "guest": None, "_counts": dict}
+        return {**self.__dict__, "cancel": None, "progress": None, "guest": None, "_counts": None}
 
     def begin(self, stage: str, counts: Callable[[], Mapping[str, float]] = dict) -> None:
-        """A stage begins: it is logged and reported, with what `counts` returns then and later."""
-        self.stage, self._counts, self._next_report = stage, counts, 0.0
+        """A stage begins: it is logged and reported, with what `counts` returns then and later.
+
+        Methods are held weakly: whose they are holds these limits, and all its memory would wait for the collector of cycles.
+        """
+        self._counts = WeakMethod(counts) if ismethod(counts) else lambda: counts
+        self.stage, self._next_report = stage, 0.0
         LOG.debug("%s after %.3f s", stage, self.seconds())
         self.check()
 
@@ -144,7 +150,8 @@ class Limits:
         seconds = self.seconds()
         if self.progress is not None and seconds >= self._next_report:
             self._next_report = seconds + REPORT_SECONDS
-            self.progress(Progress(self.stage, seconds, dict(self._counts())))
+            counts = self._counts()
+            self.progress(Progress(self.stage, seconds, dict(counts()) if counts else {}))
         if seconds >= self.timeout:
             raise LimitReached("timeout")
         # Asking the system takes longer than most of what is done between two looks.

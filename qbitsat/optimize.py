@@ -172,7 +172,7 @@ class _Maximum:
         return Enumeration(left.query, formula, self.options.enumerate_bits, self.limits)
 
     def _enumerate(self, left: Reduction, enumeration: Enumeration) -> str:
-        self.limits.begin("enumerate", lambda: enumeration.counts)
+        self.limits.begin("enumerate", enumeration.counts.copy)
         try:
             enumeration.largest(_parts(left)[1])
         finally:
@@ -202,7 +202,7 @@ class _Maximum:
         bound, (assumption, goal) = least if self.value is None else self.value + 1, _parts(left)
         left = replace(left, formula=And((assumption, AtMost(goal.terms, -bound))))
         ascent = Ascent(left, replace(self.options, certificates=False), self.limits)
-        self.limits.begin("search", lambda: ascent.counts)
+        self.limits.begin("search", ascent.counts.copy)
         try:
             reason = ascent.climb()
         finally:

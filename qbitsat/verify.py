@@ -183,7 +183,7 @@ def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: di
         proof = Proof()
         if Search(left, options, limits, proof).refutes_branches():
             return Verdict(HOLDS, engine="sat", proof=proof)
-    limits.begin("sat", lambda: statistics)
+    limits.begin("sat", statistics.copy)
     # Clauses of whole queries, as certificates mean them: what is constant is propagated away at once.
     whole = left.whole or left
     result, witness, cnf_sha256, encoding = decide(whole.query, whole.bounds, whole.formula, options, limits, statistics)
@@ -209,7 +209,7 @@ def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str,
             return Verdict(HOLDS, engine="bounds", proof=_decided(options, left.pairs))
     proof = Proof() if options.certificates else None
     search = Search(left, options, limits, proof)
-    limits.begin("search", lambda: search.counts)
+    limits.begin("search", search.counts.copy)
     try:
         if options.jobs > 1:
             inputs = shared.run(search, options.jobs)
@@ -237,7 +237,7 @@ def _enumeration(left: Reduction, options: Any, limits: Limits, counts: dict[str
 
 
 def _enumerate(left: Reduction, enumeration: Enumeration, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    limits.begin("enumerate", lambda: enumeration.counts)
+    limits.begin("enumerate", enumeration.counts.copy)
     try:
         inputs = enumeration.run()
     finally:

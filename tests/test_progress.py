@@ -1,5 +1,6 @@
 """A query that is watched, cancelled and logged."""
 
+import gc
 import logging
 import sys
 import threading
@@ -9,6 +10,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 import qbitsat
+from qbitsat.search import Search
 from qbitsat.verify import verify
 
 # The search of the example's sample 3 at eps 4 takes longer than any test.
@@ -115,3 +117,19 @@ def test_stages_are_logged_under_the_packages_name(caplog):
 def test_library_prints_nothing_by_itself(capfd, long_query):
     verify(long_query, timeout=0.2, **OPEN)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_query_s_memory_is_free_as_soon_as_it_ends(long_query, jobs):
+    """No search waits for the collector of cycles, which comes late: it counts objects, and these are few and large."""
+    network, (x, label) = long_query.networks[0], qbitsat.examples.sample(3)
+    gc.collect()
+    gc.disable()
+    try:
+        assert verify(long_query, timeout=0.3, jobs=jobs, progress=lambda _: None, **OPEN).unknown
+        for norm in ("linf", "l1"):
+            qbitsat.radius(network, x, label, norm=norm, timeout=0.3)
+        left = [type(item) for item in gc.get_objects() if isinstance(item, Search)]
+    finally:
+        gc.enable()
+    assert left == []

@@ -7,6 +7,7 @@ in a larger box. Open nodes go on with what the smaller box leaves of their rang
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -108,7 +109,8 @@ class Nearest(Search):
 
     def _schedule(self) -> None:
         super()._schedule()
-        self.scheduler.seconds = lambda: self.seconds + time.monotonic() - self.since
+        mine = weakref.proxy(self)  # the scheduler is its own
+        self.scheduler.seconds = lambda: mine.seconds + time.monotonic() - mine.since
 
     def _cut(self, ranges: Ranges) -> np.ndarray:
         """Cut inputs to the radius, in place; whether something is left."""

@@ -192,7 +192,8 @@ def _work(search: Search, number: int, anneals: bool, connection: Connection, pa
 
 def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any]]:
     """What was counted and proved since the last call."""
-    counts, search.counts = search.counts, dict.fromkeys(search.counts, 0)
+    counts = search.counts.copy()
+    search.counts.update(dict.fromkeys(counts, 0))
     nodes: dict[int, Any] = {}
     if search.proof is not None:
         nodes, search.proof.nodes = search.proof.nodes, nodes
