@@ -6,20 +6,21 @@ choice with no more of them a proof that it does not do, or the word open. The n
 bench.train_mnist; activations have 8 bits, scales are powers of two. Samples are MNIST's first test images that the float network gets
 right; it was not trained on them.
 
-Networks and finished tasks are kept in --cache, and what they come to in bench/results/quadapter.json. Prints one table row a radius.
+Networks and finished tasks are kept in --cache, and what they come to in bench/results/quadapter.json: a task that is there is not run
+again, so --samples may grow from run to run. All seconds are of CPU. Prints one table row a radius.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import qbitsat
+from bench import cpu_clock
 from bench.paper.runs import Runs
 from bench.paper.setting import Setting, trained
 from bench.peers.__main__ import commit
@@ -40,11 +41,11 @@ def model_of(cache: Path, seed: int) -> FloatNetwork:
 
 def task(model: FloatNetwork, x: np.ndarray, label: int, radius: int, calibration: np.ndarray, args: argparse.Namespace) -> dict[str, Any]:
     """What comes of one sample at one radius."""
-    start = time.monotonic()
+    start = cpu_clock.seconds()
     options = {"widths": range(*args.widths), "format": FORMAT, "calibration": calibration, "timeout": args.timeout}
     found = qbitsat.mixed_bits(model, x[None], np.array([label]), radius, target=1.0, **options)
     bits = None if found.found is None else list(found.found.bits)
-    seconds = round(time.monotonic() - start, 2)
+    seconds = round(cpu_clock.seconds() - start, 2)
     counts = {"choices": len(found.trials), "open": len(found.open), "mean": found.mean, "seconds": seconds}
     return {"verdict": "HOLDS" if bits else "UNKNOWN", "bits": bits, "timeout": args.timeout, **counts}
 
@@ -73,11 +74,12 @@ def main() -> None:
     parser.add_argument(
         "--widths", type=lambda text: [int(part) for part in text.split(":")], default=[1, 9], metavar="A:B", help="B is not in it"
     )
-    parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for each query")
+    parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="CPU seconds for each query")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE")
     args = parser.parse_args()
+    cpu_clock.begin()
     model, (x, labels) = model_of(args.cache, args.seed), Setting(args.cache).images
     right = np.flatnonzero(model.run(x / 256)[0].argmax(axis=1) == labels)[: args.samples].tolist()
     content = {"commit": commit(), "machine": machine(), "timeout": args.timeout, "widths": args.widths, "radii": list[dict[str, Any]]()}
