@@ -4,7 +4,7 @@ numbers      fixed-point numbers: rounding and overflow, exactly
 formats      what a format says, and how it is written
 calibration  which scales suit what tensors hold
 prepare      float models in fewer kinds of layers
-lowering     layers one after the other; fixed_point and int8 say what each becomes, casts how sums become numbers
+lowering     layers one after the other; fixed_point, hls4ml and int8 say what each becomes, casts how sums become numbers
 losses       what was clipped, and how far every layer is from the float model's
 quantizing   all of it together
 """

@@ -7,6 +7,7 @@ runtime computes, without any loss. Models that are no such ones are refused.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import NoReturn
 
@@ -113,11 +114,11 @@ class ExactLowering(Lowering):
     def average(self, layer: Pool, x: Tensor) -> Wires:
         self.refuse("averages")
 
-    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> tuple[list[Wires], TensorFormat]:
+    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> list[Tensor]:
         if len({x.form.scale for x in reads}) > 1:
             self.refuse("tensors of different units")
         lo, hi = min(x.form.lo for x in reads), max(x.form.hi for x in reads)
-        return [x.wires for x in reads], TensorFormat((1,), lo, hi, reads[0].form.scale)
+        return [replace(x, form=replace(x.form, lo=lo, hi=hi)) for x in reads]
 
     def refuse(self, what: str) -> NoReturn:
         raise UnsupportedError(f"{what}, expected sums, relu and max pooling alone, so that nothing is rounded")

@@ -51,7 +51,11 @@ class FixedPointLowering(Lowering):
         fixed = self.form.input
         if fixed.fraction is None:
             fixed = self.resolved(replace(fixed, signed=seen is None or seen.lo < 0), -1)
-        return self.enter(TensorFormat(self.shape, fixed.lo, fixed.hi, fixed.step))
+        return replace(self.enter(TensorFormat(self.shape, fixed.lo, fixed.hi, fixed.step)), fixed=fixed)
+
+    def written(self, values: np.ndarray, fixed: Fixed) -> np.ndarray:
+        """Weights or biases as they are before they become fixed-point numbers."""
+        return values
 
     # --- sums ---
 
@@ -85,7 +89,7 @@ class FixedPointLowering(Lowering):
 
     def weights(self, layer: FloatDense | FloatConvolution, form: LayerFormat) -> tuple[np.ndarray, list[int], int]:
         """Integers of the same shape, the fractional bits of each output's, and how many were clipped."""
-        real = as_written(layer.weights, form.weights) if self.form.hls else layer.weights
+        real = self.written(layer.weights, form.weights)
         rows = real.reshape(len(real), -1)
         parts = list(rows) if form.per_channel else [rows]
         formats = [resolve(form.weights, observed(part), self.method, "weights") for part in parts]
@@ -109,7 +113,7 @@ class FixedPointLowering(Lowering):
             fixed = fixed.with_fraction(output.places)
         elif fixed.fraction is None:
             fixed = resolve(fixed, observed(layer.bias), self.method, "bias", min(*accs, MAX_FRACTION))
-        real = as_written(layer.bias, fixed) if self.form.hls else layer.bias
+        real = self.written(layer.bias, fixed)
         return fixed.integers(real), [fixed.places] * len(real), int(fixed.outside(real).sum())
 
     def sums(self, x: Tensor, kernel: Kernel, accs: Sequence[int], offsets: Sequence[int]) -> list[Sum]:
@@ -148,7 +152,7 @@ class FixedPointLowering(Lowering):
         wires = cast(self.b, name, sums, through, first, limits_in(through, rectifier))
         if through != output:
             wires = self.recast(f"{name}.recast", wires, through, output)
-        return f"output {output}", Tensor(wires.reshape(*self.model.shapes[end]), self.form_of(wires, output))
+        return f"output {output}", Tensor(wires.reshape(*self.model.shapes[end]), self.form_of(wires, output), output)
 
     def accumulated(self, name: str, fixed: Fixed, sums: list[Sum], first: First, target: Fixed) -> tuple[First, list[Sum]]:
         """Sums that are kept in an accumulator of so many bits: where one can overflow it wraps around, in a layer of its own."""
@@ -156,7 +160,7 @@ class FixedPointLowering(Lowering):
         if any(s.fraction > accumulator.places for s in sums):
             finest = max(s.fraction for s in sums)
             raise UnsupportedError(
-                f"products with {finest} fractional bits in an accumulator of {accumulator.places}, which rounds each of them; expected at "
+                f"terms with {finest} fractional bits in an accumulator of {accumulator.places}, which rounds each of them; expected at "
                 f"least as many"
             )
         scaled = [2 ** (accumulator.places - s.fraction) for s in sums]
@@ -218,16 +222,14 @@ class FixedPointLowering(Lowering):
             wires = self.recast(f"{layer.name}.recast", self.rectified(layer, x, source), source, output)
         else:
             assert isinstance(layer, Activation)
-            if self.form.hls:
-                raise UnsupportedError(f"{layer.kind}, which hls4ml computes from tables of its own; expected relu")
             signed = layer.kind != "sigmoid"
             output = self.resolved(form.output if signed else form.rectified, k)
-            wires = self.table(layer, x, output)
-        tensor = Tensor(wires, self.form_of(wires, output))
+            wires = self.table(layer, x, output, form)
+        tensor = Tensor(wires, self.form_of(wires, output), output)
         self.note(k, layer.name, f"output {output}", output.step)
         return tensor
 
-    def table(self, layer: Activation, x: Tensor, output: Fixed) -> Wires:
+    def table(self, layer: Activation, x: Tensor, output: Fixed, form: LayerFormat) -> Wires:
         """A function of single values, by a table of all of them."""
         lo, hi = ends_of(x)
         if hi - lo >= MAX_TABLE:
@@ -238,8 +240,6 @@ class FixedPointLowering(Lowering):
 
     def average(self, layer: Pool, x: Tensor) -> Wires:
         """Sums by their count: a shift where that is a power of two, else to the nearest, ties away from zero."""
-        if self.form.hls:
-            raise UnsupportedError("an average, which hls4ml divides in a type of its own; expected a pool of the largest")
         lo, hi = min(x.form.lo, 0), max(x.form.hi, 0)
         counts = layer.counts(x.wires.shape).ravel().tolist()
         rounding = self.of(layer_index(self.model, layer)).rectified.rounding
@@ -254,15 +254,16 @@ class FixedPointLowering(Lowering):
             return DivisionRequantizer(count, lo, hi)
         return ShiftRequantizer(count.bit_length() - 1, rounding, lo, hi)
 
-    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> tuple[list[Wires], TensorFormat]:
+    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> list[Tensor]:
         if len({fraction_of(t) for t in reads}) == 1:
             lo, hi = min(t.form.lo for t in reads), max(t.form.hi for t in reads)
-            return [t.wires for t in reads], replace(reads[0].form, lo=lo, hi=hi)
+            widest = max(map(fixed_of, reads), key=lambda fixed: (fixed.signed, fixed.bits))
+            return [replace(t, form=replace(t.form, lo=lo, hi=hi), fixed=widest) for t in reads]
         form = self.of(k)
         signed = any(t.form.lo < 0 for t in reads)
         output = self.resolved(form.output if signed else form.rectified, k)
         wires = [self.recast(layer.name, t.wires, fixed_of(t), output) for t in reads]
-        return wires, meaning(output)
+        return [Tensor(w, meaning(output), output) for w in wires]
 
     # --- formats ---
 
@@ -293,8 +294,8 @@ def fraction_of(x: Tensor) -> int:
 
 
 def fixed_of(x: Tensor) -> Fixed:
-    """A format of the tensor's fractional bits."""
-    return Fixed(31, -int(np.frexp(x.form.scale)[1] - 1))
+    assert x.fixed is not None
+    return x.fixed
 
 
 def ends_of(x: Tensor) -> tuple[int, int]:
@@ -313,12 +314,6 @@ def limits_in(output: Fixed, layer: FloatLayer | None) -> tuple[int, int] | None
 
 def layer_index(model: FloatNetwork, layer: FloatLayer) -> int:
     return next(k for k, other in enumerate(model.layers) if other.name == layer.name)
-
-
-def as_written(values: np.ndarray, fixed: Fixed) -> np.ndarray:
-    """Real numbers as hls4ml writes them into its files: with as many decimal places as there are fractional bits."""
-    digits = max(0, fixed.places)
-    return np.array([float(f"{value:.{digits}f}") for value in values.ravel().tolist()]).reshape(values.shape)
 
 
 def words(fixed: Fixed, fractions: list[int]) -> str:

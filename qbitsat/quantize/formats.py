@@ -8,7 +8,8 @@ ap_fixed<W,I,Q,O>   what hls4ml generates; sums are exact unless `accumulator` s
 int8                as TensorFlow Lite's converter, computed by a runtime: int8:tflm, int8:xnnpack, ...
 
 What differs follows, separated by commas: input=u8.8, weights=6, bias=8, activations=u8.6, output=s8.4, accumulator=s16.10 (ap_fixed<W,I>),
-rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; for one layer only as in dense_1.weights=4.
+rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; of ap_fixed also table=ap_fixed<18,8> and
+table-size=1024 (sigmoid and tanh); for one layer only as in dense_1.weights=4.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ..arithmetic import integer
 from ..errors import InputError, unknown
 from ..importers.runtimes import RUNTIMES
 from .numbers import OVERFLOWS, ROUNDINGS, Fixed, parse_ap, parse_fixed
@@ -25,6 +27,9 @@ NAMES = ("paper", "benchmark", "power-of-two", "int8", "ap_fixed<W,I,Q,O>")
 # Those of TensorFlow Lite: what `int8` can be computed by.
 INT8_RUNTIMES = tuple(name for name in RUNTIMES if not name.startswith("onnx"))
 PIXEL = Fixed(8, 8, False)
+MAX_TABLE_SIZE = 1 << 16
+# hls4ml's ap_fixed<18, 8>.
+HLS_TABLE = Fixed(18, 10, rounding="floor", overflow="wrap")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class LayerFormat:
     output       what its sums become, where no rectifier follows
     rectified    what they become with one, clamped at 0
     accumulator  what sums are kept in, None for exact ones
+    table        the entries of hls4ml's tables of sigmoid and tanh, and how many there are
     """
 
     weights: Fixed
@@ -42,6 +48,8 @@ class LayerFormat:
     rectified: Fixed
     accumulator: Fixed | None = None
     per_channel: bool = False
+    table: Fixed = HLS_TABLE
+    table_size: int = 1024
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class FixedPoint:
 
     bias_after_shift  the bias is added to the shifted sum, in units of the output, and has its fractional bits
     two_casts         sums become `output`, and then `rectified`; else that at once
-    hls               weights are those of hls4ml's files, which have as many decimal places as fractional bits
+    hls               hls4ml's default type, where weights, tables and pools are hls4ml's
     """
 
     name: str
@@ -59,7 +67,7 @@ class FixedPoint:
     layers: Mapping[str, LayerFormat] = field(default_factory=dict)
     bias_after_shift: bool = False
     two_casts: bool = False
-    hls: bool = False
+    hls: Fixed | None = None
 
     def of(self, name: str) -> LayerFormat:
         """The format of the layer with that name."""
@@ -102,7 +110,7 @@ def power_of_two(bits: int) -> FixedPoint:
 def ap_fixed(text: str) -> FixedPoint:
     """hls4ml: results, weights, biases and the input of one type."""
     fixed = parse_ap(text, "--format")
-    return FixedPoint(text.replace(" ", ""), fixed, LayerFormat(fixed, fixed, fixed, fixed), two_casts=True, hls=True)
+    return FixedPoint(text.replace(" ", ""), fixed, LayerFormat(fixed, fixed, fixed, fixed), two_casts=True, hls=fixed)
 
 
 def parse_format(text: str) -> Format:
@@ -149,6 +157,8 @@ def with_option(form: FixedPoint, text: str) -> FixedPoint:
     layer, dot, key = key.rpartition(".")
     if key == "input" and not dot and equals:
         return replace(form, input=parse_fixed(value, form.input, "--format: input"))
+    if key in TABLE_KEYS and form.hls is None:
+        raise InputError(f"--format: {text}: expected it of ap_fixed alone, whose sigmoid and tanh are tables of so many entries")
     changed = changed_layer(form.of(layer), key, value if equals else None, f"--format: {text}")
     if dot:
         return replace(form, layers={**form.layers, layer: changed})
@@ -174,13 +184,19 @@ def changed_layer(layer: LayerFormat, key: str, value: str | None, what: str) ->
         return replace(layer, output=checked(layer.output, what, rounding=value), rectified=checked(layer.rectified, what, rounding=value))
     if key == "overflow":
         return replace(layer, output=checked(layer.output, what, overflow=value), rectified=checked(layer.rectified, what, overflow=value))
+    if key == "table":
+        return replace(layer, table=parse_fixed(value, layer.table, what))
+    if key == "table-size":
+        size = int(value) if re.fullmatch(r"\d{1,9}", value) else value
+        return replace(layer, table_size=integer(size, f"--format: {key}", 2, MAX_TABLE_SIZE))
     if key == "weight-rounding":
         bias = layer.bias and checked(layer.bias, what, rounding=value)
         return replace(layer, weights=checked(layer.weights, what, rounding=value), bias=bias)
     raise unknown(f"{what}:", key, ("input", "per-channel", *KEYS))
 
 
-KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow")
+TABLE_KEYS = ("table", "table-size")
+KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow", *TABLE_KEYS)
 
 
 def checked(fixed: Fixed, what: str, **change: str) -> Fixed:

@@ -150,18 +150,18 @@ class Int8Lowering(Lowering):
         chosen = (steps[counts[0]],) if len(steps) == 1 else tuple(steps[n] for n in counts for _ in range(channels))
         return convolve(self.b, layer.name, x.wires, self.kernel_of_sums(layer, channels), chosen, replace(x.form, zero_point=0), x.form)
 
-    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> tuple[list[Wires], TensorFormat]:
+    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> list[Tensor]:
         """QUANTIZE where scales differ."""
         meanings = [meaning_of(t.form) for t in reads]
         if len({(m.scale, m.zero_point) for m in meanings}) == 1:
-            return [t.wires for t in reads], replace(reads[0].form, lo=-128, hi=127)
+            return [replace(t, form=replace(t.form, lo=-128, hi=127)) for t in reads]
         out, parts = self.of(k), []
         for i, (t, m) in enumerate(zip(reads, meanings, strict=True)):
             weight, steps = self.runtime.quantize(m.scale, t.wires.size, out)
             wires = t.wires.map(np.ravel)
             made = combined(self.b, f"{layer.name}.{i}", [(wires, weight)], -weight * m.zero_point, steps, format_of(out))
-            parts.append(made.reshape(*t.wires.shape))
-        return parts, format_of(out)
+            parts.append(Tensor(made.reshape(*t.wires.shape), format_of(out)))
+        return parts
 
     # --- formats ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from ..network.float_network import (
 )
 from .calibration import Method, Observed
 from .losses import LayerReport, Loss, Probe, Tap
+from .numbers import Fixed
 
 # Numbers of the network for each of the model's: pools and products of pairs need more than one.
 ROOM = 1 << 24
@@ -37,10 +38,13 @@ ROOM = 1 << 24
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the network: its wires, in its shape, and what its integers mean; format's range holds them all."""
+    """A tensor of the network: its wires, in its shape, and what its integers mean; form's range holds them all. fixed is the type of
+    numbers that a fixed-point format gives it, whatever their range here.
+    """
 
     wires: Wires
     form: TensorFormat
+    fixed: Fixed | None = None
 
 
 class Lowering(ABC):
@@ -109,33 +113,41 @@ class Lowering(ABC):
 
     def move(self, k: int, layer: Reshape | Transpose, x: Tensor) -> Tensor:
         wires = x.wires.reshape(*layer.target) if isinstance(layer, Reshape) else x.wires.map(lambda a: a.transpose(layer.axes))
-        return Tensor(wires, x.form)
+        return replace(x, wires=wires)
 
     def pad(self, k: int, layer: Pad, x: Tensor) -> Tensor:
-        value = int(np.clip(round(layer.value / x.form.scale) + x.form.zero_point, x.form.lo, x.form.hi))
+        # The range of x may be less than its type's, and without the padding.
+        ends = x.fixed or x.form
+        value = int(np.clip(round(layer.value / x.form.scale) + x.form.zero_point, ends.lo, ends.hi))
         size = tuple(n + sum(pair) for n, pair in zip(x.wires.shape, layer.padding, strict=True))
         inside = tuple(slice(first, first + n) for (first, _), n in zip(layer.padding, x.wires.shape, strict=True))
         self.b.charge(math.prod(size))
         wires = Wires.of_constants(np.full(size, value, np.int64))
         wires.values[inside], wires.constants[inside] = x.wires.values, x.wires.constants
-        return Tensor(wires, x.form)
+        return replace(x, wires=wires, form=replace(x.form, lo=min(x.form.lo, value), hi=max(x.form.hi, value)))
 
     def concat(self, k: int, layer: Concat, *reads: Tensor) -> Tensor:
-        parts, form = self.alike(k, layer, reads)
-        joined = Wires(*(np.concatenate([getattr(p, name) for p in parts], layer.axis) for name in ("values", "constants")))
-        return Tensor(joined, form)
+        parts = self.alike(k, layer, reads)
+        joined = (np.concatenate([getattr(p.wires, name) for p in parts], layer.axis) for name in ("values", "constants"))
+        return replace(parts[0], wires=Wires(*joined))
 
     def pool(self, k: int, layer: Pool | GlobalPool, x: Tensor) -> Tensor:
         if isinstance(layer, GlobalPool):
-            height, width, _ = x.wires.shape
-            layer = Pool(layer.name, layer.reads, layer.kind, (height, width))
+            layer = self.as_pool(layer, x)
         shape = self.model.shapes[k]
         if layer.kind == "average":
-            return Tensor(self.average(layer, x).reshape(*shape), x.form)
+            form = replace(x.form, lo=min(x.form.lo, 0), hi=max(x.form.hi, 0)) if layer.count_padding else x.form
+            return replace(x, wires=self.average(layer, x).reshape(*shape), form=form)
         wires = x.wires
         for axis in (0, 1):
             wires = pooled(self.b, layer.name, wires, axis, (layer.window[axis], layer.strides[axis], layer.padding[axis]), x.form)
-        return Tensor(wires.reshape(*shape), x.form)
+        return replace(x, wires=wires.reshape(*shape))
+
+    @staticmethod
+    def as_pool(layer: GlobalPool, x: Tensor) -> Pool:
+        """The pool whose window is the whole image."""
+        height, width, _ = x.wires.shape
+        return Pool(layer.name, layer.reads, layer.kind, (height, width))
 
     def kernel_of_sums(self, layer: Pool, channels: int) -> Kernel:
         """Sums of windows, each channel by itself."""
@@ -173,7 +185,7 @@ class Lowering(ABC):
         """Averages with the meaning of x."""
 
     @abstractmethod
-    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> tuple[list[Wires], TensorFormat]:
+    def alike(self, k: int, layer: Concat, reads: tuple[Tensor, ...]) -> list[Tensor]:
         """Tensors that are joined, all with one meaning."""
 
 

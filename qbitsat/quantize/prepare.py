@@ -47,7 +47,7 @@ class _Prepared:
         if isinstance(layer, Activation) and layer.kind == "softmax":
             if k in self.model.readers or k not in self.model.outputs:
                 raise UnsupportedError(f"{layer.place}: a softmax that is read on, expected it at the end")
-            self.remarks.append(f"layer {layer.name}: softmax was left out, the class is the same without")
+            self.remarks.append(f"layer {layer.name}: softmax was left out, classes are those of what it reads")
             return layer.reads[0]
         if isinstance(layer, Clip) and layer.lo == 0:
             kind = ("relu", 0.0) if layer.hi == math.inf else ("relu_n", layer.hi)

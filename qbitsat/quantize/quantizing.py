@@ -14,8 +14,10 @@ from ..network.float_network import FloatNetwork
 from .calibration import Method, observe
 from .fixed_point import FixedPointLowering
 from .formats import FixedPoint, Format, Int8, parse_format
+from .hls4ml import HlsLowering
 from .int8 import Int8Lowering
 from .losses import LayerReport, Report, float_classes
+from .lowering import Lowering
 from .prepare import prepared
 
 
@@ -65,7 +67,10 @@ def quantize_with_report(
     # Images of a model that reads them flat stay images.
     shape = np.shape(calibration)[1:] if real is not None and len(model.inputs[0]) == 1 else None
     common = floats, seen, method
-    lowering = Int8Lowering(*common, form, shape) if isinstance(form, Int8) else FixedPointLowering(*common, form, shape)
+    if isinstance(form, Int8):
+        lowering: Lowering = Int8Lowering(*common, form, shape)
+    else:
+        lowering = (HlsLowering if form.hls else FixedPointLowering)(*common, form, shape)
     network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "", limits)
     inputs = None if real is None else integers_of(network, real)
     if real is not None and inputs is not None:

@@ -15,7 +15,7 @@ from models import chain, graph
 import qbitsat
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import Network, forward
-from qbitsat.network.float_network import Activation, FloatDense, FloatNetwork, Scale
+from qbitsat.network.float_network import Activation, Concat, FloatConvolution, FloatDense, FloatNetwork, Pad, Pool, Reshape, Scale
 from qbitsat.properties import Box
 from qbitsat.quantize import Fixed, parse_format, quantize, quantize_with_report
 from qbitsat.quantize.numbers import OVERFLOWS, ROUNDINGS, rounded
@@ -190,7 +190,7 @@ def test_scales_are_folded_and_softmax_is_left_out():
     network = quantize(FloatNetwork(plain.inputs, tuple(layers)), "paper:8,5")
     x = rng.integers(0, 256, (20, 4))
     np.testing.assert_array_equal(forward(network, x), forward(quantize(plain, "paper:8,5"), x))
-    assert "layer softmax: softmax was left out, the class is the same without" in network.remarks
+    assert "layer softmax: softmax was left out, classes are those of what it reads" in network.remarks
 
 
 def test_scales_of_nothing_leave_no_layer():
@@ -259,3 +259,14 @@ def test_what_is_no_format_is_refused(text, message):
 def test_what_is_no_calibration_data_is_refused(samples, message):
     with pytest.raises(InputError, match=message):
         quantize(chain(np.random.default_rng(1)), "power-of-two:8", samples)
+
+
+def test_padding_is_0_around_values_that_never_are():
+    layers = (
+        FloatConvolution("conv", (-1,), np.ones((1, 1, 1, 1)), np.array([2.0])), Pad("pad", (0,), ((1, 0), (0, 0), (0, 0))),
+        Pool("mean", (0,), "average", (2, 1), padding=((1, 0), (0, 0)), count_padding=True), Concat("both", (1, 2), 0),
+        Reshape("flat", (3,), (5,)), FloatDense("last", (4,), np.eye(5), np.zeros(5)),
+    )  # fmt: skip
+    network = quantize(FloatNetwork(((2, 1, 1),), layers), "paper:8,4,input=u4.4")
+    x = np.array([[0, 0], [9, 4]])
+    np.testing.assert_array_equal(forward(network, x), [[0, 32, 32, 16, 32], [0, 41, 36, 20, 38]])

@@ -1,40 +1,18 @@
 """ap_fixed as hls4ml computes it: its own layers over AMD's headers, both in its package, compiled and run."""
 
-import importlib.util
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
+from hls import ap, in_cpp, outputs, samples
 from models import chain
 
 from qbitsat.errors import UnsupportedError
 from qbitsat.network import forward
 from qbitsat.network.float_network import Activation, FloatDense
 from qbitsat.quantize import Fixed, parse_format, quantize_with_report
-from qbitsat.quantize.numbers import AP_OVERFLOWS, AP_ROUNDINGS
 
 CASES, SAMPLES = 14, 24
-HEAD = """
-#include <cstdio>
-#include "ap_fixed.h"
-#include "nnet_utils/nnet_dense_latency.h"
-#include "nnet_utils/nnet_activation.h"
-"""
 # A type of sums that holds all that there are here.
 EXACT = "ap_fixed<64,32>"
-
-
-def ap(rng: np.random.Generator, low: int = 3, high: int = 12, signed: bool = True) -> str:
-    bits = int(rng.integers(low, high))
-    modes = rng.choice(list(AP_ROUNDINGS)), rng.choice(list(AP_OVERFLOWS))
-    return f"ap_{'' if signed else 'u'}fixed<{bits},{rng.integers(0, bits)},{modes[0]},{modes[1]}>"
-
-
-def in_cpp(text: str) -> str:
-    name, _, rest = text.partition("<")
-    bits, whole, *modes = rest.strip(">").split(",")
-    return f"{name}<{', '.join([bits, whole, *(f'AP_{mode}' for mode in modes)])}>"
 
 
 def literals(values: np.ndarray, fixed: Fixed) -> str:
@@ -42,9 +20,9 @@ def literals(values: np.ndarray, fixed: Fixed) -> str:
     return ", ".join(f"{value:.{max(0, fixed.fraction)}f}" for value in values.ravel())
 
 
-def program(number: int, model, types: dict[str, str], form, x: np.ndarray, step: float) -> str:
-    """A function that prints the outputs of every sample, in steps of the last type."""
-    lines = [f"namespace case{number} {{", f"  typedef {types['input']} t0;"]
+def program(model, types: dict[str, str], form, x: np.ndarray, step: float) -> str:
+    """A case that prints the outputs of every sample, in steps of the last type."""
+    lines = [f"  typedef {types['input']} t0;"]
     steps, width, kind = [], x.shape[1], "t0"
     for k, layer in enumerate(model.layers):
         size = len(layer.bias) if isinstance(layer, FloatDense) else width
@@ -67,20 +45,10 @@ def program(number: int, model, types: dict[str, str], form, x: np.ndarray, step
             steps.append(f"nnet::{call}<{kind}, {result}, {most}c{k}>(v{k}, v{k + 1});")
         steps[-1] = f"    {result} v{k + 1}[{size}]; {steps[-1]}"
         width, kind = size, result
-    rows = ", ".join("{" + ", ".join(map(str, row)) + "}" for row in x.tolist())
-    lines += [
-        "  void run() {",
-        f"  const int samples[][{x.shape[1]}] = {{{rows}}};",
-        f"  for (auto &row : samples) {{ t0 v0[{x.shape[1]}];",
-    ]
-    lines += [f"    for (int i = 0; i < {x.shape[1]}; i++) v0[i] = row[i] * {step!r};", *steps]
-    unit = 2.0**-form.layer.output.fraction
-    value = f"(long)(v{len(model.layers)}[i].to_double() / {unit!r})"
-    lines += [f'    for (int i = 0; i < {width}; i++) printf("%ld ", {value});', '    printf("\\n");']
-    return "\n".join([*lines, "  }", "  }", "}"])
+    return "\n".join([*lines, samples(x, step, "\n".join(steps), f"v{len(model.layers)}", width, 2.0**-form.layer.output.fraction)])
 
 
-def random_case(rng: np.random.Generator, number: int):
+def random_case(rng: np.random.Generator):
     """The network and the program of one set of types."""
     types = {name: ap(rng) for name in ("input", "weights", "bias", "output")}
     types["activations"] = ap(rng, signed=rng.random() < 0.5)
@@ -94,7 +62,7 @@ def random_case(rng: np.random.Generator, number: int):
     model = type(model)(model.inputs, tuple(layers))
     network = quantize_with_report(model, form).network
     x = rng.integers(network.input.lo, network.input.hi + 1, (SAMPLES, network.input.size))
-    cpp = program(number, model, {name: in_cpp(word) for name, word in types.items()}, form, x, network.input.scale)
+    cpp = program(model, {name: in_cpp(word) for name, word in types.items()}, form, x, network.input.scale)
     return text, forward(network, x), cpp
 
 
@@ -103,20 +71,12 @@ def test_networks_compute_what_hls4ml_does(tmp_path):
     cases = []
     while len(cases) < CASES:
         try:
-            cases.append(random_case(rng, len(cases)))
+            cases.append(random_case(rng))
         except UnsupportedError as error:
             # An accumulator that is too coarse for the products.
             assert "in an accumulator of" in str(error)  # noqa: PT017
-    calls = "\n".join(f"  case{k}::run();" for k in range(CASES))
-    source = tmp_path / "cases.cpp"
-    source.write_text("\n".join([HEAD, *(cpp for *_, cpp in cases), f"int main() {{\n{calls}\n  return 0;\n}}\n"]))
-    folder = Path(importlib.util.find_spec("hls4ml").submodule_search_locations[0]) / "templates" / "vivado"
-    command = ["g++", "-std=c++14", "-w", "-O0", f"-I{folder}", f"-I{folder / 'ap_types'}", str(source), "-o", str(tmp_path / "cases")]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    lines = subprocess.run([str(tmp_path / "cases")], check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
-    theirs = [np.array([line.split() for line in lines[k * SAMPLES : (k + 1) * SAMPLES]], np.int64) for k in range(CASES)]
-    for (text, mine, _), outputs in zip(cases, theirs, strict=True):
-        np.testing.assert_array_equal(mine, outputs, err_msg=text)
+    for (text, mine, _), theirs in zip(cases, outputs(tmp_path, [cpp for *_, cpp in cases]), strict=True):
+        np.testing.assert_array_equal(mine, theirs, err_msg=text)
 
 
 @pytest.mark.parametrize(
