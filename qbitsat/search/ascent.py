@@ -62,7 +62,9 @@ class Ascent(Search):
                     self._raise(found)
         except LimitReached as limit:
             if at_hand:
-                self.upper = min(self.upper, max(self.closed, *(int(self._reach(nodes.ranges).max()) for nodes in at_hand)))
+                self.upper = min(
+                    self.upper, max(self.closed, *(int(self._reach(nodes.ranges.take(slice(None))).max()) for nodes in at_hand))
+                )
             return limit.reason
         self.upper = self.closed
         return ""

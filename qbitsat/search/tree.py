@@ -175,12 +175,12 @@ class Search:
         wanted = self.limits.fit(self.options.batch, size)
         while self.stack and wanted:
             nodes = self.stack.pop()
-            if len(nodes) > wanted:
-                # A view here would keep all of them in memory for as long as some stay.
-                self.stack.append(nodes.take(np.arange(len(nodes) - wanted)))
-                nodes = nodes.take(slice(len(nodes) - wanted, None))
-            taken.insert(0, nodes)
-            wanted -= len(nodes)
+            rest = max(0, len(nodes) - wanted)
+            if rest:
+                # Views here would keep all of them in memory for as long as some stay.
+                self.stack.append(nodes.take(np.arange(rest)).kept())
+            taken.insert(0, nodes.take(slice(rest, None)))
+            wanted -= len(taken[0])
         return Nodes.stack(taken)
 
     def _refuted(self, nodes: Nodes, rows: np.ndarray) -> list[int]:
