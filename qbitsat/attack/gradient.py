@@ -27,6 +27,8 @@ LEAK = np.float32(0.1)
 # A batch is one step without a look at the limits: points of a disjunct at once, and elements of all points together.
 MAX_POINTS = 16
 MAX_ELEMENTS = 1 << 20
+# Multiply-adds of one step of all disjuncts, beyond which points go one after the other: most violations are found from the middle.
+AT_ONCE = 1 << 25
 # What an element of a point takes: its value, its gradient, and as much again in temporary arrays.
 POINT_BYTES = 40
 # Gradients beyond it, or its inverse, are scaled back: float32 ends at 1e38.
@@ -47,7 +49,8 @@ def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tup
     widest = max(affine.n_in + affine.n_out for affine in affines)
     elements = sum(affine.n_in + affine.n_out for affine in affines)
     most = max(1, MAX_ELEMENTS // widest)
-    points = min(1 + options.restarts, MAX_POINTS, most)
+    work = len(disjuncts) * sum(affine.num_products for affine in affines)
+    points = max(1, min(1 + options.restarts, MAX_POINTS, most, AT_ONCE // max(1, work)))
     for tried in range(0, 1 + options.restarts, points):
         start = 0
         while start < len(disjuncts):
