@@ -37,7 +37,7 @@ OPTIONS_HEAD = """# Options
 
 From Python: `qbitsat.verify(query, timeout=60, attack=False)`. On the command line: `--timeout 60 --no-attack`, with `-` for
 `_`; `qbitsat verify` has all of them. A value outside its range is refused. Defaults of the numbers that steer the search were
-measured ([lab](../lab/search.md)).
+measured ([lab](../lab/search-tried.md)).
 
 | option | default | values | meaning |
 |---|---|---|---|
