@@ -55,6 +55,10 @@ class Measurer:
             names.append(f"{self.certificates.name}/{path.name}")
         return replace(found, certificates=()), names
 
+    def limit(self, farthest: Any) -> int | None:
+        """max_eps as a line says it: None where it leaves no distance out, as no input is farther than that."""
+        return None if self.max_eps is None or (type(farthest) is int and farthest < self.max_eps) else self.max_eps
+
     def record(self, task: Task, found: Radius, certificates: list[str]) -> dict[str, Any]:
         """A line of results.jsonl, as JSON values."""
         return {
@@ -62,7 +66,7 @@ class Measurer:
             "networks": {"net": self.network.sha256},
             **of_task(task),
             "norm": self.norm,
-            "max_eps": self.max_eps,
+            "max_eps": self.limit(found.farthest),
             **{name: getattr(found, name) for name in ("verdict", "reason", *NUMBERS)},
             "seconds": round(found.seconds, 6),
             "cpu_seconds": round(found.cpu_seconds, 6),
@@ -98,7 +102,7 @@ def finished_radii(store: Store, tasks: Sequence[Task], measurer: Measurer) -> d
         if type(sample) is not int or entry.get("kind") != "radius":
             raise InputError(f"{place}: expected a line of `radius` about a sample")
         check_agrees(place, "norm", entry.get("norm"), measurer.norm)
-        check_agrees(place, "largest distance", entry.get("max_eps"), measurer.max_eps)
+        check_agrees(place, "largest distance", entry.get("max_eps"), measurer.limit(entry.get("farthest")))
         return (sample,)
 
     def answer(entry: dict[str, Any], task: Task) -> Radius | None:

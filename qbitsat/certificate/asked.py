@@ -119,6 +119,8 @@ def _radius_query(entry: Entry, part: str, around: Around) -> Query:
         farthest = _farthest(around.networks[0], origin.x, entry)
         if entry["farthest"] != farthest:
             raise Refused(f"says farthest {entry['farthest']}, the largest distance is {farthest}")
+        if entry["max_eps"] not in (None, farthest):
+            raise Refused(f"says max_eps {entry['max_eps']}, expected none: the largest distance is {farthest}")
         if entry["radius"] == farthest and any(entry[key] is not None for key in ("witness", *OF_WITNESS)):
             raise Refused("has a witness, expected none at the largest distance")
     how = {name: entry[name] for name in ("region", "norm", "sample")} | {"ties": entry.get("ties") or ARGMAX}

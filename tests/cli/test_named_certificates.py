@@ -126,6 +126,9 @@ def forged(line: dict, **changed) -> None:
         ("radius linf", {"witness_class": 0}, "another class"),
         ("radius l1", {"farthest": 1 << 40}, "the largest distance is 23"),
         ("radius l1", {"max_eps": 9}, "the largest distance is 9"),
+        ("radius l1", {"max_eps": 24}, "says max_eps 24, expected none: the largest distance is 23"),
+        ("radius l1", {"max_eps": (1 << 62)}, "expected none"),
+        ("radius linf", {"max_eps": 13}, "the largest distance is"),
         ("radius l0", {"farthest": 2}, "the largest distance is 1"),
         ("range", {"least": [1, 1]}, "something else"),
         ("range", {"most": [3, 3]}, "something else"),
@@ -208,6 +211,16 @@ def test_a_largest_distance_that_is_none(capsys):
     assert (code, f"says farthest {line['radius']}, the largest distance is" in said) == (20, True)
     ask("radius l1", "--max-eps", "1", "--overwrite")
     assert checked(capsys)[0] == 0
+
+
+def test_a_limit_beyond_all_distances_is_none(capsys):
+    for limit, said in ((9, 9), (23, 23), (24, None), (1000, None)):
+        lines = ask("radius l1", "--max-eps", str(limit), "--overwrite")
+        assert lines[0]["max_eps"] == said
+        assert checked(capsys)[0] == 0
+        assert ask("radius l1", "--max-eps", str(limit), "--resume") == lines
+    assert main([*COMMANDS["radius l1"], "--out", "out", "--resume", "--max-eps", "9", "--quiet"]) == 2
+    assert "another largest distance" in capsys.readouterr().err
 
 
 def test_a_witness_where_there_is_none(capsys):
