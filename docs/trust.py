@@ -51,8 +51,19 @@ GROUPS = {
         ),
         *(f"importers/onnx_file/{name}.py" for name in ("resizing", "shapes", "survey", "tables", "values", "windows")),
     ],
+    "a query in VNN-LIB": [
+        *("certificate/vnnlib.py", "importers/onnx_file/borders.py"),
+        *(f"properties/vnnlib/{name}.py" for name in ("binding", "cells", "disjuncts", "expressions", "joining", "meaning", "numbers")),
+        *(f"properties/vnnlib/{name}.py" for name in ("question", "reading", "records", "regions", "terms")),
+    ],
+    "and float networks on a grid": [
+        *("properties/vnnlib/exact_floats.py", "importers/float_builder.py"),
+        *(f"importers/onnx_floats/{name}.py" for name in ("__init__", "affine", "elementwise", "tensors")),
+        *(f"network/float_{name}.py" for name in ("layers", "moves", "network", "steps")),
+        *(f"quantize/{name}.py" for name in ("exact", "lowering", "prepare")),
+    ],
     "a folder of results": [
-        *(f"certificate/{name}.py" for name in ("folder", "lines", "asked")),
+        *(f"certificate/{name}.py" for name in ("folder", "lines", "asked", "around", "in_files")),
         *(f"properties/{name}.py" for name in ("agreement", "equality", "monotone", "widths")),
         *(f"properties/question_file/{name}.py" for name in ("document", "functions", "grammar", "linear")),
         *(f"properties/question_file/{name}.py" for name in ("names", "places", "question", "regions")),
@@ -70,6 +81,12 @@ IDLE = {
     "properties/replay.py": "the search's own replay of witnesses",
     "importers/foreign.py": "what is said of formats that are not read",
     "certificate/cake.py": "the way to cake_lpr",
+    "properties/vnnlib/writing.py": "what writes tensors",
+    **{
+        f"quantize/{name}.py": "other formats"
+        for name in ("calibration", "casts", "fixed_point", "formats", "hls4ml", "int8", "losses", "numbers")
+    },
+    "quantize/quantizing.py": "the way to them",
 }
 
 

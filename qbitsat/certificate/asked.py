@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,88 +11,21 @@ from ..errors import InputError
 from ..importers.json_header import expect, shown
 from ..limits import Limits
 from ..network import Network
-from ..network.names import printable
 from ..network.reference import first_maximum
 from ..properties import Box, Query, agreement, equality, gap, monotone, robustness
 from ..properties.formula import TRUE, Ref, accumulator, reaching
 from ..properties.made import asked_of
-from ..properties.question_file import load_question
-from ..properties.robustness import ARGMAX, centre, linf_box
+from ..properties.robustness import ARGMAX, linf_box
 from ..properties.widths import leaving, reaches, shares
+from . import vnnlib
+from .around import ENDS, OPTIMAL, Around, Entry, Kind, are_whole, both_ends, one_verdict, whole
 from .check import HOLDS, VIOLATED, Checked, Means
-from .networks import beside
+from .in_files import question_parts, question_query, vnnlib_query
 from .reading import Refused, record_with
 from .samples import hash_of
 
-Entry = dict[str, Any]
-OPTIMAL, UNKNOWN = "OPTIMAL", "UNKNOWN"
-# An optimum is claimed by a witness that attains it and by nothing beyond.
-ENDS = (("attained", VIOLATED), ("beyond", HOLDS))
-
-
-# Names of networks that are said, and characters of one and of the path of a question file.
-MOST_NAMES, MOST_NAME, MOST_PATH = 8, 60, 200
 # Accumulators stay below 2**60.
 MOST_BITS = 61
-
-
-class Needs(Exception):  # noqa: N818 (a result, not an error)
-    """What a line can't be compared without."""
-
-
-class Around(NamedTuple):
-    """What a line is compared with: the certificate's query, its networks as files hold them, and what a check may use."""
-
-    query: Query
-    networks: tuple[Network, ...]
-    place: str
-    means: Means
-    limits: Limits
-
-    def x(self, entry: Entry) -> np.ndarray:
-        """The sample of the data set that the line names."""
-        if self.means.samples is None:
-            raise Needs("needs --inputs FILE")
-        found = self.means.samples.sample(self.networks[0].inputs, entry["sample"])
-        if found is None:
-            raise Refused(f"says sample {entry['sample']}, {self.means.samples.inputs} has less")
-        return found[0]
-
-    def box(self, entry: Entry) -> Box:
-        """The inputs around the sample that the line names; without one, all."""
-        network = self.networks[0]
-        if entry.get("sample") is None:
-            return Box(*(ends[: network.num_inputs] for ends in network.value_ranges))
-        return linf_box(network, centre(network, self.x(entry)), entry["eps"], entry.get("region"))
-
-
-class Kind(NamedTuple):
-    """Keys of a line and their types; the parts of what it claims, with the verdict of each; and the query of a part."""
-
-    keys: dict[str, type]
-    optional: dict[str, type]
-    parts: Callable[[Entry], Sequence[tuple[str, str]]]
-    query: Callable[[Entry, str, Around], Query]
-
-
-def _verdict(entry: Entry) -> Sequence[tuple[str, str]]:
-    return [("verdict", entry["verdict"])] if entry["verdict"] in (HOLDS, VIOLATED) else []
-
-
-def _optimum(entry: Entry) -> Sequence[tuple[str, str]]:
-    return ENDS if entry["verdict"] == OPTIMAL else []
-
-
-def _whole(entry: Entry, *keys: str) -> None:
-    """Raises `InputError` where a number is missing."""
-    for key in keys:
-        if entry[key] is None:
-            raise InputError(f"{key}: null, expected a whole number")
-
-
-def _are_whole(values: Any, count: int) -> bool:
-    """Whether it is a list of so many whole numbers."""
-    return isinstance(values, list) and [type(value) for value in values] == [int] * count
 
 
 # --- radius ---
@@ -102,7 +34,7 @@ def _are_whole(values: Any, count: int) -> bool:
 def _radius_parts(entry: Entry) -> Sequence[tuple[str, str]]:
     if entry["verdict"] != OPTIMAL:
         return []
-    _whole(entry, "radius", "upper", "farthest")
+    whole(entry, "radius", "upper", "farthest")
     if entry["radius"] != entry["upper"] or entry["radius"] > entry["farthest"]:
         raise InputError(f"radius {entry['radius']}, upper {entry['upper']}, farthest {entry['farthest']}, expected an exact radius")
     return [("holds", HOLDS), ("beyond", VIOLATED)][: 1 + (entry["radius"] < entry["farthest"])]
@@ -143,7 +75,7 @@ def _farthest(network: Network, x: np.ndarray, entry: Entry) -> int:
 def _range_parts(entry: Entry) -> Sequence[tuple[str, str]]:
     """Of an end that is open there is an interval, and no certificate."""
     for side in ("least", "most"):
-        if not (_are_whole(entry[side], 2) or (entry[side][:1] == [None] and _are_whole(entry[side][1:], 1))):
+        if not (are_whole(entry[side], 2) or (entry[side][:1] == [None] and are_whole(entry[side][1:], 1))):
             raise InputError(f"{side}: {shown(entry[side])}, expected two whole numbers")
     closed = [side for side in ("least", "most") if entry[side][0] is not None and entry[side][0] == entry[side][1]]
     return [(f"{side} {end}", verdict) for side in closed for end, verdict in ENDS]
@@ -173,7 +105,7 @@ def _width_query(entry: Entry, part: str, around: Around) -> Query:
     word, _, number = part.partition(" ")
     if word == "needed":
         value = entry["value"]
-        if (value if value >= 0 else ~value).bit_length() + 1 != entry["needed"] or not _are_whole(entry["end"], 2):
+        if (value if value >= 0 else ~value).bit_length() + 1 != entry["needed"] or not are_whole(entry["end"], 2):
             raise Refused(f"says that {value} at {shown(entry['end'])} needs {entry['needed']} bits")
         i, side = entry["end"]
         if side != (1 if value >= 0 else -1):
@@ -188,12 +120,12 @@ def _width_query(entry: Entry, part: str, around: Around) -> Query:
 
 
 def _gap_query(entry: Entry, part: str, around: Around) -> Query:
-    _whole(entry, "value")
+    whole(entry, "value")
     if not all(isinstance(group, list) for group in entry["groups"]):
         raise Refused("has groups that are no lists")
     box = around.box({})
     if entry["domain"] is not None:
-        if len(entry["domain"]) != 2 or not all(_are_whole(end, around.networks[0].num_inputs) for end in entry["domain"]):
+        if len(entry["domain"]) != 2 or not all(are_whole(end, around.networks[0].num_inputs) for end in entry["domain"]):
             raise Refused("has a domain of other elements than the network's inputs")
         box = Box(*map(np.array, entry["domain"]))
     asked = gap(around.networks[0], entry["protected"], entry["output"], groups=entry["groups"], box=box)
@@ -217,33 +149,6 @@ def _agree_query(entry: Entry, _part: str, around: Around) -> Query:
     return asked(*around.networks, x, entry.get("eps"), entry.get("within"), **how)
 
 
-def _question_parts(entry: Entry) -> Sequence[tuple[str, str]]:
-    return _optimum(entry) if entry.get("objective") is not None else _verdict(entry)
-
-
-def _question_query(entry: Entry, part: str, around: Around) -> Query:
-    """As the question file says that the line names."""
-    path = beside(around.place, entry["question"])
-    if not os.path.isfile(path):
-        raise Needs(f"needs the question file {path}")
-    found = {network.sha256: network for network in around.networks}
-    if not all(sha256 in found for sha256 in entry["networks"].values()):
-        raise Refused("is about other networks than the certificate")
-    question = load_question(path, {name: found[sha256] for name, sha256 in entry["networks"].items()}, limits=around.limits)
-    if part == "verdict":
-        if question.objectives:
-            raise Refused(f"says a verdict, {path} has an objective")
-        return question.query
-    _whole(entry, "value")
-    sign = 1 if entry.get("sense") == "maximize" else -1
-    goals = [one for one in question.objectives if (one.text, one.sign) == (entry["objective"], sign)]
-    if not goals:
-        raise Refused(f"says the {entry.get('sense')} of {shown(entry['objective'])}, which {path} does not ask for")
-    best = sign * (entry["value"] - goals[0].constant)
-    violation = reaching(question.query.violation, goals[0].goal, best + (part == "beyond"))
-    return Query(question.query.networks, question.query.boxes, violation)
-
-
 PLACE: dict[str, type] = {"sample": int, "eps": int, "region": str}
 SAID: dict[str, type] = {"verdict": str, "reason": str}
 RADIUS: dict[str, type] = {"input_sha256": str, "norm": str, "sample": int, "label": int, "ties": str}
@@ -255,12 +160,15 @@ KINDS = {
     "radius": Kind({**SAID, **RADIUS}, {**RADII, **OF_WITNESS}, _radius_parts, _radius_query),
     "range": Kind({"output": int, "least": list, "most": list}, PLACE, _range_parts, _range_query),
     "overflow": Kind(WIDTH, PLACE, _width_parts, _width_query),
-    "gap": Kind(GAP, {**SAID, "value": int, "domain": list}, _optimum, _gap_query),
-    "monotone": Kind({**SAID, "grows": int, "falls": bool, "outputs": list}, PLACE, _verdict, _monotone_query),
-    "agree": Kind(SAID, {**PLACE, "within": int}, _verdict, _agree_query),
-    "equal": Kind(SAID, {**PLACE, "within": str}, _verdict, _agree_query),
-    "question": Kind({**SAID, "question": str}, {"objective": str, "sense": str, "value": int}, _question_parts, _question_query),
+    "gap": Kind(GAP, {**SAID, "value": int, "domain": list}, both_ends, _gap_query),
+    "monotone": Kind({**SAID, "grows": int, "falls": bool, "outputs": list}, PLACE, one_verdict, _monotone_query),
+    "agree": Kind(SAID, {**PLACE, "within": int}, one_verdict, _agree_query),
+    "equal": Kind(SAID, {**PLACE, "within": str}, one_verdict, _agree_query),
+    "vnnlib": Kind({**SAID, **vnnlib.KEYS}, {**vnnlib.OPTIONAL, "assignment": dict}, one_verdict, vnnlib_query),
+    "question": Kind({**SAID, "question": str}, {"objective": str, "sense": str, "value": int}, question_parts, question_query),
 }
+# Those of questions in files, whose networks have names there.
+IN_FILES = ("question", "vnnlib")
 COMMON: dict[str, type] = {"kind": str, "networks": dict, "certificates": list}
 # Lines that count, and claim nothing that could be proved.
 COUNTS = ("observe",)
@@ -309,9 +217,13 @@ def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str
     """Where a claim is not what its certificate proves; else empty. Raises `Needs`."""
     query = checked.query
     assert query is not None
+    if means.files and claim["kind"] not in IN_FILES:
+        return "is about networks without names, expected --network FILE"
     if claim["verdict"] != checked.verdict:
         return f"says {claim['verdict']}, the certificate {checked.verdict}"
     networks = tuple(part for network in map(asked_of, query.networks) for part in (network.parts or (network,)))
+    if checked.question is not None:
+        networks = checked.question.networks
     if sorted({network.sha256 for network in networks}) != sorted(set(claim["networks"].values())):
         return "is about other networks than the certificate"
     if claim["kind"] == "radius" and checked.witness is not None:
@@ -319,24 +231,12 @@ def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str
         if [claim["witness"], *(claim[key] for key in OF_WITNESS)] != [list(checked.witness.inputs[0]), outputs, first_maximum(outputs)]:
             return "has another witness than the certificate, or other outputs or another class of it"
     try:
-        wanted = KINDS[claim["kind"]].query(claim, claim["part"], Around(query, networks, checked.path, means, limits))
+        wanted = KINDS[claim["kind"]].query(claim, claim["part"], Around(checked, query, networks, means, limits))
     except Refused as refused:
         return str(refused)
     except InputError as error:
         return f"is no question that there is: {error}"
     return difference(query, wanted)
-
-
-def named_networks(claim: Entry) -> list[str]:
-    """Lines that say which networks a question file is answered for, where it has several."""
-    networks = claim.get("networks") or {}
-    if claim.get("kind") != "question" or len(networks) < 2:
-        return []
-    lines = [
-        f"{printable(name[:MOST_NAME])} of {claim['question'][:MOST_PATH]} is the network {printable(networks[name][:64])}"
-        for name in networks
-    ]
-    return [*lines[:MOST_NAMES], *([f"and {len(lines) - MOST_NAMES} names more"] if len(lines) > MOST_NAMES else [])]
 
 
 def difference(query: Query, wanted: Query) -> str:

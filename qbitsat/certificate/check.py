@@ -9,7 +9,7 @@ HOLDS      a tree of ranges covers the region, and each of its leaves is closed 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
@@ -24,6 +24,7 @@ from ..network import Network
 from ..network.tensor import positive
 from ..properties import Query, Witness
 from ..properties.formula import atoms, is_true
+from ..properties.vnnlib import Question
 from .cake import check_by_cake_lpr
 from .cnf import QueryEncoder, digest, leaf_encoder
 from .differences import Differences, with_differences
@@ -36,6 +37,7 @@ from .networks import networks_of, pinned, title
 from .reading import Certificate, Refused
 from .samples import Samples
 from .tree import TreeChecker
+from .vnnlib import explained, question_of, titles
 from .words import words
 
 HOLDS, VIOLATED = "HOLDS", "VIOLATED"
@@ -49,7 +51,7 @@ ENCODINGS = ("balanced", "linear", "narrowed", "substituted")
 class Means:
     """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), the data set
     that any sample must be of, if there is one, an outside program, and for each certificate seconds, and GiB of resident memory of any
-    one process.
+    one process; and files of the networks that questions in files name, with the runtime of those of VNN-LIB.
     """
 
     networks: tuple[Network, ...] = ()
@@ -57,9 +59,11 @@ class Means:
     cake_lpr: Path | None = None
     timeout: float = 3600.0
     memory: float = 8.0
+    files: Mapping[str, str] = field(default_factory=dict)
+    runtime: str | None = None
 
 
-MEANS = tuple(field.name for field in fields(Means) if field.name != "networks")
+MEANS = tuple(field.name for field in fields(Means) if field.name not in ("networks", "files", "runtime"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Checked:
     outcome   ACCEPTED (`verdict` is proved of `query`), REFUSED, UNREADABLE, UNCHECKED (a limit ran out, or something is needed) or
               NOTHING (an UNKNOWN, which claims nothing)
     reason    why it is not accepted: where, and what was expected
+    question  what a VNN-LIB file asks, if it was one
     networks  titles of those that it is about
     witness   of a VIOLATED
     words     lines that say what is proved
@@ -82,6 +87,7 @@ class Checked:
     verdict: str = ""
     engine: str = ""
     query: Query | None = None
+    question: Question | None = None
     networks: tuple[str, ...] = ()
     witness: Witness | None = None
     words: tuple[str, ...] = ()
@@ -135,18 +141,27 @@ def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checke
                 certificate = stack.enter_context(Certificate(path, limits))
                 found.update((key, certificate.header[key]) for key in ("verdict", "engine"))
                 found["header"] = certificate.header
-                networks = networks_of(certificate, means.networks, limits)
-                found["networks"] = tuple(title(network) for network in networks)
-                with placed(certificate.place):
-                    found["query"] = query = certificate.query(networks)
+                found |= _asked(certificate, means, limits)
+                query = found["query"]
             with set_aside(query.num_parts), placed(certificate.place):
                 found["witness"] = witness = _check_proof(certificate, query, means, limits)
-                found["words"] = tuple(words(query, witness))
+                said = [] if found["question"] is None else explained(found["question"], witness)
+                found["words"] = (*said, *words(query, witness))
     except Refused as refused:
         outcome, reason = REFUSED, str(refused)
     except (LimitReached, MemoryError) as limit:
         outcome, reason = UNCHECKED, out_of(means, limit)
     return Checked(os.fspath(path), outcome, reason, limits.seconds(), **found)
+
+
+def _asked(certificate: Certificate, means: Means, limits: Limits) -> dict[str, Any]:
+    """The query of a certificate, and titles of the networks that it is about."""
+    if certificate.header["query"].get("kind") == "vnnlib":
+        question = question_of(certificate, means.networks, means.files, means.runtime, limits)
+        return {"query": question.query, "question": question, "networks": titles(question)}
+    networks = networks_of(certificate, means.networks, limits)
+    with placed(certificate.place):
+        return {"query": certificate.query(networks), "question": None, "networks": tuple(title(network) for network in networks)}
 
 
 def out_of(means: Means, limit: LimitReached | MemoryError) -> str:

@@ -17,8 +17,9 @@ from ..limits import LimitReached, Limits
 from ..network import Network, TensorFormat
 from ..properties.region import meaning
 from ..properties.robustness import ARGMAX
-from .asked import Needs, named_networks
+from .around import Needs
 from .check import HOLDS, NOTHING, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of
+from .in_files import named_networks
 from .lines import Entry, against_certificate, against_samples, read_line, recompute
 from .networks import networks_of
 from .reading import Certificate, Refused
@@ -249,12 +250,14 @@ def check_item(item: Item, means: Means) -> Checked:
         return Checked(item.place, UNCHECKED, out_of(means, limit))
     query, networks = checked.header.get("query", {}), checked.header.get("networks", [])
     about = {key: value for key, value in query.items() if type(value) in (int, str)}
-    return replace(checked, query=None, witness=None, header={"query": about, "networks": networks})
+    return replace(checked, query=None, question=None, witness=None, header={"query": about, "networks": networks})
 
 
 def _compared(item: Item, checked: Checked, means: Means, limits: Limits) -> Checked:
     """Accepted only if the line and the data set agree."""
     named = item.entry is not None and "kind" in item.entry
+    if means.files and not named and checked.question is None:
+        return replace(checked, outcome=REFUSED, reason="is about networks without names, expected --network FILE")
     reason = "" if named and checked.header["query"].get("sample") is None else against_samples(checked, means, limits)
     if item.entry is not None and not reason:
         try:

@@ -46,18 +46,21 @@ class Source(NamedTuple):
 Sources = Source | tuple[Source, ...]
 
 
-def write(path: Path, query: Query, verdict: Verdict, sources: Sequence[Sources] | None = None) -> None:
+def write(
+    path: Path, query: Query, verdict: Verdict, sources: Sequence[Sources] | None = None, record: dict[str, Any] | None = None
+) -> None:
     """Write the certificate of a HOLDS or VIOLATED that was found with the option `certificates`; all or nothing.
 
-    The file says what a query of robustness asks; of any other it has the boxes and the formula. Without `sources` the networks are
-    named by where they were loaded from. Raises `InputError` for a verdict without a proof or witness, or without its options.
+    The file says what a query of robustness asks; of one that a VNN-LIB file asks it has the `record` of that question, and of any other
+    the boxes and the formula. Without `sources` the networks are named by where they were loaded from. Raises `InputError` for a verdict
+    without a proof or witness, or without its options.
     """
     if verdict.options is None:
         raise InputError("certificate: a verdict without its options; expected one of `verify`")
     members: Members = {}
     places = tuple(sources or map(_loaded_from, query.networks))
     header = {
-        "query": _query(query, members),
+        "query": record or _query(query, members),
         "verdict": verdict.verdict,
         "engine": verdict.engine,
         "proof": _proof(query, verdict, members),

@@ -292,8 +292,9 @@ def add_compare(parser: Parser) -> None:
 def add_check(parser: Parser) -> None:
     text = "certificates, or folders: with a results.jsonl, which must then agree, else with .cert files"
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help=text)
-    text = "the network that certificates must be about; may be given again. Without, each chooses the file that it names, and its bits"
-    parser.add_argument("--network", metavar="FILE", type=Path, action="append", help=text)
+    text = "the network that certificates must be about; may be given again. Without, each chooses the file that it names, and its bits."
+    text += " NAME=FILE of those that a question file or a VNN-LIB file names"
+    parser.add_argument("--network", metavar="FILE", action="append", help=text)
     add_file_options(parser)
     add_samples(parser, required=False)
     text = "samples that must have a line in results.jsonl, as in 0:100,115; all of --inputs if --eps is given"

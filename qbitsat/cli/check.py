@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
@@ -26,14 +29,18 @@ from .signals import ended
 from .streams import OutputLost
 
 EXIT_REFUSED = 20
+# A file of a network that has a name in a question.
+NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.+", re.DOTALL)
 # A process that has not seen by itself that it is beyond a limit is ended from outside.
 SLACK, SLACK_SECONDS = 1.05, 0.3
 OUTCOMES = (ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING)
 
 
 def check(args: argparse.Namespace) -> int:
-    networks = pinned(args.network or (), args.bits, args.input_bits, args.runtime)
-    means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory)
+    files, others = named(args.network or ())
+    runtime = args.runtime if files else None
+    networks = pinned(others, args.bits, args.input_bits, args.runtime if others or not files else None)
+    means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory, files, runtime)
     wanted = questions(args, means)
     folders = [Folder(path, wanted, networks[0].input if networks else None) for path in args.paths]
     printer = Printer(means, args.quiet, args.verbose)
@@ -51,6 +58,18 @@ def check(args: argparse.Namespace) -> int:
     except QbitsatError:
         printer.finish(folders)
         raise
+
+
+def named(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Files that are given as NAME=FILE, by their names, and those without a name."""
+    files, others = dict[str, str](), list[str]()
+    for word in words:
+        name, _, file = word.partition("=")
+        if not (NAMED.fullmatch(word) and not os.path.isfile(word)):
+            others.append(word)
+        elif files.setdefault(name, file) != file:
+            raise InputError(f"--network: {word!r}, expected each name once")
+    return files, others
 
 
 def data_set(args: argparse.Namespace) -> Samples | None:
@@ -139,6 +158,10 @@ def describe(checked: Checked) -> str:
     if not checked.accepted and checked.outcome != NOTHING:
         return reason if checked.outcome == UNREADABLE else f"{checked.path}: {reason}"
     query, networks = checked.header.get("query", {}), checked.header.get("networks", [])
-    about = [f"{key} {query[key]}" for key in ("sample", "eps", "region", "label", "target", "ties") if query.get(key) is not None]
+    about = [
+        f"{key} {query[key]}"
+        for key in ("sample", "eps", "region", "label", "target", "ties", "file", "grid")
+        if query.get(key) is not None
+    ]
     about += [f"network {network['sha256'][:16]}" for network in networks] + [reason] * bool(reason)
     return f"{checked.path}  {checked.verdict:<8}  {checked.engine or '-':<6}  {checked.seconds:9.3f} s  {'  '.join(about)}"

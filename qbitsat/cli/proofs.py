@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from glob import escape
+from pathlib import Path
 from typing import Any
 
 from ..campaign import CERTIFICATES, Store
@@ -20,13 +22,16 @@ from .commands import ignore, warn_of_unlocked
 
 
 class Proofs:
-    """Writes lines, if a folder is given, and certificates, if they are asked for; `sources` are those of the networks of a query."""
+    """Writes lines, if a folder is given, and certificates, if they are asked for; `sources` are those of the networks of a query, and
+    record is what a VNN-LIB file asks.
+    """
 
-    def __init__(self, args: argparse.Namespace, sources: Sequence[Sources], stack: ExitStack):
+    def __init__(self, args: argparse.Namespace, sources: Sequence[Sources], stack: ExitStack, record: dict[str, Any] | None = None):
         certificates = getattr(args, "certificates", False)
         if certificates and not args.out:
             raise InputError("--certificates: needs --out DIR, the folder for them")
-        self.folder, self.sources, self.put = args.out / CERTIFICATES if certificates else None, sources, ignore
+        self.folder, self.put = args.out / CERTIFICATES if certificates else None, ignore
+        self.sources, self.record = sources, record
         if args.out:
             store = stack.enter_context(Store(args.out, args.overwrite, self.folder))
             warn_of_unlocked(args.out, store.unlocked)
@@ -36,7 +41,7 @@ class Proofs:
         """The certificate of a verdict as results name it; None where there is none."""
         if self.folder is None or verdict.verdict not in (HOLDS, VIOLATED):
             return None
-        write(self.folder / f"{name}.cert", query, verdict, self.sources)
+        write(self.folder / f"{name}.cert", query, verdict, self.sources, self.record)
         return f"{CERTIFICATES}/{name}.cert"
 
     def each(self, name: str, parts: Iterable[str], proved: Sequence[tuple[Query, Verdict]]) -> list[str | None]:
@@ -46,6 +51,24 @@ class Proofs:
         parts = list(parts)
         found: list[str | None] = [self.certify(f"{name}_{part}", *one) for part, one in zip(parts, proved, strict=False)]
         return [*found, *[None] * (len(parts) - len(found))]
+
+
+def add_out(parser: argparse._ActionsContainer) -> None:
+    """Where the line and the certificates of a question in a file go."""
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, and with --certificates those")
+    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
+
+
+def clear(args: argparse.Namespace, stem: str) -> None:
+    """Take away certificates of an earlier question in a file of that name, where results are overwritten."""
+    for stale in (args.out / CERTIFICATES).glob(f"{escape(stem)}*.cert") if args.out and args.overwrite else ():
+        stale.unlink()
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """What a line of a question in a file says of its verdict."""
+    fields = {"verdict": verdict.verdict, "reason": verdict.reason, "engine": verdict.engine}
+    return {**fields, "seconds": round(verdict.seconds, 6), "statistics": verdict.statistics}
 
 
 def source_of(args: argparse.Namespace, network: Network, **other: Any) -> Source:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import Any
 
-from ..campaign import CERTIFICATES, RESULTS, Asked
+from ..campaign import RESULTS, Asked
 from ..certificate.write import Source, Sources
 from ..errors import InputError
 from ..limits import LimitReached
@@ -20,13 +19,13 @@ from ..optimize import EMPTY, Optimum, maximize
 from ..options import ROWS, TABLE
 from ..properties import Witness
 from ..properties.question_file import Objective, Question, load_question
-from ..verify import HOLDS, UNKNOWN, VIOLATED, Verdict, verify
+from ..verify import HOLDS, UNKNOWN, VIOLATED, verify
 from .arguments import EXPORT_OPTIONS, Parser, add_compare, add_export, add_option
 from .commands import SUFFIXES, export_paths, write_query
 from .compare import chosen_backends, compare_all
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
-from .proofs import Proofs
+from .proofs import Proofs, add_out, clear, verdict_record
 
 ENDING = ".toml"
 COMMANDS = ("verify", "export", "compare")
@@ -73,8 +72,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def _add_verify(parser: Parser) -> None:
     for row in TABLE:
         add_option(parser, ROWS[row.name])
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, and with --certificates those")
-    parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
+    add_out(parser)
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print no inputs and outputs")
     volume.add_argument("-v", "--verbose", action="count", default=0, help="print statistics; twice (-vv), and log the stages")
@@ -96,9 +94,7 @@ def verify_question(args: argparse.Namespace) -> int:
     question = read_question(args)
     with ExitStack() as stack:
         proofs = Proofs(args, sources(question), stack)
-        # Of an earlier question of that name.
-        for stale in (args.out / CERTIFICATES).glob(f"{escape(args.question.stem)}*.cert") if args.out and args.overwrite else ():
-            stale.unlink()
+        clear(args, args.question.stem)
         asked = _Asked(question, args, proofs)
         code = asked.optimise() if question.objectives else asked.decide()
     if args.out:
@@ -129,7 +125,7 @@ class _Asked:
         note = verdict.reason
         if verdict.holds and self.question.assumption is not None:
             note = self._nothing(start)
-        fields = {**self._record(), **_verdict_record(verdict), "note": note, "certificates": names}
+        fields = {**self._record(), **verdict_record(verdict), "note": note, "certificates": names}
         self.proofs.put({**fields, **self._witness(verdict.witness)})
         parts = f"{printable(self.name)}  {verdict.verdict}", verdict.engine or "-", f"{verdict.seconds:.3f} s", printable(note)
         print("  ".join(parts).rstrip(), flush=True)
@@ -218,11 +214,6 @@ def sources(question: Question) -> list[Sources]:
         file = next(file for file in question.files if file.name == part.name)
         found[part.number].append(Source(file.path, file.bits, file.input_bits, part.network.runtime or None))
     return [parts[0] if len(parts) == 1 else tuple(parts) for parts in found]
-
-
-def _verdict_record(verdict: Verdict) -> dict[str, Any]:
-    fields = {"verdict": verdict.verdict, "reason": verdict.reason, "engine": verdict.engine}
-    return {**fields, "seconds": round(verdict.seconds, 6), "statistics": verdict.statistics}
 
 
 def _optimum_record(objective: Objective, found: Optimum) -> dict[str, Any]:

@@ -9,8 +9,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from ..campaign import RESULTS
+from ..certificate.write import Source
 from ..errors import InputError
 from ..importers.onnx_file import QUANTIZED, RUNTIMES
 from ..importers.onnx_file.protobuf import OPSETS
@@ -19,10 +23,11 @@ from ..network.names import printable
 from ..options import ROWS, TABLE
 from ..properties.vnnlib import Assignment, Question, bind, read, write_tensors
 from ..starting import is_command
-from ..verify import UNKNOWN, VIOLATED, Verdict, verify
+from ..verify import UNKNOWN, Verdict, verify
 from .arguments import Parser, add_option, whole
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
+from .proofs import Proofs, add_out, clear, table_options, verdict_record
 
 ENDING = ".vnnlib"
 SAT, UNSAT, UNSURE, TIMED_OUT = "sat", "unsat", "unknown", "timed-out"
@@ -84,8 +89,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     text = "write the assignment there, a file of an ONNX tensor for each variable, instead of printing it"
     made.add_argument("--serialise-assignments", metavar="FOLDER", type=Path, help=text)
     for row in TABLE:
-        if row.name not in ("certificates",):
-            add_option(made, ROWS[row.name])
+        add_option(made, ROWS[row.name])
+    add_out(made)
     made.set_defaults(run=verify_query)
     return made.parse_args(words[1:])
 
@@ -94,7 +99,7 @@ def verify_query(args: argparse.Namespace) -> int:
     """Print the verdict, and the assignment of sat."""
     files = networks(args.network)
     timeout = None if args.timeout is None else max(0.01, args.timeout * (1 - SPARED_PART) - SPARED - age())
-    options = {row.name: getattr(args, row.name) for row in TABLE if hasattr(args, row.name)} | {"timeout": timeout}
+    options = table_options(args) | {"timeout": timeout}
     limits = NO_LIMITS if timeout is None and args.memory is None else Limits(timeout, args.memory)
     try:
         question = Question(bind(read(args.query), files, args.runtime, args.grid), limits)
@@ -102,13 +107,23 @@ def verify_query(args: argparse.Namespace) -> int:
         return unsure(limit.reason)
     for note in question.notes:
         print(f"qbitsat: note: {printable(note)}", file=sys.stderr)
-    if question.query is None:
-        print("qbitsat: note: no input is allowed by the query, whatever the network computes", file=sys.stderr)
-        print(UNSAT)
-        return EXIT_HOLDS
     if timeout is not None:
         options["timeout"] = max(0.01, timeout - limits.seconds())
-    return answer(question, verify(question.query, **options), args.serialise_assignments)
+    with ExitStack() as stack:
+        proofs = Proofs(args, [Source(None)], stack, question.record)
+        clear(args, args.query.stem)
+        verdict = verify(question.query, **options)
+        found = None if verdict.witness is None else question.assignment(verdict.witness)
+        names = [proofs.certify(args.query.stem, question.query, verdict)]
+        proofs.put({**question.record, "networks": question.hashes, **verdict_record(verdict), **said(found), "certificates": names})
+    if args.out:
+        print(f"qbitsat: results in {args.out / RESULTS}", file=sys.stderr)
+    return answer(question, verdict, found, args.serialise_assignments)
+
+
+def said(found: Assignment | None) -> dict[str, Any]:
+    """What a line says of the numbers of all variables."""
+    return {"assignment": None if found is None else {variable.name: values for variable, values in found}}
 
 
 def age() -> float:
@@ -135,14 +150,12 @@ def networks(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def answer(question: Question, verdict: Verdict, folder: Path | None) -> int:
+def answer(question: Question, verdict: Verdict, found: Assignment | None, folder: Path | None) -> int:
     if verdict.verdict == UNKNOWN:
         return unsure(verdict.reason)
-    if verdict.verdict != VIOLATED:
+    if found is None:
         print(UNSAT)
         return EXIT_HOLDS
-    assert verdict.witness is not None
-    found = question.assignment(verdict.witness)
     if folder is not None:
         write_tensors(question, found, folder)
     print(SAT)

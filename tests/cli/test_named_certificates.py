@@ -242,23 +242,50 @@ def test_names_of_certificates_that_are_none_of_files(kind, name, capsys):
     assert (code in (2, 20), "Traceback" in said) == (True, False)
 
 
-def test_names_of_networks_are_said(capsys):
-    """A line may give the names of a question to other networks than its file, as --network NAME=FILE does."""
+def test_names_of_networks_are_those_of_files(capsys):
+    """A line may give the names of a question to other networks than its file only where --network NAME=FILE does."""
     Path("two.toml").write_text(
         'hold = "a.output[0] >= b.output[0]"\n[networks]\na = "net.npz"\nb = "other.npz"\n[inputs.x]\nnetworks = ["a", "b"]\n'
     )
     swapped = ("--network", "a=other.npz", "--network", "b=net.npz")
     assert main(["verify", "two.toml", *swapped, "--out", "out", "--certificates", "--quiet"]) == 10
     (line,) = (json.loads(text) for text in Path("out/results.jsonl").read_text().splitlines())
-    code, said = checked(capsys, "-v")
+    code, said = checked(capsys)
+    assert (code, "expected --network a=FILE where another was meant" in said) == (20, True)
+    assert checked(capsys, *swapped[:2])[0] == 20
+    assert checked(capsys, "--network", "a=net.npz", "--network", "b=other.npz")[0] == 20
+    code, said = checked(capsys, "--network", "a=other.npz", "--network", "c=net.npz")
+    assert (code, "is about networks a, b, not a, c" in said) == (20, True)
+    code, said = checked(capsys, *swapped, "-v")
     assert code == 0
     for name, sha256 in line["networks"].items():
         assert f"{name} of two.toml is the network {sha256}" in said
         assert f"(sha256 {sha256})" in said
     assert "outputs from 0 on are those of other" in said
     assert "outputs from 2 on are those of net" in said
+    Path("net.npz").rename("net2.npz")
+    Path("other.npz").rename("other2.npz")
+    assert checked(capsys, "--network", "net2.npz", "--network", "other2.npz")[0] == 5
+    renamed = ("--network", "a=other2.npz", "--network", "b=net2.npz", "--network", "net2.npz", "--network", "other2.npz")
+    assert checked(capsys, *renamed)[0] == 0
     forged(line, networks={"a": line["networks"]["b"], "b": line["networks"]["a"]})
-    assert checked(capsys)[0] == 20
+    assert checked(capsys, *renamed)[0] == 20
+
+
+def test_names_are_of_questions_in_files(capsys):
+    """Lines of other commands and certificates alone have networks without names."""
+    for kind in ("range", "radius l1"):
+        ask(kind, "--overwrite")
+        code, said = checked(capsys, "--network", "a=net.npz")
+        assert (code, "networks without names, expected --network FILE" in said) == (20, True)
+    assert main(["verify", "net.npz", "--inputs", "x.npy", "--eps", "1", "--out", "samples", "--certificates", "--quiet"]) in (0, 10)
+    for place in ("samples", "samples/certificates"):
+        capsys.readouterr()
+        assert main(["check", place, "--network", "a=net.npz"]) == 20
+        assert "networks without names" in capsys.readouterr().out
+    ask("question", "--overwrite")
+    assert checked(capsys, "--network", "a=net.npz")[0] == 0
+    assert checked(capsys, "--network", "a=other.npz")[0] == 20
 
 
 def test_certificates_that_change_places(capsys):

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 from onnx_files import Model, f32
+from vnnlib_certified import certified
 from vnnlib_oracle import float_candidates, is_satisfied
-
-from qbitsat.properties.vnnlib import Question, bind, read_text
-from qbitsat.verify import verify
 
 HEAD = """(vnnlib-version <2.0>)
 (declare-network f (declare-input X float32 [1,2]) (declare-output Y float32 [1,3]))
@@ -58,11 +56,7 @@ def test_every_kind_of_input(seed, tmp_path):
         first, last = float(f32(f"{first:.9f}")), float(f32(f"{last:.9f}"))
         near = float_candidates(scale, point, lo, hi, text, first, last)
         expected = is_satisfied(model, text, {"X[0,0]": near, "X[0,1]": near})
-        question = Question(bind(read_text(text, "q.vnnlib"), {"f": tmp_path / "f.onnx"}))
-        if question.query is None:
-            assert not expected, text
-            continue
-        verdict = verify(question.query)
+        question, verdict = certified(text, {"f": tmp_path / "f.onnx"}, tmp_path)
         assert verdict.violated == expected, text
         if expected:
             question.assignment(verdict.witness)

@@ -8,11 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from onnx_files import Model, session
+from vnnlib_certified import certified
 from vnnlib_oracle import holds, tree
 
 from qbitsat.errors import QbitsatError
-from qbitsat.properties.vnnlib import Question, bind, read_text
-from qbitsat.verify import verify
+from qbitsat.properties.vnnlib import bind, read_text
 
 NAMES = (("X", "H", "Y"), ("A", "G", "B"))
 SHAPES = {"X": 2, "A": 2, "H": 3, "G": 3, "Y": 2, "B": 2}
@@ -95,10 +95,9 @@ def test_two_networks(seed, tmp_path):
         parts = [part[1] for part in tree(text) if part[0] == "assert"]
         both = ({name: Fraction(v) for name, v in {**a, **b}.items()} for a in left for b in right)
         expected = any(all(holds(part, values, True) for part in parts) for values in both)
-        question = Question(bind(read_text(text, "q.vnnlib"), files))
-        verdict = None if question.query is None else verify(question.query)
-        assert (verdict is not None and verdict.violated) == expected, text
-        if verdict is not None and verdict.violated:
+        question, verdict = certified(text, files, tmp_path)
+        assert verdict.violated == expected, text
+        if expected:
             question.assignment(verdict.witness)
 
 

@@ -6,6 +6,7 @@ runtime reads or gives.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,17 +55,20 @@ class Border:
 
 @dataclass(frozen=True)
 class Model:
-    """The network, whose outputs are those of the file and then inner tensors that were asked for; ops are the operators of its nodes."""
+    """The network, whose outputs are those of the file and then inner tensors that were asked for; ops are the operators of its nodes, and
+    sha256 is the hash of the file's bytes.
+    """
 
     network: Network
     inputs: tuple[Border, ...]
     outputs: tuple[Border, ...]
     inner: tuple[Border, ...]
     ops: tuple[str, ...]
+    sha256: str
 
 
-def read_graph_of(path: Path) -> tuple[Graph, int]:
-    """The graph in a file, and the bytes of that."""
+def read_graph_of(path: Path) -> tuple[Graph, bytes]:
+    """The graph in a file, and the file's bytes."""
     with open_input(path) as stream:
         size = size_of(stream)
         if size > MAX_BYTES // 4:
@@ -72,13 +76,13 @@ def read_graph_of(path: Path) -> tuple[Graph, int]:
         data = stream.read()
     if not is_onnx(data[:64], path):
         raise InputError(f"{path}: no .onnx, expected one")
-    return read_graph(data, os.fsdecode(path)), size
+    return read_graph(data, os.fsdecode(path)), data
 
 
 def read_model(path: Path, runtime: str | None = None, inner: Sequence[str] = ()) -> Model:
     """The network in the file with all its outputs, and inner tensors by their names; runtime is one of RUNTIMES."""
     place = os.fsdecode(path)
-    graph, size = read_graph_of(path)
+    graph, data = read_graph_of(path)
     runtime = runtime or RUNTIMES[0]
     if runtime not in RUNTIMES:
         raise InputError(f"runtime: {runtime}, but {place} is an .onnx; expected one of {', '.join(RUNTIMES)}")
@@ -94,7 +98,7 @@ def read_model(path: Path, runtime: str | None = None, inner: Sequence[str] = ()
     if any(node.op in EXACT for node in nodes):
         raise UnsupportedError(f"{place}: Quant, BipolarQuant or RequantShift; expected QDQ or QLinear operators, of float32 and integers")
     refuse_unsupported(nodes, QUANTIZED, place)
-    session = Session(graph, Builder(place, size), runtime)
+    session = Session(graph, Builder(place, len(data)), runtime)
     with np.errstate(all="ignore"):
         session.follow(QUANTIZED, nodes, graph.outputs[0])
         found: list[Border] = []
@@ -108,7 +112,8 @@ def read_model(path: Path, runtime: str | None = None, inner: Sequence[str] = ()
         inputs = tuple(entered(session, value) for value in graph.inputs)
     network = session.b.finish(name, np.concatenate(values), runtime)
     count = len(graph.outputs)
-    return Model(network, inputs, tuple(found[:count]), tuple(found[count:]), tuple(node.kind for node in graph.nodes))
+    ops, digest = tuple(node.kind for node in graph.nodes), hashlib.sha256(data).hexdigest()
+    return Model(network, inputs, tuple(found[:count]), tuple(found[count:]), ops, digest)
 
 
 def entered(s: Session, value: Input) -> Border:

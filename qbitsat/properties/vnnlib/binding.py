@@ -24,13 +24,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Bound:
-    """models has one for each declaration; tensors has those of each variable, by the number of the variable. grid is that of float models,
-    None where there is none.
+    """models and paths have one for each declaration; tensors has those of each variable, by the number of the variable. runtime is None
+    for the first, and grid that of float models, None where there is none.
     """
 
     spec: Specification
     models: tuple[Model, ...]
+    paths: tuple[str, ...]
     tensors: tuple[tuple[Tensor, ...], ...]
+    runtime: str | None = None
     grid: int | None = None
 
 
@@ -58,7 +60,7 @@ def bind(spec: Specification, files: Mapping[str, Path], runtime: str | None = N
     tensors: list[tuple[Tensor, ...]] = []
     for k, (network, model) in enumerate(zip(spec.networks, models, strict=True)):
         tensors += flat(spec, k, model, paths[k]) if spec.version == (1, 0) else declared(spec, k, network, model, paths[k])
-    return Bound(spec, tuple(models), tuple(tensors), used)
+    return Bound(spec, tuple(models), tuple(map(os.fsdecode, paths)), tuple(tensors), runtime, used)
 
 
 def paths_of(spec: Specification, files: Mapping[str, Path]) -> list[Path]:

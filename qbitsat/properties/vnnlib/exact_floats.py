@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from fractions import Fraction
 
 from ...errors import UnsupportedError
+from ...importers import onnx_floats
 from ...importers.files import Path, placed
-from ...importers.float_models import load_float
 from ...importers.onnx_file.borders import Border, Model, read_graph_of
 from ...quantize.exact import exact
 from .records import HIDDEN, INPUT, Comparison, Element, Specification, conjuncts
@@ -20,7 +21,7 @@ OPERATORS = ("Gemm", "MatMul", "Add", "Conv", "Relu", "MaxPool", "GlobalMaxPool"
 def read_exact(spec: Specification, number: int, path: Path, grid: int) -> Model:
     """The network of the declaration of this number, on inputs k / grid."""
     place = os.fsdecode(path)
-    graph, _ = read_graph_of(path)
+    graph, data = read_graph_of(path)
     for node in graph.nodes:
         if node.kind not in OPERATORS or any(node.attributes.get(name, 1.0) != 1.0 for name in ("alpha", "beta")):
             raise UnsupportedError(f"{place}: {node.place}: numbers that are rounded; expected {', '.join(OPERATORS[:5])} alone")
@@ -28,7 +29,8 @@ def read_exact(spec: Specification, number: int, path: Path, grid: int) -> Model
         raise UnsupportedError(f"{place}: a float model, expected one input of float32, and no hidden variables")
     lo, hi = range_of(spec, number, grid)
     with placed(place):
-        model = load_float(path)
+        onnx_floats.refuse_unsupported(graph, place)
+        model = onnx_floats.followed(graph, path)
         network, forms = exact(model, grid, lo, hi)
     (value,) = graph.inputs
     shape = tuple(n or 1 for n in value.shape)
@@ -38,7 +40,8 @@ def read_exact(spec: Specification, number: int, path: Path, grid: int) -> Model
         inner = model.shape(k)
         outputs.append(Border(name, value.dtype, (*shape[: len(shape) - len(model.inputs[0])], *inner), first, form))
         first += outputs[-1].size
-    return Model(network, inputs, tuple(outputs), (), tuple(node.kind for node in graph.nodes))
+    ops, digest = tuple(node.kind for node in graph.nodes), hashlib.sha256(data).hexdigest()
+    return Model(network, inputs, tuple(outputs), (), ops, digest)
 
 
 def range_of(spec: Specification, number: int, grid: int) -> tuple[int, int]:

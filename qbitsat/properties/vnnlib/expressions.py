@@ -48,9 +48,10 @@ Expression = Word | List
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The file, for messages."""
+    """The file, for messages. sha256 is that of its bytes, "" for a text that is of no file."""
 
     path: str
+    sha256: str = ""
 
     def refuse(self, at: Expression, message: str, kind: type[Exception] = InputError) -> NoReturn:
         """Raise an error about this place."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ...importers.onnx_file.borders import Border
 from ...limits import NO_LIMITS, Limits
 from ...network import Network
-from ..formula import INPUT, OUTPUT, Ref, is_true
+from ...network.names import escape_path
+from ..formula import FALSE, INPUT, OUTPUT, Ref, is_true
 from ..query import Box, Query, Witness
 from .binding import Bound
 from .cells import float_of, ordinal_of, value_of
@@ -28,7 +30,7 @@ Assignment = list[tuple[Variable, list[Value]]]
 class Question:
     """What a file asks of the networks that are bound to it.
 
-    query is None where the inputs that the file allows are none at all, so that nothing is to be found.
+    empty says that the inputs that the file allows are none at all; then the query asks for nothing, of all inputs.
     """
 
     def __init__(self, bound: Bound, limits: Limits = NO_LIMITS):
@@ -42,10 +44,9 @@ class Question:
 
     def join(self) -> tuple[Network, dict[int, int]]:
         """The network of all, and the input of it that each class is."""
-        networks = [model.network for model in self.bound.models]
         firsts = self.inputs.firsts
         same = [self.inputs.classes[a:b] for a, b in pairwise(firsts)]
-        network, mine = joined(networks, same)
+        network, mine = joined(self.networks, same)
         return network, {c: int(i) for classes, part in zip(same, mine, strict=True) for c, i in zip(classes.tolist(), part, strict=True)}
 
     @cached_property
@@ -53,17 +54,20 @@ class Question:
         """The number of each network's first output among those of all."""
         return np.cumsum([0, *(len(model.network.outputs) for model in self.bound.models)]).tolist()
 
-    def build(self, limits: Limits) -> Query | None:
+    def build(self, limits: Limits) -> Query:
         found = self.inputs.found
-        if any(one.first > one.last for one in found.values()):
-            return None
+        allowed = all(one.first <= one.last for one in found.values())
+        self.disjuncts = disjuncts(self, self.rest, limits) if allowed else []
+        if self.empty:
+            return Query((self.network,), (Box(*(ends[: self.network.num_inputs] for ends in self.network.value_ranges)),), FALSE)
         lo, hi = (np.zeros(self.network.num_inputs, np.int64) for _ in range(2))
         for root, one in found.items():
             lo[self.places[root]], hi[self.places[root]] = one.integer(one.first), one.integer(one.last)
-        self.disjuncts = disjuncts(self, self.rest, limits)
-        if not self.disjuncts:
-            return None
         return Query((self.network,), (Box(lo, hi),), Disjunct.formula_of(self.disjuncts), limits=limits)
+
+    @property
+    def empty(self) -> bool:
+        return not self.disjuncts
 
     def reference(self, element: Element) -> tuple[Ref, Meaning]:
         """The element of the query that one of the file is, and what its integers mean."""
@@ -80,6 +84,25 @@ class Question:
         return tensor.border, self.first_outputs[tensor.network] + tensor.border.first + index - tensor.start
 
     @property
+    def record(self) -> dict[str, Any]:
+        """What it was made from, as JSON values: files, by the names of networks that equal no other, and hashes of their bytes."""
+        bound, source = self.bound, self.bound.spec.source
+        each = zip(bound.spec.networks, bound.paths, bound.models, strict=True)
+        files = {one.name: {"path": escape_path(path), "sha256": model.sha256} for one, path, model in each if not one.equal_to}
+        about = {"file": escape_path(source.path), "sha256": source.sha256, "files": files}
+        return {"kind": "vnnlib", **about, "runtime": bound.runtime, "grid": bound.grid}
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Those that the file declares, in its order."""
+        return tuple(model.network for model in self.bound.models)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Those of the networks' functions, by name."""
+        return {one.name: network.sha256 for one, network in zip(self.bound.spec.networks, self.networks, strict=True)}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What may not be meant, in words."""
         spec, found = self.bound.spec, []
@@ -91,6 +114,8 @@ class Question:
                 break
         if self.bound.grid is not None:
             found.append(f"{spec.source.path}: inputs are k / {self.bound.grid} alone; unsat says nothing of those between them")
+        if self.empty:
+            found.append("no input is allowed by the query, whatever the network computes")
         return tuple(found)
 
     # --- the answer ---

@@ -6,6 +6,7 @@ parentheses, and says no columns.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -39,12 +40,12 @@ def read(path: Path) -> Specification:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise InputError(f"{place}:{line}:{column}: no UTF-8, expected the text of a VNN-LIB file") from error
-    return read_text(text, place)
+    return read_text(text, place, hashlib.sha256(data).hexdigest())
 
 
-def read_text(text: str, place: str) -> Specification:
-    """The same for the text of a file with this name."""
-    source = Source(place)
+def read_text(text: str, place: str, sha256: str = "") -> Specification:
+    """The same for the text of a file with this name, whose bytes have this hash."""
+    source = Source(place, sha256)
     parts = expressions(text, source)
     if not parts:
         raise InputError(f"{place}:1:1: says nothing, expected (vnnlib-version <2.0>), or declarations of version 1.0")
