@@ -42,7 +42,8 @@ class Fixed:
         least = 1 + (self.signed and self.overflow == "symmetric")
         # Values are 32-bit words with a sign.
         most = MAX_BITS if self.signed else MAX_BITS - 1
-        object.__setattr__(self, "bits", integer(self.bits, "format: bits", least, most))
+        what = "format: bits with a sign" if self.signed else "format: bits without a sign"
+        object.__setattr__(self, "bits", integer(self.bits, what, least, most))
         if self.fraction is not None:
             object.__setattr__(self, "fraction", integer(self.fraction, "format: fractional bits", -MAX_FRACTION, MAX_FRACTION))
         for name, words in (("rounding", ROUNDINGS), ("overflow", OVERFLOWS)):

@@ -222,7 +222,7 @@ def test_report_counts_and_measures():
         ("paper", "expected paper:BITS or paper:BITS,FRACTION, as in paper:8,5"),
         ("paper:8,5,6", "expected paper:BITS or paper:BITS,FRACTION, as in paper:8,5"),
         ("papier:8", "did you mean 'paper'"),
-        ("paper:40", "format: bits is 40"),
+        ("paper:40", "format: bits with a sign is 40"),
         ("paper:8,5,input=9q", "expected bits as in 6"),
         ("paper:8,5,rounding=up", "'up' is unknown"),
         ("paper:8,5,wieghts=4", "did you mean 'weights'"),
