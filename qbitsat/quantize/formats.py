@@ -8,8 +8,8 @@ ap_fixed<W,I,Q,O>   what hls4ml generates; sums are exact unless `accumulator` s
 int8                as TensorFlow Lite's converter, computed by a runtime: int8:tflm, int8:xnnpack, ...
 
 What differs follows, separated by commas: input=u8.8, weights=6, bias=8, activations=u8.6, output=s8.4, accumulator=s16.10 (ap_fixed<W,I>),
-rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; of ap_fixed also table=ap_fixed<18,8> and
-table-size=1024 (sigmoid and tanh); for one layer only as in dense_1.weights=4.
+rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; of ap_fixed also output=exact,
+table=ap_fixed<18,8> and table-size=1024 (sigmoid and tanh); for one layer only as in dense_1.weights=4.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class LayerFormat:
     output       what its sums become, where no rectifier follows
     rectified    what they become with one, clamped at 0
     accumulator  what sums are kept in, None for exact ones
-    table        the entries of hls4ml's tables of sigmoid and tanh, and how many there are
+    exact        sums are kept as they are, instead of output, until what follows; of hls4ml alone, as the two below
+    table        the entries of its tables of sigmoid and tanh, and how many there are
     """
 
     weights: Fixed
@@ -48,6 +49,7 @@ class LayerFormat:
     rectified: Fixed
     accumulator: Fixed | None = None
     per_channel: bool = False
+    exact: bool = False
     table: Fixed = HLS_TABLE
     table_size: int = 1024
 
@@ -157,8 +159,8 @@ def with_option(form: FixedPoint, text: str) -> FixedPoint:
     layer, dot, key = key.rpartition(".")
     if key == "input" and not dot and equals:
         return replace(form, input=parse_fixed(value, form.input, "--format: input"))
-    if key in TABLE_KEYS and form.hls is None:
-        raise InputError(f"--format: {text}: expected it of ap_fixed alone, whose sigmoid and tanh are tables of so many entries")
+    if form.hls is None and (key in TABLE_KEYS or (key, value) == EXACT):
+        raise InputError(f"--format: {text}: expected it of ap_fixed alone, as hls4ml has it")
     changed = changed_layer(form.of(layer), key, value if equals else None, f"--format: {text}")
     if dot:
         return replace(form, layers={**form.layers, layer: changed})
@@ -176,8 +178,10 @@ def changed_layer(layer: LayerFormat, key: str, value: str | None, what: str) ->
         return replace(layer, bias=parse_fixed(value, layer.bias or layer.weights, what))
     if key == "accumulator":
         return replace(layer, accumulator=parse_fixed(value, layer.accumulator or layer.output, what))
+    if (key, value) == EXACT:
+        return replace(layer, exact=True)
     if key == "output":
-        return replace(layer, output=parse_fixed(value, layer.output, what))
+        return replace(layer, exact=False, output=parse_fixed(value, layer.output, what))
     if key == "activations":
         return replace(layer, rectified=parse_fixed(value, layer.rectified, what))
     if key == "rounding":
@@ -195,6 +199,7 @@ def changed_layer(layer: LayerFormat, key: str, value: str | None, what: str) ->
     raise unknown(f"{what}:", key, ("input", "per-channel", *KEYS))
 
 
+EXACT = ("output", "exact")
 TABLE_KEYS = ("table", "table-size")
 KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow", *TABLE_KEYS)
 

@@ -15,8 +15,8 @@ from ..arithmetic import INT32, Requantizer, ThresholdRequantizer
 from ..errors import UnsupportedError
 from ..importers.assembly import Wires, convolve, mapped, once
 from ..network.float_network import Activation, GlobalPool, Pool
-from .casts import MAX_LEVELS, First, Sum, cast, meaning
-from .fixed_point import MAX_TABLE, FixedPointLowering, fixed_of
+from .casts import MAX_LEVELS, First, Sum, cast, meaning, quotient
+from .fixed_point import MAX_TABLE, FixedPointLowering, Make, fixed_of, limits_in
 from .formats import LayerFormat
 from .lowering import Tensor
 from .numbers import MAX_BITS, Fixed, fits_int32
@@ -45,6 +45,36 @@ class HlsLowering(FixedPointLowering):
         """As hls4ml writes numbers into its files: with as many decimal places as there are fractional bits."""
         digits = max(0, fixed.places)
         return np.array([float(f"{value:.{digits}f}") for value in values.ravel().tolist()]).reshape(values.shape)
+
+    # --- sums ---
+
+    def finish(self, end: int, name: str, form: LayerFormat, sums: list[Sum], make: Make) -> tuple[str, Tensor]:
+        """Exact sums are as fine as they come, and rectified before they become anything else."""
+        if not form.exact:
+            return super().finish(end, name, form, sums, make)
+        rectifier = self.rectifier(end)
+        output = self.output_of(form, end) if rectifier else Fixed(MAX_BITS, max(s.fraction for s in sums))
+        wide = replace(output, bits=MAX_BITS, signed=True, overflow="saturate")
+
+        def made(steps: tuple[Requantizer, ...], added: Sequence[int]) -> Wires:
+            return make(steps, added, meaning(wide))
+
+        first: First = made
+        if form.accumulator is not None:
+            first, sums = self.accumulated(name, form.accumulator, sums, first, wide)
+        ends = [quotient(end, s, wide) for s in sums for end in (s.lo, s.hi)]
+        lo, hi = min(ends), max(ends)
+        if rectifier:
+            least, most = limits_in(wide, rectifier) or (lo, hi)
+            lo, hi = max(min(lo, most), least), max(min(hi, most), least)
+        if not fits_int32(lo, hi):
+            raise UnsupportedError(
+                f"exact sums from {lo} to {hi} steps of {wide.step:g}, expected 32 bits: give an output, or fewer bits before"
+            )
+        wires = self.recast(f"{name}.cast", cast(self.b, name, sums, wide, first, (lo, hi)), wide, output)
+        return f"output {output if rectifier else 'exact'}", Tensor(
+            wires.reshape(*self.model.shapes[end]), self.form_of(wires, output), output
+        )
 
     # --- tables ---
 

@@ -6,7 +6,7 @@ from hls import ap, in_cpp, outputs, samples
 
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import forward
-from qbitsat.network.float_network import Activation, FloatConvolution, FloatNetwork, GlobalPool, Pool
+from qbitsat.network.float_network import Activation, FloatConvolution, FloatDense, FloatNetwork, GlobalPool, Pool
 from qbitsat.quantize import parse_format, quantize
 from qbitsat.quantize.hls4ml import entries, index_of, thresholds
 from qbitsat.quantize.numbers import Fixed, parse_ap
@@ -172,3 +172,13 @@ def test_the_largest_of_an_image_goes_through_the_accumulator():
     np.testing.assert_array_equal(forward(network, x)[:, 0], np.clip(x.max(axis=1) >> 3, -8, 7))
     with pytest.raises(UnsupportedError, match="expected one that holds them all"):
         alone(GlobalPool("pool", (-1,), "max"), (2, 2, 1), "ap_fixed<8,4>,input=ap_fixed<9,4>")
+
+
+def test_exact_sums_fit_into_32_bits():
+    rows = FloatDense("last", (-1,), np.array([[0.5, -0.25]]), np.zeros(1))
+    network = alone(rows, (2,), "ap_fixed<8,4>,output=exact")
+    np.testing.assert_array_equal(forward(network, [[3, 4], [-128, 127]]), [[3 * 8 - 4 * 4], [-128 * 8 - 127 * 4]])
+    with pytest.raises(UnsupportedError, match=r"exact sums from .* expected 32 bits"):
+        alone(rows, (2,), "ap_fixed<24,4>,output=exact")
+    with pytest.raises(InputError, match="output=exact: expected it of ap_fixed alone"):
+        parse_format("paper:8,output=exact")
