@@ -11,27 +11,32 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..campaign import Store
-from ..campaign.resume import check_agrees, check_options, entries
+from ..campaign import CERTIFICATES, Store
+from ..campaign.resume import are_there, check_agrees, check_options, entries
+from ..certificate.write import Source, write
 from ..errors import InputError
 from ..importers.files import placed
 from ..network import Network, forward
 from ..network.inference import check_inputs
-from ..optimize import maximize
+from ..optimize import OPTIMAL, maximize
 from ..options import make_options
 from ..properties import Box, Gap, gap
 from ..properties.gap import domain_of
 from ..quantize import integers_of
+from ..verify import UNKNOWN
 
 # The folder of a width's gaps, in that of the width.
 FOLDER = "gap"
+# What the two certificates of a gap prove.
+ENDS = ("attained", "beyond")
 
 
 @dataclass(frozen=True)
 class OutputGap:
     """How many steps of an output protected features move it at most: value, where inputs, two of them, attain it and upper is the same.
 
-    Else it lies between value and upper, None where nothing is known, and reason says why.
+    Else it lies between value and upper, None where nothing is known, and reason says why. certificates are files in the folder of the
+    gaps: that it is attained, and that nothing is beyond.
     """
 
     output: int
@@ -40,6 +45,7 @@ class OutputGap:
     reason: str
     inputs: tuple[tuple[int, ...], ...]
     seconds: float
+    certificates: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -73,29 +79,36 @@ class Fairness:
         """The question about an output. Raises `InputError` where features or domain don't fit the network."""
         return gap(network, self.protected, output, groups=self.groups, box=self._box(network))
 
-    def gaps(self, network: Network, options: dict[str, Any], folder: Path | None, resume: bool, overwrite: bool) -> WidthGap:
-        """Those of all outputs; they are kept in a folder, if there is one, and with `resume` what that has is not asked again."""
-        options = {**options, "certificates": False}
+    def gaps(self, network: Network, source: Source | None, options: dict[str, Any], resume: bool, overwrite: bool) -> WidthGap:
+        """Those of all outputs; they are kept in a folder beside the network's file, if there is one, and with `resume` what that has is
+        not asked again.
+        """
         found: dict[int, OutputGap] = {}
         with ExitStack() as stack:
             store = None
-            if folder is not None:
-                store = stack.enter_context(Store(folder / FOLDER, overwrite, resume=resume))
+            if source is not None and source.path is not None:
+                folder = Path(source.path).parent / FOLDER
+                certificates = folder / CERTIFICATES if options.get("certificates") else None
+                store = stack.enter_context(Store(folder, overwrite, certificates, resume))
                 if resume:
                     found = self._finished(store, network, options)
             for output in range(len(network.outputs)):
                 if output not in found:
-                    found[output] = self._gap(network, output, options)
+                    found[output] = self._gap(network, output, options, store and store.folder, source)
                     if store is not None:
                         store.write(self._record(network, found[output], options))
         return summed(network, [found[output] for output in range(len(network.outputs))])
 
-    def _gap(self, network: Network, output: int, options: dict[str, Any]) -> OutputGap:
+    def _gap(self, network: Network, output: int, options: dict[str, Any], folder: Path | None, source: Source | None) -> OutputGap:
         asked = self.asked(network, output)
         found = maximize(asked.query, asked.objective, **options)
         # Two equal inputs are a gap of 0.
         pair = () if found.witness is None else asked.inputs(found.witness.inputs)
-        return OutputGap(output, found.value or 0, found.upper, found.reason, pair, round(found.seconds, 6))
+        names = [f"{CERTIFICATES}/gap_output{output}_{end}.cert" for end in ENDS[: len(found.certificates)]]
+        for name, (query, verdict) in zip(names, found.certificates, strict=True):
+            assert folder is not None, "certificates need a folder"
+            write(folder / name, query, verdict, None if source is None else [source])
+        return OutputGap(output, found.value or 0, found.upper, found.reason, pair, round(found.seconds, 6), tuple(names))
 
     def _box(self, network: Network) -> Box | None:
         if self.domain is None:
@@ -117,8 +130,9 @@ class Fairness:
 
     def _record(self, network: Network, found: OutputGap, options: dict[str, Any]) -> dict[str, Any]:
         """A line of results.jsonl, as JSON values."""
-        about = {"network_sha256": network.sha256, "options": vars(make_options(**options)), "version": __version__}
-        return {"kind": "gap", **vars(found), **self._question(network), **about}
+        verdict = OPTIMAL if found.exact else UNKNOWN
+        about = {"networks": {"net": network.sha256}, "options": vars(make_options(**options)), "version": __version__}
+        return {"kind": "gap", "verdict": verdict, **vars(found), **self._question(network), **about}
 
     def _finished(self, store: Store, network: Network, options: dict[str, Any]) -> dict[int, OutputGap]:
         """What a store has proved already; all its lines must be of the same command, and others are taken out."""
@@ -131,13 +145,14 @@ class Fairness:
                 output = entry.get("output")
                 if type(output) is not int or output in found or entry.get("kind") != "gap" or not 0 <= output < len(network.outputs):
                     raise InputError(f"{place}: expected a line about the gap of an output that has none yet")
-                check_agrees(place, "network", entry.get("network_sha256"), network.sha256)
+                check_agrees(place, "network", entry.get("networks"), {"net": network.sha256})
                 for name, value in question.items():
                     check_agrees(place, name, entry.get(name), value)
                 check_options(place, entry.get("options"), wanted)
-                if self._is_proved(network, entry):
+                names = tuple(entry["certificates"]) if are_there(entry.get("certificates"), store.folder) else ()
+                if self._is_proved(network, entry) and (len(names) == len(ENDS) or not wanted["certificates"]):
                     pair = tuple(map(tuple, entry["inputs"]))
-                    found[output] = OutputGap(output, entry["value"], entry["upper"], "", pair, float(entry["seconds"]))
+                    found[output] = OutputGap(output, entry["value"], entry["upper"], "", pair, float(entry["seconds"]), names)
                     keep.add(number)
         store.keep(None if len(keep) == number + 1 else keep)
         return found

@@ -87,7 +87,7 @@ def bits(
     "benchmark:B", "power-of-two:B,input=u8.8". calibration and method are those of `quantize`; without calibration data the inputs are.
     samples are indices of those to verify, all by default; accuracies are on all inputs. out is a folder: bits.json, and for each width
     the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. With protected features
-    each width also gets its fairness gap, of all outputs and without certificates: protected and groups are those of `properties.gap`,
+    each width also gets its fairness gap, of all outputs: protected and groups are those of `properties.gap`,
     domain is two rows as inputs have them, the smallest and the largest value of each feature, all by default. ties is the rule of
     `robustness`; accuracies are always by argmax. told is called with the result of each width when it is finished. Options are those of
     `verify`; jobs are queries at the same time.
@@ -234,8 +234,9 @@ class Sweep:
     def find_gap(self, entry: Entry) -> None:
         """The fairness gap of a width, if that is asked."""
         if self.fairness is not None:
-            start, folder = time.monotonic(), None if self.out is None else self.out / entry.width.stem
-            entry.gap = self.fairness.gaps(entry.network, self.options, folder, self.resume, self.overwrite)
+            start = time.monotonic()
+            source = None if self.out is None else Source(str(self.out / entry.width.stem / NETWORK))
+            entry.gap = self.fairness.gaps(entry.network, source, self.options, self.resume, self.overwrite)
             entry.seconds += time.monotonic() - start
 
     def verify_again(self, entry: Entry) -> None:

@@ -180,8 +180,6 @@ def claims(entry: Entry, place: str) -> list[Entry]:
     Raises `InputError` for what is no such line.
     """
     kind = KINDS[entry["kind"]]
-    if "networks" not in entry:  # as of `bits`, whose gaps have no certificates
-        entry = {**entry, "networks": {"net": entry.get("network_sha256")}, "certificates": []}
     known = {**COMMON, **kind.keys, **kind.optional}
     record_with({key: entry[key] for key in known if key in entry}, {**COMMON, **kind.keys}, kind.optional, place)
     for sha256 in entry["networks"].values():

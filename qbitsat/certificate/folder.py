@@ -62,7 +62,8 @@ class Question(NamedTuple):
 
 
 class Folder:
-    """The items of a path: a file; or of a folder the lines of its results.jsonl, else every .cert file in it or below.
+    """The items of a path: a file; or of a folder the lines of its results.jsonl and of those in folders below, else every .cert file in
+    it or below.
 
     wanted are questions that must have lines, in these or other words, about inputs of that form. `covered` fills as lines are read: the
     samples of each (eps, target, region, ties).
@@ -85,7 +86,12 @@ class Folder:
             return
         files = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file())
         if os.path.lexists(path / RESULTS):
-            yield from self._results(files)
+            below = {folder: Folder(folder) for folder in sorted(found.parent for found in path.rglob(RESULTS) if found.parent != path)}
+            owned: defaultdict[Path, list[Path]] = defaultdict(list)
+            for file in files:
+                owned[next(folder for folder in file.parents if folder == path or folder in below)].append(file)
+            for folder, one in {path: self, **below}.items():
+                yield from one._results(owned[folder])
             return
         if not files:
             raise InputError(f"{path}: has no {RESULTS} and no {SUFFIX} files, expected certificates")

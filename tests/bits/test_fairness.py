@@ -56,6 +56,56 @@ def test_gaps_are_the_largest(model, samples, domain):
     assert json.loads(json.dumps(found.as_json()))["widths"][0]["gap"]["outputs"][0]["value"] == found.results[0].gap.outputs[0].value
 
 
+@pytest.mark.parametrize("domain", [None, DOMAIN])
+def test_gaps_are_proved(model, samples, tmp_path, capsys, domain):
+    asked = {"format": FORMAT, "protected": [0], "groups": [[0, 1]] if domain is None else [], "domain": domain, "certificates": True}
+    (result,) = bits(model, samples, None, 1, widths=[6], out=tmp_path, **asked).results
+    count = len(result.gap.outputs)
+    assert all(len(one.certificates) == 2 for one in result.gap.outputs)
+    folder = tmp_path / "6-bits"
+
+    def checked(path, *more: str) -> tuple[int, str]:
+        capsys.readouterr()
+        return main(["check", str(path), *more]), capsys.readouterr().out
+
+    assert checked(folder / "gap", "--network", str(folder / "network.npz"))[0] == 0
+    code, said = checked(folder, "-v")
+    assert (code, f"{len(samples) + 2 * count} accepted" in said, "twice, on x and x'" in said) == (0, True, True)
+    path = folder / "gap" / "results.jsonl"
+    lines = list(map(json.loads, path.read_text().splitlines()))
+    first, second = lines[:2]
+    ends = [[1, 2, 1], [9, 7, 15]] if domain is not None else [[0, 0, 0], [15, 15, 14]]
+    for wrong, expected in (
+        ({"value": first["value"] + 1}, 20),
+        ({"protected": [2]}, 20),
+        ({"domain": ends}, 20),
+        ({"groups": [[0, 2]]}, 20),
+        ({"output": 1}, 20),
+        ({"networks": {"net": "0" * 64}}, 20),
+        ({"certificates": second["certificates"]}, 20),
+        ({"certificates": first["certificates"][::-1]}, 20),
+        ({"certificates": []}, 20),
+        ({"networks": None}, 2),
+        ({"verdict": "UNKNOWN"}, 2),
+    ):
+        path.write_text("".join(json.dumps(line) + "\n" for line in ({**first, **wrong}, *lines[1:])))
+        code, said = checked(folder)
+        assert code == expected, (wrong, said)
+    path.unlink()
+    assert checked(folder)[0] == 20, "certificates that no line names"
+
+
+def test_certificates_that_are_lost_are_made_again(model, samples, tmp_path):
+    asked = {"widths": [6], "format": FORMAT, "protected": [1], "out": tmp_path, "certificates": True}
+    (first,) = bits(model, samples, None, 0, **asked).results
+    lost = tmp_path / "6-bits" / "gap" / first.gap.outputs[1].certificates[0]
+    lost.unlink()
+    (again,) = bits(model, samples, None, 0, resume=True, **asked).results
+    assert lost.exists()
+    assert [(one.value, one.certificates) for one in again.gap.outputs] == [(one.value, one.certificates) for one in first.gap.outputs]
+    assert main(["check", str(tmp_path / "6-bits"), "--quiet"]) == 0
+
+
 def test_groups_are_set_one_at_a_time(model, samples):
     (result,) = bits(model, samples, None, 0, widths=[6], format=FORMAT, protected=[0], groups=[[0, 1]]).results
     outputs = forward(quantize(model, result.width.text), np.array([[a, 15 - a, k] for a in (0, 15) for k in range(16)]))
