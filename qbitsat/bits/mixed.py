@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError
 from ..network.float_network import FloatConvolution, FloatDense, FloatNetwork
 from ..properties.robustness import ARGMAX
-from ..quantize import parse_format
+from ..quantize import Int8, parse_format
 from ..quantize.prepare import prepared
 from .result import WidthResult
 from .sweep import Sweep, check_target
@@ -113,6 +113,10 @@ def mixed_bits(
     check_target(target)
     if PLACE.search(format):
         raise InputError(f"--format: {format!r}, expected one without B and F: the widths are those of the weights of each layer")
+    if isinstance(parse_format(format), Int8):
+        raise InputError(
+            f"--format: {format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
+        )
     start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
     sweep.attacks = False
     layers = [layer for layer in prepared(model)[0].layers if isinstance(layer, FloatDense | FloatConvolution)]

@@ -138,6 +138,7 @@ class Sweep:
 
     def run(self, widths: list[Width], target: float, told: Told) -> Bits:
         start = time.monotonic()
+        self.check_steps(widths)
         found = []
         for width in widths:
             found.append(self.prepared(width))
@@ -160,6 +161,13 @@ class Sweep:
         )
         self.summarize(made.as_json())
         return made
+
+    def check_steps(self, widths: list[Width]) -> None:
+        """Integers are the same numbers at all widths."""
+        steps = {form.input.step: w for w in widths if isinstance(form := w.format, FixedPoint) and form.input.fraction is not None}
+        if len(steps) > 1 and self.inputs.dtype.kind != "f":
+            said = " and ".join(f"{step:g} at {width.bits} bits" for step, width in list(steps.items())[:2])
+            raise InputError(f"--format: a step of the input is {said}; expected one for all widths, as with input=u8.8")
 
     def summarize(self, made: dict[str, Any]) -> None:
         """Write the answer into the folder, if there is one."""

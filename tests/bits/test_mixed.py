@@ -90,6 +90,7 @@ def test_results_are_written_and_gone_on_with(model, samples, tmp_path):
     ("change", "message"),
     [
         ({"format": "paper:B"}, "expected one without B and F"),
+        ({"format": "int8"}, "whose weights all have 8 bits; expected a fixed-point format"),
         ({"widths": ()}, "at least one"),
         ({"widths": range(2, 33)}, "at most 100000"),
     ],
