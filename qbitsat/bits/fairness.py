@@ -84,17 +84,17 @@ class Fairness:
         not asked again.
         """
         found: dict[int, OutputGap] = {}
+        folder = None if source is None or source.path is None else Path(source.path).parent / FOLDER
         with ExitStack() as stack:
             store = None
-            if source is not None and source.path is not None:
-                folder = Path(source.path).parent / FOLDER
+            if folder is not None:
                 certificates = folder / CERTIFICATES if options.get("certificates") else None
                 store = stack.enter_context(Store(folder, overwrite, certificates, resume))
                 if resume:
                     found = self._finished(store, network, options)
             for output in range(len(network.outputs)):
                 if output not in found:
-                    found[output] = self._gap(network, output, options, store and store.folder, source)
+                    found[output] = self._gap(network, output, options, folder, source)
                     if store is not None:
                         store.write(self._record(network, found[output], options))
         return summed(network, [found[output] for output in range(len(network.outputs))])
