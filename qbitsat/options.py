@@ -141,6 +141,7 @@ TABLE = (
     Option("rounding", True, "try the relaxed points of open nodes as witnesses"),
     Option("lp", True, "solve a linear program at the nodes that stay open, once a search takes long"),
     Option("anneal", True, "look for witnesses by annealing: over inputs, or over the outputs of first layers that are matrices"),
+    Option("cover", True, "first refute, each alone, inequalities of which every case of a formula has one, such as that a class is kept"),
     Option("pairs", True, "bound differences of layers that come twice with nearly the same weights, on the same inputs", stage="bounds"),
     Option("bounds", True, "decide by interval bounds before SAT where they suffice", stage="bounds"),
     Option("certificates", False, "write a certificate of each verdict, for `check`", stage="results", common=True),

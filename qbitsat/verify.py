@@ -24,12 +24,15 @@ from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
 from .network.inference import classes_of
 from .options import make_options
-from .properties import Query, Witness, confirm
+from .properties import Query, Witness, confirm, replay
 from .properties.formula import FALSE, TRUE, without_not
 from .properties.robustness import KEPT
 from .search import Search, shared
+from .search.cover import covered, grafted
+from .search.disjuncts import Disjuncts
 from .search.enumerate import Enumeration
 from .search.guest import Guest, Settled, drained
+from .search.leaves import Inputs
 from .search.portfolio import decide
 from .search.proof import Disjunction, Enumerated, Proof, Refutation
 from .search.schedule import UNCONFIRMED
@@ -43,6 +46,8 @@ AT_ONCE = 0.5
 # witnesses that it finds at once; then SAT is alone for so many seconds, or that share of the time if it is less, and has twice as much as
 # the tree from then on.
 FEW_VALUES, FIRST_SECONDS, ALONE_SECONDS, ALONE_SHARE, GUEST_SHARE = 2, 0.1, 2.0, 0.3, 0.5
+# A formula with many cases is first asked about by inequalities of which each case has one, for so many seconds, or that share of the time.
+COVER_SECONDS, COVER_SHARE = 30.0, 0.5
 # Verdicts where there is no question to ask.
 MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
 
@@ -207,21 +212,51 @@ def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str,
         left = differenced(left, limits)
         if left.formula == FALSE:
             return Verdict(HOLDS, engine="bounds", proof=_decided(options, left.pairs))
+    verdict = (yield from _search_cover(left, options, limits, statistics)) if options.cover else None
+    if verdict is not None:
+        return verdict
     proof = Proof() if options.certificates else None
     search = Search(left, options, limits, proof)
     limits.begin("search", search.counts.copy)
     try:
-        if options.jobs > 1:
-            inputs = shared.run(search, options.jobs)
-        else:
-            search.start()
-            inputs = yield from search.steps()
+        inputs = yield from _searched(search, options)
     finally:
         statistics.update(search.counts)
     if inputs is None:
         return Verdict(HOLDS, engine="hybrid", proof=proof)
     witness = search.witness or left.confirm(inputs, "search", statistics, limits)
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
+
+
+def _searched(search: Search, options: Any) -> Generator[None, None, Inputs | None]:
+    """Inputs that make its formula true; None if there are none."""
+    if options.jobs > 1:
+        return shared.run(search, options.jobs)
+    search.start()
+    return (yield from search.steps())
+
+
+def _search_cover(left: Reduction, options: Any, limits: Limits, counts: dict[str, float]) -> Generator[None, None, Verdict | None]:
+    """A verdict if inequalities that cover the formula have one; None if there are none, or in their time nothing came of them."""
+    cover = covered(left)
+    if cover is None:
+        return None
+    proof = Proof() if options.certificates else None
+    try:
+        part = limits.part(min(COVER_SECONDS, COVER_SHARE * (limits.timeout - limits.seconds())))
+        search = Search(cover, options, part, proof)
+        part.begin("search", lambda: search.counts)
+        inputs = yield from _searched(search, options)
+    except LimitReached:
+        limits.check()
+        return None
+    counts.update(search.counts)
+    if inputs is not None:
+        witness = replay((left.whole or left).query, left.expand(inputs), limits)
+        return None if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
+    if proof is not None:
+        proof = grafted(proof, cover.formula, Disjuncts(left.bounds.layout.under(limits), left.formula))
+    return None if options.certificates and proof is None else Verdict(HOLDS, engine="hybrid", proof=proof)
 
 
 def _decide_by_enumeration(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:

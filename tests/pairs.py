@@ -25,6 +25,17 @@ def twin(rng: random.Random, a: Network) -> Network:
     return Network(tuple(layers), "twin")
 
 
+def changed(seed: int) -> tuple[Network, Network]:
+    """A network, and the same with another weight in its first or last layer."""
+    a = busy_network(random.Random(seed), 3)
+    rng, layers = random.Random(seed + 1), list(a.layers)
+    k = rng.choice([0, len(layers) - 1])
+    layer = layers[k]
+    weights = layer.weights + (np.arange(layer.weights.size).reshape(layer.weights.shape) == rng.randrange(layer.weights.size))
+    layers[k] = type(layer)(layer.name, layer.input, layer.output, layer.requantizers, weights, layer.bias)
+    return a, Network(tuple(layers), "other")
+
+
 def two(a: Network, b: Network, shared: np.ndarray) -> Network:
     """Both, on inputs of which those in the mask are the same."""
     both, n, own = joined(a, b), a.num_inputs, np.flatnonzero(~shared)

@@ -7,7 +7,8 @@ import pytest
 from certified import certify
 from graphs import random_graph
 from handmade import copying, one_layer, tensor
-from tiny import busy_network, points_of
+from pairs import changed
+from tiny import points_of
 
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.certificate.check import check
@@ -15,17 +16,6 @@ from qbitsat.errors import InputError
 from qbitsat.network import Network, classify, forward
 from qbitsat.properties import agreement, joined
 from qbitsat.verify import VIOLATED, verify
-
-
-def pair(seed: int) -> tuple[Network, Network]:
-    """A network, and the same with other rounding in its first layer or other weights in its last."""
-    a = busy_network(random.Random(seed), 3)
-    rng, layers = random.Random(seed + 1), list(a.layers)
-    k = rng.choice([0, len(layers) - 1])
-    layer = layers[k]
-    weights = layer.weights + (np.arange(layer.weights.size).reshape(layer.weights.shape) == rng.randrange(layer.weights.size))
-    layers[k] = type(layer)(layer.name, layer.input, layer.output, layer.requantizers, weights, layer.bias)
-    return a, Network(tuple(layers), "other")
 
 
 def test_joined_networks_compute_both():
@@ -42,7 +32,7 @@ def test_joined_networks_compute_both():
 def test_queries_agree_with_enumeration(first):
     violated = 0
     for seed in range(first, first + 30):
-        (a, b), rng = pair(seed), random.Random(seed)
+        (a, b), rng = changed(seed), random.Random(seed)
         x = np.array([rng.randint(a.input.lo, a.input.hi) for _ in range(3)])
         steps = rng.choice([None, 0, 1, 2])
         if steps is None and a.output.size == 1:
@@ -61,7 +51,7 @@ def test_all_inputs_agree_with_enumeration():
     """Without a sample; some agree everywhere, some do not."""
     violated = 0
     for seed in range(40):
-        (a, b), steps = pair(seed), seed % 4
+        (a, b), steps = changed(seed), seed % 4
         query = agreement(a, b, steps=steps)
         points = points_of(query.boxes[0])
         assert len(points) == (a.input.hi - a.input.lo + 1) ** a.num_inputs
