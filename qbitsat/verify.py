@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -216,47 +217,52 @@ def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str,
     if verdict is not None:
         return verdict
     proof = Proof() if options.certificates else None
-    search = Search(left, options, limits, proof)
-    limits.begin("search", search.counts.copy)
-    try:
-        inputs = yield from _searched(search, options)
-    finally:
-        statistics.update(search.counts)
+    search, inputs = yield from _searched(left, options, limits, statistics, proof)
     if inputs is None:
         return Verdict(HOLDS, engine="hybrid", proof=proof)
     witness = search.witness or left.confirm(inputs, "search", statistics, limits)
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
 
 
-def _searched(search: Search, options: Any) -> Generator[None, None, Inputs | None]:
-    """Inputs that make its formula true; None if there are none."""
-    if options.jobs > 1:
-        return shared.run(search, options.jobs)
-    search.start()
-    return (yield from search.steps())
-
-
-def _search_cover(left: Reduction, options: Any, limits: Limits, counts: dict[str, float]) -> Generator[None, None, Verdict | None]:
-    """A verdict if inequalities that cover the formula have one; None if there are none, or in their time nothing came of them."""
-    cover = covered(left)
-    if cover is None:
-        return None
-    proof = Proof() if options.certificates else None
+def _searched(
+    left: Reduction, options: Any, limits: Limits, statistics: dict[str, float], proof: Proof | None
+) -> Generator[None, None, tuple[Search, Inputs | None]]:
+    """A search, and inputs that make its formula true; None if there are none."""
+    search = Search(left, options, limits, proof)
+    limits.begin("search", search.counts.copy)
     try:
-        part = limits.part(min(COVER_SECONDS, COVER_SHARE * (limits.timeout - limits.seconds())))
-        search = Search(cover, options, part, proof)
-        part.begin("search", lambda: search.counts)
-        inputs = yield from _searched(search, options)
-    except LimitReached:
-        limits.check()
+        if options.jobs > 1:
+            return search, shared.run(search, options.jobs)
+        search.start()
+        return search, (yield from search.steps())
+    finally:
+        statistics.update(search.counts)
+
+
+def _search_cover(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict | None]:
+    """A verdict if inequalities that cover the formula have one; None if there are none, or in their time nothing came of them."""
+    share = limits.part(min(COVER_SECONDS, COVER_SHARE * (limits.timeout - limits.seconds())))
+    parts, proofs, found = covered(left, limits), list[Proof](), Counter[str]()
+    for part in parts:
+        proofs.append(Proof())
+        counts = dict[str, float]()
+        try:
+            _, inputs = yield from _searched(part.left, options, share, counts, proofs[-1] if options.certificates else None)
+        except LimitReached:
+            limits.check()
+            return None
+        found.update(counts)
+        if inputs is not None:
+            witness = replay((left.whole or left).query, part.left.expand(inputs), limits)
+            return None if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
+    if not parts:
         return None
-    counts.update(search.counts)
-    if inputs is not None:
-        witness = replay((left.whole or left).query, left.expand(inputs), limits)
-        return None if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
-    if proof is not None:
-        proof = grafted(proof, cover.formula, Disjuncts(left.bounds.layout.under(limits), left.formula))
-    return None if options.certificates and proof is None else Verdict(HOLDS, engine="hybrid", proof=proof)
+    statistics.update(found)
+    if not options.certificates:
+        return Verdict(HOLDS, engine="hybrid")
+    disjuncts = Disjuncts(left.bounds.layout.under(limits), left.formula)
+    proof = grafted(list(zip(parts, proofs, strict=True)), disjuncts, left.pairs)
+    return None if proof is None else Verdict(HOLDS, engine="hybrid", proof=proof)
 
 
 def _decide_by_enumeration(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:

@@ -158,9 +158,9 @@ class _Reducer:
         self.parts: dict[int, Part] = {}
 
     def run(self) -> Reduction | None:
+        self.refs = {ref: self.layout.value(ref) for atom in atoms(self.whole.formula) for _, ref in atom.terms}
         if not self._worth_a_try():
             return None
-        self.refs = {ref: self.layout.value(ref) for atom in atoms(self.whole.formula) for _, ref in atom.terms}
         self._choose()
         work = sum(work_of(block.layer.affine) for block in self.layout.blocks)
         if not self.parts or sum(part.work for part in self.parts.values()) > WORTH * work:
@@ -168,12 +168,24 @@ class _Reducer:
         return self._build()
 
     def _worth_a_try(self) -> bool:
-        """Whether outputs and cells that stand still are enough of all work; what nothing needs is not known yet."""
+        """Whether outputs and cells that stand still, and layers that nothing rests on, are enough of all work."""
         total = still = 0.0
-        for block in self.layout.blocks:
+        rests = self._needed()[1]
+        for block in reversed(self.layout.blocks):
             work, moving = work_of(block.layer.affine), 1 - float(self._constant(block).mean())
+            moving = moving if rests[block.target].any() else 0.0
+            rests[block.view[block.view != PADDING]] |= bool(moving)
             total, still = total + work, still + work * (1 - moving * (1 - float(self.fixed[block.target].mean())))
         return still >= (1 - WORTH) * total
+
+    def _needed(self) -> tuple[np.ndarray, np.ndarray]:
+        """bool[values] each: what is named, by the formula or as a difference, and what is needed whatever reads it."""
+        layout, named = self.layout, np.zeros(self.layout.num_values, bool)
+        named[list(self.refs.values())] = True
+        named[layout.pairs[:, 3] + layout.num_inputs] = True  # a difference says something of both even where it is constant
+        needed = named.copy()
+        needed[layout.pairs[:, 2] + layout.num_inputs] = True
+        return named, needed
 
     def _constant(self, block: Block) -> np.ndarray:
         """bool[cells]: those of a layer that can't move."""
@@ -182,12 +194,7 @@ class _Reducer:
     def _choose(self) -> None:
         """The parts of layers that stay, and the values that these read and none of them gives: free and still ones."""
         layout, fixed = self.layout, self.fixed
-        needed, given = np.zeros((2, layout.num_values), bool)
-        needed[list(self.refs.values())] = True
-        pairs = layout.pairs
-        needed[pairs[:, 3] + layout.num_inputs] = True  # a difference says something of both even where it is constant
-        named = needed.copy()
-        needed[pairs[:, 2] + layout.num_inputs] = True
+        (named, needed), given = self._needed(), np.zeros(layout.num_values, bool)
         for number, block in reversed(list(enumerate(layout.blocks))):
             self.limits.check()
             wanted = needed[block.target] & (~fixed | named)[block.target]

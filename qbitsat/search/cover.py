@@ -2,22 +2,24 @@
 
 That two networks give some input different classes is an `Or` of 90 cases, of ten inequalities each. But where both keep the class of the
 middle of the box, eighteen inequalities are refuted, each about one network: another class beats that one in the first network, or in
-the second. A search for these splits neurons of the network that the inequality is about, and of no other. Where they are not all
-refuted, they say nothing.
+the second. Those that rest on the same layers are searched together, without the others. Where they are not all refuted, they say nothing.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..bounds.reduction import Reduction
+from ..bounds.dual import Sparse
+from ..bounds.layout import Layout
+from ..bounds.reduction import Reduction, reduced
+from ..bounds.tighten import ProvedBound
+from ..limits import Limits
 from ..network import forward_all
 from ..properties import And, AtMost, Formula, Or, Query
-from ..properties.formula import renamed
 from .disjuncts import Disjuncts
 from .proof import Disjunction, Multipliers, Proof, Refutation, Split
 
@@ -29,23 +31,37 @@ class Choice(NamedTuple):
     atoms: dict[AtMost, None]
 
 
-def covered(left: Reduction) -> Reduction | None:
-    """The same region, and an `Or` of inequalities that are false in the middle of the box; None if the formula has no more cases."""
+class Part(NamedTuple):
+    """Inequalities of a cover that rest on the same layers, and what is left of the question whether some input meets one of them."""
+
+    atoms: tuple[AtMost, ...]
+    left: Reduction
+
+
+def covered(left: Reduction, limits: Limits) -> list[Part]:
+    """Inequalities that are false in the middle of the box, of which every case of the formula has one; none if it has no more cases."""
     query = left.query
     middle = [((box.lo + box.hi) // 2)[None] for box in query.boxes]
     values = [forward_all(network, x)[0] for network, x in zip(query.networks, middle, strict=True)]
     found = _choice(left.formula, query, values)
     if found is None or _cases(left.formula) <= len(found.atoms):
-        return None
-    formula = Or(tuple(found.atoms))
-    names = left.refs if left.whole is not None else {}
-    whole = left.whole and _asking(left.whole, renamed(formula, names))
-    return replace(_asking(left, formula), whole=whole)
+        return []
+    groups = dict[tuple[int, ...], list[AtMost]]()
+    layout, whole = left.bounds.layout, left.whole or left
+    for atom in found.atoms:
+        values = [layout.value(ref) for ref in atom.coefficients()]
+        groups.setdefault(tuple(sorted({_layer(layout, v) for v in values})), []).append(atom)
+    parts = []
+    for atoms in groups.values():
+        formula = Or(tuple([left.widened(atom) for atom in atoms]))
+        asked = Query(whole.query.networks, whole.query.boxes, formula, limits=limits)
+        parts.append(Part(tuple(atoms), reduced(asked, whole.bounds, formula, limits)))
+    return parts
 
 
-def _asking(of: Reduction, formula: Formula) -> Reduction:
-    """Another formula about the same."""
-    return replace(of, query=Query(of.query.networks, of.query.boxes, formula), formula=formula)
+def _layer(layout: Layout, value: int) -> int:
+    """The number of the layer that gives a value, -1 of an input."""
+    return next((n for n, block in enumerate(layout.blocks) if block.target.start <= value < block.target.stop), -1)
 
 
 def _choice(formula: Formula, query: Query, values: list[np.ndarray]) -> Choice | None:
@@ -70,31 +86,45 @@ def _cases(formula: Formula) -> int:
     return math.prod(counts) if isinstance(formula, And) else sum(counts)
 
 
-def grafted(proof: Proof, cover: Formula, disjuncts: Disjuncts) -> Proof | None:
-    """The proof of a formula from that of inequalities which cover it; disjuncts are the formula's. None if SAT closed a node.
+def grafted(proofs: Sequence[tuple[Part, Proof]], disjuncts: Disjuncts, pairs: tuple[tuple[int, int], ...]) -> Proof | None:
+    """The proof of a formula from those of the parts of its cover; disjuncts are the formula's. None if SAT closed a node.
 
     The formula's cases are split until one has an inequality of the cover. What refutes that inequality alone refutes the case: its other
     inequalities get no share, and narrow ranges further. A CNF has all inequalities of a node, so its refutation is of that node alone.
+    Numbers are those of the whole query.
     """
-    if any(isinstance(node, Refutation) for node in proof.nodes.values()):
+    if any(isinstance(node, Refutation) for _, proof in proofs for node in proof.nodes.values()):
         return None
-    assert isinstance(cover, Or)
-    root = proof.nodes[0]
-    starts = root.parts if isinstance(root, Disjunction) else (0,) * len(cover.parts)
-    start = dict(zip(cover.parts, starts, strict=True))
-    made, count, todo = replace(proof, nodes={}), 1, [(0, 0)]
+    made, start = Proof(pairs=pairs), dict[AtMost, tuple[Proof, int]]()
+    for part, proof in proofs:
+        made.facts += [_whole_fact(fact, proof) for fact in proof.facts]
+        root = proof.nodes[0]
+        starts = root.parts if isinstance(root, Disjunction) else (0,) * len(part.atoms)
+        start |= {atom: (proof, number) for atom, number in zip(part.atoms, starts, strict=True)}
+    count, todo = 1, [(0, 0)]
     while todo:
         number, branch = todo.pop()
         formulas = [disjuncts.formulas[atom] for atom in disjuncts.table[branch].atoms]
         slot = next((slot for slot, formula in enumerate(formulas) if formula in start), None)
         if slot is None:
             parts = disjuncts.parts(branch)
-            made.nodes[number] = Disjunction(tuple(range(count, count + len(parts))))
-            todo += zip(made.nodes[number].parts, parts, strict=True)
+            numbers = range(count, count + len(parts))
+            made.nodes[number] = Disjunction(tuple(numbers))
+            todo += zip(numbers, parts, strict=True)
             count += len(parts)
         else:
-            count = _copy(proof, start[formulas[slot]], made, number, count, slot, len(formulas))
+            count = _copy(*start[formulas[slot]], made, number, count, slot, len(formulas))
     return made
+
+
+def _whole_fact(fact: ProvedBound, proof: Proof) -> ProvedBound:
+    """With numbers of the whole query."""
+    neuron = fact.neuron if proof.places is None else int(proof.places.neurons[fact.neuron])
+    return fact._replace(neuron=neuron, multipliers=fact.multipliers and _whole_row(fact.multipliers, proof))
+
+
+def _whole_row(row: Sparse, proof: Proof) -> Sparse:
+    return row if proof.places is None else row._replace(neurons=proof.places.neurons[row.neurons].astype(np.int32))
 
 
 def _copy(proof: Proof, source: int, made: Proof, target: int, count: int, slot: int, width: int) -> int:
@@ -105,10 +135,11 @@ def _copy(proof: Proof, source: int, made: Proof, target: int, count: int, slot:
         node = proof.nodes[number]
         if isinstance(node, Split):
             todo += [(node.below, count), (node.above, count + 1)]
-            node, count = node._replace(below=count, above=count + 1), count + 2
+            value = node.value if proof.places is None else int(proof.places.values[node.value])
+            node, count = node._replace(value=value, below=count, above=count + 1), count + 2
         elif isinstance(node, Multipliers):
             shares = np.zeros(width, object)
             shares[slot] = node.shares[0] if len(node.shares) else 0
-            node = node._replace(shares=shares)
+            node = Multipliers(shares, _whole_row(node.multipliers, proof))
         made.nodes[place] = node
     return count

@@ -13,8 +13,9 @@ from tiny import points_of
 from qbitsat.bounds import propagate, simplify
 from qbitsat.bounds.reduction import Reduction
 from qbitsat.certificate.check import check
+from qbitsat.limits import NO_LIMITS
 from qbitsat.network import classify
-from qbitsat.properties import Or, agreement, robustness
+from qbitsat.properties import agreement, robustness
 from qbitsat.search.cover import covered, grafted
 from qbitsat.verify import HOLDS, VIOLATED, verify
 
@@ -27,17 +28,16 @@ def left_of(query) -> Reduction:
 def test_two_networks_are_covered_by_what_keeps_the_class_of_the_middle():
     """Around (9, 8, 8) classes 1 and 2 can beat class 0: two inequalities of each network, for six cases of who says what."""
     a, b = copying(3), copying(3)
-    cover = covered(left_of(agreement(a, b, [9, 8, 8], 2)))
-    assert isinstance(cover.formula, Or)
-    said = [{(c, ref.element) for c, ref in atom.terms} for atom in cover.formula.parts]
-    assert sorted(map(sorted, said)) == [[(-1, 1), (1, 0)], [(-1, 2), (1, 0)], [(-1, 4), (1, 3)], [(-1, 5), (1, 3)]]
-    assert cover.query.violation == cover.formula
+    parts = covered(left_of(agreement(a, b, [9, 8, 8], 2)), NO_LIMITS)
+    said = [[sorted((c, ref.element) for c, ref in atom.terms) for atom in part.atoms] for part in parts]
+    assert sorted(map(sorted, said)) == [[[(-1, 1), (1, 0)], [(-1, 2), (1, 0)]], [[(-1, 4), (1, 3)], [(-1, 5), (1, 3)]]]
+    assert [len(part.left.query.networks[0].layers) for part in parts] == [1, 1]
 
 
 def test_what_has_no_more_cases_has_no_cover():
-    assert covered(left_of(robustness(copying(3), [9, 7, 7], 2, 0))) is None
-    assert covered(left_of(robustness(copying(3), [9, 8, 8], 2, 0, 1))) is None
-    assert covered(left_of(agreement(copying(2), copying(2), [7, 9], 2, 0))) is None
+    assert covered(left_of(robustness(copying(3), [9, 7, 7], 2, 0)), NO_LIMITS) == []
+    assert covered(left_of(robustness(copying(3), [9, 8, 8], 2, 0, 1)), NO_LIMITS) == []
+    assert covered(left_of(agreement(copying(2), copying(2), [7, 9], 2, 0)), NO_LIMITS) == []
 
 
 @pytest.mark.parametrize("first", range(0, 120, 40))
