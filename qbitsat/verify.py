@@ -257,7 +257,7 @@ def _search_cover(left: Reduction, options: Any, limits: Limits, statistics: dic
             return None if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
     if not parts:
         return None
-    statistics.update(found)
+    statistics.update({**found, "closed": 1.0})
     if not options.certificates:
         return Verdict(HOLDS, engine="hybrid")
     disjuncts = Disjuncts(left.bounds.layout.under(limits), left.formula)
