@@ -213,7 +213,7 @@ def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str,
         left = differenced(left, limits)
         if left.formula == FALSE:
             return Verdict(HOLDS, engine="bounds", proof=_decided(options, left.pairs))
-    verdict = (yield from _search_cover(left, options, limits, statistics)) if options.cover else None
+    verdict = (yield from _search_cover(left, options, limits, statistics)) if options.cover and options.bounds else None
     if verdict is not None:
         return verdict
     proof = Proof() if options.certificates else None
