@@ -100,13 +100,17 @@ class Ranges:
                 break
         return True
 
-    def propagate(self, layout: Layout, inputs: bool = False) -> np.ndarray:
+    def propagate(self, layout: Layout, inputs: bool = False, changed: np.ndarray | None = None) -> np.ndarray:
         """Forward once, in place: accumulators from what they read, outputs from accumulators and back.
 
-        Layers that read inputs alone are passed over unless `inputs` says that some input's range has changed. Returns the nodes with
-        something left, bool[nodes]; the ranges of the others are of no use.
+        Layers that read inputs alone are passed over unless `inputs` says that some input's range has changed. changed int64[nodes] is, of
+        nodes that were propagated before, the first of the outputs whose ranges are others since: layers before are passed over.
+        Returns the nodes with something left, bool[nodes]; the ranges of the others are of no use.
         """
-        left = np.zeros(len(self), bool)
+        left, first = np.zeros(len(self), bool), np.zeros(len(self), np.int64)
+        # Pairs narrow what comes before them, too.
+        if changed is not None and not inputs and not len(layout.pairs):
+            first = np.searchsorted([block.target.start for block in layout.blocks], changed, side="right") - 1
         for rows in layout.limits.slices(len(self), PASS_WORK * layout.products + layout.num_values):
-            left[rows] = _ranges.propagate(layout.kernel, *self.take(rows).arrays, inputs)
+            left[rows] = _ranges.propagate(layout.kernel, *self.take(rows).arrays, inputs, first[rows])
         return left

@@ -43,6 +43,8 @@ class Disjuncts:
             self.cuttable[block.target] = block.stepped
         # bool[num_neurons]: those whose outputs some inequality names.
         self.named = np.isin(np.arange(layout.num_inputs, layout.num_values), values)
+        # The first output that some inequality names, or the last one of all.
+        self.first_named = int(values[values >= layout.num_inputs].min(initial=layout.num_values - 1))
         self.names_inputs = np.zeros(len(self.formulas), bool)
         self.names_inputs[np.repeat(np.arange(len(self.formulas)), np.diff(starts))[values < layout.num_inputs]] = True
         # The branches, and the inequalities of each once more, int32.

@@ -28,8 +28,8 @@ from .proof import Infeasible, Refutation
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
 ANNEAL_AFTER, ANNEAL_SHARE = 1000, 1 / 3
-# Local search has its share from the first open nodes on: most of what it finds it finds at once.
-LOCAL_SHARE = 1 / 4
+# Local search has its share from the first open nodes on, of so many seconds, and less after these: most of what it finds it finds at once.
+LOCAL_SHARE, LOCAL_SECONDS, LATER_SHARE = 1 / 4, 4.0, 1 / 10
 # The reason where nothing but unconfirmed inputs is left of a node.
 UNCONFIRMED = "inputs of the search do not replay"
 
@@ -133,5 +133,6 @@ class Scheduler:
             return Start(branch, atoms, ranges, self.relaxed.get(branch, middle) if rng.random() < 0.5 else middle)
 
         if self.local:
-            return self.local.search(draw, LOCAL_SHARE * self.seconds())
+            seconds = self.seconds()
+            return self.local.search(draw, LATER_SHARE * seconds + (LOCAL_SHARE - LATER_SHARE) * min(seconds, LOCAL_SECONDS))
         return self.annealer.anneal(draw, ANNEAL_SHARE * self.seconds())

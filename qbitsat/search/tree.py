@@ -270,7 +270,7 @@ class Search:
             self._note(int(nodes.id[rows[i]]), Split(int(value[i]), int(at[i]), int(low), int(high)))
         children.id, children.depth, children.weight = ids, children.depth + 1, children.weight / 2
         self.counts["open"] += n
-        return self._carried_forward(children, inputs=bool((value < self.layout.num_inputs).any()))
+        return self._carried_forward(children, bool((value < self.layout.num_inputs).any()), value2)
 
     def _push(self, nodes: Nodes) -> None:
         """Onto the stack with what their ranges, cut in place, say of their inequalities; impossible nodes are closed here."""
@@ -286,11 +286,12 @@ class Search:
         """The nodes that are possible, their ranges cut by each of their inequalities in turn and then carried forward."""
         possible, inputs = self.disjuncts.narrow(nodes.branch, nodes.ranges), self.disjuncts.name_inputs(nodes.branch)
         self._close(nodes, ~possible)
-        return self._carried_forward(nodes if possible.all() else nodes.take(np.flatnonzero(possible)), inputs)
+        nodes = nodes if possible.all() else nodes.take(np.flatnonzero(possible))
+        return self._carried_forward(nodes, inputs, np.full(len(nodes), self.disjuncts.first_named))
 
-    def _carried_forward(self, nodes: Nodes, inputs: bool) -> Nodes:
-        """The nodes with something left after one propagation, which starts at the inputs if one of those was cut."""
-        left = nodes.ranges.propagate(self.layout, inputs)
+    def _carried_forward(self, nodes: Nodes, inputs: bool, changed: np.ndarray | None = None) -> Nodes:
+        """The nodes with something left after one propagation: from the inputs on if one of those was cut, else from the value that was."""
+        left = nodes.ranges.propagate(self.layout, inputs, changed)
         self._close(nodes, ~left)
         return nodes if left.all() else nodes.take(np.flatnonzero(left))
 

@@ -116,6 +116,24 @@ def test_propagate_equals_its_twin(seed, inputs):
         assert mine[left].tolist() == other[left].tolist()
 
 
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.integers(0, 2**32 - 1))
+def test_what_comes_before_a_change_may_be_passed_over(seed):
+    """Once ranges are at rest, a cut output leaves those of the layers before it as they are."""
+    rng = random.Random(seed)
+    layout, ranges = nodes(seed)
+    for _ in range(9):  # where steps pass over outputs, one time is not enough
+        ranges = ranges.take(np.flatnonzero(ranges.propagate(layout)))
+    changed = np.array([rng.randrange(layout.num_inputs, layout.num_values) for _ in range(len(ranges))], np.int64)
+    for row, value in enumerate(changed.tolist()):
+        ranges.lo[row, value] = rng.randint(int(ranges.lo[row, value]), int(ranges.hi[row, value]))
+    same = ranges.take(np.arange(len(ranges)))
+    left, expected = ranges.propagate(layout, changed=changed), same.propagate(layout)
+    assert left.tolist() == expected.tolist()
+    for mine, other in zip(ranges.arrays, same.arrays, strict=True):
+        assert mine[left].tolist() == other[left].tolist()
+
+
 WIDE = tensor(40, 1 - (1 << 31), (1 << 31) - 1)
 AFFINE = {
     "dense": (np.random.default_rng(0).integers(-99, 100, (3, 40)), tensor(40, -9, 9)),
@@ -190,4 +208,10 @@ def test_ranges_of_another_layout_are_refused(k):
     arrays = list(propagate(half()).arrays)
     arrays[k] = np.zeros((1, arrays[k].shape[1] + 1), np.int64)
     with pytest.raises(ValueError, match="expected"):
-        _ranges.propagate(Layout(half().networks).kernel, *arrays, False)
+        _ranges.propagate(Layout(half().networks).kernel, *arrays, False, np.zeros(1, np.int64))
+
+
+@pytest.mark.parametrize("first", [[-1], [2], [0, 0], []])
+def test_layers_that_are_not_there_are_refused(first):
+    with pytest.raises(ValueError, match="expected a layer of 1"):
+        _ranges.propagate(Layout(half().networks).kernel, *propagate(half()).arrays, False, np.array(first, np.int64))

@@ -84,7 +84,7 @@ def rows(search: Search, count: int):
 
 def propagated(search: Search) -> Callable[[], object]:
     ranges = rows(search, 3000).ranges
-    return lambda: _ranges.propagate(search.layout.kernel, *ranges.arrays, True)
+    return lambda: _ranges.propagate(search.layout.kernel, *ranges.arrays, True, np.zeros(3000, np.int64))
 
 
 def narrowed(search: Search) -> Callable[[], object]:

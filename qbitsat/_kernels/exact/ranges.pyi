@@ -6,7 +6,9 @@ from .layers import Atoms, Layers
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-def propagate(layers: Layers, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inputs: bool) -> NDArray[np.uint8]: ...
+def propagate(
+    layers: Layers, lo: Integers, hi: Integers, acc_lo: Integers, acc_hi: Integers, inputs: bool, first: Integers
+) -> NDArray[np.uint8]: ...
 def narrow(
     layers: Layers,
     lo: Integers,

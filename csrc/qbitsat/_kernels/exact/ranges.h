@@ -13,8 +13,8 @@ enum { RANGES_VERTICES = 6 };
 
 /* Whether each range lies within its output's steps, or nowhere. */
 int within_steps(const layers_t *plan, ranges_t node);
-/* False if nothing is left. */
-int propagate(const layers_t *plan, ranges_t node, int inputs, const room_t *room);
+/* False if nothing is left. Layers before the first one are passed over; the first itself reads nothing anew unless inputs. */
+int propagate(const layers_t *plan, ranges_t node, int inputs, int64_t first, const room_t *room);
 /* Cuts the ranges of values that may be cut to what one inequality after the other leaves them; false if one is out of reach. */
 int narrow(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node);
 /* The inequalities that the ranges do not imply, and where among the node's they stand; returns their number. */

@@ -17,7 +17,7 @@ cdef extern from "ranges.h":
 
     int RANGES_VERTICES
     int within_steps(const layers_t *plan, ranges_t node) noexcept nogil
-    int c_propagate "propagate"(const layers_t *plan, ranges_t node, int inputs, const room_t *room) noexcept nogil
+    int c_propagate "propagate"(const layers_t *plan, ranges_t node, int inputs, int64_t first, const room_t *room) noexcept nogil
     int c_narrow "narrow"(const atom_t *all, const int32_t *atoms, int num_atoms, const uint8_t *cuttable, ranges_t node) noexcept nogil
     int c_undecided "undecided"(const atom_t *all, const int32_t *atoms, int num_atoms, ranges_t node, int32_t *open, int32_t *slots) noexcept nogil
     void c_vertices "vertices"(const layers_t *plan, ranges_t node, float *acc, float *y, float *slopes) noexcept nogil
@@ -45,8 +45,11 @@ cdef class Nodes:
         return ranges_t(&self.lo[row, 0], &self.hi[row, 0], &self.acc_lo[row, 0], &self.acc_hi[row, 0])
 
 
-def propagate(Layers layers, lo, hi, acc_lo, acc_hi, bint inputs):
+def propagate(Layers layers, lo, hi, acc_lo, acc_hi, bint inputs, const int64_t[::1] first):
     """Forward once, in place: accumulators from what they read, outputs from accumulators and back; layers that read no neuron only if `inputs`.
+
+    first int64[nodes] are numbers of layers: those before are passed over, and of that one only outputs and accumulators say something of each
+    other, unless `inputs`.
 
     For each layer, with P and N the positive and negative parts of its matrix (W = P + N), first_reaching by its steps:
 
@@ -65,9 +68,11 @@ def propagate(Layers layers, lo, hi, acc_lo, acc_hi, bint inputs):
     cdef Py_ssize_t row
     cdef uint8_t[::1] left = np.zeros(nodes.count, np.uint8)
     cdef Room room = Room(layers)
+    if first.shape[0] != nodes.count or (nodes.count and not 0 <= np.min(first) <= np.max(first) <= layers.plan.num_layers):
+        raise ValueError(f"expected a layer of {layers.plan.num_layers} for each of {nodes.count} nodes")
     with nogil:
         for row in range(nodes.count):
-            left[row] = c_propagate(&layers.plan, nodes.at(row), inputs, &room.at)
+            left[row] = c_propagate(&layers.plan, nodes.at(row), inputs, first[row], &room.at)
     return np.asarray(left)
 
 

@@ -44,10 +44,10 @@ static int requantize(const layer_t *layer, ranges_t node, int num_inputs) {
     return 1;
 }
 
-int propagate(const layers_t *plan, ranges_t node, int inputs, const room_t *room) {
+int propagate(const layers_t *plan, ranges_t node, int inputs, int64_t first, const room_t *room) {
     const pair_t *pair = plan->pairs;
-    for (const layer_t *layer = plan->layers; layer < plan->layers + plan->num_layers; layer++) {
-        if (inputs || layer->reads_neurons) read_values(layer, node, room);
+    for (const layer_t *layer = plan->layers + first; layer < plan->layers + plan->num_layers; layer++) {
+        if (inputs || (layer->reads_neurons && layer > plan->layers + first)) read_values(layer, node, room);
         if (!requantize(layer, node, plan->num_inputs)) return 0;
         for (; pair < plan->pairs + plan->num_pairs && pair->d < layer->neuron + layer->n_out; pair++)
             if (!settle_pair(plan, pair, node)) return 0;
@@ -160,10 +160,12 @@ void vertices(const layers_t *plan, ranges_t node, float *acc, float *y, float *
             int n = layer->neuron + i, v = plan->num_inputs + n;
             int64_t range[4] = {node.lo[v], node.hi[v], node.acc_lo[n], node.acc_hi[n]}, run = range[3] - range[2];
             double usual = 1;
-            if (step->kind != STEP_NONE) {
+            if (step->kind != STEP_NONE && range[0] < range[1]) {
                 vertices_of(step, range, acc + n, y + n, stride);
                 run = most_of(range[2], step_first(step, range[1])) - range[2];
-                if (range[0] == range[1]) usual = step_usual(step);
+            } else if (step->kind != STEP_NONE) {
+                for (int k = 0; k < RANGES_VERTICES; k++) acc[n + k * stride] = (float)range[k < 3 ? 2 : 3], y[n + k * stride] = (float)range[0];
+                usual = step_usual(step);
             } else {
                 for (int k = 0; k < RANGES_VERTICES; k++) {
                     acc[n + k * stride] = (float)range[k == 2 || k == 3 ? 3 : 2];
