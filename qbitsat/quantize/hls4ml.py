@@ -156,7 +156,9 @@ class HlsLowering(FixedPointLowering):
             # Nothing is cut off, or only once.
             rounded = output if exact else replace(output, rounding="toward_zero")
             return cast(self.b, layer.name, [replace(total, fraction=total.fraction + shift)], rounded, first)
-        steps = {n: thresholds(divided(n, total, places, output), total.lo, total.hi) for n in set(counts)}
+        # At the border there are fewer terms.
+        ends = {n: (n * lo, n * hi) if several else (total.lo, total.hi) for n in set(counts)}
+        steps = {n: thresholds(divided(n, total, places, output), *ends[n]) for n in set(counts)}
         chosen = (steps[counts[0]],) if not several else tuple(steps[n] for n in counts for _ in range(channels))
         return self.recast(f"{layer.name}.cast", first(chosen, [0]), replace(output, bits=MAX_BITS, signed=True), output)
 
