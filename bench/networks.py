@@ -1,9 +1,9 @@
-"""Robustness of networks that people ship: python -m bench.networks [NAMES] [--eps 1,2,4] [--samples 30] [--timeout 60] [--patch] [--cpu]
+"""Robustness of networks that people ship: python -m bench.networks [NAMES] [--eps 1,2,4] [--samples 30] [--timeout 60] [--patch] [--cpu] [--table]
 
 The .tflite files of the benchmark data, each with its first samples: MNIST images, the real inputs that belong to it, or random ones. A
 sample's class is the network's own. --patch lets one patch of every sample move instead of all: 3 x 3 pixels in the middle, or the middle
 frame. --cpu counts seconds of CPU, in limits too, for machines that others use. Every (file, eps) is a process of its own; its peak
-memory is in its record. Keeps bench/results/networks.json.
+memory is in its record. Keeps bench/results/networks.json; --table prints what is there, and runs nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ INPUTS = {
     "str_ww_ref_model": "streaming_wakeword",
     "vww_96_int8": "vww",
 }
+HEAD = "| file, eps | decided | violated | limit s | median s | longest s | peak MiB | commit |\n|---|---|---|---|---|---|---|---|"
 # Of these nothing is asked about classes: one output, or an autoencoder.
 CLASSLESS = ("hello_world_int8", "ad01_int8")
 
@@ -106,7 +107,8 @@ def row(name: str, record: dict[str, Any]) -> str:
     decided = [run["seconds"] for run in runs if run["verdict"] in (HOLDS, VIOLATED)]
     median = statistics.median(decided + [record["timeout"]] * (len(runs) - len(decided)))
     violated = sum(run["verdict"] == VIOLATED for run in runs)
-    cells = (f"{len(decided)} of {len(runs)}", str(violated), f"{median:.2g}", f"{max(decided, default=0):.2g}", str(record["peak_mib"]))
+    times = f"{record['timeout']:g}", f"{median:.2g}", f"{max(decided, default=0):.2g}"
+    cells = (f"{len(decided)} of {len(runs)}", str(violated), *times, str(record["peak_mib"]), record["commit"])
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -119,6 +121,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N")
     parser.add_argument("--patch", action="store_true")
     parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     if unknown := set(args.names) - set(files()):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(files())}")
@@ -126,7 +129,10 @@ def main() -> None:
         (name, int(eps), args.patch, args.samples, args.timeout, args.cpu) for name in args.names or files() for eps in args.eps.split(",")
     ]
     content = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    print("| file, eps | decided | violated | median s | longest s | peak MiB |\n|---|---|---|---|---|---|")
+    print(HEAD)
+    if args.table:
+        print(*(row(name, record) for name, record in content.items()), sep="\n")
+        return
     with multiprocessing.get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
         for name, record in pool.imap_unordered(run, jobs):
             content[name] = record
