@@ -87,8 +87,9 @@ class Nodes:
 
     @staticmethod
     def stack(parts: Sequence[Nodes]) -> Nodes:
+        """One after the other, with ranges that can be cut, also of nodes that were kept."""
         if len(parts) == 1:
-            return parts[0]
+            return parts[0].take(slice(None))
         arrays = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Nodes) if f.name != "ranges"}
         return Nodes(Ranges.stack([p.ranges for p in parts]), **arrays)
 

@@ -1,14 +1,22 @@
 """Nodes that wait: kept as what they have other than the first, and found again as they were."""
 
+import math
 import pickle
+import random
 
 import numpy as np
 import pytest
+from tiny import deep_network, points_of
 
 import qbitsat
 from qbitsat import examples
-from qbitsat.bounds import propagate
-from qbitsat.search.nodes import Nodes
+from qbitsat.bounds import propagate, simplify
+from qbitsat.bounds.reduction import Reduction
+from qbitsat.limits import Limits
+from qbitsat.network import classify
+from qbitsat.options import make_options
+from qbitsat.search.nearest import Nearest
+from qbitsat.search.nodes import KeptRanges, Nodes
 
 
 @pytest.fixture
@@ -43,6 +51,30 @@ def test_kept_nodes_among_others_and_in_another_process(nodes):
     for part in (together.ranges, pickle.loads(pickle.dumps(nodes.kept().ranges))):
         for mine, other in zip(part.arrays, nodes.ranges.arrays, strict=True):
             np.testing.assert_array_equal(mine[:7], other)
+
+
+def test_kept_nodes_alone_have_ranges_that_can_be_cut(nodes):
+    found = Nodes.stack([nodes.kept()])
+    found.ranges.lo[:, 0] = 5
+    assert (found.ranges.arrays[0][:, 0] == 5).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_smaller_radius_is_searched_where_kept_nodes_alone_are_open(seed):
+    network = deep_network(random.Random(seed), 4, 8)
+    x, radius = np.zeros(4, np.int64), network.input.hi
+    label = int(classify(network, x[None])[0])
+    query = qbitsat.robustness(network, x, radius, label)
+    bounds = propagate(query)
+    options = make_options(batch=1, steps=1, polish=0, tighten=0, rounding=False, anneal=False, lp=False)
+    search = Nearest(Reduction(query, bounds, simplify(query, bounds)), x, radius, options, Limits())
+    search.start()
+    search.begun = True
+    while len(search.stack) != 1 or not isinstance(search.stack[0].ranges, KeptRanges):
+        assert search.step() is None
+    search.shrink(radius - 1)
+    points = points_of(qbitsat.robustness(network, x, radius - 1, label).boxes[0])
+    assert (search.work(math.inf) is not None) == (classify(network, points) != label).any()
 
 
 def test_ranges_in_common_take_no_memory(nodes):
