@@ -1,4 +1,6 @@
-"""Robustness of networks that people ship: python -m bench.networks [NAMES] [--eps 1,2,4] [--samples 30] [--timeout 60] [--patch] [--cpu] [--table]
+"""Robustness of networks that people ship:
+
+    python -m bench.networks [NAMES] [--eps 1,2,4] [--samples 30] [--timeout 60] [--patch] [--cpu] [--table]
 
 The .tflite files of the benchmark data, each with its first samples: MNIST images, the real inputs that belong to it, or random ones. A
 sample's class is the network's own. --patch lets one patch of every sample move instead of all: 3 x 3 pixels in the middle, or the middle
