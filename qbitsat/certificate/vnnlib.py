@@ -5,6 +5,7 @@ Boxes, formula, and which integers floats from outside become stand in no certif
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import InputError
+from ..importers.files import open_input
 from ..importers.json_header import record
 from ..importers.onnx_file import RUNTIMES
 from ..limits import Limits
@@ -28,6 +30,8 @@ OPTIONAL: dict[str, type] = {"runtime": str, "grid": int}
 FILE: dict[str, type] = {"path": str, "sha256": str}
 # Bytes in memory of a byte of a query, where words are of one letter.
 WORDS = 100.0
+# Bytes that are hashed at once.
+BLOCK = 1 << 20
 
 
 def question_of(
@@ -52,6 +56,10 @@ def question_of(
         raise Refused(f"is about runtime {asked.get('runtime') or RUNTIMES[0]}, expected {runtime or RUNTIMES[0]}")
     path, paths = beside(certificate.place, unescape_path(asked["file"])), {**paths, **files}
     limits.require(WORDS * _size(path) + GROWTH * sum(map(_size, paths.values())))
+    # Another file may be no query at all, or have no tensors for the variables: what is wrong with it then is that it is another.
+    _expect_hash(path, _hash(path, limits), asked)
+    for name, file in paths.items():
+        _expect_hash(f"{file}, network {name},", _hash(file, limits), asked["files"][name])
     question = Question(bind(read(path), paths, asked.get("runtime"), asked.get("grid")), limits)
     _compare(question, certificate.header, networks)
     return question
@@ -64,6 +72,20 @@ def _size(path: str) -> int:
         return 0  # who reads it says what is wrong
 
 
+def _hash(path: str, limits: Limits) -> str:
+    digest = hashlib.sha256()
+    with open_input(path) as stream:
+        while block := stream.read(BLOCK):
+            limits.check()
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _expect_hash(what: str, found: str, said: dict[str, Any]) -> None:
+    if found != said["sha256"]:
+        raise Refused(f"{what} has hash {found[:16]}..., the certificate is about {said['sha256'][:16]}...")
+
+
 def _compare(question: Question, header: dict[str, Any], networks: tuple[Network, ...]) -> None:
     """Refuse a question that is made of other files than those in the header, or about other networks."""
     asked, made = header["query"], question.record
@@ -72,8 +94,7 @@ def _compare(question: Question, header: dict[str, Any], networks: tuple[Network
     each = [(made["file"], made, asked)]
     each += [(f"{file['path']}, network {name},", file, asked["files"][name]) for name, file in made["files"].items()]
     for what, found, said in each:
-        if found["sha256"] != said["sha256"]:
-            raise Refused(f"{what} has hash {found['sha256'][:16]}..., the certificate is about {said['sha256'][:16]}...")
+        _expect_hash(what, found["sha256"], said)
     if made["grid"] != asked.get("grid"):
         raise Refused(f"says grid {asked.get('grid')}, expected {made['grid']} for these networks")
     if [network["sha256"] for network in header["networks"]] != [question.network.sha256]:

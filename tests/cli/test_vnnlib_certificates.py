@@ -218,6 +218,12 @@ def of_another_network(parts: Parts) -> None:
     parts.header["networks"][0]["sha256"] = "0" * 64
 
 
+def renamed(parts: Parts) -> None:
+    query = parts.header["query"]
+    (file,) = query["files"].values()
+    query["files"] = {"g": file}
+
+
 FILES = {"f": {"path": "f.onnx", "sha256": "0" * 64}}
 
 
@@ -232,16 +238,16 @@ FILES = {"f": {"path": "f.onnx", "sha256": "0" * 64}}
         ("unsat", of_another_network, 20, "another network than q.vnnlib makes"),
         ("unsat", asks(sha256="0" * 64), 20, "q.vnnlib has hash"),
         ("unsat", asks(files=FILES), 20, "f.onnx, network f, has hash"),
-        ("unsat", asks(files={"g": FILES["f"]}), 2, "--network g: is none of q.vnnlib"),
-        ("flat", asks(files={"g": FILES["f"]}), 20, "is about networks g, q.vnnlib has network"),
+        ("unsat", renamed, 2, "--network g: is none of q.vnnlib"),
+        ("flat", renamed, 20, "is about networks g, q.vnnlib has network"),
         ("unsat", asks(files={}), 2, "0 files"),
         ("unsat", asks(files={f"f{k}": FILES["f"] for k in range(101)}), 2, "101 files"),
         ("unsat", asks(files={"f": {**FILES["f"], "path": "a\0b"}}), 2, "printable"),
         ("unsat", asks(files={"f": {**FILES["f"], "path": "a%00b"}}), 2, "can't be read"),
         ("unsat", asks(files={"f": {**FILES["f"], "path": "."}}), 2, "not a regular file"),
-        ("unsat", asks(files={"f": {**FILES["f"], "path": "q.vnnlib"}}), 2, "no .onnx"),
+        ("unsat", asks(files={"f": {**FILES["f"], "path": "q.vnnlib"}}), 20, "q.vnnlib, network f, has hash"),
         ("unsat", asks(files={"f": "f.onnx"}), 2, "expected an object"),
-        ("unsat", asks(file="f.onnx"), 2, "f.onnx"),
+        ("unsat", asks(file="f.onnx"), 20, "f.onnx has hash"),
         ("unsat", asks(file="none.vnnlib"), 2, "none.vnnlib: can't be read"),
         ("unsat", asks(file="/dev/zero"), 2, "not a regular file"),
         ("unsat", asks(grid=4), 20, "says grid 4, expected None"),
@@ -270,10 +276,17 @@ def test_files_that_are_changed_after_the_answer(capsys):
         Path("q.vnnlib").write_text(new)
         code, said = checked(capsys)
         assert (code, "q.vnnlib has hash" in said) == (20, True)
-    Path("q.vnnlib").write_text(text)
-    shutil.copy("g.onnx", "f.onnx")
+    Path("q.vnnlib").write_text("no query at all")
     code, said = checked(capsys)
-    assert (code, "f.onnx, network f, has hash" in said) == (20, True)
+    assert (code, "q.vnnlib has hash" in said) == (20, True)
+    Path("q.vnnlib").write_text(text)
+    # Of the same shape, of other types, and no network at all.
+    for other in ("g.onnx", "e.onnx", "q.vnnlib"):
+        code, said = checked(capsys, "--network", f"f={other}")
+        assert (code, f"{other}, network f, has hash" in said) == (20, True)
+        shutil.copy(other, "f.onnx")
+        code, said = checked(capsys)
+        assert (code, "f.onnx, network f, has hash" in said) == (20, True)
     Path("f.onnx").unlink()
     code, said = checked(capsys)
     assert (code, "f.onnx: can't be read" in said) == (2, True)
