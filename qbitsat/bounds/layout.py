@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._kernels.exact.layers import Atoms, Layers
-from ..arithmetic.steps import Steps, table_bytes
+from ..arithmetic.steps import NONE, SHIFT, Steps, table_bytes
 from ..limits import NO_LIMITS, Limits
 from ..network import Layer, Network
 from ..network.layers import PADDING
@@ -176,6 +176,12 @@ class Layout:
         return all(block.stepped.all() for block in self.blocks)
 
     @cached_property
+    def settles(self) -> bool:
+        """Whether ranges are at rest after one pass forward: outputs attain all levels, and nothing narrows what came before."""
+        steps = [part for block in self.blocks for part in block.steps]
+        return not len(self.pairs) and all(part.kind == NONE or part.full or (part.kind == SHIFT and part.shift >= 0) for part in steps)
+
+    @cached_property
     def is_result(self) -> np.ndarray:
         """bool[num_neurons]: outputs that are results of a network."""
         mask = np.zeros(self.num_values, bool)
@@ -205,14 +211,15 @@ class Layout:
     def linked(self, pairs: np.ndarray) -> Layout:
         """The same with these pairs."""
         other = copy(self)
-        other.__dict__.pop("kernel", None)
+        for cached in ("kernel", "settles"):
+            other.__dict__.pop(cached, None)
         other.pairs = pairs
         return other
 
     def before(self, block: Block) -> Layout:
         """What comes before a block, with the same numbers."""
         other = copy(self)
-        for cached in ("kernel", "products", "stepped", "is_result"):
+        for cached in ("kernel", "products", "stepped", "settles", "is_result"):
             other.__dict__.pop(cached, None)
         other.blocks, other.num_values = self.blocks[: self.blocks.index(block)], block.target.start
         other.pairs = self.pairs[self.pairs[:, 3] < block.neurons.start]

@@ -108,8 +108,7 @@ class Ranges:
         Returns the nodes with something left, bool[nodes]; the ranges of the others are of no use.
         """
         left, first = np.zeros(len(self), bool), np.zeros(len(self), np.int64)
-        # Pairs narrow what comes before them, too.
-        if changed is not None and not inputs and not len(layout.pairs):
+        if changed is not None and not inputs and layout.settles:
             first = np.searchsorted([block.target.start for block in layout.blocks], changed, side="right") - 1
         for rows in layout.limits.slices(len(self), PASS_WORK * layout.products + layout.num_values):
             left[rows] = _ranges.propagate(layout.kernel, *self.take(rows).arrays, inputs, first[rows])

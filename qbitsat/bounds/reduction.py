@@ -93,15 +93,15 @@ class Reduction:
     def spread(self, ranges: Ranges, row: int, limits: Limits) -> Ranges | None:
         """The ranges of the whole query for one node of the smaller one; None if they leave nothing.
 
-        With pairs, what a pass leaves depends on what was looked at before, so they are those of as many as change something.
+        They are those of as many passes as change something: what one leaves depends, with pairs and with steps that pass over outputs, on
+        what was looked at before.
         """
         whole = self.whole or self
         found, layout = whole.bounds.take(np.zeros(1, np.int64)), whole.bounds.layout.under(limits)
         values, neurons = (slice(None), slice(None)) if self.places is None else self.places
         for ends, part, places in zip(found.arrays, ranges.arrays, (values, values, neurons, neurons), strict=True):
             ends[0, places] = part[row]
-        left = found.rest(layout) if len(layout.pairs) else found.propagate(layout, inputs=True).all()
-        return found if left else None
+        return found if found.rest(layout) else None
 
 
 def _moved(inputs: Inputs, boxes: tuple[Box, ...], source: np.ndarray, target: np.ndarray) -> Inputs:

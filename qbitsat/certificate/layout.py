@@ -291,9 +291,7 @@ class Layout:
         return ranges
 
     def rest(self, ranges: Ranges) -> Ranges | None:
-        """Propagated until nothing changes any more, or it is too slow; None if nothing is left. The same ranges without links."""
-        if not self.chosen:
-            return ranges
+        """Propagated until nothing changes any more, or it is too slow; None if nothing is left."""
         new = ranges.copy()
         for _ in range(MOST_PASSES):
             before = new.copy()

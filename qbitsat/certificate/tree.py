@@ -111,9 +111,14 @@ class TreeChecker:
 
     def _infeasible(self, number: int, node: Node) -> None:
         """No point is left, or some atom is out of reach."""
-        ranges = None if node.ranges is None else self.layout.rest(node.ranges)
-        if ranges is not None and all(self.layout.smallest(a.terms, ranges) <= a.bound for a in node.atoms):
+        if node.ranges is None or self._out_of_reach(node.atoms, node.ranges):
+            return
+        ranges = self.layout.rest(node.ranges)
+        if ranges is not None and not self._out_of_reach(node.atoms, ranges):
             raise Refused(f"node {number}: the ranges are not empty and can reach every inequality")
+
+    def _out_of_reach(self, atoms: list[Atom], ranges: Ranges) -> bool:
+        return any(self.layout.smallest(a.terms, ranges) > a.bound for a in atoms)
 
     def _multipliers(self, number: int, node: Node) -> None:
         """sum of share * (bound - left side) is negative at every point, so some atom is false; see `Layout.largest`."""

@@ -37,8 +37,6 @@ class Leaf(NamedTuple):
     def whole(self, limits: Limits) -> Leaf | None:
         """The same leaf of the whole query, whose clauses a certificate means; None if its ranges leave nothing."""
         reduction = self.reduction
-        if reduction.whole is None and not len(self.layout.pairs):
-            return self
         root, ranges = (reduction.spread(part, row, limits) for part, row in ((self.root, 0), (self.ranges, self.row)))
         if root is None or ranges is None:
             return None

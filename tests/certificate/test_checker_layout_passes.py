@@ -8,8 +8,12 @@ from graphs import KINDS, WIDE, graph_query
 from handmade import one_layer, query, tensor
 
 from qbitsat.arithmetic import TableRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.certificate.layout import FAR, Layout, Ranges
+from qbitsat.limits import NO_LIMITS
 from qbitsat.properties import And
+from qbitsat.properties.formula import TRUE
 
 ENDS = ("lo", "hi", "acc_lo", "acc_hi")
 
@@ -79,3 +83,24 @@ def test_what_a_cut_between_two_steps_leaves_is_settled_by_the_next_pass():
     once = layout.cut(layout.whole, 1, 3, FAR)
     assert (once.lo[1], once.acc_lo[0], once.restless[1]) == (3, 2, True)
     assert layout.cut(once, 1, 0, FAR).lo[1] == 4
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_ranges_at_rest_are_those_that_the_search_means(seed):
+    """Of a leaf for SAT, whose CNF both must make: where steps pass over outputs, one pass more or less would make another."""
+    rng = random.Random(seed)
+    asked = graph_query(rng, KINDS)
+    bounds, layout = propagate(asked), Layout(asked)
+    for value in rng.choices(np.flatnonzero(layout.cuttable).tolist() or [0], k=3):
+        at = rng.randint(int(bounds.lo[0, value]), int(bounds.hi[0, value]))
+        ends = bounds.lo if rng.random() < 0.5 else bounds.hi
+        ends[0, value] = at
+    if not bounds.propagate(bounds.layout, inputs=True).all():
+        return
+    found = Reduction(asked, bounds, TRUE).spread(bounds, 0, NO_LIMITS)
+    rest = layout.rest(Ranges.at_rest(*(end[0] for end in bounds.arrays)))
+    if found is None or rest is None:
+        assert found is rest
+        return
+    for mine, other in zip(found.arrays, (rest.lo, rest.hi, rest.acc_lo, rest.acc_hi), strict=True):
+        np.testing.assert_array_equal(mine[0], other)
