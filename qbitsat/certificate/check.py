@@ -51,7 +51,8 @@ ENCODINGS = ("balanced", "linear", "narrowed", "substituted")
 class Means:
     """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), the data set
     that any sample must be of, if there is one, an outside program, and for each certificate seconds, and GiB of resident memory of any
-    one process; and files of the networks that questions in files name, with the runtime of those of VNN-LIB.
+    one process; and files of the networks that questions in files name, with the runtime of those of VNN-LIB. The name "" stands alone, for
+    a float model: the only network of VNN-LIB queries, of which alone any certificate must be.
     """
 
     networks: tuple[Network, ...] = ()
@@ -159,9 +160,18 @@ def _asked(certificate: Certificate, means: Means, limits: Limits) -> dict[str, 
     if certificate.header["query"].get("kind") == "vnnlib":
         question = question_of(certificate, means.networks, means.files, means.runtime, limits)
         return {"query": question.query, "question": question, "networks": titles(question)}
+    if "" in means.files:
+        raise Refused(without_names(means))
     networks = networks_of(certificate, means.networks, limits)
     with placed(certificate.place):
         return {"query": certificate.query(networks), "question": None, "networks": tuple(title(network) for network in networks)}
+
+
+def without_names(means: Means) -> str:
+    """Why nothing is accepted that is about networks without names; empty where it may be."""
+    if "" in means.files:
+        return f"is no VNN-LIB query, expected one about {means.files['']}, a float model"
+    return "is about networks without names, expected --network FILE" if means.files else ""
 
 
 def out_of(means: Means, limit: LimitReached | MemoryError) -> str:

@@ -37,8 +37,8 @@ BLOCK = 1 << 20
 def question_of(
     certificate: Certificate, networks: tuple[Network, ...], files: Mapping[str, str], runtime: str | None, limits: Limits
 ) -> Question:
-    """The question of a certificate, about the `files` that are given by the names of networks, in this runtime, or else about those that
-    it names, in its own.
+    """The question of a certificate, about the `files` that are given by the names of networks ("" for the only one), in this runtime, or
+    else about those that it names, in its own.
 
     If there are `networks`, each of the question must be one of them. Raises `Refused` where a hash is another.
     """
@@ -50,6 +50,10 @@ def question_of(
     for k, (name, file) in enumerate(asked["files"].items()):
         record(file, FILE, f"{place}: files[{k}]")
         paths[name] = beside(certificate.place, unescape_path(file["path"]))
+    if "" in files and len(paths) == 1:
+        files = dict.fromkeys(paths, files[""])
+    if "" in files:
+        raise Refused(f"is about networks {', '.join(paths)[:200]}, expected --network NAME=FILE for each")
     if files and set(files) != set(paths):
         raise Refused(f"is about networks {', '.join(paths)[:200]}, expected {', '.join(files)[:200]}, as --network names them")
     if files and (asked.get("runtime") or RUNTIMES[0]) != (runtime or RUNTIMES[0]):
@@ -102,7 +106,7 @@ def _compare(question: Question, header: dict[str, Any], networks: tuple[Network
     known = {network.sha256 for network in networks}
     for name, sha256 in question.hashes.items():
         if known and sha256 not in known:
-            raise Refused(f"network {name} has hash {sha256[:16]}..., expected one of those that are given")
+            raise Refused(f"network {name} has hash {sha256[:16]}..., expected one of those that are given, or --network {name}=FILE")
 
 
 def titles(question: Question) -> tuple[str, ...]:

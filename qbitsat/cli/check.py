@@ -18,8 +18,9 @@ from ..certificate.folder import Folder, Item, Question, check_item, in_words, r
 from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
-from ..errors import InputError, QbitsatError
+from ..errors import FloatModelError, InputError, QbitsatError
 from ..limits import LimitReached
+from ..network import Network
 from ..network.names import printable
 from ..properties.region import region_of
 from ..properties.robustness import ARGMAX
@@ -37,9 +38,8 @@ OUTCOMES = (ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING)
 
 
 def check(args: argparse.Namespace) -> int:
-    files, others = named(args.network or ())
+    files, networks = given(args)
     runtime = args.runtime if files else None
-    networks = pinned(others, args.bits, args.input_bits, args.runtime if others or not files else None)
     means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory, files, runtime)
     wanted = questions(args, means)
     folders = [Folder(path, wanted, networks[0].input if networks else None) for path in args.paths]
@@ -58,6 +58,19 @@ def check(args: argparse.Namespace) -> int:
     except QbitsatError:
         printer.finish(folders)
         raise
+
+
+def given(args: argparse.Namespace) -> tuple[dict[str, str], tuple[Network, ...]]:
+    """What --network names: files by names, and the networks of those without. A float .onnx alone is the file of the name ""."""
+    files, others = named(args.network or ())
+    try:
+        return files, pinned(others, args.bits, args.input_bits, args.runtime if others or not files else None)
+    except FloatModelError as error:
+        if not all(file.endswith(".onnx") for file in others):
+            raise
+        if files or len(others) > 1:
+            raise FloatModelError(f"{error}; or expected --network NAME=FILE, if a VNN-LIB query with --grid is about it") from error
+        return {"": others[0]}, pinned((), args.bits, args.input_bits)
 
 
 def named(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -120,6 +120,54 @@ def test_networks_that_are_given(capsys):
     assert checked(capsys, "--network", "f=f.onnx", "--network", "f=g.onnx")[0] == 2
 
 
+@pytest.mark.parametrize("kind", [kind for kind in QUERIES if kind != "hidden"])
+def test_files_need_no_names(kind, capsys):
+    ask(kind)
+    files = [word.rpartition("=")[2] for word in networks(kind)]
+    assert checked(capsys, *files, *(() if kind == "grid" else OPTIONS.get(kind, ())))[0] == 0
+
+
+def test_a_float_network_needs_no_name(capsys):
+    """It is the one of VNN-LIB queries, and nothing else is about it."""
+    ask("grid")
+    shutil.copy("e.onnx", "moved.onnx")
+    code, said = checked(capsys, "--network", "moved.onnx")
+    assert (code, "is moved.onnx (" in said, "inputs k / 1 alone" in said) == (0, True, True)
+    data = Path("e.onnx").read_bytes()
+    Path("moved.onnx").write_bytes(data.replace(b"\0\0\x80\x3f", b"\0\0\0\x40", 1))
+    code, said = checked(capsys, "--network", "moved.onnx")
+    assert (code, "moved.onnx, network f, has hash" in said) == (20, True)
+    assert checked(capsys, "--network", "e.onnx", "--runtime", "onnxruntime-novnni")[0] == 20
+    assert checked(capsys, "--network", "e.onnx", "--bits", "8")[0] == 2
+    for more in ("f=e.onnx", "f.onnx"):
+        code, said = checked(capsys, "--network", "e.onnx", "--network", more)
+        assert (code, "a float network" in said, "--network NAME=FILE, if a VNN-LIB query" in said) == (2, True, True)
+    ask("two")
+    code, said = checked(capsys, "--network", "e.onnx")
+    assert (code, "is about networks f, g, expected --network NAME=FILE for each" in said) == (20, True)
+    ask("sat")
+    assert checked(capsys, "--network", "e.onnx")[0] == 20
+
+
+def test_a_float_network_has_no_other_certificates(capsys):
+    np.save("x.npy", np.array([[[7, 2]]]))
+    said = "is no VNN-LIB query, expected one about e.onnx, a float model"
+    for words in (["verify", "f.onnx", "--inputs", "x.npy", "--eps", "0,1"], ["range", "f.onnx", "--inputs", "x.npy", "--eps", "1"]):
+        assert main([*words, "--out", "out", "--certificates", "--overwrite"]) in (0, 10)
+        code, printed = checked(capsys, "--network", "e.onnx")
+        assert (code, said in printed, " 0 accepted" in printed) == (20, True, True), printed
+    np.save("y.npy", np.array([1]))
+    assert main(["verify", "f.onnx", "--inputs", "x.npy", "--labels", "y.npy", "--eps", "0", "--out", "out", "--overwrite"]) in (0, 5, 10)
+    code, printed = checked(capsys, "--network", "e.onnx", "--inputs", "x.npy", "--labels", "y.npy")
+    assert (code, said in printed, " 0 accepted" in printed) == (20, True, True), printed
+
+
+def test_hidden_variables_need_a_name(capsys):
+    ask("hidden")
+    code, said = checked(capsys, "--network", "f.onnx")
+    assert (code, "or --network f=FILE" in said) == (20, True)
+
+
 @pytest.mark.parametrize(
     ("kind", "changed", "said"),
     [
