@@ -18,6 +18,9 @@ from .query import Box, Query
 from .region import region_of
 from .robustness import centre, count_classes, linf_box
 
+# What may be asked of two networks without classes.
+OUTPUTS = "ask about outputs instead: --within 0 (from Python steps=0 of agreement, within=0 of equality) holds if they are the same"
+
 
 def joined(*networks: Network) -> Network:
     """One network that computes all of them on the same inputs: values and outputs of the first, then those of the next.
@@ -58,7 +61,7 @@ def agreement(
     witnesses have both.
     """
     both, box = compared(a, b, x, eps, region)
-    count = count_classes(a) if steps is None else len(a.outputs)
+    count = count_classes(a, OUTPUTS) if steps is None else len(a.outputs)
     violation = _other_class(count) if steps is None else _apart(count, integer(steps, "steps", 0))
     return Query((both,), (box,), violation, limits=limits)
 

@@ -19,6 +19,10 @@ from .region import distances, region_of
 
 # What becomes of equal outputs: the first of them is the class; or the label, if it is one of them (TACAS 2020).
 TIES = ARGMAX, KEPT = "argmax", "kept"
+# What may be asked of one output.
+THRESHOLD = (
+    "ask about a threshold T instead: Query((network,), (box,), at_least(((1, Ref(0, 'output', 0)),), T)) holds if no output reaches T"
+)
 
 
 def beats(j: int, c: int, is_kept: bool = False) -> AtMost:
@@ -51,13 +55,13 @@ def linf_box(network: Network, x: np.ndarray, eps: int, region: str | None = Non
     return Box(np.maximum(x - steps, form.lo), np.minimum(x + steps, form.hi))
 
 
-def count_classes(network: Network) -> int:
-    """Outputs of a network that classifies; with one, every input would have class 0, and every such question would hold."""
+def count_classes(network: Network, instead: str = THRESHOLD) -> int:
+    """Outputs of a network that classifies; with one, every input would have class 0, and every such question would hold. `instead` says
+    what else may be asked.
+    """
     if network.output.size == 1:
-        raise InputError(
-            f"network {network.name!r}: has one output, so every input is of class 0 and there is nothing to ask about classes; ask about "
-            f"a threshold T instead: Query((network,), (box,), at_least(((1, Ref(0, 'output', 0)),), T)) holds if no output reaches T"
-        )
+        reason = "has one output, so every input is of class 0 and there is nothing to ask about classes"
+        raise InputError(f"network {network.name!r}: {reason}; {instead}")
     return network.output.size
 
 

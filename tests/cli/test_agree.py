@@ -82,3 +82,12 @@ def test_verbose_lines_show_the_witness(capsys):
 def test_bad_usage(arguments, said, capsys):
     assert agree(*arguments) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["agree", "equal"])
+def test_one_output_has_no_classes_but_values(command, capsys):
+    save(one_layer([[1, 0]], None, ShiftRequantizer(1, "half_up", 0, 15), tensor(2)), "one.npz")
+    assert main([command, "one.npz", "one.npz"]) == 2
+    said = capsys.readouterr().err
+    assert ("ask about outputs instead: --within 0" in said, "Query(" in said) == (True, False)
+    assert main([command, "one.npz", "one.npz", "--within", "0"]) == 0

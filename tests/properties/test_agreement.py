@@ -76,7 +76,7 @@ def test_runtimes_of_one_network_and_a_certificate(tmp_path):
         ((copying(2), copying(3), [1, 1], 1), "expected the same integers"),
         ((copying(2), copying(2, 0, 14), [1, 1], 1), "expected the same integers"),
         ((copying(2), one_layer([[1, 1]]), [1, 1], 1), "2 outputs and 1"),
-        ((copying(1), copying(1), [1], 1), "has one output"),
+        ((copying(1), copying(1), [1], 1), r"has one output, .*; ask about outputs instead: --within 0 \(from Python steps=0"),
         ((copying(2), copying(2), [1, 1], 1, -1), "steps"),
         ((copying(2), 3, [1, 1], 1), "expected a Network"),
         ((copying(2), copying(2), None, 1), "around nothing"),
