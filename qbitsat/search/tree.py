@@ -252,6 +252,8 @@ class Search:
         """All open nodes, taken off the stack."""
         while self.waiting:
             self._make_children()
+        # Together they are not kept as differences.
+        self.limits.require(sum(map(len, self.stack)) * (self.layout.node_bytes + 4 * self.layout.num_neurons))
         nodes, self.stack = Nodes.stack(self.stack), []
         return nodes
 
