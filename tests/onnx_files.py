@@ -79,6 +79,16 @@ class Model:
         return TYPES[f32] if op in ("DequantizeLinear", "Softmax", "Gemm", "MatMul", "Add") else TYPES[self.dtype]
 
 
+def halves(weights: list[list[int]], floats: bool) -> bytes:
+    """y = W x / 2 of uint8, ties to even; with floats on both sides, scale 1/2, or without."""
+    m = Model(np.uint8)
+    x = m.quantize("x", 0.5, 0) if floats else "x"
+    matrix = m.constant(np.array(weights, np.int8)), m.constant(f32(1)), m.constant(np.int8(0))
+    y = m.node("QLinearMatMul", x, *m.meaning(0.5, 0), *matrix, *m.meaning(1.0, 0))
+    y = m.dequantize(y, 1.0, 0) if floats else y
+    return m.build({"x": (1, 2)}, y, f32 if floats else np.uint8)
+
+
 def session(model: bytes, optimize: bool = True, runtime: str = "onnxruntime", precise: bool = False) -> onnxruntime.InferenceSession:
     """precise: without VNNI weights of type int8 become uint8, which activations of type uint8 ask for."""
     options = onnxruntime.SessionOptions()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +43,16 @@ def covered(left: Reduction, limits: Limits) -> list[Part]:
     """Inequalities that are false in the middle of the box, of which every case of the formula has one; none if it has no more cases."""
     query = left.query
     middle = [((box.lo + box.hi) // 2)[None] for box in query.boxes]
-    values = [forward_all(network, x)[0] for network, x in zip(query.networks, middle, strict=True)]
-    found = _choice(left.formula, query, values)
-    if found is None or _cases(left.formula) <= len(found.atoms):
+    values = [forward_all(network, x, limits)[0] for network, x in zip(query.networks, middle, strict=True)]
+    found = _choice(left.formula, query, values, limits)
+    if found is None or _cases(left.formula, len(found.atoms), limits) <= len(found.atoms):
         return []
     groups = dict[tuple[int, ...], list[AtMost]]()
     layout, whole = left.bounds.layout, left.whole or left
     for atom in found.atoms:
-        values = [layout.value(ref) for ref in atom.coefficients()]
-        groups.setdefault(tuple(sorted({_layer(layout, v) for v in values})), []).append(atom)
+        limits.check()
+        layers = {_layer(layout, layout.value(ref)) for ref in atom.coefficients()}
+        groups.setdefault(tuple(sorted(layers)), []).append(atom)
     parts = []
     for atoms in groups.values():
         formula = Or(tuple([left.widened(atom) for atom in atoms]))
@@ -60,16 +62,17 @@ def covered(left: Reduction, limits: Limits) -> list[Part]:
 
 
 def _layer(layout: Layout, value: int) -> int:
-    """The number of the layer that gives a value, -1 of an input."""
-    return next((n for n, block in enumerate(layout.blocks) if block.target.start <= value < block.target.stop), -1)
+    """The first value of the layer that gives a value, -1 of an input."""
+    return -1 if value < layout.num_inputs else layout.place(value)[0].target.start
 
 
-def _choice(formula: Formula, query: Query, values: list[np.ndarray]) -> Choice | None:
+def _choice(formula: Formula, query: Query, values: list[np.ndarray], limits: Limits) -> Choice | None:
     """Of an `And` the part that is furthest from true, of an `Or` all; None for what is true, or has a case that is."""
+    limits.check()
     if isinstance(formula, AtMost):
         total = sum(c * int(values[ref.network][ref.value_of(query.networks[ref.network])]) for c, ref in formula.terms)
         return Choice(formula.bound - total, {formula: None}) if total > formula.bound else None
-    found = [_choice(part, query, values) for part in formula.parts]  # type: ignore[union-attr]
+    found = [_choice(part, query, values, limits) for part in formula.parts]  # type: ignore[union-attr]
     false = [choice for choice in found if choice is not None]
     if isinstance(formula, And):
         return min(false, key=lambda choice: choice.margin, default=None)
@@ -78,12 +81,15 @@ def _choice(formula: Formula, query: Query, values: list[np.ndarray]) -> Choice 
     return Choice(max((choice.margin for choice in false), default=-math.inf), {a: None for choice in false for a in choice.atoms})
 
 
-def _cases(formula: Formula) -> int:
-    """Conjunctions of inequalities that the formula is an `Or` of, were it multiplied out."""
+def _cases(formula: Formula, most: int, limits: Limits) -> int:
+    """Conjunctions of inequalities that the formula is an `Or` of, were it multiplied out; of more than `most`, one more than these."""
+    limits.check()
     if isinstance(formula, AtMost):
         return 1
-    counts = [_cases(part) for part in formula.parts]  # type: ignore[union-attr]
-    return math.prod(counts) if isinstance(formula, And) else sum(counts)
+    counts = [_cases(part, most, limits) for part in formula.parts]  # type: ignore[union-attr]
+    if isinstance(formula, Or):
+        return min(sum(counts), most + 1)
+    return reduce(lambda product, count: min(product * count, most + 1), counts, 1)
 
 
 def grafted(proofs: Sequence[tuple[Part, Proof]], disjuncts: Disjuncts, pairs: tuple[tuple[int, int], ...]) -> Proof | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from forge import Parts
 from onnx import TensorProto, helper, numpy_helper
-from onnx_files import Model, f32
+from onnx_files import f32, halves
 
 from qbitsat.cli.main import main
 
@@ -47,14 +47,7 @@ def folder(tmp_path, monkeypatch):
     """f.onnx and g.onnx are of uint8, g with another weight; h.onnx is f with floats on both sides, scale 1/2; e.onnx has exact floats."""
     monkeypatch.chdir(tmp_path)
     for name in "fgh":
-        weights = np.array([[1, 0], [-1, 2 if name == "g" else 1]], np.int8)
-        m = Model(np.uint8)
-        x = m.quantize("x", 0.5, 0) if name == "h" else "x"
-        y = m.node(
-            "QLinearMatMul", x, *m.meaning(0.5, 0), m.constant(weights), m.constant(f32(1)), m.constant(np.int8(0)), *m.meaning(1.0, 0)
-        )
-        y = m.dequantize(y, 1.0, 0) if name == "h" else y
-        Path(f"{name}.onnx").write_bytes(m.build({"x": (1, 2)}, y, f32 if name == "h" else np.uint8))
+        Path(f"{name}.onnx").write_bytes(halves([[1, 0], [-1, 2 if name == "g" else 1]], floats=name == "h"))
     # y_1 = x_0 x_1 for bits: relu(x_0 + x_1 - 1) - 1, which is 0 at most.
     weights, bias = np.array([[1, 1], [1, 1]], f32), np.array([0, -2], f32)
     initializers = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "b")]

@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnx_files import Model, f32
+from onnx_files import f32, halves
 
 from qbitsat.cli.main import main
 
@@ -21,15 +20,8 @@ TWO = HEAD + "(declare-network g (equal-to f) (declare-input A uint8 [1,2]) (dec
 def folder(tmp_path, monkeypatch):
     """f.onnx: y = (x_0 - x_1, x_1) / 2 of uint8, ties to even; h.onnx: the same with floats on both sides, scale 1/2."""
     monkeypatch.chdir(tmp_path)
-    weights = np.array([[1, 0], [-1, 1]], np.int8)
     for name in "fh":
-        m = Model(np.uint8)
-        x = m.quantize("x", 0.5, 0) if name == "h" else "x"
-        y = m.node(
-            "QLinearMatMul", x, *m.meaning(0.5, 0), m.constant(weights), m.constant(f32(1)), m.constant(np.int8(0)), *m.meaning(1.0, 0)
-        )
-        y = m.dequantize(y, 1.0, 0) if name == "h" else y
-        Path(f"{name}.onnx").write_bytes(m.build({"x": (1, 2)}, y, f32 if name == "h" else np.uint8))
+        Path(f"{name}.onnx").write_bytes(halves([[1, 0], [-1, 1]], floats=name == "h"))
 
 
 def ask(text: str, *arguments: str, network: str = "f=f.onnx") -> int:

@@ -13,10 +13,10 @@ from tiny import points_of
 from qbitsat.bounds import propagate, simplify
 from qbitsat.bounds.reduction import Reduction
 from qbitsat.certificate.check import check
-from qbitsat.limits import NO_LIMITS
+from qbitsat.limits import NO_LIMITS, LimitReached, Limits
 from qbitsat.network import classify
-from qbitsat.properties import agreement, robustness
-from qbitsat.search.cover import covered, grafted
+from qbitsat.properties import And, Or, agreement, robustness
+from qbitsat.search.cover import _cases, covered, grafted
 from qbitsat.verify import HOLDS, VIOLATED, verify
 
 
@@ -38,6 +38,21 @@ def test_what_has_no_more_cases_has_no_cover():
     assert covered(left_of(robustness(copying(3), [9, 7, 7], 2, 0)), NO_LIMITS) == []
     assert covered(left_of(robustness(copying(3), [9, 8, 8], 2, 0, 1)), NO_LIMITS) == []
     assert covered(left_of(agreement(copying(2), copying(2), [7, 9], 2, 0)), NO_LIMITS) == []
+
+
+def test_many_cases_are_counted_as_far_as_it_matters():
+    """The product of all would have more digits than there is time for."""
+    query = robustness(copying(3), [9, 7, 7], 2, 0)
+    atom = query.violation.parts[0]
+    many = And((Or((atom, atom)),) * 100_000)
+    assert _cases(many, 5, NO_LIMITS) == 6
+    assert _cases(many, 1 << 70, Limits(timeout=60)) == (1 << 70) + 1
+
+
+def test_limits_are_kept_while_inequalities_are_chosen():
+    query = agreement(copying(3), copying(3), [9, 8, 8], 2)
+    with pytest.raises(LimitReached, match="timeout"):
+        covered(left_of(query), Limits(timeout=0))
 
 
 @pytest.mark.parametrize("first", range(0, 120, 40))
