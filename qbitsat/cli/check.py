@@ -126,6 +126,7 @@ class Printer:
         self.start = time.monotonic()
         self.progress = Progress(None, " results")
         self.shown = {title(network) for network in means.networks}
+        self.pinned = bool(means.files)
         for network in dict.fromkeys(means.networks):
             print("\n".join([f"network      {printable(title(network))}", *(f"    {printable(note)}" for note in network.notes)]))
 
@@ -137,7 +138,9 @@ class Printer:
             self.needs[checked.reason] += 1
         for name in checked.networks:
             if name not in self.shown:
-                self.progress.print(f"network      as a certificate names it: {printable(name)}")
+                # Files that are given by the names in questions are those that accepted certificates are about.
+                known = "" if self.pinned and checked.accepted else "as a certificate names it: "
+                self.progress.print(f"network      {known}{printable(name)}")
                 self.shown.add(name)
         self.progress.add(f"{self.counts[REFUSED]} refused")
         if not self.quiet or not checked.accepted:

@@ -33,7 +33,9 @@ def joined(*networks: Network) -> Network:
     for b in networks[1:]:
         shapes = [[(form.size, form.lo, form.hi) for form in network.inputs] for network in (a, b)]
         if shapes[0] != shapes[1]:
-            mine, theirs = (" and ".join(f"{size} integers in [{lo}, {hi}]" for size, lo, hi in shape) for shape in shapes)
+            mine, theirs = (
+                " and ".join(f"{size} integer{'' if size == 1 else 's'} in [{lo}, {hi}]" for size, lo, hi in shape) for shape in shapes
+            )
             raise InputError(f"agreement: {a.name!r} reads {mine}, {b.name!r} reads {theirs}, expected the same integers")
     n, more, reads, outputs = a.num_inputs, 0, list[np.ndarray](), list[np.ndarray]()
     for network in networks:
