@@ -2,7 +2,8 @@
 
 NAMES are some of mnist-256x2, mnist-256x4, acas-xu, tinytaxi and pairs, all by default. Each network is quantized and compared with its
 float original, and then asked what is asked of it elsewhere (docs/lab/mnist-256.md, acas-xu.md, tinytaxi.md). --seconds are CPU seconds for
-a query, so that other work on the machine costs no answers. Keeps bench/results/literature.json.
+a query, so that other work on the machine costs no answers. Finished queries are kept in --cache: one that is there, of the same network
+and with the same limit, is not asked again. What networks come to is in bench/results/literature.json.
 
 setting   networks, formats, and how a query is asked
 mnist     robustness of MNIST networks

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import qbitsat
+from bench.paper.runs import Runs
 from qbitsat.network import Network
 from qbitsat.network.float_network import FloatDense, FloatNetwork
 from qbitsat.properties import Query
@@ -82,7 +83,7 @@ def property_of(number: int, network: Network) -> Query:
     return question(f'title = "property {number}"\nnever = "{never.format(limit=limit)}"\n{box_text(box)}', network=network)
 
 
-def run(bits: tuple[int, ...], seconds: float) -> Iterator[tuple[str, Record]]:
+def run(finished: Runs, bits: tuple[int, ...], seconds: float) -> Iterator[tuple[str, Record]]:
     """A record for each width."""
     floats = model(FILE)
     for width, inputs in WIDTHS:
@@ -92,7 +93,7 @@ def run(bits: tuple[int, ...], seconds: float) -> Iterator[tuple[str, Record]]:
         runs = []
         for number in PROPERTIES:
             query = property_of(number, network)
-            runs.append({"property": number, "input_bits": round(bits_of(query), 1), **ask(query, seconds)})
+            runs.append({"property": number, "input_bits": round(bits_of(query), 1), **ask(finished, f"property {number}", query, seconds)})
         about = compared(network, floats, drawn(20_000, 1), lambda y: y.argmin(axis=1))
         name = FORMAT.format(bits=width, inputs=inputs, fraction=inputs - 1)
         yield f"acas-xu-{width}-inputs-{inputs}", {"format": name, **about, "runs": runs}
@@ -131,7 +132,7 @@ def agreement(a: Network, b: Network, centre: np.ndarray, eps: int, within: int 
     return question(f'hold = "{hold}"\n[inputs]\ncentre = {centre.tolist()}\neps = {eps}\n', a=a, b=b)
 
 
-def run_pairs(seconds: float) -> Iterator[tuple[str, Record]]:
+def run_pairs(finished: Runs, seconds: float) -> Iterator[tuple[str, Record]]:
     """A record for each pair of networks, each query with and without differences of paired layers, around the middles of boxes."""
     for name, (a, b) in couples().items():
         runs = []
@@ -139,6 +140,7 @@ def run_pairs(seconds: float) -> Iterator[tuple[str, Record]]:
             centre = integers_of(a, normalised(np.mean(box, axis=1)).reshape(1, -1))[0]
             for eps, within in itertools.product(DISTANCES, (None, WITHIN)) if number > 1 else ():
                 query = agreement(a, b, centre, eps, within)
-                answers = {key: ask(query, seconds, pairs=key == "pairs") for key in ("pairs", "no_pairs")}
+                about = f"property {number} {eps} {within}"
+                answers = {key: ask(finished, f"{about} {key}", query, seconds, pairs=key == "pairs") for key in ("pairs", "no_pairs")}
                 runs.append({"property": number, "eps": eps, "within": within, **answers})
         yield f"pairs: {name}", {"runs": runs}

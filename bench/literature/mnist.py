@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import qbitsat
+from bench.paper.runs import Runs
 from bench.suite import DATA
 from qbitsat.importers import load_inputs, load_labels
 from qbitsat.network import TensorFormat, classify
@@ -20,7 +21,7 @@ CALIBRATION = slice(5000, 6000)
 DISTANCES = (1, 2, 4, 8, 13)
 
 
-def run(name: str, bits: int, seconds: float, samples: int) -> Record:
+def run(finished: Runs, name: str, bits: int, seconds: float, samples: int) -> Record:
     floats, folder = model(NAMES[name]), DATA / "mnist"
     pixels = load_inputs(folder / "t10k-images-idx3-ubyte.gz", TensorFormat((28, 28), 0, 255))
     labels = load_labels(folder / "t10k-labels-idx1-ubyte.gz")
@@ -37,5 +38,5 @@ def run(name: str, bits: int, seconds: float, samples: int) -> Record:
     for eps in DISTANCES:
         for sample in range(samples):
             query = qbitsat.robustness(network, pixels[sample], eps, int(labels[sample]), sample=sample)
-            runs.append({"eps": eps, "sample": sample, **ask(query, seconds)})
+            runs.append({"eps": eps, "sample": sample, **ask(finished, f"robust {eps} {sample}", query, seconds)})
     return {**about, "runs": runs}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import qbitsat
+from bench.paper.runs import Runs
 from bench.suite import DATA
 from qbitsat.limits import Progress, cpu_seconds
 from qbitsat.network import Network, forward
@@ -35,13 +36,24 @@ def budget(seconds: float) -> dict[str, Any]:
     return {"cancel": cancel, "progress": look}
 
 
-def ask(query: Query, seconds: float, **options: Any) -> Record:
+def kept(runs: Runs, networks: tuple[Network, ...], about: str, seconds: float, found: Callable[[], Record]) -> Record:
+    """What came of a question about these networks with this limit: it is asked unless it is there. A record has a verdict."""
+    key = f"{' '.join(network.sha256[:16] for network in networks)} {about} {seconds:g}"
+    entry = runs.get(key, seconds) or runs.add(key, **found(), timeout=seconds)
+    return {name: value for name, value in entry.items() if name not in ("key", "timeout")}
+
+
+def ask(runs: Runs, about: str, query: Query, seconds: float, **options: Any) -> Record:
     """The verdict, after at most so many CPU seconds; a witness is one that the reference has replayed."""
-    verdict = qbitsat.verify(query, **budget(seconds), **options)
-    record = {"verdict": verdict.verdict, "engine": verdict.engine, "cpu_seconds": round(verdict.cpu_seconds, 3)}
-    if verdict.unknown:
-        record["closed"] = verdict.statistics.get("closed", 0.0)
-    return record
+
+    def found() -> Record:
+        verdict = qbitsat.verify(query, **budget(seconds), **options)
+        record = {"verdict": verdict.verdict, "engine": verdict.engine, "cpu_seconds": round(verdict.cpu_seconds, 3)}
+        if verdict.unknown:
+            record["closed"] = verdict.statistics.get("closed", 0.0)
+        return record
+
+    return kept(runs, query.networks, about, seconds, found)
 
 
 def bits_of(query: Query) -> float:

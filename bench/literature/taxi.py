@@ -7,13 +7,16 @@ smooth random ones, each of which is said by its seed.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 import qbitsat
+from bench.paper.runs import Runs
 from qbitsat.properties import And, Box, Query, Ref
 from qbitsat.properties.formula import OUTPUT
 
-from .setting import Record, budget, compared, model
+from .setting import Record, budget, compared, kept, model
 
 FILE = "onnx/KJ_TinyTaxiNet.onnx"
 FORMAT = "power-of-two:{bits},input=u8.8"
@@ -31,7 +34,18 @@ def images(count: int, seed: int) -> np.ndarray:
     return np.clip(np.rint(grey * 256), 0, 255)[..., None] / 256
 
 
-def run(bits: int, seconds: float, samples: int) -> Record:
+def ends(query: Query, output: int, seconds: float) -> Record:
+    """Between what an output is."""
+    least, most = (qbitsat.maximize(query, ((side, Ref(0, OUTPUT, output)),), **budget(seconds)) for side in (-1, 1))
+    scale = query.networks[0].output.scale
+    # (reached, proved) of each end, in the network's unit.
+    found = [[side * v * scale for v in (end.value, end.upper)] for side, end in ((-1, least), (1, most))]
+    verdict = most.verdict if least.optimal else least.verdict
+    spent = round(least.cpu_seconds + most.cpu_seconds, 3)
+    return {"verdict": verdict, "least": found[0], "most": found[1], "cpu_seconds": spent}
+
+
+def run(finished: Runs, bits: int, seconds: float, samples: int) -> Record:
     floats = model(FILE)
     network = qbitsat.quantize(floats, FORMAT.format(bits=bits), images(2000, 0))
     x, form = images(10_000, 1), network.input
@@ -40,9 +54,6 @@ def run(bits: int, seconds: float, samples: int) -> Record:
         for eps in DISTANCES:
             query = Query((network,), (Box(np.maximum(pixels - eps, form.lo), np.minimum(pixels + eps, form.hi)),), And(()))
             for output, name in enumerate(OUTPUTS):
-                least, most = (qbitsat.maximize(query, ((side, Ref(0, OUTPUT, output)),), **budget(seconds)) for side in (-1, 1))
-                # (reached, proved) of each end, in the network's unit.
-                ends = [[side * v * network.output.scale for v in (o.value, o.upper)] for side, o in ((-1, least), (1, most))]
-                spent = round(least.cpu_seconds + most.cpu_seconds, 3)
-                runs.append({"sample": sample, "eps": eps, "output": name, "least": ends[0], "most": ends[1], "cpu_seconds": spent})
+                found = kept(finished, query.networks, f"ends {eps} {sample} {name}", seconds, partial(ends, query, output, seconds))
+                runs.append({"sample": sample, "eps": eps, "output": name, **found})
     return {"format": FORMAT.format(bits=bits), **compared(network, floats, x), "runs": runs}
