@@ -17,7 +17,7 @@ from .table import TableRequantizer, ThresholdRequantizer
 # Beyond these accumulators there is nothing: "no smallest" and "no largest".
 NOWHERE = 1 << 61
 # Requantizers with more levels have no table of thresholds.
-MAX_LEVELS = 1 << 12
+MAX_LEVELS = 1 << 16
 KNOWN = (ShiftRequantizer, MultiplierRequantizer, Float32Requantizer, Float64Requantizer, DivisionRequantizer,
          TableRequantizer, ThresholdRequantizer)  # fmt: skip
 # Kinds, as in layer.h.

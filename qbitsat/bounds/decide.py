@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
 from ..arithmetic import Requantizer, ShiftRequantizer
+from ..arithmetic.steps import MAX_LEVELS, NOWHERE
 from ..limits import NO_LIMITS, Limits
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import FALSE, TRUE, without_not
 from .layout import Block, Layout
 from .ranges import Ranges
-
-# Beyond this many output levels the widest step is not looked up; such outputs hardly ever tie.
-MAX_LEVELS = 1 << 12
 
 
 def simplify(query: Query, bounds: Ranges, limits: Limits = NO_LIMITS) -> Formula:
@@ -97,5 +94,4 @@ def widest_step(requantizer: Requantizer) -> int:
             return 1 << 62
         shift = max(0, requantizer.shift)
         return {"toward_zero": (2 << shift) - 1, "half_even": (1 << shift) + 1}.get(requantizer.rounding, 1 << shift)
-    starts = [requantizer.first_reaching(y) for y in range(requantizer.lo + 1, requantizer.hi + 1)]
-    return max((b - a for a, b in pairwise(starts)), default=0)
+    return int(np.diff(requantizer.thresholds(NOWHERE)).max(initial=0))

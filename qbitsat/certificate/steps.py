@@ -32,7 +32,7 @@ from ..network import Layer
 # Accumulators stay far below this; it stands for "none".
 FAR = 1 << 61
 # Requantizers with more levels get no table.
-MAX_LEVELS = 1 << 12
+MAX_LEVELS = 1 << 16
 FINAL = (
     ShiftRequantizer,
     MultiplierRequantizer,
