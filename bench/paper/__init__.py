@@ -2,7 +2,7 @@
 
     python -m bench.paper [table1 table2 table3 table4 fig2 fig4 variants convolution] [--samples 300] [--timeout 20] ...
 
-Everything by default, but for `convolution`. Networks and finished runs are kept in --cache, outside the tree: a run that is killed goes on
+Everything by default. Networks and finished runs are kept in --cache, outside the tree: a run that is killed goes on
 where it was, and each table works by itself. What comes out is printed, and written to bench/results/paper.json. The extra `train` brings
 TensorFlow, which trains; `smt` the solvers; Marabou is used where it is installed (maraboupy).
 

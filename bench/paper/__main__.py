@@ -35,6 +35,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--smt-samples", type=int, default=DEFAULT.smt_samples, metavar="N", help="for each backend; 0 for none")
     parser.add_argument("--smt-timeout", type=float, default=DEFAULT.smt_timeout, metavar="S")
     parser.add_argument("--backends", default=DEFAULT.backends, metavar="LIST", help="as of `qbitsat compare`")
+    parser.add_argument("--marabou-samples", type=int, default=DEFAULT.marabou_samples, metavar="N", help="0 for none")
     parser.add_argument("--bits", type=lambda text: tuple(map(int, text.split(","))), default=DEFAULT.bits, metavar="LIST")
     parser.add_argument("--ties", choices=TIES, default=DEFAULT.ties)
     parser.add_argument("--truncation", choices=("floor", "toward_zero"), default=DEFAULT.truncation)
@@ -56,7 +57,7 @@ def main(given: list[str] | None = None) -> None:
         parser.error(f"--samples: {setting.samples}, expected at least 1")
     setting.cache.mkdir(parents=True, exist_ok=True)
     lock = Lock(setting.cache)
-    for name in names or [name for name in TABLES if name != "convolution"]:
+    for name in names or TABLES:
         found, text = TABLES[name](setting)
         keep(out, name, setting, found)
         if name == "fig4" and picture:

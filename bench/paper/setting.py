@@ -39,7 +39,10 @@ class Setting:
     seed: int = 0
     smt_samples: int = 5
     smt_timeout: float = 15.0
-    backends: str = "boolector,boolector:linear,bitwuzla,z3,cvc5,yices,sat,sat:balanced,sat:linear"
+    backends: str = (
+        "boolector,boolector:linear,bitwuzla,bitwuzla:linear,z3,z3:linear,cvc5,cvc5:linear,yices,yices:linear,sat,sat:balanced,sat:linear"
+    )
+    marabou_samples: int = 60
 
     @property
     def name(self) -> str:
