@@ -21,7 +21,7 @@ from ..properties.robustness import ARGMAX
 from ..quantize import Int8, parse_format
 from ..quantize.prepare import prepared
 from .result import WidthResult
-from .sweep import Sweep, check_target
+from .sweep import Noted, Sweep, check_target
 from .widths import PLACE, Width
 
 REACHED, MISSED, OPEN = "reached", "missed", "open"
@@ -102,6 +102,7 @@ def mixed_bits(
     resume: bool = False,
     overwrite: bool = False,
     told: Callable[[Trial], object] | None = None,
+    noted: Noted | None = None,
     **options: Any,
 ) -> Mixed:
     """The fewest bits of weights with which `target` of the samples are robust, each layer's of one of the widths: all else is as `format`
@@ -118,7 +119,7 @@ def mixed_bits(
             f"--format: {format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
         )
     start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
-    sweep.attacks = False
+    sweep.attacks, sweep.noted = False, noted or sweep.noted
     layers = [layer for layer in prepared(model)[0].layers if isinstance(layer, FloatDense | FloatConvolution)]
     if not layers:
         raise InputError(f"bits: {model.place}: no layer has weights, expected some")

@@ -35,6 +35,7 @@ from .widths import Width, widths_of
 SUMMARY, NETWORK = "bits.json", "network.npz"
 UNDONE = Verdict(UNKNOWN, "not asked")
 Told = Callable[[WidthResult], object]
+Noted = Callable[[str], object]
 
 
 @dataclass
@@ -77,6 +78,7 @@ def bits(
     resume: bool = False,
     overwrite: bool = False,
     told: Told | None = None,
+    noted: Noted | None = None,
     **options: Any,
 ) -> Bits:
     """How many bits does it take until `target` of the samples are robust: classified as their label, which no change of an input element
@@ -89,11 +91,12 @@ def bits(
     the network, results.jsonl and with the option `certificates` certificates; resume goes on with what is there. With protected features
     each width also gets its fairness gap, of all outputs: protected and groups are those of `properties.gap`,
     domain is two rows as inputs have them, the smallest and the largest value of each feature, all by default. ties is the rule of
-    `robustness`; accuracies are always by argmax. told is called with the result of each width when it is finished. Options are those of
-    `verify`; jobs are queries at the same time.
+    `robustness`; accuracies are always by argmax. told is called with the result of each width when it is finished, and noted with what
+    may be meant in another way, such as biases that do not fit, once each. Options are those of `verify`; jobs are queries at a time.
     """
     check_target(target)
     sweep = Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
+    sweep.noted = noted or sweep.noted
     if protected is not None:
         rows = None if domain is None else np.asarray(domain)
         sweep.fairness = Fairness(tuple(protected), tuple(tuple(group) for group in groups), rows)
@@ -131,6 +134,9 @@ class Sweep:
             raise InputError("bits: certificates need a folder, out")
         # Whether to find out what an attack alone would say where a known witness breaks a sample.
         self.attacks = True
+        # What is told of doubts, and which that were.
+        self.noted: Noted = lambda doubt: None
+        self.doubts: set[str] = set()
         # Which features are protected, if that is asked.
         self.fairness: Fairness | None = None
         # Inputs that broke the property, by the format of the input and the sample.
@@ -179,7 +185,8 @@ class Sweep:
     def prepared(self, width: Width) -> Entry:
         """The network of a width, its accuracy, and its tasks."""
         calibration = self.real(width) if self.calibration is None else self.calibration
-        made = quantize_with_report(self.model, width.format, calibration, method=self.method)
+        made = quantize_with_report(self.model, width.format, calibration, method=self.method, lossy=True)
+        self.note(made.report.doubts)
         network, losses = made.network, [layer.loss for layer in made.report.layers if layer.loss]
         flat = self.inputs.reshape(len(self.inputs), -1)
         inputs = integers_of(network, flat) if flat.dtype.kind == "f" else flat
@@ -188,6 +195,13 @@ class Sweep:
         accuracy = None if self.labels is None else float((classify(network, inputs) == self.labels).mean())
         tasks = plan(network, inputs, self.labels, self.samples, [self.eps], ties=self.ties)
         return Entry(width, network, tasks, accuracy, sum(loss.weights_clipped + loss.biases_clipped for loss in losses))
+
+    def note(self, doubts: Iterable[str]) -> None:
+        """Tell doubts, each once."""
+        for doubt in dict.fromkeys(doubts):
+            if doubt not in self.doubts:
+                self.noted(doubt)
+        self.doubts.update(doubts)
 
     def real(self, width: Width) -> np.ndarray | None:
         """The inputs in the model's units, where that is known before quantizing."""

@@ -53,7 +53,7 @@ def quantize(args: argparse.Namespace) -> int:
         print(f"not quantized: {reason} after {limits.seconds():.3f} s")
         return EXIT_UNKNOWN
     if samples is not None and (note := doubtful_units(samples, made.network.input, args.unit is not None)):
-        print(f"qbitsat: note: {printable(str(args.calibration))}: {note}", file=sys.stderr)
+        noted(f"{args.calibration}: {note}")
     print(quantization_table(made.report))
     for remark in made.network.remarks:
         print(printable(remark))
@@ -171,7 +171,12 @@ def told_of(
             print(line(found), flush=True)
 
     with interrupts_say(*words, lambda: len(ended)):
-        return ask(*asked, told=told, **given)
+        return ask(*asked, told=told, noted=noted, **given)
+
+
+def noted(doubt: str) -> None:
+    """Something that may be meant in another way."""
+    print(f"qbitsat: note: {printable(doubt)}", file=sys.stderr)
 
 
 def exit_of(reached: bool, is_open: bool) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import InputError, UnsupportedError
 from ..limits import Limits
 from ..network.float_network import FloatNetwork
-from .numbers import MAX_FRACTION, Fixed
+from .numbers import MAX_BITS, MAX_FRACTION, Fixed
 
 METHODS = ("range", "percentile", "mse")
 # Numbers of each tensor that are kept, and numbers of all tensors at a time.
@@ -88,6 +88,20 @@ def joined(parts: Sequence[Observed]) -> Observed:
 def observed(values: np.ndarray) -> Observed:
     """What a tensor of weights holds."""
     return Observed(float(values.min()), float(values.max()), spread(values.ravel(), KEPT))
+
+
+def misfit(fixed: Fixed, values: np.ndarray) -> str:
+    """What to say of a format that loses most of the values: they overflow it, by more than a step where it saturates; else nothing."""
+    slack = fixed.overflow in ("saturate", "symmetric")
+    whole = fixed.whole(values)
+    lost = int(((whole < fixed.lo - slack) | (whole > fixed.hi + slack)).sum())
+    if 2 * lost <= values.size:
+        return ""
+    wide = range(fixed.bits + 1, MAX_BITS + fixed.signed)
+    enough = next((bits for bits in wide if not replace(fixed, bits=bits).outside(values).any()), None)
+    expected = "fewer fractional bits" if enough is None else f"{enough} bits"
+    ends, held = f"{values.min():g} to {values.max():g}", f"{fixed.lo * fixed.step:g} to {fixed.hi * fixed.step:g}"
+    return f"{lost} of {values.size} from {ends} do not fit {fixed}, {held}; expected {expected}"
 
 
 def resolve(fixed: Fixed, tensor: Observed | None, method: Method, what: str, most: int = MAX_FRACTION) -> Fixed:

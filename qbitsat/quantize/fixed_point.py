@@ -14,7 +14,7 @@ from ..network import TensorFormat
 from ..network.affine import WEIGHT_LIMIT
 from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Pool
 from ..network.layers import BIAS_LIMIT
-from .calibration import Method, Observed, observed, resolve
+from .calibration import Method, Observed, misfit, observed, resolve
 from .casts import First, Sum, cast, kept, meaning
 from .formats import FixedPoint, LayerFormat
 from .lowering import Lowering, Tensor, apply_function, image_of, is_rectifier, kernel_of, limits_of, loss_of
@@ -43,8 +43,10 @@ class FixedPointLowering(Lowering):
 
     def resolved(self, fixed: Fixed, k: int) -> Fixed:
         """The format of tensor k."""
-        place = "input" if k < 0 else "output"
-        return resolve(fixed, self.seen.get(k) if self.seen else None, self.method, place)
+        seen = self.seen[k] if self.seen else None
+        if fixed.fraction is None and seen is not None and self.says_nothing(k, seen):
+            return fixed.with_fraction(0)
+        return resolve(fixed, seen, self.method, "input" if k < 0 else "output")
 
     def input(self) -> Tensor:
         seen = self.seen.get(-1) if self.seen else None
@@ -114,6 +116,8 @@ class FixedPointLowering(Lowering):
         elif fixed.fraction is None:
             fixed = resolve(fixed, observed(layer.bias), self.method, "bias", min(*accs, MAX_FRACTION))
         real = self.written(layer.bias, fixed)
+        if said := misfit(fixed, real):
+            self.misfits.append(f"{layer.place}: biases: {said}")
         return fixed.integers(real), [fixed.places] * len(real), int(fixed.outside(real).sum())
 
     def sums(self, x: Tensor, kernel: Kernel, accs: Sequence[int], offsets: Sequence[int]) -> list[Sum]:

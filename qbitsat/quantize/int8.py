@@ -44,6 +44,8 @@ class Int8Lowering(Lowering):
         layer = self.model.layers[k] if k >= 0 else None
         if isinstance(layer, Activation) and layer.kind in ("sigmoid", "tanh"):
             return Quantization(*tables.FIXED[TABLES[layer.kind]])
+        # The scale of nothing is 1.
+        self.says_nothing(k, self.ranges[k])
         return quantization(*self.ranges[k].ends(self.method))
 
     def input(self) -> Tensor:

@@ -45,12 +45,15 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Report:
-    """layers in order; samples that errors were measured on; accuracies on those with labels, None without."""
+    """layers in order; samples that errors were measured on; accuracies on those with labels, None without; doubts are what may have gone
+    wrong: biases that do not fit, and layers that calibration data say nothing of.
+    """
 
     layers: tuple[LayerReport, ...]
     samples: int = 0
     float_accuracy: float | None = None
     accuracy: float | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

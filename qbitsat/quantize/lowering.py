@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import InputError, UnsupportedError
 from ..importers.assembly import Builder, Kernel, Wires, pooled
 from ..limits import Limits
 from ..network import Network, TensorFormat
@@ -60,6 +60,9 @@ class Lowering(ABC):
         self.tensors: dict[int, Tensor] = {}
         self.reports: dict[int, LayerReport] = {}
         self.fused: set[int] = set()
+        # What to say of layers whose biases mostly do not fit, and of tensors, by their index, whose range is not known.
+        self.misfits: list[str] = []
+        self.dead: dict[int, str] = {}
 
     def run(self, runtime: str, limits: Limits) -> tuple[Network, Probe, list[LayerReport]]:
         """The network, the one with all tensors as outputs, and what is to be said of each layer."""
@@ -166,6 +169,16 @@ class Lowering(ABC):
     def enter(self, form: TensorFormat) -> Tensor:
         """The input, in the model's shape."""
         return Tensor(Wires.of_values(self.b.enter(form)).reshape(*self.model.inputs[0]), form)
+
+    def says_nothing(self, k: int, seen: Observed) -> bool:
+        """Whether tensor k held 0 alone, from which no scale follows: an error of the input, and a remark on a layer."""
+        if seen.ends(self.method) != (0, 0):
+            return False
+        if k < 0:
+            raise InputError("input: is 0 in all calibration data, expected samples that say its range")
+        name = self.model.layers[k].name
+        self.dead[k] = f"layer {name}: gives 0 for all calibration data, which say nothing of its range; its step is 1"
+        return True
 
     @abstractmethod
     def input(self) -> Tensor: ...

@@ -51,9 +51,11 @@ def quantize_with_report(
     method: str | Method | None = None,
     labels: Any = None,
     limits: Limits | None = None,
+    lossy: bool = False,
 ) -> Quantized:
     """The same with a report: clipped weights and biases, the error of each layer on the calibration data, and with labels int[n] the
-    accuracies of model and network on it. Raises `LimitReached` where a limit runs out.
+    accuracies of model and network on it. A layer whose biases mostly do not fit into their format is refused, or with `lossy` a remark.
+    Raises `LimitReached` where a limit runs out.
     """
     limits = limits or Limits()
     expect_kind(model, FloatNetwork, "quantize: model", "a FloatNetwork, as of load_float(path)")
@@ -72,12 +74,15 @@ def quantize_with_report(
     else:
         lowering = (HlsLowering if form.hls else FixedPointLowering)(*common, form, shape)
     network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "", limits)
+    if lowering.misfits and not lossy:
+        raise InputError(f"{model.place}: {'; '.join(lowering.misfits)}")
     inputs = None if real is None else integers_of(network, real)
     if real is not None and inputs is not None:
         errors = probe.errors(floats, inputs, real, limits)
         places = sorted(lowering.reports)
         layers = [replace(r, max_error=errors[k][0], mean_error=errors[k][1]) for k, r in zip(places, layers, strict=True)]
-    report = Report(tuple(layers), 0 if real is None else len(real))
+    doubts = (*lowering.misfits, *lowering.dead.values())
+    report = Report(tuple(layers), 0 if real is None else len(real), doubts=doubts)
     if labels is not None:
         if real is None or inputs is None:
             raise InputError("quantize: labels without calibration data, expected both")
@@ -86,8 +91,8 @@ def quantize_with_report(
             raise InputError(f"quantize: labels of shape {wanted.shape}, expected ({len(real)},), one for each sample")
         mine, theirs = classify(network, inputs, limits=limits), float_classes(floats, real, limits)
         report = replace(report, float_accuracy=float((theirs == wanted).mean()), accuracy=float((mine == wanted).mean()))
-    remark = f"quantized to {form.name}"
-    return Quantized(replace(network, remarks=(remark, *model.remarks, *remarks, *clipping(report.layers))), report)
+    said = (f"quantized to {form.name}", *model.remarks, *remarks, *doubts, *clipping(report.layers))
+    return Quantized(replace(network, remarks=said), report)
 
 
 def samples_of(model: FloatNetwork, samples: Any, what: str = "calibration data") -> np.ndarray:

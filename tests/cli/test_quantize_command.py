@@ -60,6 +60,7 @@ def test_limits_of_quantizing(tmp_path, capsys, limit, reason):
         (["quantize", MODEL, "--format", "papr:8"], "did you mean 'paper'"),
         (["quantize", MODEL, "--format", "int8"], "scales come from calibration data, expected some (--calibration FILE)"),
         (["quantize", MODEL, "--format", "power-of-two:8"], "its range is not known, expected calibration data (--calibration FILE)"),
+        (["quantize", MODEL, "--format", "paper:8,5,bias=1"], "layer 'dense': biases: 15 of 16 from -0.102217 to 0.937196 do not fit s1.5"),
         ([*QUANTIZE, "--labels", LABELS], "expected --calibration FILE as well"),
         ([*QUANTIZE, "--calibration", LABELS], "calibration data: shape (50,)"),
         ([*QUANTIZE, "--out", "network.txt"], "expected a file that ends in .npz"),
@@ -107,6 +108,14 @@ def test_bits_prints_a_table_and_writes_all_of_it(tmp_path, capsys):
     assert main([*command, "--target", "1", "--resume", "--quiet"]) == 10
     last = capsys.readouterr().out.splitlines()
     assert any(line.startswith("there is no width here for which 1 of the samples are robust; certainly not: 5, 8") for line in last)
+
+
+def test_bits_goes_on_where_biases_do_not_fit(capsys):
+    command = [*BITS[:-1], "paper:B,3,bias=B-2,input=u5.4", "--widths", "4:6", "--samples", "0:2", "--target", "0"]
+    assert main(command) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("qbitsat: note: layer 'dense': biases: 9 of 16")
 
 
 def test_real_inputs_take_a_unit(capsys):

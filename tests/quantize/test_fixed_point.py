@@ -33,7 +33,7 @@ def outputs_in_fractions(model: FloatNetwork, form, network: Network, x: np.ndar
 def check(model: FloatNetwork, form, seed: int, samples: int = 4) -> Network:
     rng = np.random.default_rng(seed)
     real = rng.random((5, *model.inputs[0]))
-    made = quantize_with_report(model, form, real)
+    made = quantize_with_report(model, form, real, lossy=True)
     network, unit = made.network, made.report.layers[-1].step
     x = rng.integers(network.input.lo, network.input.hi + 1, (samples, network.input.size))
     x[0] = rng.choice([network.input.lo, network.input.hi], network.input.size)
@@ -245,6 +245,43 @@ def test_what_is_no_format_is_refused(text, message):
         quantize(model, text)
     assert "\n" not in str(caught.value)
     assert str(caught.value).count("layer ") <= 1
+
+
+@pytest.mark.parametrize(
+    ("bias", "overflow", "said"),
+    [
+        ([9.0, 9.0, 0.0], "saturate", "2 of 3 from 0 to 9 do not fit s6.3, -4 to 3.875; expected 8 bits"),
+        ([9.0, 3.0, 0.0], "saturate", ""),
+        # A step too many is as good as rounding, unless it wraps around.
+        ([4.0, -4.125, 4.0], "saturate", ""),
+        ([4.0, -4.125, 4.0], "wrap", "3 of 3 from -4.125 to 4 do not fit s6.3, -4 to 3.875; expected 7 bits"),
+        ([1e12, 1e12, 0.0], "saturate", "2 of 3 from 0 to 1e+12 do not fit s6.3, -4 to 3.875; expected fewer fractional bits"),
+    ],
+)
+def test_biases_that_mostly_do_not_fit_are_refused(bias, overflow, said):
+    model = FloatNetwork(((2,),), (FloatDense("dense", (-1,), np.ones((3, 2)), np.array(bias)),), name="n")
+    form = parse_format("paper:8,3")
+    form = replace(form, layer=replace(form.layer, bias=replace(form.layer.bias, bits=6, overflow=overflow)))
+    if not said:
+        assert quantize_with_report(model, form).report.doubts == ()
+        return
+    with pytest.raises(InputError, match=re.escape(f"network 'n': layer 'dense': biases: {said}")):
+        quantize(model, form)
+    made = quantize_with_report(model, form, lossy=True)
+    assert made.report.doubts == (f"layer 'dense': biases: {said}",)
+    assert set(made.report.doubts) < set(made.network.remarks)
+
+
+@pytest.mark.parametrize("text", ["int8", "power-of-two:8"])
+def test_tensors_of_nothing_have_no_scale(text):
+    model = chain(np.random.default_rng(1))
+    with pytest.raises(InputError, match="input: is 0 in all calibration data, expected samples that say its range"):
+        quantize(model, text, np.zeros((3, 4)))
+    first, *rest = model.layers
+    dead = replace(model, layers=(replace(first, bias=np.full_like(first.bias, -100.0)), *rest))
+    made = quantize_with_report(dead, text, np.ones((3, 4)))
+    assert "layer relu0: gives 0 for all calibration data, which say nothing of its range; its step is 1" in made.network.remarks
+    assert made.report.layers[0].step == 1
 
 
 @pytest.mark.parametrize(

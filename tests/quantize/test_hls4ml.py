@@ -68,7 +68,7 @@ def random_case(rng: np.random.Generator):
     curve = str(rng.choice(["relu_n", "sigmoid", "tanh"]))
     layers = [Activation(v.name, v.reads, curve, 1.0) if isinstance(v, Activation) and v.kind == "relu_n" else v for v in model.layers]
     model = type(model)(model.inputs, tuple(layers))
-    network = quantize_with_report(model, form).network
+    network = quantize_with_report(model, form, lossy=True).network
     x = rng.integers(network.input.lo, network.input.hi + 1, (SAMPLES, network.input.size))
     cpp = program(model, {name: in_cpp(word) for name, word in types.items()}, form, x, network)
     return text, forward(network, x), cpp
