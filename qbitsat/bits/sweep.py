@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..network.float_network import FloatNetwork
 from ..network.inference import check_inputs
 from ..options import make_options
 from ..properties.robustness import ARGMAX, rule_of
-from ..quantize import FixedPoint, integers_of, quantize_with_report
+from ..quantize import FixedPoint, doubtful_units, integers_of, quantize_with_report
 from ..quantize.losses import float_classes
 from ..quantize.prepare import prepared
 from ..quantize.quantizing import samples_of
@@ -187,6 +187,7 @@ class Sweep:
         calibration = self.real(width) if self.calibration is None else self.calibration
         made = quantize_with_report(self.model, width.format, calibration, method=self.method, lossy=True)
         self.note(made.report.doubts)
+        self.note(self.unit_doubts(made.network.input))
         network, losses = made.network, [layer.loss for layer in made.report.layers if layer.loss]
         flat = self.inputs.reshape(len(self.inputs), -1)
         inputs = integers_of(network, flat) if flat.dtype.kind == "f" else flat
@@ -198,10 +199,18 @@ class Sweep:
 
     def note(self, doubts: Iterable[str]) -> None:
         """Tell doubts, each once."""
-        for doubt in dict.fromkeys(doubts):
+        for doubt in doubts:
             if doubt not in self.doubts:
+                self.doubts.add(doubt)
                 self.noted(doubt)
-        self.doubts.update(doubts)
+
+    def unit_doubts(self, form: TensorFormat) -> Iterator[str]:
+        """What to say of the units of inputs and calibration data."""
+        given = [("inputs", self.inputs, self.inputs.dtype.kind != "f")]
+        given += [] if self.calibration is None else [("calibration data", np.asarray(self.calibration), False)]
+        for what, samples, are_steps in given:
+            if said := doubtful_units(samples, form, samples.dtype.kind == "f", are_steps):
+                yield f"{what}: {said}"
 
     def real(self, width: Width) -> np.ndarray | None:
         """The inputs in the model's units, where that is known before quantizing."""

@@ -18,11 +18,10 @@ from ..importers import load_labels, save
 from ..importers.float_models import load_float
 from ..importers.inputs import read_array
 from ..limits import LimitReached, Limits
-from ..network import TensorFormat
 from ..network.float_network import FloatNetwork
 from ..network.names import printable
 from ..options import TABLE
-from ..quantize import Quantized, quantize_with_report
+from ..quantize import Quantized, doubtful_units, quantize_with_report
 from ..report.quantizing import accuracies, bits_plot, bits_table, quantization_table, trial_line, width_line
 from .arguments import parse_samples
 from .gap import parse_groups
@@ -75,19 +74,6 @@ def quantized(model: FloatNetwork, args: argparse.Namespace, samples: Any, label
         return quantize_with_report(model, args.format, samples, method=args.method, labels=labels, limits=limits)
     finally:
         bar.close()
-
-
-def doubtful_units(samples: np.ndarray, form: TensorFormat, known: bool) -> str:
-    """What to say of real samples that leave what the input can hold by more than a step, or that look like integers which stand for
-    something else unless their unit is known; else nothing.
-    """
-    lo, hi = ((end - form.zero_point) * form.scale for end in (form.lo, form.hi))
-    least, most = float(samples.min()), float(samples.max())
-    if least < lo - form.scale or most > hi + form.scale:
-        return f"values from {least:g} to {most:g}, but the input holds {lo:g} to {hi:g} and clips what is outside; is --unit right?"
-    if not known and most - least > 1 and np.array_equal(np.rint(samples), samples):
-        return f"whole numbers from {least:g} to {most:g} are taken for what the model was trained on; if it was not, give their --unit"
-    return ""
 
 
 def bits(args: argparse.Namespace) -> int:

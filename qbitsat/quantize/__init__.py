@@ -13,9 +13,9 @@ from .calibration import Method
 from .formats import FixedPoint, Format, Int8, LayerFormat, parse_format
 from .losses import LayerReport, Loss, Report
 from .numbers import Fixed
-from .quantizing import Quantized, integers_of, quantize, quantize_with_report
+from .quantizing import Quantized, doubtful_units, integers_of, quantize, quantize_with_report
 
 __all__ = [
-    "Fixed", "FixedPoint", "Format", "Int8", "LayerFormat", "LayerReport", "Loss", "Method", "Quantized", "Report", "integers_of",
-    "parse_format", "quantize", "quantize_with_report",
+    "Fixed", "FixedPoint", "Format", "Int8", "LayerFormat", "LayerReport", "Loss", "Method", "Quantized", "Report", "doubtful_units",
+    "integers_of", "parse_format", "quantize", "quantize_with_report",
 ]  # fmt: skip

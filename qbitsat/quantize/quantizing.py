@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError, expect_kind
 from ..limits import Limits
-from ..network import Network, classify
+from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
 from .calibration import Method, observe
 from .fixed_point import FixedPointLowering
@@ -116,6 +116,27 @@ def integers_of(network: Network, real: np.ndarray) -> np.ndarray:
     """Real samples as the network's input, int64[n, size]: the nearest integers, ties to even, within the range."""
     form = network.input
     return np.clip(form.steps(real.reshape(len(real), -1), form.scale), form.lo, form.hi).astype(np.int64)
+
+
+def doubtful_units(samples: np.ndarray, form: TensorFormat, known: bool = False, are_steps: bool = False) -> str:
+    """What to say of samples that look like numbers in another unit, unless it is known; else nothing.
+
+    Real ones leave what the input can hold by more than a step, or are whole numbers that may stand for something else; steps of the input
+    stay below half of what it holds.
+    """
+    least, most = float(samples.min()), float(samples.max())
+    lo, hi = ((end - form.zero_point) * form.scale for end in (form.lo, form.hi))
+    if are_steps:
+        if 2 * max(abs(least), abs(most)) >= max(abs(form.lo), form.hi):
+            return ""
+        first, last = ((end - form.zero_point) * form.scale for end in (least, most))
+        taken = f"are taken for steps of the input, {first:g} to {last:g} where it holds {lo:g} to {hi:g}"
+        return f"whole numbers from {least:g} to {most:g} {taken}; if they are not, give their --unit"
+    if least < lo - form.scale or most > hi + form.scale:
+        return f"values from {least:g} to {most:g}, but the input holds {lo:g} to {hi:g} and clips what is outside; is --unit right?"
+    if not known and most - least > 1 and np.array_equal(np.rint(samples), samples):
+        return f"whole numbers from {least:g} to {most:g} are taken for what the model was trained on; if it was not, give their --unit"
+    return ""
 
 
 def clipping(layers: tuple[LayerReport, ...]) -> tuple[str, ...]:

@@ -110,6 +110,27 @@ def test_bits_prints_a_table_and_writes_all_of_it(tmp_path, capsys):
     assert any(line.startswith("there is no width here for which 1 of the samples are robust; certainly not: 5, 8") for line in last)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ([], "inputs: whole numbers from 0 to 16 are taken for steps of the input, 0 to 0.0625 where it holds 0 to 0.996094"),
+        (["--format", "paper:B,input=u5.4"], ""),
+        (["--unit", "1/16"], ""),
+        (["--unit", "1"], "inputs: values from 0 to 16, but the input holds 0 to 0.996094"),
+        (
+            ["--format", "power-of-two:B,input=u5.4", "--calibration", IMAGES],
+            "calibration data: values from 0 to 16, but the input holds 0 to 1.9375",
+        ),
+    ],
+)
+def test_bits_asks_for_units_as_quantize_does(change, said, capsys):
+    command = [*BITS[:-2], "--widths", "7", "--samples", "0:1", "--target", "0", *change]
+    assert main(command) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"qbitsat: note: {said}") if said else told == ""
+    assert told.count("\n") == bool(said)
+
+
 def test_bits_goes_on_where_biases_do_not_fit(capsys):
     command = [*BITS[:-1], "paper:B,3,bias=B-2,input=u5.4", "--widths", "4:6", "--samples", "0:2", "--target", "0"]
     assert main(command) == 0
