@@ -70,12 +70,13 @@ class Mixed:
     def __str__(self) -> str:
         words = f"{self.target:g} of the samples are robust"
         missed = sum(trial.outcome == MISSED for trial in self.trials)
-        rest = f"{len(self.open)} open" if self.open else "none is open"
         if self.found is None or self.mean is None:
-            return f"no choice of bits is known to reach it: {words}; {missed} certainly do not, {rest}"
+            return f"no choice of bits is known to reach it: {words}; {missing(len(self.trials), missed, 'only choice', 'choices')}"
         chosen = ", ".join(f"{name} {bits}" for name, bits in zip(self.layers, self.found.bits, strict=True))
         fewest = "the fewest" if not self.open else "the fewest known"
-        fewer = f"of {len(self.trials) - 1} choices with at most as many {missed} certainly miss it, {rest}"
+        other = [f"other {word} with at most as many" for word in ("choice", "choices")]
+        others = len(self.trials) - 1
+        fewer = missing(others, missed, *other) if others else "no other choice has as few"
         return f"{chosen}: {self.mean:.2f} bits a weight, {fewest} for which it is proved that {words}; {fewer}"
 
     def as_json(self) -> dict[str, Any]:
@@ -135,6 +136,14 @@ def mixed_bits(
     made = Mixed(target, names, sizes, found, tuple(trials), time.monotonic() - start)
     sweep.summarize(made.as_json())
     return made
+
+
+def missing(count: int, missed: int, one: str, several: str) -> str:
+    """That of so many choices so many miss the target, in words; the others are open."""
+    if count == missed:
+        return f"the {one} certainly misses it" if count == 1 else f"all {count} {several} certainly miss it"
+    said = "misses" if missed == 1 else "miss"
+    return f"of {count} {several if count > 1 else one} {missed} certainly {said} it, {count - missed} open"
 
 
 def choices(sizes: Sequence[int], widths: Iterable[int]) -> list[tuple[int, ...]]:

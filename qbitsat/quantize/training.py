@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, UnsupportedError, expect_kind
 from ..network.float_network import FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Reshape
 from .fixed_point import limits_in
 from .formats import FixedPoint, LayerFormat
@@ -35,6 +35,9 @@ class Trainable:
     form: FixedPoint
 
     def __post_init__(self):
+        expect_kind(self.model, FloatNetwork, "Trainable: model", "a FloatNetwork, as of load_float(path)")
+        if not isinstance(self.form, FixedPoint):
+            raise UnsupportedError(f"training in {getattr(self.form, 'name', self.form)!r}: expected a fixed-point format, as in paper:8,5")
         object.__setattr__(self, "model", prepared(self.model)[0])
         for layer in self.model.layers:
             if not isinstance(layer, FloatDense | FloatConvolution | Reshape) and not is_rectifier(layer):

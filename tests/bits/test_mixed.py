@@ -9,7 +9,7 @@ from models import chain
 
 from qbitsat import examples
 from qbitsat.bits import mixed_bits
-from qbitsat.bits.mixed import MISSED, OPEN, REACHED, choices
+from qbitsat.bits.mixed import MISSED, OPEN, REACHED, choices, missing
 from qbitsat.bits.sharing import SharingVerifier
 from qbitsat.cli.main import main
 from qbitsat.errors import InputError
@@ -73,6 +73,20 @@ def test_what_stays_open_is_told(model, samples, monkeypatch):
     assert made.found is None
     assert made.open == tuple(trial for trial in made.trials if trial.outcome == OPEN)
     assert str(made).startswith("no choice of bits is known to reach it")
+
+
+@pytest.mark.parametrize(
+    ("count", "missed", "said"),
+    [
+        (1, 1, "the choice certainly misses it"),
+        (3, 3, "all 3 choices certainly miss it"),
+        (3, 1, "of 3 choices 1 certainly misses it, 2 open"),
+        (3, 2, "of 3 choices 2 certainly miss it, 1 open"),
+        (1, 0, "of 1 choice 0 certainly miss it, 1 open"),
+    ],
+)
+def test_how_many_choices_miss_it(count, missed, said):
+    assert missing(count, missed, "choice", "choices") == said
 
 
 def test_results_are_written_and_gone_on_with(model, samples, tmp_path):

@@ -64,6 +64,7 @@ def test_numbers_are_those_of_the_format(rounding, overflow):
 @pytest.mark.parametrize(
     ("text", "layers", "error", "message"),
     [
+        ("int8", (), UnsupportedError, "training in 'int8': expected a fixed-point format"),
         ("power-of-two:8", (), InputError, "expected a format with all fractional bits"),
         ("paper:8,5", (Pool("pool", (1,), "max", (2, 2)),), UnsupportedError, "layer 'pool': training of a layer of kind Pool"),
         ("ap_fixed<8,3>,accumulator=ap_fixed<24,9>", (), UnsupportedError, "training with an accumulator"),
