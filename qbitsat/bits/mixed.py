@@ -6,9 +6,9 @@ refuted by itself, by samples that are misclassified or violated. Most take no p
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from .sweep import Noted, Sweep, check_target
 from .widths import PLACE, Width
 
 REACHED, MISSED, OPEN = "reached", "missed", "open"
-MAX_CHOICES = 100_000
 
 
 @dataclass(frozen=True)
@@ -146,15 +145,25 @@ def missing(count: int, missed: int, one: str, several: str) -> str:
     return f"of {count} {several if count > 1 else one} {missed} certainly {said} it, {count - missed} open"
 
 
-def choices(sizes: Sequence[int], widths: Iterable[int]) -> list[tuple[int, ...]]:
-    """All choices of a width for each layer, from few weight bits to many."""
+def choices(sizes: Sequence[int], widths: Iterable[int]) -> Iterator[tuple[int, ...]]:
+    """All choices of a width for each layer, from few weight bits to many; those that are as many in the order of the first layers' bits.
+
+    Each choice but the first comes from one with fewer weight bits: the last layer that is not at its least width takes one step back. So a
+    heap of what comes from those that are done has the next one, whatever the number of all.
+    """
     numbers = sorted(set(widths))
-    if not numbers or len(numbers) ** len(sizes) > MAX_CHOICES:
-        raise InputError(
-            f"--widths: {len(numbers)} for each of {len(sizes)} layers, expected at most {MAX_CHOICES} choices, and at least one"
-        )
-    found = itertools.product(numbers, repeat=len(sizes))
-    return sorted(found, key=lambda bits: (int(np.dot(bits, sizes)), bits))
+    if not numbers:
+        raise InputError("--widths: 0 for each layer, expected at least one")
+    waiting = [(numbers[0] * sum(sizes), (numbers[0],) * len(sizes), (0,) * len(sizes))]
+    while waiting:
+        _, bits, steps = heapq.heappop(waiting)
+        yield bits
+        last = max((k for k, step in enumerate(steps) if step), default=0)
+        for k in range(last, len(sizes)):
+            if steps[k] + 1 < len(numbers):
+                further = (*steps[:k], steps[k] + 1, *steps[k + 1 :])
+                wider = tuple(numbers[step] for step in further)
+                heapq.heappush(waiting, (sum(b * n for b, n in zip(wider, sizes, strict=True)), wider, further))
 
 
 def width_of(format: str, names: Sequence[str], bits: tuple[int, ...], sizes: Sequence[int]) -> Width:
