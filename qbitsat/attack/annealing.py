@@ -9,7 +9,6 @@ are matrices over inputs: a move follows all inputs of an output, and of a convo
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -108,11 +107,11 @@ class Annealer:
         inputs, until = None, min(seconds, self.seconds + CALL)
         while inputs is None and self.able and self.seconds < until:
             self.limits.check()
-            started = time.monotonic()
+            started = self.limits.seconds()
             if self.branch is None and not any(self._begin(*draw()) for _ in range(DRAWS)):
                 break
             inputs = self._go_on()
-            self.seconds += time.monotonic() - started
+            self.seconds += self.limits.seconds() - started
         return inputs
 
     def _begin(self, branch: int, atoms: tuple[int, ...], ranges: Ranges, x: np.ndarray) -> bool:

@@ -8,7 +8,6 @@ steps that its violated inequalities lack; accumulators tell shares of steps.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -69,11 +68,11 @@ class LocalSearch:
         inputs, until = None, min(seconds, self.seconds + CALL)
         while inputs is None and self.able and self.seconds < until:
             self.limits.check()
-            started = time.monotonic()
+            started = self.limits.seconds()
             if self.branch is None and not any(self._begin(draw()) for _ in range(DRAWS)):
                 break
             inputs = self._go_on()
-            self.seconds += time.monotonic() - started
+            self.seconds += self.limits.seconds() - started
         return inputs
 
     def _begin(self, start: Start) -> bool:

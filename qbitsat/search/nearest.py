@@ -6,7 +6,6 @@ in a larger box. Open nodes go on with what the smaller box leaves of their rang
 
 from __future__ import annotations
 
-import time
 import weakref
 from dataclasses import replace
 from typing import Any
@@ -43,7 +42,7 @@ class Nearest(Search):
 
     def work(self, seconds: float) -> np.ndarray | None:
         """Go on for so long at least: inputs of the whole query within the radius, or None. Without open nodes there are none."""
-        self.since = time.monotonic()
+        self.since = self.limits.seconds()
         try:
             if not self.begun:
                 self.start()
@@ -59,11 +58,11 @@ class Nearest(Search):
                     # What became of the nodes that the step took is not known: all of them are open again.
                     self.stack, self.waiting, self.counts["open"], self.counts["closed"] = before
                     return self._whole(found)
-                if time.monotonic() - self.since >= seconds:
+                if self.limits.seconds() - self.since >= seconds:
                     break
             return None
         finally:
-            self.seconds += time.monotonic() - self.since
+            self.seconds += self.limits.seconds() - self.since
 
     @property
     def ended(self) -> bool:
@@ -110,7 +109,7 @@ class Nearest(Search):
     def _schedule(self) -> None:
         super()._schedule()
         mine = weakref.proxy(self)  # the scheduler is its own
-        self.scheduler.seconds = lambda: mine.seconds + time.monotonic() - mine.since
+        self.scheduler.seconds = lambda: mine.seconds + mine.limits.seconds() - mine.since
 
     def _cut(self, ranges: Ranges) -> np.ndarray:
         """Cut inputs to the radius, in place; whether something is left."""

@@ -1,5 +1,6 @@
 """Walks: their states are what they say, what they hand back violates in integers, and a kernel that lies changes no verdict."""
 
+import itertools
 import random
 import time
 
@@ -252,6 +253,16 @@ def test_walks_end_with_their_time():
     assert search.scheduler.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 0.05) is None
     assert search.scheduler.annealer.seconds >= 0.05
     assert time.monotonic() - began < 5
+
+
+def test_walks_have_seconds_of_the_limits(monkeypatch):
+    """Whatever clock these have: of wall time as a share of CPU time walks would have too little on a shared machine."""
+    search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
+    monkeypatch.setattr(search.limits, "seconds", itertools.count(step=0.25).__next__)
+    assert search.scheduler.annealer.anneal(lambda: start_of(search, 0, np.zeros(2)), 0.4) is None
+    seconds = search.scheduler.annealer.seconds
+    assert seconds >= 0.4
+    assert seconds % 0.25 == 0
 
 
 def test_the_tree_gets_a_turn(monkeypatch):

@@ -1,5 +1,6 @@
 """Local search: states are what networks compute, scores those of a twin, and what it hands back violates in integers."""
 
+import itertools
 import random
 import time
 
@@ -185,6 +186,16 @@ def test_time_is_kept():
     time.sleep(0.02)
     with pytest.raises(LimitReached):
         late.search(lambda: start_of(search, np.zeros(2)), 10.0)
+
+
+def test_time_is_that_of_the_limits(monkeypatch):
+    """Whatever clock these have: of wall time as a share of CPU time runs would have too little on a shared machine."""
+    search = started(query(copying(2), AtMost(((-1, y(0)), (-1, y(1))), -40)))
+    local = local_of(search)
+    monkeypatch.setattr(search.limits, "seconds", itertools.count(step=0.25).__next__)
+    assert local.search(lambda: start_of(search, np.zeros(2)), 0.4) is None
+    assert local.seconds >= 0.4
+    assert local.seconds % 0.25 == 0
 
 
 @pytest.mark.parametrize("anneal", [True, False])
