@@ -172,20 +172,33 @@ def atoms(formula: Formula) -> Iterator[AtMost]:
 def measure(formula: Formula, limits: Limits = NO_LIMITS) -> tuple[int, int]:
     """Nesting levels and parts, counted without recursion, so that it is safe on anything.
 
-    Raises `InputError` for what is no formula and for one of more than MAX_PARTS parts; a shared part counts each time.
+    Raises `InputError` for what is no formula and for one of more than MAX_PARTS parts; a shared one counts each time and is measured once.
     """
-    deepest, visited, stack = 0, 0, [(formula, 1)]
+    known = dict[int, tuple[int, int]]()
+    begun, stack = set[int](), [formula]
     while stack:
-        node, level = stack.pop()
+        node, number = stack[-1], id(stack[-1])
+        if number in known:
+            stack.pop()
+            continue
         limits.check()
-        deepest, visited = max(deepest, level), visited + 1
-        if visited > MAX_PARTS:
-            raise InputError(f"query: the formula has more than {MAX_PARTS} parts")
         if not isinstance(node, KINDS):
             raise InputError(f"query: the formula has a part {kind_of(node)}, expected {FORMULA}")
-        if not isinstance(node, AtMost):
-            stack.extend((part, level + 1) for part in ((node.part,) if isinstance(node, Not) else node.parts))
-    return deepest, visited
+        inner = () if isinstance(node, AtMost) else (node.part,) if isinstance(node, Not) else node.parts
+        deeper = [part for part in inner if not isinstance(part, AtMost)]
+        left = [part for part in deeper if id(part) not in known]
+        if left and number in begun:
+            raise InputError("query: the formula is a part of itself")
+        if left:
+            begun.add(number)
+            stack.extend(left)
+            continue
+        sizes = [known[id(part)] for part in deeper]
+        levels = [level for level, _ in sizes] + [1] * (len(deeper) < len(inner))
+        known[number] = 1 + max(levels, default=0), 1 + len(inner) + sum(count - 1 for _, count in sizes)
+        if known[number][1] > MAX_PARTS:
+            raise InputError(f"query: the formula has more than {MAX_PARTS} parts")
+    return known[id(formula)]
 
 
 def names_values(formula: Formula) -> bool:

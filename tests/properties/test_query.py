@@ -142,9 +142,18 @@ def test_query_parts_that_are_no_sequence(parts):
 
 def test_query_of_exponentially_many_parts_is_refused():
     formula = at_least(((1, y(0)),), 15)
-    for _ in range(40):
+    for k in range(40):
+        if k == 18:
+            assert query(NETWORK, formula).num_parts == 2**19 - 1
         formula = And((formula, formula))
     with pytest.raises(InputError, match="more than 1048576 parts"):
+        query(NETWORK, formula)
+
+
+def test_query_formula_that_is_a_part_of_itself_is_refused():
+    formula = Not(at_least(((1, y(0)),), 15))
+    object.__setattr__(formula, "part", Or((formula, formula)))
+    with pytest.raises(InputError, match="is a part of itself"):
         query(NETWORK, formula)
 
 

@@ -1,6 +1,7 @@
 """Question files: their meaning against enumeration, and what is refused, where."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,9 @@ def fault(tmp_path: Path, text: str, head: str = HEAD, **networks: Network) -> s
         ('hold = "true"\nhold = "true"', "2:14: no TOML: Cannot overwrite a value"),
         (f"a = {'[' * 5000}", "1:1: no TOML: lists or tables nest too deep"),
         (f"a = {'9' * 5000}", "1:1: no TOML: Exceeds the limit"),
+        ('x = """' + "a." * 30 + '"""\n[ ' + " . ".join(['"."', "b"] * 25_000) + "]", "2:3: a key of more than 20 parts"),
+        ("x = {y = '" + "." * 30 + "', " + ".".join("a" * 21) + " = 1}", "1:44: a key of more than 20 parts"),
+        (".".join("a" * 20) + " = [" + ", ".join(["0.5"] * 30) + "] # " + "." * 30, "1:1: key 'a' is unknown"),
         ("\n" * 200_001, "200001:1: the file goes on for more than 200000 lines"),
     ],
 )
@@ -107,6 +111,14 @@ def test_expressions_and_texts_that_are_refused(tmp_path, text, said):
 )
 def test_inputs_that_are_refused(tmp_path, table, said):
     assert fault(tmp_path, 'hold = "true"', f"{HEAD}[inputs]\n{table}\n").startswith(said)
+
+
+def test_definitions_that_double_are_refused_at_once(tmp_path):
+    doubling = "".join(f'a{k + 1} = "a{k} and a{k}"\n' for k in range(40))
+    start = time.process_time()
+    said = fault(tmp_path, 'hold = "a40"', f'{HEAD}[define]\na0 = "output[0] >= 0"\n{doubling}')
+    assert said.startswith("1:8: query: the formula has more than 1048576 parts")
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

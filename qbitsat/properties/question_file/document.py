@@ -12,14 +12,14 @@ from typing import Any, NoReturn
 from ...errors import InputError, QbitsatError, UnsupportedError, did_you_mean, kind_of
 from ...importers.files import Path, one_line, open_input, size_of
 from .grammar import Fault
-from .places import Places
+from .places import Places, line_and_column, long_key
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-MAX_BYTES, MAX_LINES = 1 << 24, 200_000
+MAX_BYTES, MAX_LINES, MAX_PARTS = 1 << 24, 200_000, 20
 NAMES = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table", float: "a number"}
 
 
@@ -39,6 +39,9 @@ class Document:
             raise InputError(f"{self.path}:{line}:{column}: no UTF-8, expected a TOML text") from error
         if self.text.count("\n") > MAX_LINES:
             raise InputError(f"{self.path}:{MAX_LINES + 1}:1: the file goes on for more than {MAX_LINES} lines")
+        if (at := long_key(self.text, MAX_PARTS)) is not None:
+            line, column = line_and_column(self.text, at)
+            raise InputError(f"{self.path}:{line}:{column}: a key of more than {MAX_PARTS} parts, expected at most those")
         self.root = Field(self, (), self._read())
 
     def _read(self) -> dict[str, Any]:

@@ -14,9 +14,34 @@ Path = tuple[str | int, ...]
 BLANK = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 OTHER = re.compile(r"[^,\]}#\n]+")
+# What ends a key, the dots of keys, and what may hold either without meaning it: strings, whole or up to the end, and comments.
+DOTS = re.compile(
+    r'"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)|\'{3}.*?(?:\'{3,5}|\Z)|"(?:\\.|[^"\\\n])*"?|\'[^\'\n]*\'?|#[^\n]*|(?P<dot>\.)|(?P<end>[=\[\]{},\n])',
+    re.DOTALL,
+)
 QUOTES = ('"""', "'''", '"', "'")
 # Of a basic string: an escape, or a line break that is escaped together with the blanks after it.
 ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[ \t]*\n[ \t\n]*|.)")
+
+
+def line_and_column(text: str, at: int) -> tuple[int, int]:
+    """Of a character of a text, from 1."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+
+
+def long_key(text: str, parts: int) -> int | None:
+    """Where the first key of more than so many parts stands, of any text; `tomllib` takes the square of their number for a key."""
+    if all(line.count(".") < parts for line in text.split("\n")):
+        return None
+    start = dots = 0
+    for match in DOTS.finditer(text):
+        if match["end"]:
+            start, dots = match.end(), 0
+        elif match["dot"]:
+            dots += 1
+            if dots == parts:
+                return start + len(text[start:]) - len(text[start:].lstrip(" \t"))
+    return None
 
 
 class Places:
@@ -37,7 +62,7 @@ class Places:
         at = self.keys.get(path, self.starts[path]) if key else self.starts[path]
         if offset is not None:
             at = self._character(at, offset)
-        return self.text.count("\n", 0, at) + 1, at - (self.text.rfind("\n", 0, at) + 1) + 1
+        return line_and_column(self.text, at)
 
     def _scan(self) -> None:
         table: Path = ()
