@@ -155,6 +155,13 @@ def test_softmax_inside_and_products_of_activations(tmp_path):
         load(written(tmp_path, g.pack(p)))
 
 
+def test_cut_off_says_so(tmp_path):
+    data = dense_graph().pack()
+    path = written(tmp_path, data[: len(data) // 2])
+    with pytest.raises(InputError, match=rf"damaged flatbuffer: an offset leads beyond the file's {len(data) // 2:,} bytes"):
+        load(path)
+
+
 @pytest.mark.parametrize("length", [0, 4, 7, 8, 9, 20, 100])
 def test_cut_off_anywhere(tmp_path, length):
     with pytest.raises(InputError):

@@ -51,7 +51,9 @@ class Reader:
         try:
             yield
         except ERRORS as error:
-            raise InputError(f"{self.path}: {place}: damaged flatbuffer: {one_line(error)}") from error
+            beyond = isinstance(error, struct.error)
+            why = f"an offset leads beyond the file's {len(self.data):,} bytes" if beyond else one_line(error)
+            raise InputError(f"{self.path}: {place}: damaged flatbuffer: {why}") from error
 
     def charge(self, size: int) -> None:
         """Count what is about to be read."""
