@@ -31,6 +31,8 @@ class Sum:
 
 # Makes the wires of a layer of sums: of one step for each channel, and what is added to the sums before.
 First = Callable[[tuple[Requantizer, ...], Sequence[int]], Wires]
+# A layer of sums with some steps, what is added before them, and the meaning of what it gives.
+Make = Callable[[tuple[Requantizer, ...], Sequence[int], TensorFormat], Wires]
 
 
 def cast(b: Builder, name: str, sums: Sequence[Sum], fixed: Fixed, first: First, clamp: tuple[int, int] | None = None) -> Wires:

@@ -7,13 +7,14 @@ runtime computes, without any loss. Models that are no such ones are refused.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import NoReturn
 
 import numpy as np
 
-from ..arithmetic import ShiftRequantizer
+from ..arithmetic import Requantizer, ShiftRequantizer
 from ..errors import UnsupportedError
 from ..importers.assembly import Wires, combined, convolve, once
 from ..limits import NO_LIMITS
@@ -21,6 +22,7 @@ from ..network import Network, TensorFormat
 from ..network.affine import WEIGHT_LIMIT
 from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Pad, Pool, Scale
 from .calibration import Method
+from .casts import Make
 from .lowering import Lowering, Tensor, image_of, kernel_of
 from .prepare import prepared
 
@@ -74,10 +76,18 @@ class ExactLowering(Lowering):
         largest = max(abs(x.form.lo), abs(x.form.hi))
         most = max(row * largest + abs(b) for row, b in zip(rows, kernel.bias.tolist(), strict=True))
         self.check(most, "sums")
+
+        def make(steps: tuple[Requantizer, ...], added: Sequence[int], form: TensorFormat) -> Wires:
+            moved = replace(kernel, bias=kernel.bias + np.array(added, np.int64))
+            return convolve(self.b, layer.name, image_of(layer, x.wires), moved, steps, x.form, form)
+
+        return self.summed(k, layer, most, float(acc), make)
+
+    def summed(self, k: int, layer: FloatLayer, most: int, unit: float, make: Make) -> Tensor:
+        """Sums of magnitudes up to `most` units, as they are, from 0 where a rectifier is fused."""
         end = self.place_now(k)
-        form = TensorFormat((1,), 0 if end != k else -most, most, float(acc))
-        step = (ShiftRequantizer(0, "floor", form.lo, form.hi),)
-        made = convolve(self.b, layer.name, image_of(layer, x.wires), kernel, step, x.form, form)
+        form = TensorFormat((1,), 0 if end != k else -most, most, unit)
+        made = make((ShiftRequantizer(0, "floor", form.lo, form.hi),), [0], form)
         return Tensor(made.reshape(*self.model.shapes[end]), form)
 
     def add(self, k: int, layer: Add, *reads: Tensor) -> Tensor:
@@ -85,10 +95,12 @@ class ExactLowering(Lowering):
         factors = [int(Fraction(x.form.scale) / unit) for x in reads]
         most = sum(f * max(abs(x.form.lo), abs(x.form.hi)) for f, x in zip(factors, reads, strict=True))
         self.check(most, "sums")
-        end = self.place_now(k)
-        form = TensorFormat((1,), 0 if end != k else -most, most, float(unit))
-        terms = [(x.wires, f) for x, f in zip(reads, factors, strict=True)]
-        return Tensor(combined(self.b, layer.name, terms, 0, ShiftRequantizer(0, "floor", form.lo, form.hi), form), form)
+
+        def make(steps: tuple[Requantizer, ...], added: Sequence[int], form: TensorFormat) -> Wires:
+            terms = [(x.wires, f) for x, f in zip(reads, factors, strict=True)]
+            return combined(self.b, layer.name, terms, added[0], steps[0], form)
+
+        return self.summed(k, layer, most, float(unit), make)
 
     # --- the rest ---
 

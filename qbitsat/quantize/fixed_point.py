@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,13 +15,11 @@ from ..network.affine import WEIGHT_LIMIT
 from ..network.float_network import Activation, Add, Clip, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Pool
 from ..network.layers import BIAS_LIMIT
 from .calibration import Method, Observed, misfit, observed, resolve
-from .casts import First, Sum, cast, kept, meaning
+from .casts import First, Make, Sum, cast, kept, meaning
 from .formats import FixedPoint, LayerFormat
 from .lowering import Lowering, Tensor, apply_function, image_of, is_rectifier, kernel_of, limits_of, loss_of
 from .numbers import MAX_FRACTION, Fixed, rounded
 
-# A layer of sums with some steps, what is added before them, and the meaning of what it gives.
-Make = Callable[[tuple[Requantizer, ...], Sequence[int], TensorFormat], Wires]
 # Entries of a table of a function of single values.
 MAX_TABLE = 1 << 16
 

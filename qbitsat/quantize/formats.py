@@ -6,6 +6,7 @@ benchmark:B         AAAI 2021 and QVIP: weights B - 1 fractional bits, biases an
 power-of-two:B      fractional bits of every tensor by calibration (per-channel: of the weights of every output); biases are as wide as sums
 ap_fixed<W,I,Q,O>   what hls4ml generates; sums are exact unless `accumulator` says otherwise
 int8                as TensorFlow Lite's converter, computed by a runtime: int8:tflm, int8:xnnpack, ...
+qkeras              what the quantizers of a file of QKeras say; input=u8.8 where none says what the input holds
 
 What differs follows, separated by commas: input=u8.8, weights=6, bias=8, activations=u8.6, output=s8.4, accumulator=s16.10 (ap_fixed<W,I>),
 rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; of ap_fixed also output=exact,
@@ -23,7 +24,8 @@ from ..errors import InputError, unknown
 from ..importers.runtimes import RUNTIMES
 from .numbers import OVERFLOWS, ROUNDINGS, Fixed, parse_ap, parse_fixed
 
-NAMES = ("paper", "benchmark", "power-of-two", "int8", "ap_fixed<W,I,Q,O>")
+NAMES = ("paper", "benchmark", "power-of-two", "int8", "ap_fixed<W,I,Q,O>", "qkeras")
+TRAINED = ("qkeras",)
 # Those of TensorFlow Lite: what `int8` can be computed by.
 INT8_RUNTIMES = tuple(name for name in RUNTIMES if not name.startswith("onnx"))
 PIXEL = Fixed(8, 8, False)
@@ -85,7 +87,16 @@ class Int8:
     per_channel: bool = True
 
 
-Format = FixedPoint | Int8
+@dataclass(frozen=True)
+class Trained:
+    """What the file itself says: quantizers of the layers, which `kind` of them; input is its type, where they don't say it."""
+
+    name: str
+    kind: str = "qkeras"
+    input: Fixed | None = None
+
+
+Format = FixedPoint | Int8 | Trained
 
 
 def paper(bits: int, fraction: int | None = None) -> FixedPoint:
@@ -124,6 +135,8 @@ def parse_format(text: str) -> Format:
         numbers.append(options.pop(0))
     if name == "int8":
         return parse_int8(text, numbers, options)
+    if name in TRAINED:
+        return parse_trained(text, name, numbers, options)
     if name.startswith("ap_"):
         if numbers:
             raise InputError(f"--format: {text!r}, expected {name} and options, as in weights=ap_fixed<8,2>")
@@ -150,6 +163,16 @@ def parse_int8(text: str, numbers: list[str], options: list[str]) -> Int8:
         if option not in ("per-tensor", "per-channel"):
             raise unknown("--format: int8:", option, ("per-tensor", "per-channel"))
         made = replace(made, per_channel=option == "per-channel")
+    return made
+
+
+def parse_trained(text: str, kind: str, numbers: list[str], options: list[str]) -> Trained:
+    made = Trained(text.strip(), kind)
+    for option in [*numbers, *options]:
+        key, equals, value = option.strip().partition("=")
+        if key != "input" or not equals:
+            raise unknown(f"--format: {kind}: all else is what the file says:", key, ("input=...",))
+        made = replace(made, input=parse_fixed(value, PIXEL, "--format: input"))
     return made
 
 

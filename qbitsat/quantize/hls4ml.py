@@ -15,8 +15,8 @@ from ..arithmetic import INT32, Requantizer, ThresholdRequantizer
 from ..errors import UnsupportedError
 from ..importers.assembly import Wires, convolve, mapped, once
 from ..network.float_network import Activation, GlobalPool, Pool
-from .casts import MAX_LEVELS, First, Sum, cast, meaning, quotient
-from .fixed_point import MAX_TABLE, FixedPointLowering, Make, fixed_of, limits_in
+from .casts import MAX_LEVELS, First, Make, Sum, cast, meaning, quotient
+from .fixed_point import MAX_TABLE, FixedPointLowering, fixed_of, limits_in
 from .formats import LayerFormat
 from .lowering import Tensor
 from .numbers import MAX_BITS, Fixed, fits_int32

@@ -60,9 +60,9 @@ class Lowering(ABC):
         self.tensors: dict[int, Tensor] = {}
         self.reports: dict[int, LayerReport] = {}
         self.fused: set[int] = set()
-        # What to say of layers whose biases mostly do not fit, and of tensors, by their index, whose range is not known.
+        # What to say of layers whose biases mostly do not fit, and of others, by their index.
         self.misfits: list[str] = []
-        self.dead: dict[int, str] = {}
+        self.remarks: dict[int, str] = {}
 
     def run(self, runtime: str, limits: Limits) -> tuple[Network, Probe, list[LayerReport]]:
         """The network, the one with all tensors as outputs, and what is to be said of each layer."""
@@ -177,7 +177,7 @@ class Lowering(ABC):
         if k < 0:
             raise InputError("input: is 0 in all calibration data, expected samples that say its range")
         name = self.model.layers[k].name
-        self.dead[k] = f"layer {name}: gives 0 for all calibration data, which say nothing of its range; its step is 1"
+        self.remarks[k] = f"layer {name}: gives 0 for all calibration data, which say nothing of its range; its step is 1"
         return True
 
     @abstractmethod

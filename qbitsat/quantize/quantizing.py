@@ -11,14 +11,19 @@ from ..errors import InputError, expect_kind
 from ..limits import Limits
 from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
+from . import qkeras
 from .calibration import Method, observe
 from .fixed_point import FixedPointLowering
-from .formats import FixedPoint, Format, Int8, parse_format
+from .formats import FixedPoint, Format, Int8, Trained, parse_format
 from .hls4ml import HlsLowering
 from .int8 import Int8Lowering
 from .losses import LayerReport, Report, float_classes
 from .lowering import Lowering
 from .prepare import prepared
+from .trained import TrainedLowering, input_of
+
+# How the models of each kind of file become those that they say.
+TRAINED_MODELS = {"qkeras": qkeras.trained_model}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ def quantize(
     model: FloatNetwork, format: str | Format, calibration: Any = None, *, method: str | Method | None = None, labels: Any = None
 ) -> Network:
     """The integer network of a float model in a format: "paper:8,5", "benchmark:6", "power-of-two:8,per-channel", "int8:tflm",
-    "ap_fixed<16,6>", each with options as in docs/reference/files.md.
+    "ap_fixed<16,6>", "qkeras", each with options as in docs/reference/files.md.
 
     calibration are samples of the model's input as it was trained, real numbers [n, *shape]: formats that choose scales or fractional
     bits need them. method says how those are chosen: "range", "percentile:99.9" or "mse"; without, "range" for int8 and else "mse".
@@ -60,10 +65,12 @@ def quantize_with_report(
     limits = limits or Limits()
     expect_kind(model, FloatNetwork, "quantize: model", "a FloatNetwork, as of load_float(path)")
     form = parse_format(format) if isinstance(format, str) else format
-    expect_kind(form, (FixedPoint, Int8), "quantize: format", "the name of a format, as in paper:8,5")
+    expect_kind(form, (FixedPoint, Int8, Trained), "quantize: format", "the name of a format, as in paper:8,5")
     if not isinstance(method, Method):
         method = Method.parse(method or ("range" if isinstance(form, Int8) else "mse"))
     real = None if calibration is None else samples_of(model, calibration)
+    if isinstance(form, Trained):
+        model = TRAINED_MODELS[form.kind](model)
     floats, remarks = prepared(model)
     seen = None if real is None else observe(floats, real, limits)
     # Images of a model that reads them flat stay images.
@@ -71,6 +78,8 @@ def quantize_with_report(
     common = floats, seen, method
     if isinstance(form, Int8):
         lowering: Lowering = Int8Lowering(*common, form, shape)
+    elif isinstance(form, Trained):
+        lowering = TrainedLowering(floats, input_of(floats, form.input, shape or floats.inputs[0], form.kind))
     else:
         lowering = (HlsLowering if form.hls else FixedPointLowering)(*common, form, shape)
     network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "", limits)
@@ -81,7 +90,7 @@ def quantize_with_report(
         errors = probe.errors(floats, inputs, real, limits)
         places = sorted(lowering.reports)
         layers = [replace(r, max_error=errors[k][0], mean_error=errors[k][1]) for k, r in zip(places, layers, strict=True)]
-    doubts = (*lowering.misfits, *lowering.dead.values())
+    doubts = (*lowering.misfits, *lowering.remarks.values())
     report = Report(tuple(layers), 0 if real is None else len(real), doubts=doubts)
     if labels is not None:
         if real is None or inputs is None:

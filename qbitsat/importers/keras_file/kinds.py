@@ -64,7 +64,8 @@ def fault(layer: dict[str, Any]) -> str:
         return f"{place}: class_name {shown(kind)}"
     if kind in OWN_CODE:
         return f"{place} ({kind}): code of its own, which is never run"
-    if (isinstance(module, str) and not module.split(".src")[0].startswith(MODULES)) or ">" in str(registered) or ">" in kind:
+    own = ">" in str(registered) and not (kind in QUANTIZED and registered == f"qkeras>{kind}")
+    if (isinstance(module, str) and not module.split(".src")[0].startswith(MODULES)) or own or ">" in kind:
         return f"{place} ({shown_name(str(registered or kind))[1:-1]}): a class of its own"
     if is_operation(layer):
         return "" if kind in ("Add", "Subtract") else f"{place} (operation {shown_name(kind)[1:-1]})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -28,8 +29,13 @@ def quantizer_text(spec: Any) -> str:
     """A quantizer in QKeras's words: quantized_bits(bits=6,integer=0,keep_negative=1)."""
     if isinstance(spec, str):
         return printable(spec)[:MAX_TEXT]
-    values = ",".join(f"{key}={value}" for key, value in spec["config"].items() if isinstance(value, bool | int | float | str))
+    values = ",".join(f"{key}={shown_value(value)}" for key, value in spec["config"].items() if value is not None)
     return printable(f"{name_of(spec)}({values})")[:MAX_TEXT]
+
+
+def shown_value(value: Any) -> str:
+    """Numbers and words as they are, all else as JSON."""
+    return str(value) if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 def relu_of(spec: Any) -> tuple[Any, ...]:
