@@ -36,7 +36,8 @@ def widths_of(template: str, bits: Iterable[int], fractions: Iterable[int] | Non
     """
     letters = {found[1] for found in PLACE.finditer(template)}
     if "B" not in letters:
-        raise InputError(f"--format: {template!r}, expected B where the number of bits stands, as in paper:B")
+        one = "; a format of one width is one network: quantize writes it, and verify asks about it"
+        raise InputError(f"--format: {template!r}, expected B where the number of bits stands, as in paper:B{one}")
     if ("F" in letters) != (fractions is not None):
         raise InputError(f"--format: {template!r} and --fractions: expected F in the one, and the numbers for it in the other, or neither")
     numbers = sorted(set(bits))

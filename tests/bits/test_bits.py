@@ -216,6 +216,7 @@ def test_formats_of_widths(template, fractions, texts):
     ("change", "message"),
     [
         ({"format": "paper:8"}, "expected B where the number of bits stands"),
+        ({"format": "int8"}, "a format of one width is one network: quantize writes it, and verify asks about it"),
         ({"format": "ap_fixed<B,3>"}, "a step of the input is 0.5 at 4 bits and 0.25 at 5 bits; expected one for all widths"),
         ({"format": "paper:B,F"}, "expected F in the one"),
         ({"fractions": [2]}, "expected F in the one"),

@@ -284,6 +284,14 @@ def test_tensors_of_nothing_have_no_scale(text):
     assert made.report.layers[0].step == 1
 
 
+def test_an_accumulator_that_is_wide_enough_changes_nothing():
+    """The example of docs/reference/files.md."""
+    model = chain(np.random.default_rng(1))
+    assert quantize(model, "paper:8,5,accumulator=s24.13").sha256 == quantize(model, "paper:8,5").sha256
+    with pytest.raises(UnsupportedError, match="13 fractional bits in an accumulator of 12"):
+        quantize(model, "paper:8,5,accumulator=s24.12")
+
+
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
