@@ -253,7 +253,7 @@ def _search_cover(left: Reduction, options: Any, limits: Limits, statistics: dic
             return None
         found.update(counts)
         if inputs is not None:
-            witness = replay((left.whole or left).query, part.left.expand(inputs), limits)
+            witness = replay(left.asked or (left.whole or left).query, left.apart(part.left.expand(inputs)), limits)
             return None if witness is None else Verdict(VIOLATED, engine="hybrid", witness=witness)
     if not parts:
         return None

@@ -66,6 +66,28 @@ def random_pair(seed: int) -> Query:
     return Query((net,), (box,), formula if rng.random() < 0.7 else And((random_formula(rng, (net,), 2), formula)))
 
 
+def linked_pair(seed: int) -> Query:
+    """The same about two networks on inputs of their own, of which inequalities leave most differences one number or two."""
+    rng = random.Random(seed)
+    a = busy_network(rng, rng.choice([2, 3]))
+    nets = (a, twin(rng, a)) if seed % 3 else (a, a)
+    box = random_box(rng, a, 40)
+    shift = [rng.choice([0, 0, 0, 1, -1]) for _ in range(a.num_inputs)]
+    forms = [ends[: a.num_inputs] for ends in a.value_ranges]
+    other = Box(*(np.clip(end + shift, *forms) for end in (box.lo, box.hi)))
+    slack = [rng.choice([0, 0, 0, 0, 1, 2]) for _ in range(a.num_inputs)]
+    links = []
+    for i, (step, more) in enumerate(zip(shift, slack, strict=True)):
+        difference = ((1, Ref(1, "input", i)), (-1, Ref(0, "input", i)))
+        links += [AtMost(difference, step + more), at_least(difference, step)]
+    rng.shuffle(links)
+    count = len(a.outputs)
+    steps = [rng.choice([0, 1, 1, 2, 3]) for _ in range(count)]
+    pairs = [((1, Ref(0, "output", j)), (-1, Ref(1, "output", j))) for j in range(count)]
+    parts = [part for pair, most in zip(pairs, steps, strict=True) for part in (at_least(pair, most + 1), AtMost(pair, -most - 1))]
+    return Query(nets, (box, other), And((*links, Or(tuple(parts)))))
+
+
 def equal_copies(seed: int = 12) -> Query:
     """Do two copies of a network differ? No, and pairs alone say so."""
     a = busy_network(random.Random(seed), 3)

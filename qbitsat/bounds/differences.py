@@ -25,6 +25,7 @@ from ..network.affine import WEIGHT_LIMIT, AffineMap
 from ..network.layers import PADDING
 from ..properties import AtMost, Formula, Not, Query, Ref
 from ..properties.formula import VALUE, atoms
+from .joining import linked, side_by_side
 
 # Of what layers read that are no inputs, at most this part may be values that are not paired.
 FEW = 1 / 2
@@ -33,7 +34,7 @@ NEAR = 1 / 4
 
 
 class Paired(NamedTuple):
-    """A query whose network has the differences of pairs of its layers; links int64[n, 4]: neurons a, b, e and d of `Layout.pairs`."""
+    """A query about one network with the differences of pairs of its layers; links int64[n, 4]: neurons a, b, e and d of `Layout.pairs`."""
 
     query: Query
     pairs: tuple[tuple[int, int], ...]
@@ -41,10 +42,17 @@ class Paired(NamedTuple):
 
 
 def paired(query: Query, limits: Limits = NO_LIMITS) -> Paired | None:
-    """The query with the differences of all layers that come in pairs; None if none do, or if its formula is not about any of these."""
+    """The query with the differences of all layers that come in pairs; None if none do, or if its formula is not about any of these.
+
+    Of several networks layers come in pairs if the formula bounds the differences of the inputs that they read.
+    """
+    links: frozenset[tuple[int, int]] | None = None
     if len(query.networks) > 1:
-        return None
-    builder = _Builder(query.networks[0], limits)
+        query = side_by_side(query, limits)
+        links = linked(query.named)
+        if not links:
+            return None
+    builder = _Builder(query.networks[0], links, limits)
     builder.find()
     if not builder.links:
         return None
@@ -75,8 +83,8 @@ def _over_differences(formula: Formula, network: Network, seconds: dict[int, lis
 class _Builder:
     """The pairs of a network, and the layers of their differences, one after the other."""
 
-    def __init__(self, network: Network, limits: Limits):
-        self.of, self.limits = network, limits
+    def __init__(self, network: Network, links: frozenset[tuple[int, int]] | None, limits: Limits):
+        self.of, self.bounded, self.limits = network, links, limits
         # The ranges of all values by their formats, those of differences among them.
         self.lo, self.hi = network.value_ranges
         self.layers, self.reads = list[Layer](), list[np.ndarray]()
@@ -108,11 +116,17 @@ class _Builder:
         if (padding != (y == PADDING)).any() or (padding.any() and a.input.zero_point != b.input.zero_point):
             return False
         strange = x != y
-        strange[strange] = [pair not in self.known for pair in zip(x[strange].tolist(), y[strange].tolist(), strict=True)]
-        if np.maximum(x, y)[strange].max(initial=0) >= self.of.num_inputs and strange.sum() > FEW * len(x):
+        strange[strange] = [not self._is_bounded(*pair) for pair in zip(x[strange].tolist(), y[strange].tolist(), strict=True)]
+        if strange.sum() > FEW * len(x):
             return False
         change, size = _change(a.affine, b.affine), _weights(a.affine).astype(np.int64)
         return float(np.abs(change).sum()) <= NEAR * float(np.abs(size).sum())
+
+    def _is_bounded(self, x: int, y: int) -> bool:
+        """Whether more is known of the difference of two values than their ranges say; inputs of one network that is asked about count."""
+        if max(x, y) < self.of.num_inputs:
+            return self.bounded is None or (x, y) in self.bounded
+        return (x, y) in self.known
 
     def _add(self, i: int, j: int) -> bool:
         """The layers e and d of a pair, behind one of what they read; none of them and False if their numbers are too large for layers."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from ..properties.replay import Inputs
 from .decide import simplify
 from .differences import paired
 from .intervals import propagate_paired
+from .joining import parted
 from .layout import Block, Layout
 from .ranges import Ranges
 
@@ -45,7 +46,8 @@ class Reduction:
     """query, its bounds (one row) and the formula that they leave open are what stages work on.
 
     whole is the query that these stand for, None if it is this one. `places` are those of the smaller query's values in it, and `refs`
-    says what the formula's elements are there. pairs are those layers of the query that was asked whose differences are more layers here.
+    says what the formula's elements are there. pairs are those layers of the query that was asked whose differences are more layers here;
+    asked is that query if it is about several networks, which are one here.
     """
 
     query: Query
@@ -55,12 +57,17 @@ class Reduction:
     places: Places | None = None
     refs: dict[Ref, Ref] = field(default_factory=dict, repr=False)
     pairs: tuple[tuple[int, int], ...] = ()
+    asked: Query | None = None
 
     def expand(self, inputs: Inputs) -> Inputs:
-        """Inputs of the whole query: those that nothing depends on are as small as they may be."""
-        if self.whole is None or self.places is None:
-            return inputs
-        return _moved(inputs, self.whole.query.boxes, *self._inputs[::-1])
+        """Inputs of the query that was asked: those that nothing depends on are as small as they may be."""
+        if self.whole is not None and self.places is not None:
+            inputs = _moved(inputs, self.whole.query.boxes, *self._inputs[::-1])
+        return self.apart(inputs)
+
+    def apart(self, inputs: Inputs) -> Inputs:
+        """Inputs of the networks that were asked about, from those of the whole query's."""
+        return inputs if self.asked is None else parted(inputs, self.asked.boxes)
 
     def restrict(self, inputs: Inputs) -> Inputs:
         """Inputs of the smaller query from those of the whole one."""
@@ -83,8 +90,8 @@ class Reduction:
         return self.whole is None or sum(map(_moving, self.query.boxes)) == sum(map(_moving, self.whole.query.boxes))
 
     def confirm(self, inputs: Inputs, stage: str, counts: dict, limits: Limits = NO_LIMITS) -> Witness | None:
-        """`properties.confirm` in the whole query."""
-        return confirm((self.whole or self).query, self.expand(inputs), stage, counts, limits)
+        """`properties.confirm` in the query that was asked."""
+        return confirm(self.asked or (self.whole or self).query, self.expand(inputs), stage, counts, limits)
 
     def widened(self, atom: AtMost) -> AtMost:
         """An inequality of the formula as the whole query has it."""
@@ -131,14 +138,16 @@ def differenced(left: Reduction, limits: Limits = NO_LIMITS, goal: Query | None 
 
     goal is that query where its formula is a conjunction of an assumption and a goal, and what is left of it must be one, too.
     """
-    found = paired(goal or (left.whole or left).query, limits)
+    asked = goal or (left.whole or left).query
+    found = paired(asked, limits)
     if found is None:
         return left
+    more: dict[str, Any] = {"pairs": found.pairs, "asked": asked if len(asked.networks) > 1 else None}
     bounds = propagate_paired(found, limits)
     formula = simplify(found.query, bounds, limits) if goal is None else _with_goal(found.query, bounds, limits)
     if formula in (TRUE, FALSE):
-        return Reduction(found.query, bounds, formula, pairs=found.pairs)
-    return replace(reduced(found.query, bounds, formula, limits), pairs=found.pairs)
+        return Reduction(found.query, bounds, formula, **more)
+    return replace(reduced(found.query, bounds, formula, limits), **more)
 
 
 def _with_goal(query: Query, bounds: Ranges, limits: Limits) -> And:

@@ -1,6 +1,6 @@
 """A query with the differences of its paired layers as more layers, made here again from which layers they are.
 
-For layers i and j of one network, over cells x of the one and z of the other, there are in turn
+For layers i and j of one network, or of several that are written as one, over cells x of the one and z of the other, there are in turn
 
     x_c - z_c                                              for pairs of values that have none yet, where there are any
     e_k = acc_i,k - acc_j,k = b_k - b'_k + sum over cells of  w_kc (x_c - z_c) + (w_kc - w'_kc) z_c
@@ -22,7 +22,8 @@ from ..errors import InputError, UnsupportedError
 from ..limits import Limits
 from ..network import Layer, Linear, Network, SparseRows, TensorFormat
 from ..network.layers import PADDING
-from ..properties import Query
+from ..properties import Box, Query, Ref
+from ..properties.formula import INPUT, OUTPUT, VALUE, renamed
 from .formula import Atom, Joint, Plain
 from .reading import Refused
 
@@ -131,8 +132,26 @@ def _renamed(formula: Plain, order: dict[int, list[tuple[int, int]]], limits: Li
 
 
 def with_differences(query: Query, pairs: tuple[tuple[int, int], ...], limits: Limits) -> tuple[Query, Differences]:
-    """The query about the network with all these layers more; its formula is as it was."""
-    if len(query.networks) != 1:
-        raise Refused(f"layers are paired in a query about {len(query.networks)} networks, expected one")
-    differences = Differences(query.networks[0], pairs, limits)
-    return Query((differences.network,), query.boxes, query.violation, limits=limits), differences
+    """The query about the network with all these layers more. Several networks are one, see `beside`; else the formula is as it was."""
+    of = query if len(query.networks) == 1 else beside(query, limits)
+    differences = Differences(of.networks[0], pairs, limits)
+    return Query((differences.network,), of.boxes, of.violation, limits=limits), differences
+
+
+def beside(query: Query, limits: Limits) -> Query:
+    """The query about one network: the inputs of all networks, then the layers of the first, of the next and so on, and so for outputs."""
+    forms, layers, reads, outputs = list[TensorFormat](), list[Layer](), list[np.ndarray](), list[int]()
+    refs = dict[Ref, Ref]()
+    first, later = 0, sum(network.num_inputs for network in query.networks)
+    for k, network in enumerate(query.networks):
+        n = network.num_inputs
+        place = np.array([first + v if v < n else later + v - n for v in range(network.num_values)], np.int32)
+        refs |= {Ref(k, INPUT, v): Ref(0, INPUT, first + v) for v in range(n)}
+        refs |= {Ref(k, VALUE, v): Ref(0, VALUE, int(place[v])) for v in range(network.num_values)}
+        refs |= {Ref(k, OUTPUT, j): Ref(0, OUTPUT, len(outputs) + j) for j in range(len(network.outputs))}
+        forms, layers, reads = [*forms, *network.inputs], [*layers, *network.layers], [*reads, *(place[read] for read in network.reads)]
+        outputs += place[network.outputs].tolist()
+        first, later = first + n, later + network.num_values - n
+    one = Network(tuple(layers), inputs=tuple(forms), reads=tuple(reads), outputs=np.array(outputs))
+    lo, hi = (np.concatenate([getattr(box, end) for box in query.boxes]) for end in ("lo", "hi"))
+    return Query((one,), (Box(lo, hi),), renamed(query.violation, refs), limits=limits)

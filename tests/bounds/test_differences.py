@@ -1,18 +1,19 @@
 """Differences of paired layers: ranges hold every point and agree with the twin's, verdicts agree with enumeration."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import ranges_twin
 from graphs import random_graph
-from pairs import apart, equal_copies, random_pair
+from pairs import apart, equal_copies, linked_pair, random_pair
 from tiny import points_of
 
 from qbitsat.bounds.differences import paired
 from qbitsat.bounds.intervals import propagate, propagate_paired
 from qbitsat.network import forward_all
-from qbitsat.properties import Box, Query, joined
+from qbitsat.properties import Box, Query, joined, replay
 from qbitsat.verify import verify
 
 COUNT = 120
@@ -67,6 +68,27 @@ def test_verdicts_agree_with_enumeration(first):
         truth = verify(query, engine="enumerate", attack=False, bounds=False).verdict
         for pairs in (True, False):
             assert verify(query, engine="hybrid", attack=False, seed=seed, pairs=pairs, tighten=(40, 0)[seed % 2]).verdict == truth
+
+
+@pytest.mark.parametrize("first", range(0, 90, 30))
+def test_networks_on_linked_inputs_are_paired_and_verdicts_agree_with_enumeration(first):
+    with_pairs, found = 0, set()
+    for seed in range(first, first + 30):
+        query = linked_pair(seed)
+        truth = verify(query, engine="enumerate", attack=False, bounds=False)
+        for pairs in (True, False):
+            verdict = verify(query, engine="hybrid", attack=False, seed=seed, pairs=pairs, tighten=(40, 0)[seed % 2], cover=seed % 4 > 0)
+            assert verdict.verdict == truth.verdict, seed
+            assert verdict.witness is None or replay(query, verdict.witness.inputs) == verdict.witness
+        with_pairs += paired(query) is not None
+        found.add(truth.verdict)
+    assert with_pairs > 10
+    assert len(found) == 2
+
+
+def test_networks_on_inputs_that_nothing_links_are_not_paired():
+    query = next(query for query in map(linked_pair, range(9)) if paired(query) is not None)
+    assert paired(replace(query, violation=query.violation.parts[-1])) is None
 
 
 def test_layers_of_any_kind_are_paired():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from certified import certify
-from pairs import apart, equal_copies, random_pair, two
+from pairs import apart, equal_copies, linked_pair, random_pair, two
 from tiny import points_of
 
 from qbitsat.arithmetic import INT32, MultiplierRequantizer, ShiftRequantizer
@@ -67,6 +67,25 @@ def test_certificates_are_accepted(first, tmp_path):
         assert (checked.outcome, checked.reason, checked.verdict) == ("accepted", "", verdict.verdict)
         with_pairs += bool(checked.header["proof"].get("pairs"))
     assert with_pairs > 3
+
+
+@pytest.mark.parametrize("first", range(0, 60, 30))
+def test_certificates_of_networks_on_linked_inputs_are_accepted(first, tmp_path):
+    with_pairs = 0
+    for seed in range(first, first + 30):
+        query = linked_pair(seed)
+        found = paired(query)
+        if found is not None:
+            other, differences = with_differences(query, found.pairs, NO_LIMITS)
+            ranges, layout = propagate_paired(found), Layout(other, NO_LIMITS, differences.links)
+            assert (layout.whole.lo == ranges.lo[0]).all()
+            assert (layout.whole.acc_hi == ranges.acc_hi[0]).all()
+        options = {"tighten": (40, 0)[seed % 3 > 0], "steps": (5, 30)[seed % 2], "leaf": 16.0 if seed % 4 else 0.0, "attack": False}
+        verdict, path = certify(query, tmp_path, engine="hybrid", seed=seed, **options)
+        checked = check(path)
+        assert (checked.outcome, checked.reason, checked.verdict) == ("accepted", "", verdict.verdict), seed
+        with_pairs += bool(checked.header["proof"].get("pairs"))
+    assert with_pairs > 1
 
 
 def single(weight, shift, output, reads):
@@ -136,7 +155,7 @@ def test_what_is_no_pairs_is_no_certificate(proof, forged):
 
 
 @pytest.mark.parametrize(
-    ("step", "most"), [(ShiftRequantizer(0, "floor", 0, 7, "wrap", 0), 1), (MultiplierRequantizer(1 << 30, 1, "double", -40, 5000), 0)]
+    ("step", "most"), [(ShiftRequantizer(0, "floor", 0, 7, "wrap", 0), 1), (MultiplierRequantizer(1 << 30, 1, "double", -40, 70000), 0)]
 )
 def test_pairs_of_outputs_without_steps_prove_nothing(step, most, tmp_path):
     forms, weights = (TensorFormat((1,), 0, 20), TensorFormat((1,), step.lo, step.hi)), np.array([[3]])
