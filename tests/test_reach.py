@@ -50,10 +50,18 @@ def test_widths_agree_with_enumeration(first):
                 assert found.bounds[0] <= ends[0] <= found.reached[0] <= found.reached[1] <= ends[1] <= found.bounds[1]
                 assert not exact or found.reached == found.bounds == ends
                 assert found.value == reference_accumulator(network, found)
-                assert found.constant <= (outputs.min(axis=0) == outputs.max(axis=0)).sum()
-                requantizers = network.layers[found.layer].requantizers
-                lo, hi = (np.resize([getattr(r, end) for r in requantizers], acc.shape[1]) for end in ("lo", "hi"))
-                assert found.at_ends >= ((outputs == lo) | (outputs == hi)).any(axis=0).sum()
+                check_outputs(network.layers[found.layer], outputs, found)
+
+
+def check_outputs(layer, values, found) -> list[bool]:
+    """What is said of each output is so; whether all is said, of each kind."""
+    lo, hi = (np.resize([getattr(r, end) for r in layer.requantizers], values.shape[1]) for end in ("lo", "hi"))
+    truths = (values.min(axis=0) == values.max(axis=0), (values == lo).all(axis=0), (values == lo).any(axis=0), (values == hi).any(axis=0))
+    for truth, sure, maybe in zip(truths, found.outputs[:4], found.outputs.maybe, strict=True):
+        true = set(np.flatnonzero(truth).tolist())
+        assert set(sure) <= true <= set(sure) | set(maybe)
+        assert not set(sure) & set(maybe)
+    return [not maybe for maybe in found.outputs.maybe]
 
 
 def reference_accumulator(network, found) -> int:

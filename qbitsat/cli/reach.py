@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ from ..errors import InputError
 from ..importers import load_inputs
 from ..limits import LimitReached
 from ..network import Network
+from ..network.layers import ACC_LIMIT
 from ..properties import And, Box, Query
 from ..properties.robustness import centre, linf_box
-from ..reach import output_ranges, overflow
+from ..reach import LayerWidth, output_ranges, overflow
 from ..reach.extremes import chosen_layers, region
+from ..reach.overflow import LEAVES, OPEN
+from ..reach.types import parse_types
 from ..report.reach import range_line, range_record, width_details, width_line, width_record
 from .arguments import parse_epsilons, parse_samples, reading
 from .commands import noted_network
@@ -26,45 +30,65 @@ from .printing import file_of, one_of, print_question
 from .proofs import Proofs, named_region, placed, source_of, table_options
 from .signals import interrupts_say
 
+# Objectives of a question file that is printed, of each end of each accumulator.
+MOST_PRINTED = 10_000
+
 
 def overflow_command(args: argparse.Namespace) -> int:
-    """A line a layer, and the width of all regions; 10 if some accumulator leaves --width bits, 5 if that is open."""
+    """A line a layer, and the width of all regions; 10 if some accumulator leaves its type, 5 if that is open."""
     network = noted_network(args)
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
     if args.print:
-        most = 1 << (args.width - 1)
-        return _print(args, network, {"hold": [f"{-most} <= layer{k}.acc <= {most - 1}" for k in chosen_layers(network, layers)]})
-    needed, enough, unbounded = list[int](), list[int](), 0
-    longest = max(len(layer.name) for layer in network.layers)
-    with interrupts_say("layer", "layers", lambda: len(needed)), ExitStack() as stack:
+        return _print(args, network, _asks(args, network, chosen_layers(network, layers)))
+    found, unbounded = list[LayerWidth](), 0
+    longest, named = max(len(layer.name) for layer in network.layers), "=" in args.width
+    with interrupts_say("layer", "layers", lambda: len(found)), ExitStack() as stack:
         proofs = Proofs(args, [source_of(args, network)], stack)
         for where, box in regions(args, network):
             if where and not args.quiet:
                 print(where["text"], flush=True)
 
-            def told(found: Any, fields: dict[str, Any] = where) -> None:
-                ends = [*(["needed"] if found.needed > 1 else []), *(f"enough{k}" for k in range(found.parts))]
-                names = proofs.each(f"overflow_{named_region(fields)}layer{found.layer}", ends, found.certificates)
-                proofs.put({**placed(fields, {"net": network}), **width_record(found, args.width), "certificates": names})
-                needed.append(found.needed)
-                enough.append(found.enough)
+            def told(one: LayerWidth, fields: dict[str, Any] = where) -> None:
+                ends = [*(["needed"] if one.needed > 1 else []), *(f"enough{k}" for k in range(one.parts))]
+                names = proofs.each(f"overflow_{named_region(fields)}layer{one.layer}", ends, one.certificates)
+                proofs.put({**placed(fields, {"net": network}), **width_record(one), "certificates": names})
+                found.append(replace(one, certificates=(), each=None))
                 if not args.quiet:
-                    print("\n".join([width_line(found, args.width, longest), *(width_details(found) if args.verbose else [])]), flush=True)
+                    print("\n".join([width_line(one, named, longest), *(width_details(one) if args.verbose else [])]), flush=True)
 
+            asked = {"layers": layers, "width": args.width, "exact": args.exact, "each": args.each}
             try:
-                overflow(network, box, layers=layers, exact=args.exact, total=args.total, told=told, **table_options(args))
+                overflow(network, box, **asked, total=args.total, told=told, **table_options(args))
             except LimitReached as limit:
                 print(f"open: {limit.reason}, before there are any bounds")
                 unbounded += 1
-    if not needed:
+    if not found:
         return EXIT_UNKNOWN
-    least, most = max(needed), None if unbounded else max(enough)
-    print(_widths(least, most))
+    print(_widths(max(one.needed for one in found), None if unbounded else max(one.enough for one in found)))
     if args.out:
         print(f"results in {args.out / RESULTS}")
-    if least > args.width:
+    states = {one.state for one in found}
+    if LEAVES in states:
         return EXIT_VIOLATED
-    return EXIT_UNKNOWN if most is None or most > args.width else EXIT_HOLDS
+    return EXIT_UNKNOWN if unbounded or OPEN in states else EXIT_HOLDS
+
+
+def _asks(args: argparse.Namespace, network: Network, layers: list[int]) -> dict[str, list[str]]:
+    """What a question file asks: that accumulators stay in their types, or how far each of them goes."""
+    if args.exact or args.each:
+        counts = {k: network.layers[k].affine.n_out for k in layers}
+        if sum(counts.values()) > MOST_PRINTED:
+            raise InputError(f"--print: the ranges of {sum(counts.values())} accumulators, expected at most {MOST_PRINTED}; see --layers")
+        shapes = {k: network.layers[k].output.shape for k in layers}
+        ends = [f"layer{k}.acc[{', '.join(map(str, np.unravel_index(i, shapes[k])))}]" for k in layers for i in range(counts[k])]
+        return {"maximize": ends, "minimize": ends}
+    hold = []
+    for k, asked in parse_types(args.width, layers).items():
+        lo, hi = (np.unique(side).tolist() for side in asked.limits(network.layers[k]))
+        if len(lo) > 1 or len(hi) > 1 or max(-lo[0], hi[0]) >= ACC_LIMIT:
+            raise InputError(f"--print: {asked.name} is no range of all accumulators of layer {k} within 2**60; expected such a type")
+        hold.append(f"{lo[0]} <= layer{k}.acc <= {hi[0]}")
+    return {"hold": hold}
 
 
 def _widths(least: int, most: int | None) -> str:

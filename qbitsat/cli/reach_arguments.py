@@ -20,11 +20,12 @@ ROW_NAMES = ("engine", "seed", "timeout", "memory", "jobs", "tighten", "attack",
 
 def add_overflow(parser: Parser) -> None:
     _add_total(parser, OF_A_REGION)
-    text = "bits of two's complement that accumulators must not leave; 32 by default"
-    parser.add_argument("--width", metavar="N", type=whole("--width", 1), default=32, help=text)
+    text = "what accumulators must not leave: bits of two's complement, as in 16, or a type as in 'ap_fixed<16,6>'; of single layers as in "
+    parser.add_argument("--width", metavar="TYPES", default="32", help=f"{text}24,0=16,2=20; 32 by default")
     text = "which layers, as in 0,2:5, by the numbers of inspect; by default all that multiply by weights"
     parser.add_argument("--layers", metavar="LIST", help=text)
     parser.add_argument("--exact", action="store_true", help="find each layer's exact range of accumulators, not only how wide it is")
+    parser.add_argument("--each", action="store_true", help="find the range of every accumulator, for results.jsonl and -v")
     _add_rest(parser)
 
 

@@ -129,17 +129,22 @@ def parse_fixed(text: str, default: Fixed, what: str) -> Fixed:
 
 def parse_ap(text: str, what: str) -> Fixed:
     """ap_fixed<W,I,Q,O> and ap_ufixed<W,I,Q,O>; Q is TRN and O is WRAP where they are left out, as in AMD's headers."""
+    bits, whole, signed, rounding, overflow = ap_words(text, what)
+    return Fixed(bits, bits - whole, signed, rounding, overflow)
+
+
+def ap_words(text: str, what: str) -> tuple[int, int, bool, str, str]:
+    """Of such a type W, I, whether it has a sign, its rounding and its overflow, however wide it is."""
     found = re.fullmatch(r"ap_(u?)fixed<\s*(\d{1,3})\s*,\s*(-?\d{1,3})\s*(?:,\s*(\w+)\s*)?(?:,\s*(\w+)\s*)?>", text)
     if not found:
         raise InputError(f"{what}: {text!r}, expected ap_fixed<W,I>, ap_fixed<W,I,Q> or ap_fixed<W,I,Q,O>, or ap_ufixed")
-    bits, whole = int(found[2]), int(found[3])
     modes = []
     for word, words, default in ((found[4], AP_ROUNDINGS, "TRN"), (found[5], AP_OVERFLOWS, "WRAP")):
         word = (word or default).removeprefix("AP_")
         if word not in words:
             raise unknown(f"{what}: {text}: mode", word, words)
         modes.append(words[word])
-    return Fixed(bits, bits - whole, not found[1], *modes)
+    return int(found[2]), int(found[3]), not found[1], modes[0], modes[1]
 
 
 def fits_int32(lo: int, hi: int) -> bool:

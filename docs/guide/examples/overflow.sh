@@ -3,5 +3,7 @@ qbitsat overflow score.npz --exact
 # Do they fit into 12 bits for applicants within 2 of one: income 70, debt 15, 10 years, group 0?
 echo 70,15,10,0 > one.csv
 qbitsat overflow score.npz --inputs one.csv --header no --eps 2 --exact --width 12
+# Do they leave ap_fixed<12,8>, and those of layer 1 ten bits? Which outputs are dead, or saturate?
+qbitsat overflow score.npz --each --width 'ap_fixed<12,8>,1=10' -v
 # The range of each output, exactly.
 qbitsat range score.npz
