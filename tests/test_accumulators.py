@@ -1,4 +1,4 @@
-"""Each accumulator, types and outputs against enumeration."""
+"""Each accumulator, sums on their way, types and outputs against enumeration."""
 
 import json
 import math
@@ -17,6 +17,7 @@ from qbitsat.errors import InputError
 from qbitsat.importers import save
 from qbitsat.network import Network, TensorFormat, reference
 from qbitsat.reach import overflow
+from qbitsat.reach.extremes import width
 from qbitsat.reach.types import fractions, parse_type, parse_types
 
 CLAMP = ShiftRequantizer(1, "floor", 0, 9)
@@ -55,11 +56,79 @@ def test_outputs_are_decided_where_ranges_stay_open(monkeypatch):
 def test_limits_leave_each_range_sound():
     for seed, network, box, values in regions(400, 15):
         accs = accumulators(network, values)
-        for found in overflow(network, box, layers=range(len(network.layers)), each=True, total=1e-6, seed=seed):
+        for found in overflow(network, box, layers=range(len(network.layers)), each=True, total=1e-6, seed=seed, order="bias-last"):
             (lo, hi), acc = found.each.bounds, accs[found.layer]
             assert (lo <= acc.min(axis=0)).all()
             assert (acc.max(axis=0) <= hi).all()
             check_outputs(network.layers[found.layer], values[:, network.target(found.layer)], found)
+
+
+def prefixes(network, k: int, values: np.ndarray, bias_first: bool) -> list[list[np.ndarray]]:
+    """By accumulator, what it holds after each term, int64[points] each."""
+    layer, cells = network.layers[k], network.views[k]
+    zero, found = layer.input.zero_point, []
+    for i in range(layer.affine.n_out):
+        read, weights = layer.affine.row(i)
+        terms = [w * ((values[:, cells[j]] if cells[j] >= 0 else zero) - zero) for j, w in zip(read, weights, strict=True)]
+        bias = int(layer.affine.biases[i]) + zero * int(weights.sum())
+        terms.insert(0 if bias_first else len(terms), bias)
+        sums = [np.zeros(len(values), np.int64)]
+        for term in terms:
+            sums.append(sums[-1] + term)
+        found.append(sums)
+    return found
+
+
+@pytest.mark.parametrize(("order", "first"), [("bias-first", 500), ("bias-last", 500), ("bias-first", 600), ("bias-last", 600)])
+def test_sums_on_their_way_agree_with_enumeration(order, first):
+    for seed, network, box, values in regions(first, 20):
+        exact = seed % 2 > 0
+        rules = {"exact": exact, "seed": seed, "tighten": (40, 0)[seed % 3 == 0]}
+        for found in overflow(network, box, layers=range(len(network.layers)), order=order, **rules):
+            sums = prefixes(network, found.layer, values, order == "bias-first")
+            # What comes first is no sum of products where the bias does.
+            every = np.stack([s for of in sums for s in of[order == "bias-first" :]])
+            ends, of = (int(every.min()), int(every.max())), found.prefixes
+            assert of.needed == of.enough == width(*ends), (seed, found)
+            assert of.enough <= found.partial
+            assert of.bounds[0] <= ends[0] <= of.reached[0] <= of.reached[1] <= ends[1] <= of.bounds[1]
+            assert not exact or of.bounds == of.reached == ends
+            i, count, _ = of.end
+            assert of.order == order
+            point = np.array([reference.run_values(network, of.inputs)])
+            assert prefixes(network, found.layer, point, order == "bias-first")[i][count] == [of.value]
+
+
+def test_limits_leave_sums_on_their_way_sound():
+    for _seed, network, box, values in regions(700, 15):
+        for found in overflow(network, box, layers=range(len(network.layers)), order="bias-last", timeout=0.001, attack=False):
+            if found.prefixes is not None:
+                every = np.stack([s for of in prefixes(network, found.layer, values, False) for s in of])
+                assert found.prefixes.bounds[0] <= every.min() <= every.max() <= found.prefixes.bounds[1]
+                assert found.prefixes.needed <= width(int(every.min()), int(every.max())) <= found.prefixes.enough
+
+
+def test_too_many_sums_on_their_way_keep_their_bounds(monkeypatch):
+    monkeypatch.setattr("qbitsat.reach.prefixes.MOST_FORMS", 1)
+    monkeypatch.setattr("qbitsat.reach.prefixes.TOGETHER", 4)
+    for _seed, network, box, values in regions(720, 15):
+        for found in overflow(network, box, layers=range(len(network.layers)), order="bias-last"):
+            every = np.stack([s for of in prefixes(network, found.layer, values, False) for s in of])
+            assert found.prefixes.bounds[0] <= every.min() <= every.max() <= found.prefixes.bounds[1]
+            assert found.prefixes.needed <= width(int(every.min()), int(every.max())) <= found.prefixes.enough
+
+
+def test_order_of_runtimes():
+    """The bias comes last in TensorFlow Lite's reference kernels, first in CMSIS-NN; vector units add in groups."""
+    network = Network((dense([[100, -100]], [50], CLAMP, tensor(2)),))
+    for runtime, order in (("", "bias-last"), ("tflm", "bias-last"), ("tflite-ref", "bias-last"), ("cmsis-single", "bias-first")):
+        (found,) = overflow(replace(network, runtime=runtime), order="ascending", exact=True)
+        assert found.prefixes.order == order
+        assert found.prefixes.reached == ((-1500, 1550) if order == "bias-last" else (-1450, 1550))
+    with pytest.raises(InputError, match="xnnpack adds products in groups, side by side; expected any, bias-first or bias-last"):
+        overflow(replace(network, runtime="xnnpack"), order="ascending")
+    with pytest.raises(InputError, match="did you mean 'ascending'"):
+        overflow(network, order="ascendin")
 
 
 ROUND = {
@@ -190,11 +259,11 @@ def file(tmp_path):
     return tmp_path
 
 
-def test_results_of_each(file, capsys):
-    arguments = ["overflow", str(file / "network.npz"), "--each", "--width", "8,1=ap_fixed<4,3>", "-v"]
+def test_results_of_each_and_of_orders(file, capsys):
+    arguments = ["overflow", str(file / "network.npz"), "--each", "--order", "ascending", "--width", "8,1=ap_fixed<4,3>", "-v"]
     assert main([*arguments, "--out", str(file / "out")]) == 10
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("layer 0 dense  fits 8 bits  7 bits, intervals say 7  [-29, 46]  any order 7 bits")
+    assert said[0].startswith("layer 0 dense  fits 8 bits  7 bits, intervals say 7  [-29, 46]  by index, bias last, 7 bits [-30, 46]")
     assert "    accumulator 0 of 2 is 46, the largest found, at input [15, 0]" in said
     assert "    outputs that reach their high end: 2 (0:2)" in said
     assert any("leaves ap_fixed<4,3>  5 bits" in line and line.endswith("ap_fixed<5,4> holds them") for line in said)

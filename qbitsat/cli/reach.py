@@ -56,7 +56,7 @@ def overflow_command(args: argparse.Namespace) -> int:
                 if not args.quiet:
                     print("\n".join([width_line(one, named, longest), *(width_details(one) if args.verbose else [])]), flush=True)
 
-            asked = {"layers": layers, "width": args.width, "exact": args.exact, "each": args.each}
+            asked = {"layers": layers, "width": args.width, "exact": args.exact, "each": args.each, "order": args.order}
             try:
                 overflow(network, box, **asked, total=args.total, told=told, **table_options(args))
             except LimitReached as limit:

@@ -9,6 +9,7 @@ from ..importers.runtimes import RUNTIMES
 from ..options import ROWS, STAGES, TABLE
 from ..properties.balls import LINF, NORMS
 from ..properties.equality import real
+from ..reach.prefixes import ANY, ORDERS
 from .arguments import Parser, add_option, add_reading, add_samples, add_ties, fraction, show_common, whole
 from .printing import add_print_or_out
 
@@ -26,6 +27,10 @@ def add_overflow(parser: Parser) -> None:
     parser.add_argument("--layers", metavar="LIST", help=text)
     parser.add_argument("--exact", action="store_true", help="find each layer's exact range of accumulators, not only how wide it is")
     parser.add_argument("--each", action="store_true", help="find the range of every accumulator, for results.jsonl and -v")
+    text = (
+        "in which order products are added: any, or by index with the bias before them (bias-first) or after them (bias-last), or as the "
+    )
+    parser.add_argument("--order", choices=ORDERS, default=ANY, help=f"{text}network's runtime does it (ascending); any by default")
     _add_rest(parser)
 
 

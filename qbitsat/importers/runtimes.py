@@ -49,6 +49,9 @@ DEPTHWISE_BLOCK, QUANTIZE_BLOCK, ADD_BLOCK, SCALAR_BLOCK, MEAN_BLOCK = 8, 16, 16
 RUNTIMES = tuple(FORMS_OF)
 # Those that are TensorFlow Lite Micro.
 MICRO = ("tflm", "cmsis-single")
+# Those whose plain loops add products w (x - zero point) one by one, by ascending index (of a convolution row, column, channel), and the
+# bias before them or after them, as their sources have it; other runtimes add in groups, side by side.
+BIAS_FIRST, BIAS_LAST = ("cmsis-single",), ("tflm", "tflite-ref")
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 f32 = np.float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from .accumulators import Accumulators, Each, Outputs
 from .extremes import Budget, bounds_of, chosen_layers, region
 from .extremes import width as bits_of
 from .farthest import End, Reached
+from .prefixes import ANY, Partial, order_of, partial
 from .types import AccumulatorType, least_type, parse_types
 
 FITS, LEAVES, OPEN = "fits", "leaves", "open"
@@ -41,6 +43,7 @@ class LayerWidth:
     least      the ap_fixed type that is proved to hold all of them exactly, "" where that was not asked of ap_fixed types
     loses      fractional bits that the type has no room for
     outputs    what becomes of outputs: which are dead, or reach an end
+    prefixes   what is known of sums on their way, in the order that was asked; None for any order, beyond 60 bits, or without time
     each       the range of each accumulator, where that was asked
     reason     why the width is open, or ""
     certificates with that option: of the accumulator that needs the width, where that is more than 1, and of the formulas of
@@ -65,6 +68,7 @@ class LayerWidth:
     least: str
     loses: int
     outputs: Outputs
+    prefixes: Partial | None = None
     each: Each | None = field(default=None, repr=False)
     reason: str = ""
     parts: int = 0
@@ -99,6 +103,7 @@ def overflow(
     width: int | str = 32,
     exact: bool = False,
     each: bool = False,
+    order: str = ANY,
     total: float | None = None,
     told: Callable[[LayerWidth], object] | None = None,
     cancel: Any = None,
@@ -108,22 +113,27 @@ def overflow(
 
     layers are numbers of layers; by default those that multiply by weights, dense and convolution, or all where there are none of these.
     width is what accumulators are asked not to leave: bits, an ap_fixed type, or types by layer, as in "24,0=16,2=ap_fixed<16,6>".
-    exact: also the exact range, of the farthest accumulators; each: of every accumulator. timeout and the other options, those
-    of `verify`, are for each query that this takes; total is in seconds for all, and layers for which there is no time have their bounds.
-    told is called with each layer.
+    exact: also the exact range, of the farthest accumulators; each: of every accumulator. order: also of sums on their way, as
+    "bias-first" or "bias-last" by ascending index, or "ascending", the order of the network's runtime. timeout and the other options,
+    those of `verify`, are for each query that this takes; total is in seconds for all, and layers for which there is no time have their
+    bounds. told is called with each layer.
     """
     box = region(network, box)
     values = make_options(**options)
     # Queries on the way are about the first layers alone, of which a certificate would say nothing.
     budget, certificates = Budget(replace(values, certificates=False), total, cancel), values.certificates
     numbers, found = chosen_layers(network, layers), []
-    types = parse_types(width, numbers)
+    types, bias = parse_types(width, numbers), order_of(order, network)
     limits = {k: types[k].limits(network.layers[k]) for k in numbers}
     intervals, tight = bounds_of(network, box, budget)
     for n, k in enumerate(numbers):
-        budget.turn(len(numbers) - n)
+        left = (len(numbers) - n) * (1 if bias is None else 2)
+        budget.turn(left)
         work = _Layer(Accumulators(network, box, k, tight, budget), network, intervals, types[k], limits[k])
         work.decide(exact, each)
+        if bias is not None:
+            budget.turn(left - 1)
+            work.follow(bias, exact)
         result = work.result(each)
         found.append(work.certified(result) if certificates else result)
         if told is not None:
@@ -140,6 +150,7 @@ class _Layer:
         self.sums, self.whole, self.asked, self.limits = sums, whole, asked, limits
         part = sums.block.neurons
         self.interval = int(intervals.acc_lo[0, part].min()), int(intervals.acc_hi[0, part].max())
+        self.prefixes: Partial | None = None
 
     def decide(self, exact: bool, each: bool) -> None:
         """The width, whether all fit into the type, and what else is asked, as far as limits let it."""
@@ -153,6 +164,11 @@ class _Layer:
             self.sums.reason = limit.reason
         except MemoryError:
             self.sums.reason = "memory"
+
+    def follow(self, order: str, exact: bool) -> None:
+        """The sums on their way, if there is time for their bounds."""
+        with suppress(LimitReached, MemoryError):
+            self.prefixes = partial(self.sums, order, exact)
 
     def _beyond(self) -> Reached | None:
         """The accumulator that inputs are known to drive farthest out of the type."""
@@ -192,6 +208,7 @@ class _Layer:
             least=least_type(layer, sums.lo, sums.hi).name if ap else "",
             loses=self.asked.loses(layer),
             outputs=sums.outputs(),
+            prefixes=self.prefixes,
             each=sums.each() if each else None,
             reason="" if needed == sums.enough else sums.reason,
         )

@@ -12,6 +12,7 @@ from ..network import Network
 from ..network.names import printable
 from ..reach import LayerWidth, OutputRange
 from ..reach.farthest import Reached
+from ..reach.prefixes import Partial
 
 # Elements of an input that are printed; results.jsonl has all.
 SHOWN = 16
@@ -22,14 +23,19 @@ def width_line(found: LayerWidth, named: bool = False, widest: int = 0) -> str:
     parts = [f"{found.state} {found.type}{'' if found.least else ' bits'}" if named or found.least else found.state]
     need = f"{found.enough} bits" if found.decided else f"{found.needed} to {found.enough} bits ({found.reason})"
     parts += [f"{need}, intervals say {found.interval_width}", _ends(found)]
-    parts.append(f"any order {'beyond 62' if found.partial is None else found.partial} bits")
+    if found.prefixes is None:
+        parts.append(f"any order {'beyond 62' if found.partial is None else found.partial} bits")
+    else:
+        of = found.prefixes
+        bits = f"{of.enough} bits" if of.needed == of.enough else f"{of.needed} to {of.enough} bits ({of.reason})"
+        parts.append(f"by index, {of.order.replace('-', ' ')}, {bits} {_ends(of)}")
     if found.least:
         parts.append(f"{found.least} holds them{f'; {found.type} rounds off {found.loses} bits' if found.loses else ''}")
     first, *rest = parts
     return f"layer {found.layer} {printable(found.name):<{widest}}  {first:<6}  {'  '.join(rest)}"
 
 
-def _ends(found: LayerWidth) -> str:
+def _ends(found: LayerWidth | Partial) -> str:
     return span(found.bounds) if found.reached == found.bounds else f"{span(found.reached)} reached, {span(found.bounds)} proved"
 
 
@@ -39,6 +45,9 @@ def width_details(found: LayerWidth) -> list[str]:
     lines = [_reached(farthest, found.accumulators, f"the {'largest' if found.end[1] > 0 else 'smallest'} found")]
     if found.beyond not in (None, farthest):
         lines.append(_reached(found.beyond, found.accumulators, f"beyond {found.type}"))
+    if found.prefixes is not None:
+        (i, count, _), of = found.prefixes.end, found.prefixes
+        lines.append(f"accumulator {i} is {of.value} after {count} terms, the farthest found, at input {_input(of.inputs)}")
     if found.each is not None:
         lines.append(f"{found.each.exact} of {found.accumulators} ranges are exact")
     names = ("never change", "are dead", "reach their low end", "reach their high end")
@@ -71,7 +80,7 @@ def numbered(numbers: Sequence[int]) -> str:
 
 def width_record(found: LayerWidth) -> dict[str, Any]:
     """A line of results.jsonl."""
-    left_out = ("certificates", "parts", "type", "beyond", "outputs", "each")
+    left_out = ("certificates", "parts", "type", "beyond", "outputs", "prefixes", "each")
     fields = {name: getattr(found, name) for name in LayerWidth.__dataclass_fields__ if name not in left_out}
     names = ("constant", "dead", "low", "high")
     sure, maybe = (dict(zip(names, map(numbered, of), strict=True)) for of in (found.outputs[:4], found.outputs.maybe))
@@ -81,6 +90,7 @@ def width_record(found: LayerWidth) -> dict[str, Any]:
         **fields,
         "beyond": found.beyond and found.beyond._asdict(),
         "outputs": {**sure, "maybe": maybe},
+        "prefixes": found.prefixes and asdict(found.prefixes),
         "each": found.each and asdict(found.each),
         "decided": found.decided,
         "exact": found.exact,

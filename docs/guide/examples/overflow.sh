@@ -5,5 +5,7 @@ echo 70,15,10,0 > one.csv
 qbitsat overflow score.npz --inputs one.csv --header no --eps 2 --exact --width 12
 # Do they leave ap_fixed<12,8>, and those of layer 1 ten bits? Which outputs are dead, or saturate?
 qbitsat overflow score.npz --each --width 'ap_fixed<12,8>,1=10' -v
+# And sums on their way, where the bias comes first, as in hls4ml's layers?
+qbitsat overflow score.npz --exact --order bias-first
 # The range of each output, exactly.
 qbitsat range score.npz
