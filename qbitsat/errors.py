@@ -4,7 +4,8 @@ Everything a user can cause derives from `QbitsatError`; the command line prints
 with code 2. Anything else that escapes is our own mistake and exits with code 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -22,6 +23,26 @@ class InputError(QbitsatError):
     """A file, array or argument that is missing, malformed or out of range."""
 
 
+class ArgumentError(InputError):
+    """What `said` says of an argument. From Python and in files it goes by its name; the command line names the option as it is typed."""
+
+    def __init__(self, argument: str, said: str):
+        super().__init__(argument, said)
+        self.argument, self.said = argument, said
+
+    def __str__(self) -> str:
+        return f"{self.argument}: {self.said}"
+
+
+@contextmanager
+def argument(name: str) -> Iterator[None]:
+    """Make an `InputError` one about the argument of that name."""
+    try:
+        yield
+    except InputError as error:
+        raise ArgumentError(name, error.said if isinstance(error, ArgumentError) else str(error)) from error
+
+
 class UnsupportedError(QbitsatError):
     """Valid input that qbitsat can't treat exactly, for example a layer kind or an accumulator beyond 60 bits."""
 
@@ -30,10 +51,15 @@ class FloatModelError(UnsupportedError):
     """A float model where integers were expected: it is quantized first."""
 
 
-def unknown(what: str, value: object, words: Iterable[str]) -> InputError:
-    """The error about a word that is none of those expected; the nearest one is suggested."""
+def none_of(value: object, words: Iterable[str]) -> str:
+    """That a word is none of those expected; the nearest one is suggested."""
     expected = list(words)
-    return InputError(f"{what} {value!r} is unknown; expected one of {', '.join(expected)}{did_you_mean(str(value), expected)}")
+    return f"{value!r} is unknown; expected one of {', '.join(expected)}{did_you_mean(str(value), expected)}"
+
+
+def unknown(what: str, value: object, words: Iterable[str]) -> InputError:
+    """The error about a word that is none of those expected."""
+    return InputError(f"{what} {none_of(value, words)}")
 
 
 def kind_of(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError, unknown
+from .errors import ArgumentError, none_of, unknown
 
 ENGINES = ("auto", "hybrid", "sat", "enumerate")
 LAYOUTS = ("balanced", "linear")
@@ -49,13 +49,13 @@ class Option:
         """The value in its proper type, or `InputError` that says what was expected."""
         if self.choices:
             if value not in self.choices:
-                raise unknown(f"{self.name}:", value, self.choices)
+                raise ArgumentError(self.name, none_of(value, self.choices))
             return value
         if value is None and self.default is None:
             return None
         if self.kind is bool:
             if not isinstance(value, bool | np.bool_):
-                raise InputError(f"{self.name}: {value!r}, expected true or false")
+                raise ArgumentError(self.name, f"{value!r}, expected true or false")
             return bool(value)
         try:
             number = self.kind(value)
@@ -64,7 +64,7 @@ class Option:
         if isinstance(value, bool | np.bool_) or not self.lo <= number <= self.hi or math.isinf(number) or number != value:
             most = "" if self.hi == math.inf else f" and at most {self.hi}"
             whole = "a whole number" if self.kind is int else "a finite number"
-            raise InputError(f"{self.name}: {value!r}, expected {whole} of at least {self.lo}{most}")
+            raise ArgumentError(self.name, f"{value!r}, expected {whole} of at least {self.lo}{most}")
         return number
 
 

@@ -14,8 +14,7 @@ from .. import __version__
 from ..campaign import CERTIFICATES, Store
 from ..campaign.resume import are_there, check_agrees, check_options, entries
 from ..certificate.write import Source, write
-from ..errors import InputError
-from ..importers.files import placed
+from ..errors import ArgumentError, InputError, argument
 from ..network import Network, forward
 from ..network.inference import check_inputs
 from ..optimize import OPTIMAL, maximize
@@ -115,9 +114,9 @@ class Fairness:
             return None
         if self.domain.ndim < 2 or len(self.domain) != 2 or self.domain.dtype.kind not in "iuf":
             shape = f"{self.domain.dtype} of shape {self.domain.shape}"
-            raise InputError(f"bits: the domain is {shape}, expected two samples, the smallest and the largest value of each feature")
+            raise ArgumentError("domain", f"{shape}, expected two samples, the smallest and the largest value of each feature")
         rows = self.domain.reshape(2, -1)
-        with placed("bits: the domain"):
+        with argument("domain"):
             rows = integers_of(network, rows) if rows.dtype.kind == "f" else rows
             check_inputs(network, rows)
         return domain_of(rows.astype(np.int64), "bits: the domain")

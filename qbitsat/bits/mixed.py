@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import ArgumentError, InputError
 from ..network.float_network import FloatConvolution, FloatDense, FloatNetwork
 from ..properties.robustness import ARGMAX
 from ..quantize import Int8, parse_format
@@ -113,10 +113,10 @@ def mixed_bits(
     """
     check_target(target)
     if PLACE.search(format):
-        raise InputError(f"--format: {format!r}, expected one without B and F: the widths are those of the weights of each layer")
+        raise ArgumentError("format", f"{format!r}, expected one without B and F: the widths are those of the weights of each layer")
     if isinstance(parse_format(format), Int8):
-        raise InputError(
-            f"--format: {format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
+        raise ArgumentError(
+            "format", f"{format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
         )
     start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
     sweep.attacks, sweep.noted = False, noted or sweep.noted
@@ -153,7 +153,7 @@ def choices(sizes: Sequence[int], widths: Iterable[int]) -> Iterator[tuple[int, 
     """
     numbers = sorted(set(widths))
     if not numbers:
-        raise InputError("--widths: 0 for each layer, expected at least one")
+        raise ArgumentError("widths", "0 for each layer, expected at least one")
     waiting = [(numbers[0] * sum(sizes), (numbers[0],) * len(sizes), (0,) * len(sizes))]
     while waiting:
         _, bits, steps = heapq.heappop(waiting)

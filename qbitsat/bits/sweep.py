@@ -14,7 +14,7 @@ import numpy as np
 
 from ..campaign import CERTIFICATES, Store, Task, plan, record, verdicts
 from ..certificate.write import Source
-from ..errors import InputError, expect_kind
+from ..errors import ArgumentError, InputError, expect_kind
 from ..importers import save
 from ..importers.files import replacing
 from ..network import Network, TensorFormat, classify
@@ -114,16 +114,16 @@ class Sweep:
         expect_kind(model, FloatNetwork, "bits: model", "a FloatNetwork, as of load_float(path)")
         self.model, self.inputs = model, np.asarray(inputs)
         if not self.inputs.ndim or not len(self.inputs) or self.inputs.dtype.kind not in "iuf":
-            raise InputError(f"bits: inputs are {self.inputs.dtype} of shape {self.inputs.shape}, expected samples of numbers")
-        samples_of(model, self.inputs, "bits: inputs")
+            raise ArgumentError("inputs", f"{self.inputs.dtype} of shape {self.inputs.shape}, expected samples of numbers")
+        samples_of(model, self.inputs, "inputs")
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None and (self.labels.shape != self.inputs.shape[:1] or self.labels.dtype.kind not in "iu"):
-            shape = f"labels are {self.labels.dtype} of shape {self.labels.shape}"
-            raise InputError(f"bits: {shape}, expected ({len(self.inputs)},) of integers, one for each sample")
+            shape = f"{self.labels.dtype} of shape {self.labels.shape}"
+            raise ArgumentError("labels", f"{shape}, expected ({len(self.inputs)},) of integers, one for each sample")
         self.eps, self.calibration, self.method, self.ties = eps, calibration, method, rule_of(ties)
         self.samples = list(range(len(self.inputs))) if samples is None else [int(k) for k in samples]
         if not 0 < len(self.samples) == len(set(self.samples)) or not all(0 <= k < len(self.inputs) for k in self.samples):
-            raise InputError(f"bits: samples {self.samples[:5]}, expected indices of {len(self.inputs)} inputs, each once")
+            raise ArgumentError("samples", f"{self.samples[:5]}, expected indices of {len(self.inputs)} inputs, each once")
         self.out = None if out is None else Path(out)
         self.resume, self.overwrite = resume, overwrite
         if self.out is not None and (self.out / SUMMARY).exists() and not (resume or overwrite):
@@ -131,7 +131,7 @@ class Sweep:
         self.options = {**options, "jobs": options.get("jobs", 1)}
         make_options(**self.options)
         if self.options.get("certificates") and self.out is None:
-            raise InputError("bits: certificates need a folder, out")
+            raise ArgumentError("certificates", "they need a folder, out")
         # Whether to find out what an attack alone would say where a known witness breaks a sample.
         self.attacks = True
         # What is told of doubts, and which that were.
@@ -173,7 +173,7 @@ class Sweep:
         steps = {form.input.step: w for w in widths if isinstance(form := w.format, FixedPoint) and form.input.fraction is not None}
         if len(steps) > 1 and self.inputs.dtype.kind != "f":
             said = " and ".join(f"{step:g} at {width.bits} bits" for step, width in list(steps.items())[:2])
-            raise InputError(f"--format: a step of the input is {said}; expected one for all widths, as with input=u8.8")
+            raise ArgumentError("format", f"a step of the input is {said}; expected one for all widths, as with input=u8.8")
 
     def summarize(self, made: dict[str, Any]) -> None:
         """Write the answer into the folder, if there is one."""
@@ -282,4 +282,4 @@ class Sweep:
 
 def check_target(target: float) -> None:
     if not 0 <= target <= 1:
-        raise InputError(f"bits: target is {target!r}, expected a part of the samples, from 0 to 1")
+        raise ArgumentError("target", f"{target!r}, expected a part of the samples, from 0 to 1")

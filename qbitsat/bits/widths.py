@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import InputError
+from ..errors import ArgumentError
 from ..quantize import Format, parse_format
 
 # A letter that stands for a number, less something.
@@ -37,14 +37,15 @@ def widths_of(template: str, bits: Iterable[int], fractions: Iterable[int] | Non
     letters = {found[1] for found in PLACE.finditer(template)}
     if "B" not in letters:
         one = "; a format of one width is one network: quantize writes it, and verify asks about it"
-        raise InputError(f"--format: {template!r}, expected B where the number of bits stands, as in paper:B{one}")
+        raise ArgumentError("format", f"{template!r}, expected B where the number of bits stands, as in paper:B{one}")
     if ("F" in letters) != (fractions is not None):
-        raise InputError(f"--format: {template!r} and --fractions: expected F in the one, and the numbers for it in the other, or neither")
+        said = "has F, expected numbers for it" if "F" in letters else "has no F, expected none"
+        raise ArgumentError("fractions", f"the format {template!r} {said}")
     numbers = sorted(set(bits))
     pairs = [(b, f) for b in numbers for f in ([None] if fractions is None else sorted(set(fractions)))]
     kept = [(b, f) for b, f in pairs if f is None or f <= b]
     if not 0 < len(kept) <= MAX_WIDTHS:
-        raise InputError(f"--widths: {len(kept)} widths with fractional bits, expected from 1 to {MAX_WIDTHS}")
+        raise ArgumentError("widths", f"{len(kept)} widths with fractional bits, expected from 1 to {MAX_WIDTHS}")
     return [made(template, b, f) for b, f in kept]
 
 
@@ -54,7 +55,7 @@ def made(template: str, bits: int, fraction: int | None) -> Width:
     def number(found: re.Match[str]) -> str:
         value = (values[found[1]] or 0) - int(found[2] or 0)
         if value < 0:
-            raise InputError(f"--format: {found[0]} of {template!r} is {value} at {bits} bits, expected at least 0")
+            raise ArgumentError("format", f"{found[0]} of {template!r} is {value} at {bits} bits, expected at least 0")
         return str(value)
 
     text = PLACE.sub(number, template)

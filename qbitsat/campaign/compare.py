@@ -10,7 +10,7 @@ from typing import Any
 
 from ..bounds import Ranges, propagate, simplify
 from ..encode import encode_smtlib
-from ..errors import InputError, UnsupportedError, unknown
+from ..errors import ArgumentError, UnsupportedError, none_of
 from ..limits import LimitReached, Limits
 from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
 from ..properties import Formula, Query, replay
@@ -77,15 +77,15 @@ def parse_backends(text: str) -> list[Backend]:
 def _parse_backend(text: str) -> Backend:
     name, *parts = text.split(":")
     if name not in BACKENDS:
-        raise unknown("--backends:", name, BACKENDS)
+        raise ArgumentError("backends", none_of(name, BACKENDS))
     allowed = {"encoding": ENCODINGS, "solver": SOLVERS} if name == "sat" else {"encoding": LAYOUTS}
     chosen: dict[str, str] = {}
     for part in parts:
         kind = next((kind for kind, choices in allowed.items() if part in choices), None)
         if kind is None:
-            raise InputError(f"--backends: {part!r} of {text!r} is unknown; expected one of {', '.join(sum(allowed.values(), ()))}")
+            raise ArgumentError("backends", f"{part!r} of {text!r} is unknown; expected one of {', '.join(sum(allowed.values(), ()))}")
         if kind in chosen:
-            raise InputError(f"--backends: {text!r} has two of {', '.join(allowed[kind])}, expected one")
+            raise ArgumentError("backends", f"{text!r} has two of {', '.join(allowed[kind])}, expected one")
         chosen[kind] = part
     return Backend(name, **chosen)
 

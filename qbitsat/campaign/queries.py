@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..certificate.write import Source, write
-from ..errors import InputError
+from ..errors import ArgumentError
 from ..limits import cpu_seconds
 from ..network import Network, classify, forward
 from ..network.inference import classes_of
@@ -100,7 +100,7 @@ def plan(
     for sample, network_class in zip(samples, predicted, strict=True):
         label = network_class if labels is None else int(labels[sample])
         if not 0 <= label < classes:
-            raise InputError(f"labels: sample {sample} has label {label}, expected a class in [0, {classes - 1}]")
+            raise ArgumentError("labels", f"sample {sample} has label {label}, expected a class in [0, {classes - 1}]")
         if is_kept and label != network_class:
             network_class = int(classes_of(forward(network, inputs[[sample]]), label)[0])
         settled = settle(network_class, label, target)

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from ..errors import InputError, QbitsatError
+from ..errors import ArgumentError, QbitsatError
 from ..limits import GIB, cpu_seconds, resident_bytes
 from ..processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from ..verify import UNKNOWN, Verdict
@@ -63,7 +63,7 @@ def run(
                     worker.take(waiting)
                     yield task, result
         if waiting:
-            raise InputError(f"jobs: no process can be started: {workers[0].refused}; expected fewer")
+            raise ArgumentError("jobs", f"no process can be started: {workers[0].refused}; expected fewer")
     finally:
         for worker in workers:
             worker.end()

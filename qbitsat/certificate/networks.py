@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InputError, expect_kind
+from ..errors import ArgumentError, InputError, expect_kind
 from ..importers import load
 from ..importers.files import Path, placed
 from ..limits import NO_LIMITS, Limits
@@ -38,9 +38,9 @@ def pinned(
         networks = (networks,)
     expect_kind(networks, (tuple, list), "networks", "a tuple, each a Network or the name of a file")
     if not networks and (bits, input_bits) != (None, None):
-        raise InputError("bits: they belong to a network that is given; expected none, or --network FILE with them")
+        raise ArgumentError("input_bits" if bits is None else "bits", "of no network that is given; expected none, or networks with them")
     if not networks and runtime is not None:
-        raise InputError("runtime: it belongs to a network that is given; expected none, or --network FILE with it")
+        raise ArgumentError("runtime", "of no network that is given; expected none, or networks with it")
     return tuple(n if isinstance(n, Network) else _read(n, limits, bits, input_bits, runtime) for n in networks)
 
 

@@ -336,10 +336,7 @@ def converter(row: Option) -> Callable[[str], Any]:
                 value = row.kind(text)
             except ValueError:
                 value = text
-        try:
-            return row.check(value)
-        except InputError as error:
-            raise InputError(f"--{str(error).replace(row.name, row.name.replace('_', '-'), 1)}") from None
+        return row.check(value)
 
     return convert
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from ..errors import QbitsatError
+from ..errors import ArgumentError, QbitsatError
 from ..network.names import printable
 from . import question, vnnlib
 from .agree import agree, equal
@@ -82,7 +82,9 @@ def run(argv: Sequence[str] | None, output: Output) -> int:
 
 
 def refuse(error: Exception) -> int:
-    print(f"qbitsat: error: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
+    """Say what is wrong, of an argument by the name of its option."""
+    said = f"--{error.argument.replace('_', '-')}: {error.said}" if isinstance(error, ArgumentError) else str(error)
+    print(f"qbitsat: error: {printable(' '.join(said.splitlines()))}", file=sys.stderr)
     return EXIT_BAD_INPUT
 
 

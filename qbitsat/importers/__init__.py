@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..errors import InputError
+from ..errors import ArgumentError, InputError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from . import benchmark_h5, foreign, hdf5, onnx_file, qbitsat_file, tflite_file
@@ -64,4 +64,4 @@ def refuse(path: Path, what: str, **given: Any) -> None:
     """Raise for an argument that says what the file says itself."""
     for name, value in given.items():
         if value is not None:
-            raise InputError(f"{name}: {value}, but {path} is {what}; expected none")
+            raise ArgumentError(name, f"{value}, but {path} is {what}; expected none")

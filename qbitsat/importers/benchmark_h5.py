@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arithmetic import ShiftRequantizer, integer
-from ..errors import InputError, UnsupportedError
+from ..errors import ArgumentError, InputError, UnsupportedError
 from ..network import Dense, Network, TensorFormat
 from ..network.names import printable
 from .files import Path, placed
@@ -50,16 +50,17 @@ def read(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
 
 def width(name: str, given: int | None, path: Path, pattern: str, default: int | None, limits: tuple[int, int]) -> int:
     """A number of bits: the argument wins over the file name, that over the default."""
-    place, value = name, given
+    value = given
     if given is None:
         found = re.search(pattern, os.path.basename(path))
-        place, value = f"{path}: {name} in the file name", int(found[1]) if found else default
+        value = int(found[1]) if found else default
     if value is None:
         raise InputError(f"{path}: the file does not say how many bits the network has; expected --bits, or _qu_<bits> in its name")
     try:
-        return integer(value, place, *limits)
+        return integer(value, name, *limits)
     except InputError:
-        raise InputError(f"{place}: {value!r}, expected a whole number from {limits[0]} to {limits[1]}") from None
+        said = f"{value!r}, expected a whole number from {limits[0]} to {limits[1]}"
+        raise (ArgumentError(name, said) if given is not None else InputError(f"{path}: {name} in the file name: {said}")) from None
 
 
 # --- the file ---

@@ -99,7 +99,8 @@ def placed(place: str) -> Iterator[None]:
     try:
         yield
     except (InputError, UnsupportedError) as error:
-        raise type(error)(f"{place}: {error}") from error
+        kind = UnsupportedError if isinstance(error, UnsupportedError) else InputError
+        raise kind(f"{place}: {error}") from error
 
 
 @contextmanager

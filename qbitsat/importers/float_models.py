@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import InputError, UnsupportedError
+from ..errors import ArgumentError, UnsupportedError
 from ..network.float_network import FloatNetwork
 from . import foreign, keras_file, onnx_floats, saved_model
 from .files import Path, check_path, open_input
@@ -35,7 +35,7 @@ def load_float(path: Path, layers: Description | None = None) -> FloatNetwork:
         magic = stream.read(foreign.HEAD)
     is_h5 = magic.startswith(HDF5_MAGIC)
     if layers is not None and not is_h5:
-        raise InputError(f"layers: {layers!r:.80}, but {path} is no .h5 of weights and says its layers itself; expected none")
+        raise ArgumentError("layers", f"{layers!r:.80}, but {path} is no .h5 of weights and says its layers itself; expected none")
     if is_h5:
         return keras_file.read_h5(path, layers)
     if magic.startswith(ZIP_MAGIC):

@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from ..errors import InputError
+from ..errors import ArgumentError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from .agreement import agreement, compared
@@ -44,9 +44,9 @@ def real(value: Any) -> Fraction:
     try:
         number = Fraction(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        raise InputError(f"within: {value!r}, expected a number such as 0.1 or 1/3") from error
+        raise ArgumentError("within", f"{value!r}, expected a number such as 0.1 or 1/3") from error
     if number < 0:
-        raise InputError(f"within: {value!r}, expected a number of at least 0")
+        raise ArgumentError("within", f"{value!r}, expected a number of at least 0")
     return number
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import integer
-from ..errors import InputError
+from ..errors import ArgumentError, InputError
 from ..network import TensorFormat
 from ..network.layers import integer_array
 
@@ -40,7 +40,7 @@ def distances(region: str | None, shape: tuple[int, ...], eps: int) -> np.ndarra
             continue
         places = [part.strip() for part in axes.split(",")]
         if len(places) > len(shape):
-            raise InputError(f"region: [{axes}] has {len(places)} axes, the input has {len(shape)}: {shape}")
+            raise ArgumentError("region", f"[{axes}] has {len(places)} axes, the input has {len(shape)}: {shape}")
         found[tuple(_index(place, shape[axis], f"axis {axis}") for axis, place in enumerate(places))] = distance
     return found.reshape(-1)
 
@@ -48,11 +48,11 @@ def distances(region: str | None, shape: tuple[int, ...], eps: int) -> np.ndarra
 def _parts(region: str) -> list[tuple[str, str | None, str | None]]:
     text, at, parts = region.strip(), 0, []
     if not text or len(text) > MAX_TEXT:
-        raise InputError(f"region: {text[:40]!r}, {EXPECTED}")
+        raise ArgumentError("region", f"{text[:40]!r}, {EXPECTED}")
     while at < len(text):
         match = PART.match(text, at)
         if match is None:
-            raise InputError(f"region: {text[at : at + 40]!r}, {EXPECTED}")
+            raise ArgumentError("region", f"{text[at : at + 40]!r}, {EXPECTED}")
         axes, elements, own = match.groups()
         parts.append((axes or "", elements, own))
         at = match.end()
@@ -61,7 +61,7 @@ def _parts(region: str) -> list[tuple[str, str | None, str | None]]:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
-        raise InputError(f"region: {text[:40]!r}, expected a whole number from 0 to 999999999")
+        raise ArgumentError("region", f"{text[:40]!r}, expected a whole number from 0 to 999999999")
     return int(text)
 
 
@@ -71,9 +71,9 @@ def _index(text: str, length: int, what: str) -> slice:
     start = _number(first) if first or not colon else 0
     stop = (_number(last) if last else length) if colon else start + 1
     if stop > length:
-        raise InputError(f"region: {text.strip()!r}, but {what} has indices 0 to {length - 1}")
+        raise ArgumentError("region", f"{text.strip()!r}, but {what} has indices 0 to {length - 1}")
     if start >= stop:
-        raise InputError(f"region: {text.strip()!r} is empty, expected a:b with a below b")
+        raise ArgumentError("region", f"{text.strip()!r} is empty, expected a:b with a below b")
     return slice(start, stop)
 
 
@@ -101,7 +101,7 @@ def region_of(eps: Any, form: TensorFormat, region: str | None) -> tuple[int, st
             raise InputError("robustness: distances by element and a region, expected one of them")
         array = integer_array(eps, None, 0, 10**DIGITS - 1, "eps")
         if array.shape not in (form.shape, (form.size,)):
-            raise InputError(f"eps: shape {array.shape}, expected {form.shape}, a distance for each element")
+            raise ArgumentError("eps", f"shape {array.shape}, expected {form.shape}, a distance for each element")
         flat = array.reshape(-1)
         starts = np.flatnonzero(np.diff(flat, prepend=-1))
         runs = zip(starts.tolist(), [*starts[1:].tolist(), len(flat)], flat[starts].tolist(), strict=True)
@@ -118,5 +118,5 @@ def meaning(eps: int, region: str | None, form: TensorFormat) -> tuple[int, str 
 def _checked(region: Any) -> str:
     """The text as it is kept: one blank between words."""
     if not isinstance(region, str):
-        raise InputError(f"region is {region!r:.80}, {EXPECTED}")
+        raise ArgumentError("region", f"{region!r:.80}, {EXPECTED}")
     return " ".join(region.split())

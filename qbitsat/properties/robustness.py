@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import INT32, integer
-from ..errors import InputError, expect_kind, unknown
+from ..errors import ArgumentError, InputError, expect_kind, none_of
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
 from ..network.layers import integer_array
@@ -78,20 +78,20 @@ def class_of(value: Any, what: str, classes: int) -> int:
     try:
         return integer(value, what, 0, classes - 1)
     except InputError as error:
-        raise InputError(f"{what}: {value!r}, expected a class in [0, {classes - 1}], an integer") from error
+        raise ArgumentError(what, f"{value!r}, expected a class in [0, {classes - 1}], an integer") from error
 
 
 def rule_of(ties: Any) -> str:
     """One of TIES."""
     if not isinstance(ties, str) or ties not in TIES:
-        raise unknown("ties:", ties, TIES)
+        raise ArgumentError("ties", none_of(ties, TIES))
     return ties
 
 
 def norm_of(norm: Any) -> str:
     """One of NORMS."""
     if not isinstance(norm, str) or norm not in NORMS:
-        raise unknown("norm", norm, NORMS)
+        raise ArgumentError("norm", none_of(norm, NORMS))
     return norm
 
 
@@ -100,10 +100,10 @@ def movable(region: str | None, network: Network) -> list[int] | None:
     if region is None:
         return None
     if (distances(region, network.input.shape, 1) != distances(region, network.input.shape, 2) // 2).any():
-        raise InputError(f"region: {region[:60]!r}, expected parts without distances of their own")
+        raise ArgumentError("region", f"{region[:60]!r}, expected parts without distances of their own")
     elements = np.flatnonzero(distances(region, network.input.shape, 1)).tolist()
     if not elements:
-        raise InputError(f"region: {region[:60]!r} lets nothing move, expected one element at least")
+        raise ArgumentError("region", f"{region[:60]!r} lets nothing move, expected one element at least")
     return elements
 
 

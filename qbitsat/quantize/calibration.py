@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import InputError, UnsupportedError
+from ..errors import ArgumentError, InputError, UnsupportedError
 from ..limits import Limits
 from ..network.float_network import FloatNetwork
 from .numbers import MAX_BITS, MAX_FRACTION, Fixed
@@ -30,7 +30,7 @@ class Method:
     def parse(cls, text: str) -> Method:
         name, colon, number = text.partition(":")
         if name not in METHODS or (colon and name != "percentile"):
-            raise InputError(f"--method: {text!r}, expected range, percentile:P or mse")
+            raise ArgumentError("method", f"{text!r}, expected range, percentile:P or mse")
         if name != "percentile":
             return cls(name)
         try:
@@ -38,7 +38,7 @@ class Method:
         except ValueError:
             percent = -1.0
         if not 50 <= percent <= 100:
-            raise InputError(f"--method: {text!r}, expected a percentile from 50 to 100, as in percentile:99.9")
+            raise ArgumentError("method", f"{text!r}, expected a percentile from 50 to 100, as in percentile:99.9")
         return cls(name, percent)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..arithmetic import DivisionRequantizer, Requantizer, ShiftRequantizer, TableRequantizer
-from ..errors import InputError, UnsupportedError
+from ..errors import ArgumentError, UnsupportedError
 from ..importers.assembly import Kernel, Wires, combined, convolve, once
 from ..network import TensorFormat
 from ..network.affine import WEIGHT_LIMIT
@@ -32,7 +32,7 @@ class FixedPointLowering(Lowering):
         names = {layer.name for layer in model.layers}
         for name in form.layers:
             if name not in names:
-                raise InputError(f"--format: layer {name!r} is none of the model's; expected one of {', '.join(sorted(names))}")
+                raise ArgumentError("format", f"layer {name!r} is none of the model's; expected one of {', '.join(sorted(names))}")
         self.form = form
 
     def of(self, k: int) -> LayerFormat:

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..arithmetic import integer
-from ..errors import InputError, unknown
+from ..errors import InputError, argument, none_of, unknown
+from ..importers.files import placed
 from ..importers.runtimes import RUNTIMES
 from .numbers import OVERFLOWS, ROUNDINGS, Fixed, parse_ap, parse_fixed
 
@@ -122,10 +123,11 @@ def power_of_two(bits: int) -> FixedPoint:
 
 def ap_fixed(text: str) -> FixedPoint:
     """hls4ml: results, weights, biases and the input of one type."""
-    fixed = parse_ap(text, "--format")
+    fixed = parse_ap(text)
     return FixedPoint(text.replace(" ", ""), fixed, LayerFormat(fixed, fixed, fixed, fixed), two_casts=True, hls=fixed)
 
 
+@argument("format")
 def parse_format(text: str) -> Format:
     """The format of a name, as in "paper:8,5" or "ap_fixed<16,6>,input=u8.8" (docs/reference/files.md); raises `InputError`."""
     head, *options = re.split(r",(?![^<]*>)", text.strip())
@@ -139,16 +141,16 @@ def parse_format(text: str) -> Format:
         return parse_trained(text, name, numbers, options)
     if name.startswith("ap_"):
         if numbers:
-            raise InputError(f"--format: {text!r}, expected {name} and options, as in weights=ap_fixed<8,2>")
+            raise InputError(f"{text!r}, expected {name} and options, as in weights=ap_fixed<8,2>")
         base = ap_fixed(name)
     else:
         builders = {"paper": (paper, 2), "benchmark": (benchmark, 1), "power-of-two": (power_of_two, 1)}
         if name not in builders:
-            raise unknown("--format:", name, NAMES)
+            raise InputError(none_of(name, NAMES))
         build, most = builders[name]
         if not 1 <= len(numbers) <= most or not all(re.fullmatch(r"\d{1,3}", number) for number in numbers):
             more, example = ("", "") if most == 1 else (f" or {name}:BITS,FRACTION", ",5")
-            raise InputError(f"--format: {text!r}, expected {name}:BITS{more}, as in {name}:8{example}")
+            raise InputError(f"{text!r}, expected {name}:BITS{more}, as in {name}:8{example}")
         base = build(*map(int, numbers))
     for option in options:
         base = with_option(base, option.strip())
@@ -158,10 +160,10 @@ def parse_format(text: str) -> Format:
 def parse_int8(text: str, numbers: list[str], options: list[str]) -> Int8:
     made = Int8(text, ":".join(numbers) or RUNTIMES[0])
     if made.runtime not in INT8_RUNTIMES:
-        raise unknown("--format: int8: runtime", made.runtime, INT8_RUNTIMES)
+        raise unknown("int8: runtime", made.runtime, INT8_RUNTIMES)
     for option in options:
         if option not in ("per-tensor", "per-channel"):
-            raise unknown("--format: int8:", option, ("per-tensor", "per-channel"))
+            raise unknown("int8:", option, ("per-tensor", "per-channel"))
         made = replace(made, per_channel=option == "per-channel")
     return made
 
@@ -171,8 +173,9 @@ def parse_trained(text: str, kind: str, numbers: list[str], options: list[str]) 
     for option in [*numbers, *options]:
         key, equals, value = option.strip().partition("=")
         if key != "input" or not equals:
-            raise unknown(f"--format: {kind}: all else is what the file says:", key, ("input=...",))
-        made = replace(made, input=parse_fixed(value, PIXEL, "--format: input"))
+            raise unknown(f"{kind}: all else is what the file says:", key, ("input=...",))
+        with placed(option.strip()):
+            made = replace(made, input=parse_fixed(value, PIXEL))
     return made
 
 
@@ -180,46 +183,47 @@ def with_option(form: FixedPoint, text: str) -> FixedPoint:
     """The format with KEY=VALUE, or with LAYER.KEY=VALUE for one layer."""
     key, equals, value = text.partition("=")
     layer, dot, key = key.rpartition(".")
-    if key == "input" and not dot and equals:
-        return replace(form, input=parse_fixed(value, form.input, "--format: input"))
-    if form.hls is None and (key in TABLE_KEYS or (key, value) == EXACT):
-        raise InputError(f"--format: {text}: expected it of ap_fixed alone, as hls4ml has it")
-    changed = changed_layer(form.of(layer), key, value if equals else None, f"--format: {text}")
+    with placed(text):
+        if key == "input" and not dot and equals:
+            return replace(form, input=parse_fixed(value, form.input))
+        if form.hls is None and (key in TABLE_KEYS or (key, value) == EXACT):
+            raise InputError("expected it of ap_fixed alone, as hls4ml has it")
+        changed = changed_layer(form.of(layer), key, value if equals else None)
     if dot:
         return replace(form, layers={**form.layers, layer: changed})
     return replace(form, layer=changed)
 
 
-def changed_layer(layer: LayerFormat, key: str, value: str | None, what: str) -> LayerFormat:
+def changed_layer(layer: LayerFormat, key: str, value: str | None) -> LayerFormat:
     if key == "per-channel" and value is None:
         return replace(layer, per_channel=True)
     if value is None:
-        raise unknown(f"{what}:", key, ("per-channel", *(f"{word}=..." for word in KEYS)))
+        raise InputError(none_of(key, ("per-channel", *(f"{word}=..." for word in KEYS))))
     if key == "weights":
-        return replace(layer, weights=parse_fixed(value, layer.weights, what))
+        return replace(layer, weights=parse_fixed(value, layer.weights))
     if key == "bias":
-        return replace(layer, bias=parse_fixed(value, layer.bias or layer.weights, what))
+        return replace(layer, bias=parse_fixed(value, layer.bias or layer.weights))
     if key == "accumulator":
-        return replace(layer, accumulator=parse_fixed(value, layer.accumulator or layer.output, what))
+        return replace(layer, accumulator=parse_fixed(value, layer.accumulator or layer.output))
     if (key, value) == EXACT:
         return replace(layer, exact=True)
     if key == "output":
-        return replace(layer, exact=False, output=parse_fixed(value, layer.output, what))
+        return replace(layer, exact=False, output=parse_fixed(value, layer.output))
     if key == "activations":
-        return replace(layer, rectified=parse_fixed(value, layer.rectified, what))
+        return replace(layer, rectified=parse_fixed(value, layer.rectified))
     if key == "rounding":
-        return replace(layer, output=checked(layer.output, what, rounding=value), rectified=checked(layer.rectified, what, rounding=value))
+        return replace(layer, output=checked(layer.output, rounding=value), rectified=checked(layer.rectified, rounding=value))
     if key == "overflow":
-        return replace(layer, output=checked(layer.output, what, overflow=value), rectified=checked(layer.rectified, what, overflow=value))
+        return replace(layer, output=checked(layer.output, overflow=value), rectified=checked(layer.rectified, overflow=value))
     if key == "table":
-        return replace(layer, table=parse_fixed(value, layer.table, what))
+        return replace(layer, table=parse_fixed(value, layer.table))
     if key == "table-size":
         size = int(value) if re.fullmatch(r"\d{1,9}", value) else value
-        return replace(layer, table_size=integer(size, f"--format: {key}", 2, MAX_TABLE_SIZE))
+        return replace(layer, table_size=integer(size, key, 2, MAX_TABLE_SIZE))
     if key == "weight-rounding":
-        bias = layer.bias and checked(layer.bias, what, rounding=value)
-        return replace(layer, weights=checked(layer.weights, what, rounding=value), bias=bias)
-    raise unknown(f"{what}:", key, ("input", "per-channel", *KEYS))
+        bias = layer.bias and checked(layer.bias, rounding=value)
+        return replace(layer, weights=checked(layer.weights, rounding=value), bias=bias)
+    raise InputError(none_of(key, ("input", "per-channel", *KEYS)))
 
 
 EXACT = ("output", "exact")
@@ -227,9 +231,9 @@ TABLE_KEYS = ("table", "table-size")
 KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow", *TABLE_KEYS)
 
 
-def checked(fixed: Fixed, what: str, **change: str) -> Fixed:
+def checked(fixed: Fixed, **change: str) -> Fixed:
     for name, word in change.items():
         words = ROUNDINGS if name == "rounding" else OVERFLOWS
         if word not in words:
-            raise unknown(f"{what}:", word, words)
+            raise InputError(none_of(word, words))
     return replace(fixed, **change)  # type: ignore[arg-type]

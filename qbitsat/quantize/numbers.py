@@ -42,13 +42,13 @@ class Fixed:
         least = 1 + (self.signed and self.overflow == "symmetric")
         # Values are 32-bit words with a sign.
         most = MAX_BITS if self.signed else MAX_BITS - 1
-        what = "format: bits with a sign" if self.signed else "format: bits without a sign"
+        what = "bits with a sign" if self.signed else "bits without a sign"
         object.__setattr__(self, "bits", integer(self.bits, what, least, most))
         if self.fraction is not None:
-            object.__setattr__(self, "fraction", integer(self.fraction, "format: fractional bits", -MAX_FRACTION, MAX_FRACTION))
+            object.__setattr__(self, "fraction", integer(self.fraction, "fractional bits", -MAX_FRACTION, MAX_FRACTION))
         for name, words in (("rounding", ROUNDINGS), ("overflow", OVERFLOWS)):
             if getattr(self, name) not in words:
-                raise unknown(f"format: {name}", getattr(self, name), words)
+                raise unknown(name, getattr(self, name), words)
 
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.bits}.{'?' if self.fraction is None else self.fraction}"
@@ -112,7 +112,7 @@ def rounded(scaled: np.ndarray, rounding: str) -> np.ndarray:
     return whole + np.sign(rest) * away
 
 
-def parse_fixed(text: str, default: Fixed, what: str) -> Fixed:
+def parse_fixed(text: str, default: Fixed) -> Fixed:
     """A number's format in words: 6 (bits, all else as the default), u8.8 or s8.6 (bits and fractional bits), or
     ap_fixed<W,I,Q,O> or ap_ufixed<...> of so many integer bits I.
     """
@@ -123,26 +123,26 @@ def parse_fixed(text: str, default: Fixed, what: str) -> Fixed:
     if found:
         return replace(default, bits=int(found[2]), fraction=int(found[3]), signed=found[1] == "s")
     if not text.startswith("ap_"):
-        raise InputError(f"{what}: {text!r}, expected bits as in 6, bits and fractional bits as in u8.8 or s8.6, or ap_fixed<W,I,Q,O>")
-    return parse_ap(text, what)
+        raise InputError(f"{text!r}, expected bits as in 6, bits and fractional bits as in u8.8 or s8.6, or ap_fixed<W,I,Q,O>")
+    return parse_ap(text)
 
 
-def parse_ap(text: str, what: str) -> Fixed:
+def parse_ap(text: str) -> Fixed:
     """ap_fixed<W,I,Q,O> and ap_ufixed<W,I,Q,O>; Q is TRN and O is WRAP where they are left out, as in AMD's headers."""
-    bits, whole, signed, rounding, overflow = ap_words(text, what)
+    bits, whole, signed, rounding, overflow = ap_words(text)
     return Fixed(bits, bits - whole, signed, rounding, overflow)
 
 
-def ap_words(text: str, what: str) -> tuple[int, int, bool, str, str]:
+def ap_words(text: str) -> tuple[int, int, bool, str, str]:
     """Of such a type W, I, whether it has a sign, its rounding and its overflow, however wide it is."""
     found = re.fullmatch(r"ap_(u?)fixed<\s*(\d{1,3})\s*,\s*(-?\d{1,3})\s*(?:,\s*(\w+)\s*)?(?:,\s*(\w+)\s*)?>", text)
     if not found:
-        raise InputError(f"{what}: {text!r}, expected ap_fixed<W,I>, ap_fixed<W,I,Q> or ap_fixed<W,I,Q,O>, or ap_ufixed")
+        raise InputError(f"{text!r}, expected ap_fixed<W,I>, ap_fixed<W,I,Q> or ap_fixed<W,I,Q,O>, or ap_ufixed")
     modes = []
     for word, words, default in ((found[4], AP_ROUNDINGS, "TRN"), (found[5], AP_OVERFLOWS, "WRAP")):
         word = (word or default).removeprefix("AP_")
         if word not in words:
-            raise unknown(f"{what}: {text}: mode", word, words)
+            raise unknown(f"{text}: mode", word, words)
         modes.append(words[word])
     return int(found[2]), int(found[3]), not found[1], modes[0], modes[1]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, expect_kind
+from ..errors import ArgumentError, InputError, expect_kind
 from ..limits import Limits
 from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
@@ -104,20 +104,20 @@ def quantize_with_report(
     return Quantized(replace(network, remarks=said), report)
 
 
-def samples_of(model: FloatNetwork, samples: Any, what: str = "calibration data") -> np.ndarray:
+def samples_of(model: FloatNetwork, samples: Any, what: str = "calibration") -> np.ndarray:
     """Real samples of the model's input, float64[n, *shape], finite; images may be given to a model of flat ones."""
     shape = model.inputs[0]
     array = np.asarray(samples)
     if array.dtype.kind not in "iuf":
-        raise InputError(f"{what}: dtype {array.dtype}, expected numbers")
+        raise ArgumentError(what, f"dtype {array.dtype}, expected numbers")
     if not array.ndim or not len(array):
-        raise InputError(f"{what}: shape {array.shape}, expected at least one sample")
+        raise ArgumentError(what, f"shape {array.shape}, expected at least one sample")
     if np.prod(array.shape[1:]) != np.prod(shape):
-        raise InputError(f"{what}: shape {array.shape}, expected (n, {', '.join(map(str, shape))})")
+        raise ArgumentError(what, f"shape {array.shape}, expected (n, {', '.join(map(str, shape))})")
     real = array.astype(np.float64).reshape(len(array), *shape)
     if not np.isfinite(real).all():
         sample = int(np.argwhere(~np.isfinite(real))[0][0])
-        raise InputError(f"{what}: sample {sample} holds a number that is not finite")
+        raise ArgumentError(what, f"sample {sample} holds a number that is not finite")
     return real
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..bounds import Ranges
 from ..bounds.intervals import propagate_boxes
 from ..bounds.tighten import tighten
-from ..errors import InputError, expect_kind
+from ..errors import ArgumentError, InputError, expect_kind
 from ..limits import LimitReached, Limits
 from ..network import Convolution, Dense, Network
 from ..properties import Box
@@ -46,7 +46,7 @@ class Budget:
 
     def __init__(self, options: Any, total: float | None, cancel: Any = None):
         if total is not None and not (isinstance(total, int | float) and 0 < total < math.inf):
-            raise InputError(f"total: {total!r}, expected a positive number of seconds")
+            raise ArgumentError("total", f"{total!r}, expected a positive number of seconds")
         self.options, self.cancel = options, cancel
         self.limits = self.all = Limits(total, options.memory, cancel)
 
@@ -91,5 +91,5 @@ def chosen_layers(network: Network, layers: Sequence[int] | None) -> list[int]:
         return weighted or list(range(len(network.layers)))
     found = sorted({int(k) for k in layers if isinstance(k, int | np.integer) and 0 <= k < len(network.layers)})
     if len(found) != len(set(layers)) or not found:
-        raise InputError(f"layers: {list(layers)}, expected numbers from 0 to {len(network.layers) - 1}")
+        raise ArgumentError("layers", f"{list(layers)}, expected numbers from 0 to {len(network.layers) - 1}")
     return found

@@ -1,12 +1,16 @@
 """Bad input and bad usage: exit code 2, one line that names the argument or file, and nothing written."""
 
+import pickle
 import re
 
 import numpy as np
 import pytest
 
+import qbitsat
 from qbitsat import examples
 from qbitsat.cli.main import main
+from qbitsat.errors import ArgumentError
+from qbitsat.quantize.formats import parse_format
 
 
 def refused(capsys, arguments) -> str:
@@ -54,6 +58,50 @@ def test_eps_in_real_units_is_told_in_steps(files, capsys, text, shown, steps):
 
 def test_options_of_two_words(files, capsys):
     assert "--enumerate-bits: 31, expected" in refused(capsys, files.arguments("--enumerate-bits=31"))
+
+
+NETWORK, MODEL = examples.network_path(), examples.network_path().with_suffix(".keras")
+IMAGES = ["--inputs", NETWORK.with_name("digits_images.npy")]
+# Errors that are found where an option's value is used.
+USED = [
+    (["verify", NETWORK, *IMAGES, "--eps", "1", "--region", "[99]"], "--region: '99', but axis 0 has indices"),
+    (["verify", NETWORK, *IMAGES, "--eps", "1", "--target", "77"], "--target: 77, expected a class in [0, 9]"),
+    (["radius", NETWORK, *IMAGES, "--region", "0:1=3"], "--region: '0:1=3', expected parts without distances"),
+    (["equal", NETWORK, NETWORK, "--within", "-1"], "--within: '-1', expected a number"),
+    (["inspect", NETWORK, "--input-bits", "8"], "--input-bits: 8, but"),
+    (["inspect", NETWORK, "--runtime", "onnxruntime"], "--runtime: onnxruntime, but"),
+    (["check", "x", "--input-bits", "8"], "--input-bits: of no network that is given"),
+    (["check", "x", "--timeout", "-1"], "--timeout: -1.0, expected"),
+    (["quantize", MODEL, "--format", "paper:99"], "--format: bits with a sign is 99, expected"),
+    (["quantize", MODEL, "--format", "power-of-two:8,x.weights=3"], "--format: layer 'x' is none"),
+    (["quantize", MODEL, "--format", "power-of-two:8,weights=u"], "--format: weights=u: 'u', expected bits"),
+    (["quantize", MODEL, "--format", "power-of-two:8", "--method", "least"], "--method: 'least', expected range"),
+    (["bits", MODEL, *IMAGES, "--eps", "1", "--format", "paper:8"], "--format: 'paper:8', expected B"),
+    (["bits", MODEL, *IMAGES, "--eps", "1", "--fractions", "3"], "--fractions: the format 'paper:B' has no F"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), USED, ids=[" ".join(map(str, words[2:]))[-30:] for words, _ in USED])
+def test_options_are_named_as_they_are_typed(capsys, arguments, message):
+    if "quantize" in arguments or "bits" in arguments:
+        pytest.importorskip("h5py")
+    assert f"error: {message}" in refused(capsys, arguments)
+
+
+def test_arguments_go_by_their_names_elsewhere(tmp_path, capsys):
+    """In Python, and in the keys of a file, which it names."""
+    network = qbitsat.load(NETWORK)
+    with pytest.raises(ArgumentError, match=r"^region: '99', but") as found:
+        qbitsat.robustness(network, network.input.lo + np.zeros(network.num_inputs, int), 1, 0, region="[99]")
+    assert str(pickle.loads(pickle.dumps(found.value))) == str(found.value)
+    with pytest.raises(ArgumentError, match=r"^format: 'paper:x', expected paper:BITS"):
+        parse_format("paper:x")
+    with pytest.raises(ArgumentError, match=r"^timeout: -1, expected"):
+        qbitsat.options.make_options(timeout=-1)
+    path = tmp_path / "question.toml"
+    path.write_text(f"hold = 'net.output >= 0'\n[networks]\nnet = '{NETWORK}'\n[inputs]\ncentre = {[0] * 64}\neps = 1\nregion = '[99]'\n")
+    assert "question.toml:7:" in (said := refused(capsys, ["verify", path]))
+    assert "--region" not in said
 
 
 NEAR = [

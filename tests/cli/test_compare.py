@@ -58,13 +58,13 @@ def test_backends_are_named_as_they_are_asked_for(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("minisat", "--backends: 'minisat' is unknown; expected one of sat, bitwuzla, boolector, z3, cvc5, yices"),
-        ("", "--backends: '' is unknown; expected one of sat"),
-        ("sat,", "--backends: '' is unknown"),
-        ("z3:glucose42", "--backends: 'glucose42' of 'z3:glucose42' is unknown; expected one of balanced, linear"),
-        ("sat:tall", "--backends: 'tall' of 'sat:tall' is unknown; expected one of narrowed, substituted, balanced, linear"),
-        ("z3:substituted", "--backends: 'substituted' of 'z3:substituted' is unknown; expected one of balanced, linear"),
-        ("sat:linear:balanced", "--backends: 'sat:linear:balanced' has two of"),
+        ("minisat", "backends: 'minisat' is unknown; expected one of sat, bitwuzla, boolector, z3, cvc5, yices"),
+        ("", "backends: '' is unknown; expected one of sat"),
+        ("sat,", "backends: '' is unknown"),
+        ("z3:glucose42", "backends: 'glucose42' of 'z3:glucose42' is unknown; expected one of balanced, linear"),
+        ("sat:tall", "backends: 'tall' of 'sat:tall' is unknown; expected one of narrowed, substituted, balanced, linear"),
+        ("z3:substituted", "backends: 'substituted' of 'z3:substituted' is unknown; expected one of balanced, linear"),
+        ("sat:linear:balanced", "backends: 'sat:linear:balanced' has two of"),
     ],
 )
 def test_backends_refused(text, message):

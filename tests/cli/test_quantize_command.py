@@ -62,7 +62,7 @@ def test_limits_of_quantizing(tmp_path, capsys, limit, reason):
         (["quantize", MODEL, "--format", "power-of-two:8"], "its range is not known, expected calibration data (--calibration FILE)"),
         (["quantize", MODEL, "--format", "paper:8,5,bias=1"], "layer 'dense': biases: 15 of 16 from -0.102217 to 0.937196 do not fit s1.5"),
         ([*QUANTIZE, "--labels", LABELS], "expected --calibration FILE as well"),
-        ([*QUANTIZE, "--calibration", LABELS], "calibration data: shape (50,)"),
+        ([*QUANTIZE, "--calibration", LABELS], "--calibration: shape (50,)"),
         ([*QUANTIZE, "--out", "network.txt"], "expected a file that ends in .npz"),
         ([*QUANTIZE, "--method", "percentile:5"], "expected a percentile from 50 to 100"),
         ([*QUANTIZE, "--unit", "0"], "expected a positive number"),

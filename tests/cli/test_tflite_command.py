@@ -54,9 +54,9 @@ def test_runtimes_are_checked(lenet, samples, tmp_path, capsys):
         assert main(["inspect", lenet, "--runtime", name]) == 2
         assert "runtime" in capsys.readouterr().err
     assert main(["inspect", lenet, "--bits", "8"]) == 2
-    assert "bits: 8, but" in capsys.readouterr().err
+    assert "--bits: 8, but" in capsys.readouterr().err
     assert main(["check", str(tmp_path), "--runtime", "tflm"]) == 2
-    assert "runtime: it belongs to a network that is given" in capsys.readouterr().err
+    assert "--runtime: of no network that is given" in capsys.readouterr().err
 
 
 def test_real_samples_are_quantized_when_asked(lenet, tmp_path, capsys):

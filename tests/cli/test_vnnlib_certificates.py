@@ -281,7 +281,7 @@ FILES = {"f": {"path": "f.onnx", "sha256": "0" * 64}}
         ("unsat", of_another_network, 20, "another network than q.vnnlib makes"),
         ("unsat", asks(sha256="0" * 64), 20, "q.vnnlib has hash"),
         ("unsat", asks(files=FILES), 20, "f.onnx, network f, has hash"),
-        ("unsat", renamed, 2, "--network g: is none of q.vnnlib"),
+        ("unsat", renamed, 2, "network: g is none of q.vnnlib"),
         ("flat", renamed, 20, "is about networks g, q.vnnlib has network"),
         ("unsat", asks(files={}), 2, "0 files"),
         ("unsat", asks(files={f"f{k}": FILES["f"] for k in range(101)}), 2, "101 files"),

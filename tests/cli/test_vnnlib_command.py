@@ -107,7 +107,7 @@ def test_float_networks_are_refused_with_what_to_do(bench_data, capsys):
     ("old", "new", "network", "message"),
     [
         ("", "", "", "q.vnnlib: network f has no file; expected --network f=FILE"),
-        ("", "", "g=f.onnx", "--network g: is none of q.vnnlib; expected f=FILE"),
+        ("", "", "g=f.onnx", "--network: g is none of q.vnnlib; expected f=FILE"),
         ("", "", "f=", "--network: 'f=', expected NAME=FILE, each name once"),
         ("", "", "f=none.onnx", "none.onnx: can't be read: No such file or directory"),
         ("", "", "f=q.vnnlib", "q.vnnlib: no .onnx, expected one"),

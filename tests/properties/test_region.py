@@ -80,7 +80,7 @@ def test_distances_that_are_refused():
             region_of(eps, FORM, None)
     with pytest.raises(InputError, match="expected one of them"):
         region_of(np.zeros(12, int), FORM, "[0]")
-    with pytest.raises(InputError, match="region is 5"):
+    with pytest.raises(InputError, match="region: 5, expected parts"):
         region_of(1, FORM, 5)
 
 

@@ -34,7 +34,7 @@ def table_case(rng, number):
         f"  struct config : nnet::activ_config {{ static const unsigned n_in = 1, table_size = {size}; typedef {in_cpp(table)} table_t; }};"
     )
     call = f"t1 v1[1]; nnet::{kind}<t0, t1, config>(v0, v1);"
-    run = samples(x[:, None], network.input.scale, call, "v1", 1, parse_ap(result, "").step)
+    run = samples(x[:, None], network.input.scale, call, "v1", 1, parse_ap(result).step)
     return text, forward(network, x[:, None]), body + run
 
 
@@ -96,7 +96,7 @@ def pool_case(rng):
     default, result = ap(rng, 8, 20), ap(rng, 3, 12) if rng.random() < 0.5 else source
     accumulator = ap(rng, 8, 24) if rng.random() < 0.5 else None
     text = f"{default},input={source},output={result}" + (f",accumulator={accumulator}" if accumulator else "")
-    fixed = parse_ap(source, "")
+    fixed = parse_ap(source)
     if is_global:
         layer, window, strides, padding, result = GlobalPool("pool", (-1,), "average"), (height, width), (height, width), 4 * [0], result
         accumulator = accumulator or default
@@ -125,7 +125,7 @@ def pool_case(rng):
     )
     size = network.output.size
     call = f"t1 v1[{size}]; nnet::{'global_' if is_global else ''}pooling2d_cl<t0, t1, config>(v0, v1);"
-    run = samples(x, network.input.scale, call, "v1", size, parse_ap(result, "").step)
+    run = samples(x, network.input.scale, call, "v1", size, parse_ap(result).step)
     return f"{text} {layer}", forward(network, x), body + run
 
 

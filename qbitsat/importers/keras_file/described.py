@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import InputError, UnsupportedError, unknown
+from ...errors import ArgumentError, InputError, UnsupportedError, none_of
 from ...network.float_network import Activation, FloatDense, FloatNetwork, Reshape
 from ..files import Path
 from ..float_builder import FloatBuilder
@@ -25,18 +25,18 @@ def parsed(layers: Description) -> tuple[tuple[int, ...], list[tuple[int, tuple[
     parts = layers.split(",") if isinstance(layers, str) else [str(part) for part in layers]
     parts = [part.strip() for part in parts]
     if not 2 <= len(parts) <= MAX_LAYERS:
-        raise InputError(f"layers: {len(parts)} parts; {EXPECTED}")
+        raise ArgumentError("layers", f"{len(parts)} parts; {EXPECTED}")
     shape = parts[0].split("x")
     units = [part.partition(":") for part in parts[1:]]
     for text in (*shape, *(number for number, _, _ in units)):
         if not re.fullmatch(r"[0-9]{1,8}", text) or not 0 < int(text) <= MAX_UNITS:
-            raise InputError(f"layers: {text!r:.40} is no number from 1 to {MAX_UNITS}; {EXPECTED}")
+            raise ArgumentError("layers", f"{text!r:.40} is no number from 1 to {MAX_UNITS}; {EXPECTED}")
     found = []
     for k, (number, colon, word) in enumerate(units):
         word = word if colon else "linear" if k == len(units) - 1 else "relu"
         most = re.fullmatch(r"relu([0-9]{1,6}(\.[0-9]{1,6})?)", word)
         if not most and word not in WORDS:
-            raise unknown("layers: activation", word, (*WORDS, "relu6"))
+            raise ArgumentError("layers", f"activation {none_of(word, (*WORDS, 'relu6'))}")
         found.append((int(number), ("relu_n", float(most[1])) if most else (word,)))
     return tuple(map(int, shape)), found
 

@@ -16,7 +16,7 @@ import os
 
 import numpy as np
 
-from ...errors import InputError, unknown
+from ...errors import ArgumentError, InputError, none_of
 from ...network import Network
 from ...network.names import printable
 from .. import foreign
@@ -100,9 +100,9 @@ def read(path: Path, runtime: str | None = None) -> Network:
     nodes = toward(graph, end)
     is_exact = any(node.op in EXACT for node in graph.nodes)
     if is_exact and runtime is not None:
-        raise InputError(f"runtime: {runtime}, but {place} is exact by its operators and needs none; expected none")
+        raise ArgumentError("runtime", f"{runtime}, but {place} is exact by its operators and needs none; expected none")
     if runtime is not None and runtime not in RUNTIMES:
-        raise unknown(f"runtime of {place}:", runtime, RUNTIMES)
+        raise ArgumentError("runtime", f"{place}: {none_of(runtime, RUNTIMES)}")
     operators, result = (exact.OPERATORS, exact.result) if is_exact else (QUANTIZED, elementwise.result)
     refuse_unsupported(nodes, operators, place)
     session = Session(graph, Builder(place, size), runtime or RUNTIMES[0])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import InputError, UnsupportedError
+from ...errors import ArgumentError, InputError, UnsupportedError
 from ...network import Network, TensorFormat
 from ...network.names import printable
 from ..assembly import Builder
@@ -85,7 +85,7 @@ def read_model(path: Path, runtime: str | None = None, inner: Sequence[str] = ()
     graph, data = read_graph_of(path)
     runtime = runtime or RUNTIMES[0]
     if runtime not in RUNTIMES:
-        raise InputError(f"runtime: {runtime}, but {place} is an .onnx; expected one of {', '.join(RUNTIMES)}")
+        raise ArgumentError("runtime", f"{runtime}, but {place} is an .onnx; expected one of {', '.join(RUNTIMES)}")
     if not graph.inputs or not graph.outputs:
         raise InputError(f"{place}: {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, expected at least one of each")
     made = {name for node in graph.nodes for name in node.outputs if name}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ...errors import InputError, UnsupportedError, unknown
+from ...errors import ArgumentError, InputError, UnsupportedError, none_of
 from ...network import Network
 from ...network.names import printable
 from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
@@ -70,7 +70,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
 def read(path: Path, runtime: str) -> Network:
     """The network in the file, with the step functions of one of RUNTIMES."""
     if runtime not in RUNTIMES:
-        raise unknown(f"runtime of {os.fsdecode(path)}:", runtime, RUNTIMES)
+        raise ArgumentError("runtime", f"{os.fsdecode(path)}: {none_of(runtime, RUNTIMES)}")
     file, output = split_name(path)
     with open_input(file) as stream:
         size = size_of(stream)

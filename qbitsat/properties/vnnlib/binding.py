@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...errors import FloatModelError, InputError
+from ...errors import ArgumentError, FloatModelError, InputError
 from ...importers.files import Path
 from ...importers.onnx_file.borders import Border, Model, read_model
 from .exact_floats import read_exact
@@ -76,7 +76,7 @@ def paths_of(spec: Specification, files: Mapping[str, Path]) -> list[Path]:
         if name not in wanted:
             equal = any(network.name == name for network in spec.networks)
             what = f"is equal to another one, and needs none in {place}" if equal else f"is none of {place}"
-            raise InputError(f"--network {name}: {what}; expected {', '.join(f'{n}=FILE' for n in wanted)}")
+            raise ArgumentError("network", f"{name} {what}; expected {', '.join(f'{n}=FILE' for n in wanted)}")
     missing = [name for name in wanted if name not in given]
     if missing:
         raise InputError(f"{place}: network {missing[0]} has no file; expected --network {missing[0]}=FILE")
