@@ -11,7 +11,7 @@ import numpy as np
 
 from ..campaign import RESULTS
 from ..certificate.write import Sources
-from ..errors import InputError
+from ..errors import ArgumentError, InputError
 from ..importers import load, load_inputs
 from ..network import Network
 from ..network.names import printable
@@ -26,14 +26,15 @@ from .printing import file_of, one_of, print_question
 from .proofs import Proofs, asked, named_region, placed, shared_time, source_of
 from .reach import centres
 from .signals import interrupts_say
+from .usage import expect_folder, expect_no_proof, expect_samples
 
 
 def agree(args: argparse.Namespace) -> int:
     """A line a sample and eps, and a summary; 10 if some input tells the two apart, 5 if that is open for some."""
     if args.other is None and args.other_runtime is None:
         raise InputError("agree: one network as it is, expected OTHER, a second file, or --other-runtime NAME")
-    first = noted_network(args)
-    second = load(args.other or args.network, args.bits, args.input_bits, args.other_runtime or args.runtime)
+    _expect_usage(args)
+    first, second = noted_network(args), _second(args)
     if args.observe is not None:
         return observe(args, first, second)
     what = "the same class" if args.within is None else f"outputs within {args.within} of each other"
@@ -42,17 +43,33 @@ def agree(args: argparse.Namespace) -> int:
 
 def equal(args: argparse.Namespace) -> int:
     """The same of what outputs mean."""
-    first = noted_network(args)
-    second = load(args.other, args.other_bits or args.bits, args.input_bits, args.runtime)
+    _expect_usage(args)
+    first, second = noted_network(args), _second(args)
     what = "the same class" if args.within is None else f"outputs within {args.within} of each other, in real units"
     return _decide(args, "equal", first, second, what)
 
 
+def _expect_usage(args: argparse.Namespace) -> None:
+    if getattr(args, "observe", None) is not None:
+        expect_no_proof(args)
+        return
+    expect_samples(args, distance=False)
+    expect_folder(args)
+
+
+def _second(args: argparse.Namespace) -> Network:
+    """OTHER, or the same file again, with what options say of it alone."""
+    given = vars(args)
+    bits, runtime = given.get("other_bits") or args.bits, given.get("other_runtime") or args.runtime
+    try:
+        return load(args.other or args.network, bits, args.input_bits, runtime)
+    except ArgumentError as error:
+        own = f"other_{error.argument}"
+        raise ArgumentError(own if given.get(own) else error.argument, error.said) from error
+
+
 def observe(args: argparse.Namespace, first: Network, second: Network) -> int:
     """How often the two differ on samples; nothing is proved."""
-    for name in ("inputs", "eps", "within", "region", "print", "certificates"):
-        if not any(getattr(args, name) is nothing for nothing in (None, False)):
-            raise InputError(f"--{name}: asks for a proof, expected none with --observe")
     joined(first, second)  # refuses what does not read the same integers
     inputs = load_inputs(args.observe, first.input, **reading(args))
     inputs = inputs[parse_samples(args.samples, len(inputs), args.observe)]

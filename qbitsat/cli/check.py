@@ -18,7 +18,7 @@ from ..certificate.folder import Folder, Item, Question, check_item, in_words, r
 from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
-from ..errors import FloatModelError, InputError, QbitsatError
+from ..errors import ArgumentError, FloatModelError, InputError, QbitsatError
 from ..limits import LimitReached
 from ..network import Network
 from ..network.names import printable
@@ -34,10 +34,12 @@ EXIT_REFUSED = 20
 NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.+", re.DOTALL)
 # A process that has not seen by itself that it is beyond a limit is ended from outside.
 SLACK, SLACK_SECONDS = 1.05, 0.3
+OF_QUESTIONS = "--samples and --eps: need each other, --inputs FILE and --network FILE, a network of integers"
 OUTCOMES = (ACCEPTED, REFUSED, UNREADABLE, UNCHECKED, NOTHING)
 
 
 def check(args: argparse.Namespace) -> int:
+    expect_usage(args)
     files, networks = given(args)
     runtime = args.runtime if files else None
     means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory, files, runtime)
@@ -85,22 +87,29 @@ def named(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return files, others
 
 
+def expect_usage(args: argparse.Namespace) -> None:
+    """Raise for options that need others which are not there."""
+    if args.labels and not args.inputs:
+        raise ArgumentError("labels", "needs --inputs FILE, whose labels they are")
+    if args.samples is None and args.eps is None:
+        for name, nothing in (("target", None), ("region", None), ("ties", ARGMAX)):
+            if getattr(args, name) != nothing:
+                raise ArgumentError(name, "needs --eps LIST, what must have been asked of it")
+    elif args.eps is None or args.inputs is None or not named(args.network or ())[1]:
+        raise InputError(OF_QUESTIONS)
+
+
 def data_set(args: argparse.Namespace) -> Samples | None:
     """What --inputs and --labels name."""
-    if args.labels and not args.inputs:
-        raise InputError("--labels: needs --inputs FILE, whose labels they are")
     return Samples(args.inputs, args.labels, args.header, args.scale) if args.inputs else None
 
 
 def questions(args: argparse.Namespace, means: Means) -> list[Question]:
     """What --samples, --eps, --target, --region and --ties say that must have been asked."""
-    if args.samples is None and args.eps is None:
-        for flag, value in (("--target", args.target), ("--region", args.region), ("--ties", None if args.ties == ARGMAX else args.ties)):
-            if value is not None:
-                raise InputError(f"{flag}: needs --eps LIST, what must have been asked of it")
+    if args.eps is None or means.samples is None:
         return []
-    if args.eps is None or means.samples is None or not means.networks:
-        raise InputError("--samples and --eps: need each other, --inputs FILE and --network FILE")
+    if not means.networks:
+        raise InputError(OF_QUESTIONS)
     form = means.networks[0].input
     count = means.samples.count(means.networks[0].inputs)
     samples = parse_samples(args.samples or ":", count, args.inputs)

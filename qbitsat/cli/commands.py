@@ -15,7 +15,7 @@ import numpy as np
 from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, query_of, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
-from ..errors import FloatModelError, InputError, QbitsatError
+from ..errors import ArgumentError, FloatModelError, InputError, QbitsatError
 from ..importers import load, load_inputs, load_labels
 from ..importers.files import replacing
 from ..importers.float_models import load_float
@@ -32,6 +32,7 @@ from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
 from .printing import file_of, one_of, print_question
 from .signals import ended
 from .streams import OutputLost
+from .usage import expect_folder
 
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
@@ -63,10 +64,7 @@ def load_network(args: argparse.Namespace) -> Network:
 
 
 def verify(args: argparse.Namespace) -> int:
-    if args.certificates and not args.out:
-        raise InputError("--certificates: needs --out DIR, the folder for them")
-    if args.resume and not args.out:
-        raise InputError("--resume: needs --out DIR, the folder of an earlier run")
+    expect_folder(args)
     network, tasks = read(args)
     if args.print:
         task = one_of(tasks)
@@ -153,8 +151,7 @@ def read_samples(args: argparse.Namespace, network: Network) -> tuple[np.ndarray
 
 
 def export(args: argparse.Namespace) -> int:
-    if not args.get_value and args.format != "smt2":
-        raise InputError("--no-get-value: is for --format smt2; DIMACS files ask for nothing")
+    expect_format(args)
     network, tasks = read(args)
     options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
     asked = [task for task in tasks if task.settled is None]
@@ -178,10 +175,17 @@ def export(args: argparse.Namespace) -> int:
     return EXIT_HOLDS if complete else EXIT_UNKNOWN
 
 
+def expect_format(args: argparse.Namespace) -> None:
+    """Other options of `export` fit --format."""
+    if not args.get_value and args.format != "smt2":
+        raise ArgumentError("no_get_value", "is for --format smt2; DIMACS files ask for nothing")
+    suffix = SUFFIXES[args.format]
+    if args.out.suffix != suffix and args.out.suffix in SUFFIXES.values():
+        raise ArgumentError("out", f"{args.out} has the wrong ending for this --format, expected {suffix} or a folder")
+
+
 def export_paths(out: Path, stems: Mapping[int, str], overwrite: bool, suffix: str) -> dict[int, Path]:
     """The file of every query, by what it is called; none is there already unless `overwrite`; their folder is made."""
-    if out.suffix != suffix and out.suffix in SUFFIXES.values():
-        raise InputError(f"--out: {out} has the wrong ending for this --format, expected {suffix} or a folder")
     if out.suffix == suffix:
         if len(stems) > 1:
             raise InputError(f"--out: {out} is one file, but there are {len(stems)} queries; expected a folder")

@@ -21,10 +21,12 @@ from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN
 from .proofs import Proofs, placed, shared_time, source_of
 from .signals import interrupts_say
+from .usage import expect_folder
 
 
 def gap_command(args: argparse.Namespace) -> int:
     """A line an output; 5 if some gap is open."""
+    expect_folder(args)
     network = noted_network(args)
     protected = parse_samples(args.protected, network.num_inputs, args.network, "features", "--protected")
     outputs = parse_samples(args.outputs, len(network.outputs), args.network, "outputs")

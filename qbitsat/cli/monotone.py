@@ -22,10 +22,13 @@ from .printing import file_of, one_of, print_question
 from .proofs import Proofs, asked, named_region, placed, shared_time, source_of
 from .reach import regions
 from .signals import interrupts_say
+from .usage import expect_folder, expect_samples
 
 
 def monotone_command(args: argparse.Namespace) -> int:
     """A line an input element and region, and a summary; 10 if some output falls, 5 if that is open."""
+    expect_samples(args)
+    expect_folder(args)
     network = noted_network(args)
     grows = parse_samples(args.grows, network.num_inputs, args.network, "elements", "--grows")
     outputs = parse_samples(args.outputs, len(network.outputs), args.network, "outputs")

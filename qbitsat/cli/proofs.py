@@ -11,7 +11,6 @@ from typing import Any
 
 from ..campaign import CERTIFICATES, Store
 from ..certificate.write import Source, Sources, write
-from ..errors import InputError
 from ..limits import LimitReached
 from ..network import Network
 from ..options import TABLE, make_options
@@ -28,8 +27,6 @@ class Proofs:
 
     def __init__(self, args: argparse.Namespace, sources: Sequence[Sources], stack: ExitStack, record: dict[str, Any] | None = None):
         certificates = getattr(args, "certificates", False)
-        if certificates and not args.out:
-            raise InputError("--certificates: needs --out DIR, the folder for them")
         self.folder, self.put = args.out / CERTIFICATES if certificates else None, ignore
         self.sources, self.record = sources, record
         if args.out:

@@ -13,7 +13,7 @@ import numpy as np
 from ..bits import bits as sweep
 from ..bits import mixed_bits
 from ..bits.sweep import SUMMARY
-from ..errors import InputError, MissingExtraError
+from ..errors import ArgumentError, InputError, MissingExtraError
 from ..importers import load_labels, save
 from ..importers.float_models import load_float
 from ..importers.inputs import read_array
@@ -27,6 +27,7 @@ from .arguments import parse_samples
 from .gap import parse_groups
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED, Progress
 from .signals import interrupts_say
+from .usage import expect_folder
 
 T = TypeVar("T")
 
@@ -78,12 +79,7 @@ def quantized(model: FloatNetwork, args: argparse.Namespace, samples: Any, label
 
 def bits(args: argparse.Namespace) -> int:
     """What is found, and the answer; 0 if some width reaches the target, 10 if all miss it, else 5."""
-    if args.resume and not args.out:
-        raise InputError("--resume: needs --out DIR, the folder of an earlier run")
-    if args.certificates and not args.out:
-        raise InputError("--certificates: needs --out DIR, the folder for them")
-    if args.per_layer and args.fractions is not None:
-        raise InputError("--fractions: is for formats with F, expected none with --per-layer")
+    _expect_usage(args)
     model = load_float(args.network, args.layers)
     inputs = read_samples(args.inputs, args)
     labels = None if args.labels is None else load_labels(args.labels, header=args.header)
@@ -103,14 +99,20 @@ def bits(args: argparse.Namespace) -> int:
     return (of_each_layer if args.per_layer else of_all)((model, inputs, labels, args.eps), given, args.quiet)
 
 
+def _expect_usage(args: argparse.Namespace) -> None:
+    expect_folder(args)
+    if args.per_layer:
+        for name, what in (("fractions", "is for formats with F"), ("protected", "is for one width of all layers")):
+            if getattr(args, name) is not None:
+                raise ArgumentError(name, f"{what}, expected none with --per-layer")
+    if args.protected is None and (args.groups is not None or args.domain is not None):
+        raise InputError("--groups and --domain: are about the features of --protected LIST, expected that as well")
+
+
 def fairness(args: argparse.Namespace, count: int) -> dict[str, Any]:
     """What is asked about protected features, numbers below `count`."""
     if args.protected is None:
-        if args.groups is not None or args.domain is not None:
-            raise InputError("--groups and --domain: are about the features of --protected LIST, expected that as well")
         return {}
-    if args.per_layer:
-        raise InputError("--protected: is for one width of all layers, expected none with --per-layer")
     return {
         "protected": parse_samples(args.protected, count, args.inputs, "features", "--protected"),
         "groups": parse_groups(args.groups, count, args.inputs),

@@ -21,11 +21,12 @@ from ..properties import Witness
 from ..properties.question_file import Objective, Question, load_question
 from ..verify import HOLDS, UNKNOWN, VIOLATED, verify
 from .arguments import EXPORT_OPTIONS, Parser, add_compare, add_export, add_option
-from .commands import SUFFIXES, export_paths, write_query
+from .commands import SUFFIXES, expect_format, export_paths, write_query
 from .compare import chosen_backends, compare_all
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .proofs import Proofs, add_out, clear, verdict_record
+from .usage import expect_folder
 
 ENDING = ".toml"
 COMMANDS = ("verify", "export", "compare")
@@ -91,6 +92,7 @@ def read_question(args: argparse.Namespace) -> Question:
 
 def verify_question(args: argparse.Namespace) -> int:
     """A line a verdict or optimum; 0 if it holds or all optima are proved, 10 if violated, 5 if something is open."""
+    expect_folder(args)
     question = read_question(args)
     with ExitStack() as stack:
         proofs = Proofs(args, sources(question), stack)
@@ -225,9 +227,8 @@ def _optimum_record(objective: Objective, found: Optimum) -> dict[str, Any]:
 
 def export_question(args: argparse.Namespace) -> int:
     """The query as a file; 5 if a limit was too small for it."""
+    expect_format(args)
     question = _decided(args)
-    if not args.get_value and args.format != "smt2":
-        raise InputError("--no-get-value: is for --format smt2; DIMACS files ask for nothing")
     path = export_paths(args.out, {0: args.question.stem}, args.overwrite, SUFFIXES[args.format])[0]
     options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
     how = {} if args.get_value else {"get_value": False}

@@ -26,13 +26,12 @@ from .printing import file_of, one_of, print_question
 from .proofs import table_options
 from .signals import ended
 from .streams import OutputLost
+from .usage import expect_folder
 
 
 def radius_command(args: argparse.Namespace) -> int:
     """A line a sample, and a summary; 5 if some radius is open, or none was asked for."""
-    for flag in ("certificates", "resume"):
-        if getattr(args, flag) and not args.out:
-            raise InputError(f"--{flag}: needs --out DIR, the folder of the results")
+    expect_folder(args)
     network = noted_network(args)
     inputs, labels = read_samples(args, network)
     samples = parse_samples(args.samples, len(inputs), args.inputs)

@@ -29,6 +29,7 @@ from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .printing import file_of, one_of, print_question
 from .proofs import Proofs, named_region, placed, source_of, table_options
 from .signals import interrupts_say
+from .usage import expect_folder, expect_samples
 
 # Objectives of a question file that is printed, of each end of each accumulator.
 MOST_PRINTED = 10_000
@@ -36,6 +37,8 @@ MOST_PRINTED = 10_000
 
 def overflow_command(args: argparse.Namespace) -> int:
     """A line a layer, and the width of all regions; 10 if some accumulator leaves its type, 5 if that is open."""
+    expect_samples(args)
+    expect_folder(args)
     network = noted_network(args)
     layers = None if args.layers is None else parse_samples(args.layers, len(network.layers), args.network, "layers")
     if args.print:
@@ -106,6 +109,8 @@ def _widths(least: int, most: int | None) -> str:
 
 def range_command(args: argparse.Namespace) -> int:
     """A line an output; 5 if some end is open."""
+    expect_samples(args)
+    expect_folder(args)
     network = noted_network(args)
     outputs = None if args.outputs is None else parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
     if args.print:
@@ -152,8 +157,6 @@ def _print(args: argparse.Namespace, network: Network, asks: dict[str, list[str]
 
 def regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], Box | None]]:
     """What is said of a region, and its box: one for every sample and eps, or all inputs."""
-    if args.inputs is not None and args.eps is None:
-        raise InputError("--inputs: needs --eps LIST, the distance around samples")
     for where, x in centres(args, network):
         yield where, None if x is None else linf_box(network, centre(network, x), where["eps"], where["region"])
 
@@ -161,9 +164,6 @@ def regions(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[s
 def centres(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
     """What is said of a region, and the input that it is around, at distance 0 without --eps; for all inputs nothing and None."""
     if args.inputs is None:
-        for name, nothing in (("eps", None), ("region", None), ("samples", ":")):
-            if getattr(args, name) != nothing:
-                raise InputError(f"--{name}: around no sample, expected --inputs FILE as well")
         yield {}, None
         return
     inputs = load_inputs(args.inputs, network.input, **reading(args))

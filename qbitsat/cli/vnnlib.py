@@ -28,6 +28,7 @@ from .arguments import Parser, add_option, whole
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .proofs import Proofs, add_out, clear, table_options, verdict_record
+from .usage import expect_folder
 
 ENDING = ".vnnlib"
 SAT, UNSAT, UNSURE, TIMED_OUT = "sat", "unsat", "unknown", "timed-out"
@@ -97,6 +98,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def verify_query(args: argparse.Namespace) -> int:
     """Print the verdict, and the assignment of sat."""
+    expect_folder(args)
     files = networks(args.network)
     timeout = None if args.timeout is None else max(0.01, args.timeout * (1 - SPARED_PART) - SPARED - age())
     options = table_options(args) | {"timeout": timeout}

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arithmetic import Float32Requantizer, Float64Requantizer, MultiplierRequantizer, Requantizer, ShiftRequantizer
 from ..arithmetic.rounding import first_with_quotient
-from ..errors import InputError
+from ..errors import InputError, argument
 from ..network.layers import Layer
 from ..quantize.numbers import ap_words
 
@@ -99,6 +99,7 @@ def least_type(layer: Layer, lo: np.ndarray, hi: np.ndarray) -> AccumulatorType:
     return AccumulatorType(f"ap_fixed<{whole + fraction},{whole}>", whole + fraction, whole)
 
 
+@argument("width")
 def parse_types(text: int | str, layers: Sequence[int]) -> dict[int, AccumulatorType]:
     """For each of these layers, by number, its type: 16, or ap_fixed<16,6>, of all; 0=16,2=ap_fixed<24,8> of single ones, 32 bits of the
     others; 24,0=16 both. Raises `InputError`.
@@ -110,7 +111,7 @@ def parse_types(text: int | str, layers: Sequence[int]) -> dict[int, Accumulator
             default = parse_type(name)
             continue
         if not re.fullmatch(r"\d{1,9}", number) or int(number) not in layers:
-            raise InputError(f"--width: {part!r}, expected LAYER=TYPE with one of the layers {', '.join(map(str, layers))}")
+            raise InputError(f"{part!r}, expected LAYER=TYPE with one of the layers {', '.join(map(str, layers))}")
         own[int(number)] = parse_type(name)
     return {k: own.get(k, default) for k in layers}
 
@@ -118,10 +119,10 @@ def parse_types(text: int | str, layers: Sequence[int]) -> dict[int, Accumulator
 def parse_type(text: str) -> AccumulatorType:
     """Bits of two's complement, from 1 to 63, or an ap_fixed or ap_ufixed type."""
     if text.startswith("ap_"):
-        words = ap_words(text, "--width")
+        words = ap_words(text)
         if not 1 <= words[0] <= MOST_AP:
-            raise InputError(f"--width: {text!r}, expected from 1 to {MOST_AP} bits")
+            raise InputError(f"{text!r}, expected from 1 to {MOST_AP} bits")
         return AccumulatorType(text.replace(" ", ""), *words)
     if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= MOST_BITS:
-        raise InputError(f"--width: {text!r}, expected bits from 1 to {MOST_BITS}, or a type as in ap_fixed<16,6>")
+        raise InputError(f"{text!r}, expected bits from 1 to {MOST_BITS}, or a type as in ap_fixed<16,6>")
     return AccumulatorType(text, int(text))

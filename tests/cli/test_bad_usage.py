@@ -88,6 +88,49 @@ def test_options_are_named_as_they_are_typed(capsys, arguments, message):
     assert f"error: {message}" in refused(capsys, arguments)
 
 
+# Options that need others or contradict them, of files that are not there.
+ALONE = [
+    ("agree a", "agree: one network as it is"),
+    ("agree a b --observe x --within 1", "--within: asks for a proof, expected none with --observe"),
+    ("agree a b --observe x --certificates --out z", "--certificates: asks for a proof"),
+    ("agree a b --eps 1", "--eps: around no sample, expected --inputs"),
+    ("agree a b --certificates", "--certificates: needs --out DIR"),
+    ("equal a b --region 0:1", "--region: around no sample"),
+    ("equal a b --certificates", "--certificates: needs --out DIR"),
+    ("range a --inputs x", "--inputs: needs --eps LIST"),
+    ("range a --certificates", "--certificates: needs --out DIR"),
+    ("overflow a --samples 1", "--samples: around no sample"),
+    ("monotone a --inputs x", "--inputs: needs --eps LIST"),
+    ("gap a --protected 0 --certificates", "--certificates: needs --out DIR"),
+    ("radius a --inputs x --resume", "--resume: needs --out DIR, the folder of an earlier run"),
+    ("verify a --inputs x --eps 1 --certificates", "--certificates: needs --out DIR"),
+    ("verify a.toml --certificates", "--certificates: needs --out DIR"),
+    ("verify a.vnnlib --network a --certificates", "--certificates: needs --out DIR"),
+    ("export a --inputs x --eps 1 --out z.smt2", "--out: z.smt2 has the wrong ending for this --format, expected .cnf"),
+    ("export a.toml --out z --no-get-value", "--no-get-value: is for --format smt2"),
+    ("bits a --inputs x --eps 1 --groups 0:2", "--groups and --domain: are about the features of --protected"),
+    ("bits a --inputs x --eps 1 --per-layer --protected 0", "--protected: is for one width of all layers"),
+    ("bits a --inputs x --eps 1 --per-layer --fractions 2", "--fractions: is for formats with F"),
+    ("check a --network b --labels y", "--labels: needs --inputs FILE"),
+    ("check a --network b --target 1", "--target: needs --eps LIST"),
+    ("check a --network b --ties kept", "--ties: needs --eps LIST"),
+    ("check a --network b --eps 1", "--samples and --eps: need each other"),
+    ("check a --network b=c --eps 1 --inputs x", "--samples and --eps: need each other"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), ALONE, ids=[words for words, _ in ALONE])
+def test_usage_comes_before_files(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert f"error: {message}" in refused(capsys, words.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_of_the_second_network_alone(capsys):
+    assert "error: --other-runtime: xnnpack, but" in refused(capsys, ["agree", NETWORK, "--other-runtime", "xnnpack"])
+    assert "error: --other-bits: 4, but" in refused(capsys, ["equal", NETWORK, NETWORK, "--other-bits", "4"])
+
+
 def test_arguments_go_by_their_names_elsewhere(tmp_path, capsys):
     """In Python, and in the keys of a file, which it names."""
     network = qbitsat.load(NETWORK)
