@@ -19,7 +19,7 @@ from ..properties.robustness import ARGMAX, linf_box
 from ..properties.widths import leaving, reaches, shares
 from . import vnnlib
 from .around import ENDS, OPTIMAL, Around, Entry, Kind, are_whole, both_ends, one_verdict, whole
-from .check import HOLDS, VIOLATED, Checked, Means, without_names
+from .check import HOLDS, VIOLATED, Checked, Means, of_no_file
 from .in_files import question_parts, question_query, vnnlib_query
 from .reading import Refused, record_with
 from .samples import hash_of
@@ -215,7 +215,7 @@ def against(claim: Entry, checked: Checked, means: Means, limits: Limits) -> str
     """Where a claim is not what its certificate proves; else empty. Raises `Needs`."""
     query = checked.query
     assert query is not None
-    if claim["kind"] not in IN_FILES and (reason := without_names(means)):
+    if claim["kind"] not in IN_FILES and (reason := of_no_file(means)):
         return reason
     if claim["verdict"] != checked.verdict:
         return f"says {claim['verdict']}, the certificate {checked.verdict}"

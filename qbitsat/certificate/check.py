@@ -52,7 +52,8 @@ class Means:
     """What a check may use: the networks that any certificate must be about, if there are any (else those that it names), the data set
     that any sample must be of, if there is one, an outside program, and for each certificate seconds, and GiB of resident memory of any
     one process; and files of the networks that questions in files name, with the runtime of those of VNN-LIB. The name "" stands alone, for
-    a float model: the only network of VNN-LIB queries, of which alone any certificate must be.
+    a float model: the only network of VNN-LIB queries, of which alone any certificate must be. question is the file that any answer must be
+    to, in place of the one that a certificate or its line names.
     """
 
     networks: tuple[Network, ...] = ()
@@ -62,6 +63,7 @@ class Means:
     memory: float = 8.0
     files: Mapping[str, str] = field(default_factory=dict)
     runtime: str | None = None
+    question: os.PathLike[str] | str | None = None
 
 
 MEANS = tuple(field.name for field in fields(Means) if field.name not in ("networks", "files", "runtime"))
@@ -158,20 +160,22 @@ def check_file(path: Path, means: Means, limits: Limits | None = None) -> Checke
 def _asked(certificate: Certificate, means: Means, limits: Limits) -> dict[str, Any]:
     """The query of a certificate, and titles of the networks that it is about."""
     if certificate.header["query"].get("kind") == "vnnlib":
-        question = question_of(certificate, means.networks, means.files, means.runtime, limits)
+        question = question_of(certificate, means.networks, means.files, means.runtime, limits, means.question)
         return {"query": question.query, "question": question, "networks": titles(question)}
     if "" in means.files:
-        raise Refused(without_names(means))
+        raise Refused(of_no_file(means))
     networks = networks_of(certificate, means.networks, limits)
     with placed(certificate.place):
         return {"query": certificate.query(networks), "question": None, "networks": tuple(title(network) for network in networks)}
 
 
-def without_names(means: Means) -> str:
-    """Why nothing is accepted that is about networks without names; empty where it may be."""
+def of_no_file(means: Means) -> str:
+    """Why nothing is accepted but what answers a question in a file; empty where it may be."""
     if "" in means.files:
         return f"is no VNN-LIB query, expected one about {means.files['']}, a float model"
-    return "is about networks without names, expected --network FILE" if means.files else ""
+    if means.files:
+        return "is about networks without names, expected --network FILE"
+    return f"answers no question in a file, expected {os.fspath(means.question)}" if means.question else ""
 
 
 def out_of(means: Means, limit: LimitReached | MemoryError) -> str:

@@ -18,7 +18,7 @@ from ..network import Network, TensorFormat
 from ..properties.region import meaning
 from ..properties.robustness import ARGMAX
 from .around import Needs
-from .check import HOLDS, NOTHING, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, out_of, without_names
+from .check import HOLDS, NOTHING, REFUSED, UNCHECKED, UNREADABLE, VIOLATED, Checked, Means, check_file, of_no_file, out_of
 from .in_files import named_networks
 from .lines import Entry, against_certificate, against_samples, read_line, recompute
 from .networks import networks_of
@@ -262,7 +262,7 @@ def check_item(item: Item, means: Means) -> Checked:
 def _compared(item: Item, checked: Checked, means: Means, limits: Limits) -> Checked:
     """Accepted only if the line and the data set agree."""
     named = item.entry is not None and "kind" in item.entry
-    if not named and checked.question is None and (reason := without_names(means)):
+    if not named and checked.question is None and (reason := of_no_file(means)):
         return replace(checked, outcome=REFUSED, reason=reason)
     reason = "" if named and checked.header["query"].get("sample") is None else against_samples(checked, means, limits)
     if item.entry is not None and not reason:

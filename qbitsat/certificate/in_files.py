@@ -25,8 +25,8 @@ def question_parts(entry: Entry) -> Sequence[tuple[str, str]]:
 
 
 def question_query(entry: Entry, part: str, around: Around) -> Query:
-    """As the question file says that the line names."""
-    path = beside(around.checked.path, entry["question"])
+    """As the question file says that is given, or that the line names."""
+    path = os.fspath(around.means.question or beside(around.checked.path, entry["question"]))
     if not os.path.isfile(path):
         raise Needs(f"needs the question file {path}")
     question = _named_question(entry, path, around)

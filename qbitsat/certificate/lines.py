@@ -17,7 +17,7 @@ from ..network.reference import first_maximum
 from ..properties.made import asked_of
 from ..properties.robustness import ARGMAX, TIES
 from .asked import COUNTS, KINDS, against, claims
-from .check import ACCEPTED, HOLDS, NOTHING, REFUSED, UNCHECKED, VIOLATED, Checked, Means, without_names
+from .check import ACCEPTED, HOLDS, NOTHING, REFUSED, UNCHECKED, VIOLATED, Checked, Means, of_no_file
 from .networks import SHOWN, title
 from .reading import record_with
 from .samples import MISCLASSIFIED, SKIPPED, Samples, hash_of, settled
@@ -148,7 +148,7 @@ def _without_certificate(entry: Entry, network: Network | None, means: Means) ->
     """What is wrong with a line without certificate, whatever its sample is; else empty."""
     if entry["verdict"] in (HOLDS, VIOLATED):
         return "the verdict has no certificate"
-    if reason := without_names(means):
+    if reason := of_no_file(means):
         return reason
     if network is None and means.networks:
         expected = " or ".join(f"{n.sha256[:16]}..." + (f" (runtime {n.runtime})" if n.runtime else "") for n in means.networks[:SHOWN])

@@ -35,10 +35,15 @@ BLOCK = 1 << 20
 
 
 def question_of(
-    certificate: Certificate, networks: tuple[Network, ...], files: Mapping[str, str], runtime: str | None, limits: Limits
+    certificate: Certificate,
+    networks: tuple[Network, ...],
+    files: Mapping[str, str],
+    runtime: str | None,
+    limits: Limits,
+    given: os.PathLike[str] | str | None = None,
 ) -> Question:
     """The question of a certificate, about the `files` that are given by the names of networks ("" for the only one), in this runtime, or
-    else about those that it names, in its own.
+    else about those that it names, in its own; of the VNN-LIB file `given`, or else of the one that it names.
 
     If there are `networks`, each of the question must be one of them. Raises `Refused` where a hash is another.
     """
@@ -58,12 +63,13 @@ def question_of(
         raise Refused(f"is about networks {', '.join(paths)[:200]}, expected {', '.join(files)[:200]}, as --network names them")
     if files and (asked.get("runtime") or RUNTIMES[0]) != (runtime or RUNTIMES[0]):
         raise Refused(f"is about runtime {asked.get('runtime') or RUNTIMES[0]}, expected {runtime or RUNTIMES[0]}")
-    path, paths = beside(certificate.place, unescape_path(asked["file"])), {**paths, **files}
+    path = os.fspath(given or beside(certificate.place, unescape_path(asked["file"])))
+    paths |= files
     limits.require(WORDS * _size(path) + GROWTH * sum(map(_size, paths.values())))
     # Another file may be no query at all, or have no tensors for the variables: what is wrong with it then is that it is another.
-    _expect_hash(path, _hash(path, limits), asked)
+    _expect_hash(path, file_hash(path, limits), asked)
     for name, file in paths.items():
-        _expect_hash(f"{file}, network {name},", _hash(file, limits), asked["files"][name])
+        _expect_hash(f"{file}, network {name},", file_hash(file, limits), asked["files"][name])
     question = Question(bind(read(path), paths, asked.get("runtime"), asked.get("grid")), limits)
     _compare(question, certificate.header, networks)
     return question
@@ -76,7 +82,8 @@ def _size(path: str) -> int:
         return 0  # who reads it says what is wrong
 
 
-def _hash(path: str, limits: Limits) -> str:
+def file_hash(path: str, limits: Limits) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with open_input(path) as stream:
         while block := stream.read(BLOCK):

@@ -295,6 +295,8 @@ def add_check(parser: Parser) -> None:
     text = "the network that certificates must be about; may be given again. Without, each chooses the file that it names, and its bits."
     text += " NAME=FILE of those that a question file or a VNN-LIB file names"
     parser.add_argument("--network", metavar="FILE", action="append", help=text)
+    text = "the .toml or .vnnlib that certificates must answer. Without, each chooses the file that it or its line names"
+    parser.add_argument("--question", metavar="FILE", type=Path, help=text)
     add_file_options(parser)
     add_samples(parser, required=False)
     text = "samples that must have a line in results.jsonl, as in 0:100,115; all of --inputs if --eps is given"

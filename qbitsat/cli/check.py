@@ -18,8 +18,9 @@ from ..certificate.folder import Folder, Item, Question, check_item, in_words, r
 from ..certificate.lines import VERDICTS
 from ..certificate.networks import pinned, title
 from ..certificate.samples import Samples
+from ..certificate.vnnlib import file_hash
 from ..errors import ArgumentError, FloatModelError, InputError, QbitsatError
-from ..limits import LimitReached
+from ..limits import LimitReached, Limits
 from ..network import Network
 from ..network.names import printable
 from ..properties.region import region_of
@@ -42,7 +43,7 @@ def check(args: argparse.Namespace) -> int:
     expect_usage(args)
     files, networks = given(args)
     runtime = args.runtime if files else None
-    means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory, files, runtime)
+    means = Means(networks, data_set(args), args.cake_lpr, args.timeout, args.memory, files, runtime, args.question)
     wanted = questions(args, means)
     folders = [Folder(path, wanted, networks[0].input if networks else None) for path in args.paths]
     printer = Printer(means, args.quiet, args.verbose)
@@ -136,6 +137,9 @@ class Printer:
         self.progress = Progress(None, " results")
         self.shown = {title(network) for network in means.networks}
         self.pinned = bool(means.files)
+        if means.question is not None:
+            path = os.fspath(means.question)
+            print(f"question     {printable(path)} (sha256 {file_hash(path, Limits(means.timeout))})")
         for network in dict.fromkeys(means.networks):
             print("\n".join([f"network      {printable(title(network))}", *(f"    {printable(note)}" for note in network.notes)]))
 

@@ -1,5 +1,6 @@
 """Answers of questions with a name: certificates that `check` accepts, lines that it compares with them, and lines that it refuses."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -296,6 +297,29 @@ def test_certificates_that_change_places(capsys):
         Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ({**lines[0], "certificates": names}, lines[1])))
         code, said = checked(capsys)
         assert (code, "2 refused" in said) == (20, True)
+
+
+def test_the_question_that_must_be_answered(capsys):
+    """It is read in place of the one that the line names, and nothing else is accepted."""
+    ask("question")
+    sha256 = hashlib.sha256(Path("question.toml").read_bytes()).hexdigest()
+    code, said = checked(capsys, "--question", "question.toml")
+    assert (code, said.splitlines()[0]) == (0, f"question     question.toml (sha256 {sha256})")
+    Path("mine").mkdir()
+    Path("mine/asked.toml").write_text(QUESTION.replace("net.npz", "../net.npz"))
+    # The line's own is another one by now.
+    Path("question.toml").write_text(QUESTION.replace("eps = 3", "eps = 2"))
+    assert checked(capsys)[0] == 20
+    assert checked(capsys, "--question", "mine/asked.toml")[0] == 0
+    code, said = checked(capsys, "--question", "question.toml")
+    assert (code, "the certificate" in said) == (20, True)
+    assert checked(capsys, "--question", "none.toml")[0] == 2
+    assert main(["check", "out/certificates", "--question", "mine/asked.toml"]) == 20
+    assert "answers no question in a file, expected mine/asked.toml" in capsys.readouterr().out
+    for kind in ("range", "radius l1"):
+        ask(kind, "--overwrite")
+        code, said = checked(capsys, *data(kind), "--question", "mine/asked.toml")
+        assert (code, "answers no question in a file" in said) == (20, True)
 
 
 def test_a_question_that_is_changed_after_its_answer(capsys):

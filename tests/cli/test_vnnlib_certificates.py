@@ -1,5 +1,6 @@
 """Certificates of VNN-LIB: check makes the query again from its file and its networks' files, and refuses whatever is about others."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from forge import Parts
 from onnx import TensorProto, helper, numpy_helper
 from onnx_files import f32, halves
 
+import qbitsat
 from qbitsat.cli.main import main
 
 V2 = "(vnnlib-version <2.0>)\n"
@@ -309,6 +311,27 @@ def test_certificates_that_are_forged(kind, change, code, said, capsys):
     changed_header(change)
     found, printed = checked(capsys)
     assert (found, said in printed, "Traceback" in printed) == (code, True, False), printed
+
+
+def test_the_query_that_must_be_answered(capsys):
+    """By the hash in the certificate, whatever the name; --network FILE is independent of it."""
+    ask("unsat")
+    text = Path("q.vnnlib").read_text()
+    Path("mine.vnnlib").write_text(text)
+    Path("q.vnnlib").unlink()
+    assert checked(capsys)[0] == 2
+    for more in ((), ("--network", "f=f.onnx")):
+        code, said = checked(capsys, "--question", "mine.vnnlib", *more)
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        assert (code, said.splitlines()[0]) == (0, f"question     mine.vnnlib (sha256 {sha256})")
+    assert main(["check", "out/certificates/q.cert", "--question", "mine.vnnlib"]) == 0
+    for other in (text + " ", "no query at all"):
+        Path("mine.vnnlib").write_text(other)
+        code, said = checked(capsys, "--question", "mine.vnnlib")
+        assert (code, "mine.vnnlib has hash" in said) == (20, True)
+    assert qbitsat.check("out/certificates/q.cert", question="mine.vnnlib").outcome == "refused"
+    Path("mine.vnnlib").write_text(text)
+    assert qbitsat.check("out/certificates/q.cert", question="mine.vnnlib").accepted
 
 
 def test_files_that_are_changed_after_the_answer(capsys):
