@@ -168,8 +168,12 @@ class Limits:
         self.check()
         if seconds and self.seconds() + seconds >= self.timeout:
             raise LimitReached("timeout")
-        if self.memory < math.inf and resident_bytes() + size > self.memory:
+        if not self.has_room(size):
             raise LimitReached("memory")
+
+    def has_room(self, size: float) -> bool:
+        """Whether so many bytes more would not be too much memory."""
+        return self.memory == math.inf or resident_bytes() + size <= self.memory
 
     def fit(self, count: int, size: float) -> int:
         """How many of `count` items of so many bytes may be worked on together; raises `LimitReached` if not even one."""

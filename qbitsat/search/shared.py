@@ -43,7 +43,9 @@ def run(search: Search, processes: int) -> Inputs | None:
     """Like `search.run()`. Raises `LimitReached`, or `RuntimeError` with the traceback of a process that fails."""
     search.start()
     found = search.advance(SHARE * processes)
-    return _Pool(search, processes).run() if found is None and search.stack else found
+    if found is not None or not search.stack:
+        return found
+    return _Pool(search, processes).run() if _has_room(search) else search.advance()
 
 
 class _Pool:
@@ -213,13 +215,18 @@ def _steps(search: Search, connection: Connection) -> Inputs | None:
     return None
 
 
+def _has_room(search: Search) -> bool:
+    """Whether all open nodes together, both halves of them, and their copy on the way to another process have room beside the others."""
+    return search.limits.has_room(3 * search.unloaded_bytes())
+
+
 def _handed(search: Search, nodes: Nodes) -> Handed:
     return nodes, [search.disjuncts.table[branch] for branch in nodes.branch.tolist()]
 
 
 def _halves(search: Search) -> tuple[Handed, Handed] | None:
-    """Every other node, taken off the stack, and those that are left; None if there are too few."""
-    if not search.stack:
+    """Every other node, taken off the stack, and those that are left; None if there are too few, or no room: then all stay as they are."""
+    if not search.stack or not _has_room(search):
         return None
     nodes = search.unload()
     if len(nodes) < 2:

@@ -248,12 +248,16 @@ class Search:
         while self.waiting and not self.stack:
             self._make_children()
 
+    def unloaded_bytes(self) -> int:
+        """Memory of all open nodes together, where they are not kept as differences."""
+        count = sum(map(len, self.stack)) + sum(len(parts) for _, parts, _ in self.waiting)
+        return count * (self.layout.node_bytes + 4 * self.layout.num_neurons)
+
     def unload(self) -> Nodes:
         """All open nodes, taken off the stack."""
         while self.waiting:
             self._make_children()
-        # Together they are not kept as differences.
-        self.limits.require(sum(map(len, self.stack)) * (self.layout.node_bytes + 4 * self.layout.num_neurons))
+        self.limits.require(self.unloaded_bytes())
         nodes, self.stack = Nodes.stack(self.stack), []
         return nodes
 

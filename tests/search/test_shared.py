@@ -15,6 +15,7 @@ from certified import certify
 from tiny import all_values, deep_network, random_box, random_query, truths
 
 import qbitsat
+from qbitsat import limits
 from qbitsat.attack.local import LocalSearch
 from qbitsat.bounds import propagate
 from qbitsat.bounds.reduction import Reduction
@@ -125,6 +126,32 @@ def test_nodes_of_another_process_keep_their_branches():
     handed, _ = shared._halves(one)
     adopted = shared._adopt(other, pickle.loads(pickle.dumps(handed)))
     assert [other.disjuncts.table[branch] for branch in adopted.branch.tolist()] == meant
+
+
+@pytest.mark.parametrize("share", [1, 32])
+@pytest.mark.parametrize("room", [25_000, 40_000])
+def test_nodes_stay_where_there_is_no_room_to_hand_them_on(share, room, monkeypatch):
+    """A node at a time takes some 18,000 bytes, and two or three dozens together more than there are: the search goes on without others."""
+    monkeypatch.setattr(limits, "resident_bytes", lambda *_: 0)
+    monkeypatch.setattr(shared, "SHARE", share)
+    search = make_search(digits_query(14), batch=1)
+    search.limits.memory = room
+    assert shared.run(search, 2) is None
+    assert (search.counts["open"], search.counts["closed"]) == (0, pytest.approx(1))
+
+
+def test_who_has_no_room_keeps_its_nodes(monkeypatch):
+    monkeypatch.setattr(limits, "resident_bytes", lambda *_: 0)
+    search = make_search(digits_query(14))
+    search.start()
+    assert search.advance(64) is None
+    nodes = sum(map(len, search.stack))
+    search.limits.memory = 3 * search.unloaded_bytes() - 1
+    assert shared._halves(search) is None
+    assert sum(map(len, search.stack)) == nodes
+    search.limits.memory += 1
+    handed, left = shared._halves(search)
+    assert (len(handed[0]) + len(left[0]), sum(map(len, search.stack))) == (nodes, len(left[0]))
 
 
 def test_shared_search_keeps_its_timeout(monkeypatch):
