@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..campaign import CERTIFICATES, RESULTS, Store, Task, Verifier, plan, query_of, record, verdicts
+from ..campaign import CERTIFICATES, RESULTS, Asked, Store, Task, Verifier, plan, query_of, record, verdicts
 from ..certificate.write import Source
 from ..encode import dimacs, smtlib
 from ..errors import ArgumentError, FloatModelError, InputError, QbitsatError
@@ -151,27 +151,32 @@ def read_samples(args: argparse.Namespace, network: Network) -> tuple[np.ndarray
 
 
 def export(args: argparse.Namespace) -> int:
+    """A file for each query of samples; 5 if there is none, or a limit was too small for one."""
     expect_format(args)
     network, tasks = read(args)
-    options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
     asked = [task for task in tasks if task.settled is None]
-    stems = {task.index: task.stem for task in asked}
-    paths = export_paths(args.out, stems, args.overwrite, SUFFIXES[args.format]) if asked else {}
-    complete = bool(asked)
     for task in tasks:
         if task.settled is not None:
             print(result_line(task, task.settled))
-            continue
-        path = paths[task.index]
+    return export_all(args, network, asked) if asked else EXIT_UNKNOWN
+
+
+def export_all(args: argparse.Namespace, network: Network, tasks: Sequence[Task | Asked]) -> int:
+    """A file for each task, and a line; network is that of samples. 5 if a limit was too small for one."""
+    paths = export_paths(args.out, {task.index: task.stem for task in tasks}, args.overwrite, SUFFIXES[args.format])
+    options, how = {name: getattr(args, name) for name in EXPORT_OPTIONS}, {} if args.get_value else {"get_value": False}
+    complete = True
+    for task in tasks:
+        path, place = paths[task.index], f"{head(task)}  " if isinstance(task, Task) else ""
         try:
-            how = {} if args.get_value else {"get_value": False}
             written = write_query(path, query_of(task, network), options, args.format, **how)
         except (LimitReached, MemoryError) as limit:
             complete = False
-            print(f"{head(task)}  not written: {limit.reason if isinstance(limit, LimitReached) else 'memory'}", flush=True)
+            reason = limit.reason if isinstance(limit, LimitReached) else "memory"
+            print(f"{place or f'{printable(task.stem)}  '}not written: {reason}", flush=True)
             continue
         sizes = ", ".join(f"{count} {name}" for name, count in written.sizes.items())
-        print(f"{head(task)}  {printable(str(path))}: {sizes}, {path.stat().st_size} bytes", flush=True)
+        print(f"{place}{printable(str(path))}: {sizes}, {path.stat().st_size} bytes", flush=True)
     return EXIT_HOLDS if complete else EXIT_UNKNOWN
 
 

@@ -6,22 +6,22 @@ import argparse
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..campaign import RESULTS, Asked
 from ..certificate.write import Source, Sources
-from ..errors import InputError
-from ..limits import LimitReached
+from ..errors import ArgumentError, InputError
 from ..network.names import printable
 from ..optimize import EMPTY, Optimum, maximize
 from ..options import ROWS, TABLE
 from ..properties import Witness
+from ..properties.formula import reaching
 from ..properties.question_file import Objective, Question, load_question
 from ..verify import HOLDS, UNKNOWN, VIOLATED, verify
-from .arguments import EXPORT_OPTIONS, Parser, add_compare, add_export, add_option
-from .commands import SUFFIXES, expect_format, export_paths, write_query
+from .arguments import Parser, add_compare, add_export, add_option
+from .commands import expect_format, export_all
 from .compare import chosen_backends, compare_all
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
@@ -60,14 +60,28 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     made.add_argument("--network", metavar="NAME=FILE", action="append", default=[], help=text)
     if command == "export":
         add_export(made)
+        _add_at(made)
         made.set_defaults(run=export_question)
     elif command == "compare":
         add_compare(made)
+        _add_at(made)
         made.set_defaults(run=compare_question)
     else:
         _add_verify(made)
         made.set_defaults(run=verify_question)
     return made.parse_args(words[1:])
+
+
+def _add_at(parser: Parser) -> None:
+    text = "of a question with objectives: ask whether each attains this value, and whether it goes beyond (below, of what is minimized)"
+    parser.add_argument("--at", metavar="VALUE", type=_value, help=text)
+
+
+def _value(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentError("at", f"{text!r}, expected a whole number") from None
 
 
 def _add_verify(parser: Parser) -> None:
@@ -226,34 +240,33 @@ def _optimum_record(objective: Objective, found: Optimum) -> dict[str, Any]:
 
 
 def export_question(args: argparse.Namespace) -> int:
-    """The query as a file; 5 if a limit was too small for it."""
+    """A file for each query; 5 if a limit was too small for one."""
     expect_format(args)
-    question = _decided(args)
-    path = export_paths(args.out, {0: args.question.stem}, args.overwrite, SUFFIXES[args.format])[0]
-    options = {name: getattr(args, name) for name in EXPORT_OPTIONS}
-    how = {} if args.get_value else {"get_value": False}
-    try:
-        written = write_query(path, question.query, options, args.format, **how)
-    except (LimitReached, MemoryError) as limit:
-        print(f"{args.question}  not written: {limit.reason if isinstance(limit, LimitReached) else 'memory'}", flush=True)
-        return EXIT_UNKNOWN
-    sizes = ", ".join(f"{count} {name}" for name, count in written.sizes.items())
-    print(f"{printable(str(path))}: {sizes}, {path.stat().st_size} bytes", flush=True)
-    return EXIT_HOLDS
+    queries = asked_of(args)
+    return export_all(args, queries[0].query.networks[0], queries)
 
 
 def compare_question(args: argparse.Namespace) -> int:
-    """The query to several backends; 1 if they disagree."""
-    backends = chosen_backends(args)
-    question = _decided(args)
-    return compare_all(args, backends, question.query.networks[0], [Asked(question.query, args.question.stem)])
+    """Each query to several backends; 1 if they disagree."""
+    backends, queries = chosen_backends(args), asked_of(args)
+    return compare_all(args, backends, queries[0].query.networks[0], queries)
 
 
-def _decided(args: argparse.Namespace) -> Question:
-    """A question that asks for a verdict."""
-    question = read_question(args)
-    if question.objectives:
+def asked_of(args: argparse.Namespace) -> list[Asked]:
+    """The queries of yes or no: of an objective, whether a value is attained, and whether anything is beyond it."""
+    question, stem = read_question(args), args.question.stem
+    if not question.objectives:
+        if args.at is not None:
+            raise ArgumentError("at", f"{args.question} has no objective, and asks no value")
+        return [Asked(question.query, stem)]
+    if args.at is None:
         raise InputError(
-            f'{args.question}: has an objective, expected a question of yes or no: hold = "...", as that it stays below a number'
+            f"{args.question}: has an objective, expected --at VALUE: whether that is attained, and whether anything is beyond"
         )
-    return question
+    queries = list[Asked]()
+    for k, objective in enumerate(question.objectives):
+        for more, word in enumerate(("attained", "beyond")):
+            bound = objective.maximum(args.at) + more
+            query = replace(question.query, violation=reaching(question.query.violation, objective.goal, bound))
+            queries.append(Asked(query, f"{stem}_objective{k}_{word}", len(queries)))
+    return queries

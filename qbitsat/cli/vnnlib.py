@@ -1,6 +1,6 @@
-"""VNN-LIB: `verify QUERY.vnnlib`, and `supports`, as the standard has a solver's command line (its chapter 5).
+"""VNN-LIB: `verify QUERY.vnnlib` and `supports`, as the standard has a solver's command line (its chapter 5); and `export` and `compare`.
 
-Standard output has the verdict and nothing before it; all else goes to standard error.
+For `verify`, standard output has the verdict and nothing before it; all else goes to standard error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..campaign import RESULTS
+from ..campaign import RESULTS, Asked
 from ..certificate.write import Source
 from ..errors import InputError
 from ..importers.onnx_file import QUANTIZED, RUNTIMES
@@ -24,13 +24,20 @@ from ..options import ROWS, TABLE
 from ..properties.vnnlib import Assignment, Question, bind, read, write_tensors
 from ..starting import is_command
 from ..verify import UNKNOWN, Verdict, verify
-from .arguments import Parser, add_option, whole
+from .arguments import Parser, add_compare, add_export, add_option, whole
+from .commands import expect_format, export_all
+from .compare import chosen_backends, compare_all
 from .exit_codes import exit_codes
 from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .proofs import Proofs, add_out, clear, table_options, verdict_record
 from .usage import expect_folder
 
 ENDING = ".vnnlib"
+COMMANDS = {
+    "verify": "Decide a VNN-LIB query: sat (with an assignment, checked), unsat, unknown or timed-out.",
+    "export": "Write a VNN-LIB query as a file for any other solver.",
+    "compare": "Give a VNN-LIB query to SAT and to SMT solvers.",
+}
 SAT, UNSAT, UNSURE, TIMED_OUT = "sat", "unsat", "unknown", "timed-out"
 # Seconds of the limit that are left for the end of the process, and the part of it.
 SPARED, SPARED_PART = 0.4, 0.05
@@ -53,8 +60,8 @@ CAPABILITIES: dict[str, tuple[str, ...]] = {
 
 
 def is_asked(words: Sequence[str]) -> bool:
-    """Whether arguments are those of `verify` with a VNN-LIB file."""
-    return len(words) > 1 and words[0] == "verify" and any(word.endswith(ENDING) and not word.startswith("-") for word in words[1:])
+    """Whether arguments are those of a command of ours with a VNN-LIB file."""
+    return len(words) > 1 and words[0] in COMMANDS and any(word.endswith(ENDING) and not word.startswith("-") for word in words[1:])
 
 
 def add_supports(parser: Parser) -> None:
@@ -71,15 +78,15 @@ def supports(args: argparse.Namespace) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The arguments of `verify` with a VNN-LIB file; `run` is its function."""
-    text = "Decide a VNN-LIB query: sat (with an assignment, checked), unsat, unknown or timed-out."
+    """The arguments of such a command; `run` is its function."""
+    command = words[0]
     made = Parser(
-        prog="qbitsat verify QUERY.vnnlib",
-        description=text,
-        epilog=exit_codes("verify"),
+        prog=f"qbitsat {command} QUERY.vnnlib",
+        description=COMMANDS[command],
+        epilog=exit_codes(command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        usage="qbitsat verify QUERY.vnnlib --network NAME=FILE [OPTION ...]",
+        usage=f"qbitsat {command} QUERY.vnnlib --network NAME=FILE [OPTION ...]",
     )
     made.add_argument("query", metavar="QUERY.vnnlib", type=Path, help="a VNN-LIB file, of version 2.0 or 1.0")
     text = "the .onnx of a network that the query declares; again for each that is not equal to another. One FILE alone needs no NAME"
@@ -87,13 +94,44 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     made.add_argument("--runtime", metavar="NAME", choices=RUNTIMES, help=f"whose rounding: {', '.join(RUNTIMES)}; the first by default")
     text = "take float models whose weights are all exact, and ask about inputs k / N alone; N is a power of two"
     made.add_argument("--grid", metavar="N", type=whole("--grid", 1), help=text)
-    text = "write the assignment there, a file of an ONNX tensor for each variable, instead of printing it"
-    made.add_argument("--serialise-assignments", metavar="FOLDER", type=Path, help=text)
-    for row in TABLE:
-        add_option(made, ROWS[row.name])
-    add_out(made)
-    made.set_defaults(run=verify_query)
+    if command == "export":
+        add_export(made)
+        made.set_defaults(run=export_query)
+    elif command == "compare":
+        add_compare(made)
+        made.set_defaults(run=compare_query)
+    else:
+        text = "write the assignment there, a file of an ONNX tensor for each variable, instead of printing it"
+        made.add_argument("--serialise-assignments", metavar="FOLDER", type=Path, help=text)
+        for row in TABLE:
+            add_option(made, ROWS[row.name])
+        add_out(made)
+        made.set_defaults(run=verify_query)
     return made.parse_args(words[1:])
+
+
+def export_query(args: argparse.Namespace) -> int:
+    """The query as a file; 5 if a limit was too small for it."""
+    expect_format(args)
+    asked = _asked(args)
+    return export_all(args, asked.query.networks[0], [asked])
+
+
+def compare_query(args: argparse.Namespace) -> int:
+    """The query to several backends; 1 if they disagree."""
+    backends, asked = chosen_backends(args), _asked(args)
+    return compare_all(args, backends, asked.query.networks[0], [asked])
+
+
+def _asked(args: argparse.Namespace) -> Asked:
+    question = Question(bind(read(args.query), networks(args.network), args.runtime, args.grid), NO_LIMITS)
+    _note(question)
+    return Asked(question.query, args.query.stem)
+
+
+def _note(question: Question) -> None:
+    for note in question.notes:
+        print(f"qbitsat: note: {printable(note)}", file=sys.stderr)
 
 
 def verify_query(args: argparse.Namespace) -> int:
@@ -107,8 +145,7 @@ def verify_query(args: argparse.Namespace) -> int:
         question = Question(bind(read(args.query), files, args.runtime, args.grid), limits)
     except LimitReached as limit:
         return unsure(limit.reason)
-    for note in question.notes:
-        print(f"qbitsat: note: {printable(note)}", file=sys.stderr)
+    _note(question)
     if timeout is not None:
         options["timeout"] = max(0.01, timeout - limits.seconds())
     with ExitStack() as stack:

@@ -100,7 +100,27 @@ def test_export_and_compare(asked, tmp_path):
     assert json.loads((tmp_path / "cmp" / "compare.json").read_text())["runs"][0]["question"] == "question"
     for command in ("export", "compare"):
         code, _, err = asked(f'maximize = "output[0]"{NETWORKS}', *(["--out", "x"] if command == "export" else []), command=command)
-        assert (code, "has an objective" in err) == (2, True)
+        assert (code, "has an objective, expected --at VALUE" in err) == (2, True)
+        assert asked(text, *(["--out", "x"] if command == "export" else []), "--at", "3", command=command)[0] == 2
+
+
+def test_objectives_are_exported_and_compared_at_a_value(asked, tmp_path):
+    text = f'maximize = "3 - 2*output[1]"\nminimize = "output[1]"{NETWORKS}'
+    most, least = (int(line.split(": ")[1].split()[0]) for line in asked(text, "--quiet")[1].splitlines())
+    for at, answers in ((most, ("VIOLATED", "HOLDS")), (most + 2, ("HOLDS", "HOLDS")), (most - 2, ("VIOLATED", "VIOLATED"))):
+        code, _, _ = asked(text, "--at", str(at), "--out", f"at{at}", command="compare")
+        runs = json.loads((tmp_path / f"at{at}" / "compare.json").read_text())["runs"]
+        for end, verdict in zip(("attained", "beyond"), answers, strict=True):
+            assert {run["verdict"] for run in runs if run["question"] == f"question_objective0_{end}"} == {verdict}
+        assert code == 0
+    asked(text, "--at", str(least), "--out", "least", command="compare")
+    runs = json.loads((tmp_path / "least" / "compare.json").read_text())["runs"]
+    found = {run["question"]: run["verdict"] for run in runs}
+    assert (found["question_objective1_attained"], found["question_objective1_beyond"]) == ("VIOLATED", "HOLDS")
+    assert asked(text, "--at", str(most), "--out", "files", "--format", "smt2", command="export")[0] == 0
+    names = [f"question_objective{k}_{end}.smt2" for k in (0, 1) for end in ("attained", "beyond")]
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == names
+    assert asked(text, "--at", "x", "--out", "files", command="export")[0] == 2
 
 
 def test_bad_questions_are_one_line(asked):

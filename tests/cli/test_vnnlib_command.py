@@ -1,5 +1,6 @@
 """verify QUERY.vnnlib and supports: the standard's form, exit codes, errors."""
 
+import json
 import re
 from pathlib import Path
 
@@ -32,6 +33,19 @@ def ask(text: str, *arguments: str, network: str = "f=f.onnx") -> int:
 def test_assignment_is_in_the_standards_form(capsys):
     assert ask(HEAD + "(assert (and (== X[0,0] 7) (== X[0,1] 2) (>= Y[0,0] 1)))") == 10
     assert capsys.readouterr().out == "sat\nX uint8 [1,2]\n7\n2\nY uint8 [1,2]\n2\n1\n"
+
+
+def test_export_and_compare(capsys):
+    text = HEAD + "(assert (and (== X[0,0] 7) (== X[0,1] 2) (>= Y[0,0] {})))"
+    for least, verdict in ((1, "VIOLATED"), (200, "HOLDS")):
+        Path("q.vnnlib").write_text(text.format(least), encoding="utf-8")
+        for form, suffix in (("dimacs", "cnf"), ("smt2", "smt2")):
+            assert main(["export", "q.vnnlib", "--network", "f=f.onnx", "--format", form, "--out", f"q{least}.{suffix}"]) == 0
+            assert Path(f"q{least}.{suffix}").stat().st_size > 0
+        assert main(["compare", "q.vnnlib", "--network", "f.onnx", "--no-bounds", "--out", f"out{least}"]) == 0
+        runs = json.loads(Path(f"out{least}/compare.json").read_text())["runs"]
+        assert [(run["question"], run["verdict"]) for run in runs] == [("q", verdict)] * 2
+    assert main(["export", "q.vnnlib", "--network", "g=f.onnx", "--out", "x.cnf"]) == 2
 
 
 def test_unsat_and_nothing_allowed(capsys):

@@ -1,7 +1,6 @@
 """Question files: their meaning against enumeration, and what is refused, where."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -115,10 +114,8 @@ def test_inputs_that_are_refused(tmp_path, table, said):
 
 def test_definitions_that_double_are_refused_at_once(tmp_path):
     doubling = "".join(f'a{k + 1} = "a{k} and a{k}"\n' for k in range(40))
-    start = time.process_time()
     said = fault(tmp_path, 'hold = "a40"', f'{HEAD}[define]\na0 = "output[0] >= 0"\n{doubling}')
     assert said.startswith("1:8: query: the formula has more than 1048576 parts")
-    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,10 @@ class Objective:
         """The value of the expression, given that of the goal."""
         return self.sign * maximum + self.constant
 
+    def maximum(self, value: int) -> int:
+        """The value of the goal, given that of the expression."""
+        return self.sign * (value - self.constant)
+
 
 @dataclass(frozen=True)
 class Question:
