@@ -13,12 +13,14 @@ from ..limits import LimitReached
 from ..network import Network
 from ..optimize import Optimum, maximize
 from ..properties import Box, Gap, gap
-from ..properties.gap import domain_of
+from ..properties.gap import apart, domain_of
+from ..properties.question_file import Objective
 from ..reach.extremes import Budget
 from ..verify import UNKNOWN
 from .arguments import parse_samples, reading
 from .commands import noted_network
 from .output import EXIT_HOLDS, EXIT_UNKNOWN
+from .printing import file_of, print_question
 from .proofs import Proofs, placed, shared_time, source_of
 from .signals import interrupts_say
 from .usage import expect_folder
@@ -31,6 +33,8 @@ def gap_command(args: argparse.Namespace) -> int:
     protected = parse_samples(args.protected, network.num_inputs, args.network, "features", "--protected")
     outputs = parse_samples(args.outputs, len(network.outputs), args.network, "outputs")
     groups, box = parse_groups(args.groups, network.num_inputs, args.network), _domain(args, network)
+    if args.print:
+        return _print(args, network, protected, outputs, groups, box)
     exact = list[bool]()
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         proofs, budget = Proofs(args, [source_of(args, network)], stack), shared_time(args)
@@ -50,6 +54,16 @@ def gap_command(args: argparse.Namespace) -> int:
     if args.out:
         print(f"results in {args.out / RESULTS}")
     return EXIT_HOLDS if all(exact) else EXIT_UNKNOWN
+
+
+def _print(
+    args: argparse.Namespace, network: Network, protected: list[int], outputs: list[int], groups: list[list[int]], box: Box | None
+) -> int:
+    """Two copies on inputs of their own, and an objective for each output."""
+    query, terms = apart(network, protected, groups=groups, box=box)
+    objectives = [Objective("", 1, terms[output], 0) for output in outputs]
+    files = [file_of(args, name) for name in ("a", "b")]
+    return print_question(query, files, f"{network.name}, how far protected features move outputs", objectives=objectives)
 
 
 def _largest(asked: Gap, budget: Budget, left: int) -> Optimum:

@@ -12,11 +12,12 @@ from ..properties import Query
 from ..properties.question_file import NetworkFile, question_text
 from .output import EXIT_HOLDS
 
+PRINTED = "print the question as a file, for `verify QUESTION.toml`, instead of asking it"
 
-def add_print_or_out(parser: argparse.ArgumentParser, lines: str) -> None:
+
+def add_print_or_out(parser: argparse.ArgumentParser, lines: str, text: str = PRINTED) -> None:
     """One of --print and --out: of a question that is printed nothing is written. `lines` says what is written otherwise."""
     group = parser.add_mutually_exclusive_group()
-    text = "print the question as a file, for `verify QUESTION.toml`, instead of asking it"
     group.add_argument("--print", action="store_true", help=text)
     group.add_argument("--out", metavar="DIR", type=Path, help=f"write results.jsonl there, {lines}")
 

@@ -87,7 +87,7 @@ def add_gap(parser: Parser) -> None:
     add_reading(parser)
     for name in ROW_NAMES:
         add_option(parser, ROWS[name])
-    parser.add_argument("--out", metavar="DIR", type=Path, help="write results.jsonl there, a line for each output as it ends")
+    add_print_or_out(parser, "a line for each output as it ends")
     parser.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("--quiet", action="store_true", help="print the summary only")
@@ -108,7 +108,8 @@ def add_radius(parser: Parser) -> None:
     groups = {stage: parser.add_argument_group(stage) for stage in STAGES}
     for row in TABLE:
         add_option(parser if row.common else groups[row.stage], row)
-    add_print_or_out(parser, "a line for each sample as it ends")
+    text = "measure the radius, and print as a question file that the sample holds there; at what is proved, if the radius is open"
+    add_print_or_out(parser, "a line for each sample as it ends", text)
     found = parser.add_mutually_exclusive_group()
     found.add_argument("--resume", action="store_true", help="go on with the results that are there already: the same command")
     found.add_argument("--overwrite", action="store_true", help="replace a results.jsonl that is there already, and its certificates")

@@ -7,6 +7,7 @@ the others are not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,13 +16,14 @@ import numpy as np
 from ..arithmetic import ShiftRequantizer, integer
 from ..errors import InputError, expect_kind
 from ..network import Layer, Linear, Network, SparseRows, TensorFormat
-from .formula import OUTPUT, TRUE, Ref
+from .formula import INPUT, OUTPUT, TRUE, And, AtMost, Formula, Or, Ref, at_least
 from .made import Made
 from .query import Box, Query
 from .replay import Inputs
 
 # Which copies have a feature: both, or one of them.
 WHICH: tuple[tuple[int, ...], ...] = ((0, 1), (0,), (1,))
+Terms = tuple[tuple[int, Ref], ...]
 
 
 class Pairs(NamedTuple):
@@ -50,7 +52,7 @@ class Gap(NamedTuple):
     """What to ask `maximize`: query and objective. `inputs` makes the inputs of both copies from the query's."""
 
     query: Query
-    objective: tuple[tuple[int, Ref], ...]
+    objective: Terms
     pairs: Pairs
 
     def inputs(self, found: Inputs) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -71,6 +73,42 @@ def gap(
     output, count = integer(output, "gap: output", 0, len(network.outputs) - 1), len(network.outputs)
     objective = ((1, Ref(0, OUTPUT, output)), (-1, Ref(0, OUTPUT, count + output)))
     return Gap(Query((both,), (ends,), TRUE), objective, both.how)
+
+
+def apart(
+    network: Network, protected: Sequence[int], *, groups: Sequence[Sequence[int]] = (), box: Box | None = None
+) -> tuple[Query, Sequence[Terms]]:
+    """The same question as `gap` about two networks, each on an input of its own, as a file can say it; an objective for each output.
+
+    The formula is an assumption: what the inputs share is the same, and of each group exactly one element is at its upper end.
+    """
+    how = paired(network, protected, groups=groups, box=box)[0].how
+    units = [_units(len(how.box.lo), how.groups, how.protected, which) for which in WHICH]
+    parts: list[Formula] = []
+    for i in (element for unit in units[0] for element in unit):
+        same = ((1, Ref(0, INPUT, i)), (-1, Ref(1, INPUT, i)))
+        parts += [AtMost(same, 0), at_least(same, 0)]
+    parts += [
+        part for which, found in zip(WHICH, units, strict=True) for unit in found for copy in which for part in _one_of(copy, unit, how.box)
+    ]
+    objectives = [((1, Ref(0, OUTPUT, j)), (-1, Ref(1, OUTPUT, j))) for j in range(len(network.outputs))]
+    return Query((network, network), (how.box, how.box), And(tuple(parts))), objectives
+
+
+def _one_of(copy: int, unit: tuple[int, ...], box: Box) -> list[Formula]:
+    """Of a group in a copy one element is at its upper end, and the others at the lower; of one element nothing is said.
+
+    One that has one value only may be that element: then of the others it is one or none.
+    """
+    if len(unit) == 1:
+        return []
+    ends = [(int(box.lo[i]), int(box.hi[i]), ((1, Ref(copy, INPUT, i)),)) for i in unit]
+    parts: list[Formula] = [Or((AtMost(one, lo), at_least(one, hi))) for lo, hi, one in ends if lo < hi]
+    most = math.lcm(*(hi - lo for lo, hi, _ in ends if lo < hi))
+    total = tuple((most // (hi - lo), one[0][1]) for lo, hi, one in ends if lo < hi)
+    bound = most + sum(most // (hi - lo) * lo for lo, hi, _ in ends if lo < hi)
+    parts += [AtMost(total, bound)] if total else []
+    return [*parts, at_least(total, bound)] if len(total) == len(unit) else parts
 
 
 def paired(network: Network, protected: Sequence[int], *, groups: Sequence[Sequence[int]] = (), box: Box | None = None) -> tuple[Made, Box]:

@@ -46,6 +46,15 @@ def test_gap_of_a_group(files, capsys):
     assert said.out.startswith("output 1  gap 4  (4)")  # (0, 6) and (3, 0)
 
 
+@pytest.mark.parametrize(("more", "gaps"), [((), ["2", "2"]), (("--groups", "0:2", "--outputs", "1"), ["4"])])
+def test_gaps_are_printed_as_questions(files, capsys, more, gaps):
+    code, said = run(capsys, "gap", files / "up.npz", "--protected", "0", "--domain", files / "domain.npy", *more, "--print")
+    assert code == 0
+    (files / "gap.toml").write_text(said.out)
+    code, said = run(capsys, "verify", files / "gap.toml", "--quiet")
+    assert (code, [line.split(": ")[1].split()[0] for line in said.out.splitlines()]) == (0, gaps)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
