@@ -2,8 +2,9 @@
 
 `--kind any` holds every engine against enumeration, `--kind raw` too, on networks with raw integer outputs, and `--kind search` the search
 alone, on larger queries made to keep it busy; `--kind inner` asks about inner values and accumulators, `--kind maximize` for largest values
-and what limits leave of them, and `--kind question` questions as TOML files. With --certify (of kinds any, raw and maximize) each verdict
-of each engine is also written as a certificate, which must be accepted.
+and what limits leave of them, and `--kind question` questions as TOML files. Questions with a name have kinds of their own (`named`), and
+`--kind linked` has copies on inputs of their own that inequalities tie. With --certify (of kinds any, raw and maximize) each verdict of
+each engine is also written as a certificate, which must be accepted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from certified import check_engines
 from inner import check_inner
 from maximized import check_maximum
+from named import CHECKS
 from questions import check_question
 from raw import RAW_SECONDS, raw_query
 from tiny import busy_query, check_query, check_search, random_query
@@ -40,6 +42,8 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
         if kind == "question":
             with tempfile.TemporaryDirectory() as folder:
                 return check_question(seed, Path(folder), seed=seed) in (VIOLATED, EMPTY)
+        if kind in CHECKS:
+            return CHECKS[kind](seed)
         if kind == "maximize":
             return check_maximum(seed, certify) == EMPTY
         query = raw_query(rng) if kind == "raw" else random_query(rng)
@@ -54,7 +58,7 @@ def check_seed(kind: str, certify: bool, seed: int) -> bool | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=("any", "raw", "search", "inner", "maximize", "question"), default="any")
+    parser.add_argument("--kind", choices=("any", "raw", "search", "inner", "maximize", "question", *CHECKS), default="any")
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--first", type=int, default=1000, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)
@@ -65,7 +69,7 @@ def main() -> None:
     with multiprocessing.Pool(arguments.jobs) as pool:
         truths = list(pool.imap_unordered(partial(check_seed, arguments.kind, arguments.certify), seeds, chunksize=50))
     agreed = f"{len(seeds) - truths.count(None)} queries agree with enumeration, {truths.count(True)} of them violated or empty"
-    print(f"{agreed}, {truths.count(None)} without an answer in {SECONDS} s, in {time.monotonic() - start:.0f} s")
+    print(f"{agreed}, {truths.count(None)} without an answer in {SECONDS} s or without a question, in {time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":
