@@ -14,10 +14,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def convolutions(rng):
     """Quantizers as text, convolutions, and an alpha that QKeras chooses."""
-    alpha = rng.choice(["alpha=1.0", "alpha=0.5", "1,alpha=1.0", ""])
+    alpha = rng.choice([",alpha=1.0", ",alpha=0.5", ",1,alpha=1.0", ""])
     x = inputs = keras.Input((6, 6, 2))
     x = qkeras.QActivation("quantized_bits(8,0,alpha=1)")(x)
-    x = qkeras.QConv2D(3, 3, kernel_quantizer=f"quantized_bits(5,1,{alpha})", bias_quantizer="quantized_bits(6,1)", padding="same")(x)
+    x = qkeras.QConv2D(3, 3, kernel_quantizer=f"quantized_bits(5,1{alpha})", bias_quantizer="quantized_bits(6,1)", padding="same")(x)
     x = qkeras.QActivation("quantized_relu(5,1)")(x)
     x = qkeras.QDepthwiseConv2D(3, depthwise_quantizer="quantized_bits(4,0)", bias_quantizer="quantized_bits(6,1)")(x)
     x = keras.layers.MaxPooling2D(2)(x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arithmetic import INT32, integer, wrap
 from ..arithmetic import ROUNDINGS as STEP_ROUNDINGS
-from ..errors import InputError, unknown
+from ..errors import InputError, UnsupportedError, unknown
 
 # half_down and half_zero are nearest, too: ties to -infinity and to zero.
 ROUNDINGS = (*STEP_ROUNDINGS, "half_down", "half_zero")
@@ -141,6 +141,8 @@ def ap_words(text: str) -> tuple[int, int, bool, str, str]:
     modes = []
     for word, words, default in ((found[4], AP_ROUNDINGS, "TRN"), (found[5], AP_OVERFLOWS, "WRAP")):
         word = (word or default).removeprefix("AP_")
+        if word == "WRAP_SM":
+            raise UnsupportedError(f"{text}: AP_WRAP_SM, whose sign comes from bits before the rounding; expected {', '.join(words)}")
         if word not in words:
             raise unknown(f"{text}: mode", word, words)
         modes.append(words[word])

@@ -228,6 +228,7 @@ def test_report_counts_and_measures():
         ("paper:8,5,wieghts=4", "did you mean 'weights'"),
         ("ap_fixed<8>", "expected ap_fixed<W,I>"),
         ("ap_fixed<8,3,RAND>", "'RAND' is unknown"),
+        ("ap_fixed<8,3,AP_RND,AP_WRAP_SM>", "AP_WRAP_SM, whose sign comes from bits before the rounding; expected WRAP, SAT, SAT_SYM"),
         ("int8:tensorrt", "int8: runtime 'tensorrt' is unknown"),
         ("benchmark:8,nobody.weights=4", "layer 'nobody' is none of the model's"),
         ("power-of-two:8", "expected calibration data"),
