@@ -6,29 +6,32 @@ numpy, which has functions of the same names and no gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, UnsupportedError, expect_kind
-from ..network.float_network import FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Reshape
+from ..network.float_network import Add, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, GlobalPool, Pool, Reshape
 from .fixed_point import limits_in
 from .formats import FixedPoint, LayerFormat
-from .lowering import is_rectifier
+from .lowering import is_rectifier, limits_of
 from .numbers import Fixed
 from .prepare import prepared
 
 # (weights, bias) of each layer that has some.
 Parameters = Sequence[tuple[Any, Any]]
+# Less than its negative is no number of a format.
+LARGEST = 2.0**80
 
 
 @dataclass(frozen=True)
 class Trainable:
-    """A model of dense layers, ReLU, ReLU-N and reshaping, and convolutions of one group, in a format whose fractional bits are all given.
+    """A model of dense layers, convolutions, sums, pools, ReLU, ReLU-N and reshaping, in a format whose fractional bits are all given.
 
-    parameters are what to train, float64: of FloatDense weights (n_out, n_in), of FloatConvolution (n_out, kh, kw, channels), and biases.
+    parameters are what to train, float64: of FloatDense weights (n_out, n_in), of FloatConvolution (n_out, kh, kw, channels / groups), and
+    biases. Raises `UnsupportedError` for other layers and formats, such as int8, and for averages and global pools of ap_fixed.
     """
 
     model: FloatNetwork
@@ -40,14 +43,21 @@ class Trainable:
             raise UnsupportedError(f"training in {getattr(self.form, 'name', self.form)!r}: expected a fixed-point format, as in paper:8,5")
         object.__setattr__(self, "model", prepared(self.model)[0])
         for layer in self.model.layers:
-            if not isinstance(layer, FloatDense | FloatConvolution | Reshape) and not is_rectifier(layer):
-                raise UnsupportedError(f"{layer.place}: training of a layer of kind {type(layer).__name__}")
-            form = self.form.of(layer.name)
-            if form.accumulator is not None or form.per_channel or getattr(layer, "groups", 1) > 1:
-                raise UnsupportedError(f"{layer.place}: training with an accumulator, with channels of their own formats, or with groups")
-            fixed = (form.weights, form.bias, form.output, form.rectified, self.form.input)
-            if any(part is None or part.fraction is None for part in fixed):
-                raise InputError(f"{layer.place}: training in {self.form.name}, expected a format with all fractional bits")
+            self._check(layer)
+
+    def _check(self, layer: FloatLayer) -> None:
+        """Raise for what is not trained."""
+        hls_pool = self.form.hls and (isinstance(layer, GlobalPool) or (isinstance(layer, Pool) and layer.kind == "average"))
+        if not isinstance(layer, FloatDense | FloatConvolution | Add | Pool | GlobalPool | Reshape) and not is_rectifier(layer):
+            raise UnsupportedError(f"{layer.place}: training of a layer of kind {type(layer).__name__}")
+        if hls_pool:
+            raise UnsupportedError(f"{layer.place}: training of a pool of ap_fixed that has a type of its own, or an average")
+        form = self.form.of(layer.name)
+        if form.accumulator is not None or form.exact:
+            raise UnsupportedError(f"{layer.place}: training with an accumulator, or with exact sums")
+        fixed = (form.weights, form.bias, form.output, form.rectified, self.form.input)
+        if any(part is None or part.fraction is None for part in fixed):
+            raise InputError(f"{layer.place}: training in {self.form.name}, expected a format with all fractional bits")
 
     @property
     def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -56,42 +66,56 @@ class Trainable:
 
     def apply(self, ops: Any, parameters: Parameters, x: Any) -> Any:
         """The output in real units, [n, *shape], for samples of the input on its grid, float64[n, *shape]."""
-        values: dict[int, Any] = {-1: x}
+        # Of each tensor its numbers, and the format that they are of.
+        values: dict[int, tuple[Any, Fixed]] = {-1: (x, self.form.input)}
         rest = list(parameters)
         for k, layer in enumerate(self.model.layers):
-            reads = values[layer.reads[0]]
-            if isinstance(layer, Reshape):
-                values[k] = ops.reshape(reads, (-1, *layer.target))
-            elif is_rectifier(layer):
-                form = self.form.of(self.model.layers[layer.reads[0]].name)
-                values[k] = self._rectified(ops, layer, form, reads)
+            if k in values:
+                continue
+            reads = [values[i] for i in layer.reads]
+            (first, source) = reads[0]
+            if isinstance(layer, FloatDense | FloatConvolution | Add):
+                end = self._end(k)
+                values[end] = self._sums(ops, layer, rest.pop(0) if not isinstance(layer, Add) else None, [v for v, _ in reads], end)
+            elif isinstance(layer, Pool | GlobalPool):
+                values[k] = pooled(ops, layer, first, source, self.form.of(layer.name).rectified.rounding), source
+            elif isinstance(layer, Reshape):
+                values[k] = ops.reshape(first, (-1, *layer.target)), source
             else:
-                weights, bias = rest.pop(0)
-                readers = [self.model.layers[i] for i in self.model.readers.get(k, ())]
-                is_fused = len(readers) == 1 and is_rectifier(readers[0]) and not self.form.two_casts
-                values[k] = self._sums(ops, layer, weights, bias, reads, is_fused)
-        return values[self.model.outputs[0]]
+                output = self._output(self.form.of(layer.name), layer)
+                values[k] = fake(ops, clamped(ops, first, source, layer), output), output
+        return values[self.model.outputs[0]][0]
 
-    def _sums(self, ops: Any, layer: FloatLayer, weights: Any, bias: Any, x: Any, is_fused: bool) -> Any:
-        """A layer's sums as numbers of its output's format."""
-        form = self.form.of(layer.name)
-        assert form.bias is not None
-        kernel, output = fake(ops, weights, form.weights), form.rectified if is_fused else form.output
-        is_dense = isinstance(layer, FloatDense)
-        acc = ops.matmul(x, ops.transpose(kernel)) if is_dense else convolved(ops, layer, kernel, x)
-        # A rectifier that is fused cuts what the wider format below would saturate.
-        if not self.form.bias_after_shift:
-            return fake(ops, acc + fake(ops, bias, form.bias), output)
-        shifted = fake(ops, acc, replace(output, bits=32, signed=True, overflow="saturate"))
-        return fake(ops, shifted + fake(ops, bias, form.bias.with_fraction(output.places)), output)
+    def _end(self, k: int) -> int:
+        """The tensor that the sums of layer k become: that of a rectifier which alone reads them."""
+        readers = self.model.readers.get(k, ())
+        fused = len(readers) == 1 and k not in self.model.outputs and is_rectifier(self.model.layers[readers[0]])
+        return readers[0] if fused else k
 
-    def _rectified(self, ops: Any, layer: FloatLayer, form: LayerFormat, x: Any) -> Any:
-        """Numbers within a rectifier's limits, and where it has a format of its own as numbers of that."""
-        source = form.output if self.form.two_casts else form.rectified
-        limits = limits_in(source, layer)
-        assert limits is not None
-        kept = ops.minimum(ops.maximum(x, limits[0] * source.step), limits[1] * source.step)
-        return fake(ops, kept, form.rectified) if self.form.two_casts else kept
+    def _output(self, form: LayerFormat, layer: FloatLayer) -> Fixed:
+        """What a layer's numbers are of; rectified ones where none is negative."""
+        return form.rectified if is_rectifier(layer) and limits_of(layer)[0] >= 0 else form.output
+
+    def _sums(self, ops: Any, layer: FloatLayer, own: tuple[Any, Any] | None, reads: list[Any], end: int) -> tuple[Any, Fixed]:
+        """A layer's sums as numbers of a format, rectified where that is fused; own are its weights and bias."""
+        form, after = self.form.of(layer.name), self.model.layers[end]
+        output = self._output(form, after)
+        through = form.output if self.form.two_casts else output
+        if own is None:
+            y = fake(ops, sum(reads[1:], reads[0]), through)
+        else:
+            kernel, (x,) = fake(ops, own[0], form.weights), reads
+            acc = ops.matmul(x, ops.transpose(kernel)) if isinstance(layer, FloatDense) else convolved(ops, layer, kernel, x)
+            assert form.bias is not None
+            bias = form.bias
+            if self.form.bias_after_shift:
+                # What is shifted has room for all that the format saturates.
+                acc = fake(ops, acc, replace(through, bits=32, signed=True, overflow="saturate"))
+                bias = bias.with_fraction(output.places)
+            y = fake(ops, acc + fake(ops, own[1], bias), through)
+        if end != self.model.layers.index(layer):
+            y = clamped(ops, y, through, after)
+        return (y if through == output else fake(ops, y, output)), output
 
     def trained(self, parameters: Parameters) -> FloatNetwork:
         """The model with parameters, numpy arrays, each the number that its integer stands for: `quantize` takes it in the same format."""
@@ -146,16 +170,62 @@ def overflowing(ops: Any, whole: Any, fixed: Fixed) -> Any:
     return ops.where(inside == whole, inside, ops.zeros_like(inside)) if fixed.overflow == "zero" else inside
 
 
-def convolved(ops: Any, layer: FloatLayer, kernel: Any, x: Any) -> Any:
-    """The sums of a convolution of one group: one product for each place of its window."""
-    assert isinstance(layer, FloatConvolution)
-    height, width, _ = layer.shape(tuple(int(n) for n in x.shape[1:]))
-    padded = ops.pad(x, ((0, 0), *layer.padding, (0, 0)))
-    acc = 0.0
-    for ky in range(layer.weights.shape[1]):
-        for kx in range(layer.weights.shape[2]):
-            y, left = ky * layer.dilation[0], kx * layer.dilation[1]
+def clamped(ops: Any, x: Any, source: Fixed, rectifier: FloatLayer) -> Any:
+    """Numbers of a format within a rectifier's limits."""
+    limits = limits_in(source, rectifier)
+    assert limits is not None
+    return ops.minimum(ops.maximum(x, limits[0] * source.step), limits[1] * source.step)
+
+
+def windows_of(
+    x: Any, window: tuple[int, int], layer: FloatConvolution | Pool, dilation: tuple[int, int]
+) -> Iterator[tuple[int, int, Any]]:
+    """What each place of a window sees of a padded batch [n, h, w, channels]."""
+    height, width = ((size - (n - 1) * d - 1) // s + 1 for size, n, d, s in zip(x.shape[1:3], window, dilation, layer.strides, strict=True))
+    for ky in range(window[0]):
+        for kx in range(window[1]):
+            y, left = ky * dilation[0], kx * dilation[1]
             rows = slice(y, y + (height - 1) * layer.strides[0] + 1, layer.strides[0])
             columns = slice(left, left + (width - 1) * layer.strides[1] + 1, layer.strides[1])
-            acc = acc + ops.matmul(padded[:, rows, columns], ops.transpose(kernel[:, ky, kx]))
-    return acc
+            yield ky, kx, x[:, rows, columns]
+
+
+def convolved(ops: Any, layer: FloatLayer, kernel: Any, x: Any) -> Any:
+    """The sums of a convolution: one product for each place of its window, of groups with weights of 0 between them."""
+    assert isinstance(layer, FloatConvolution)
+    n_out, kh, kw, depth = layer.weights.shape
+    if layer.groups > 1:
+        group = np.arange(n_out) // (n_out // layer.groups)
+        inside = (group[:, None] == np.arange(layer.groups * depth) // depth).astype(np.float64)
+        kernel = ops.tile(kernel, (1, 1, 1, layer.groups)) * inside[:, None, None]
+    padded = ops.pad(x, ((0, 0), *layer.padding, (0, 0)))
+    return sum(ops.matmul(part, ops.transpose(kernel[:, ky, kx])) for ky, kx, part in windows_of(padded, (kh, kw), layer, layer.dilation))
+
+
+def pooled(ops: Any, layer: FloatLayer, x: Any, source: Fixed, rounding: str) -> Any:
+    """The largest of windows, or their averages as numbers of the same format; those round as `FixedPointLowering.average`."""
+    height, width, channels = (int(n) for n in x.shape[1:])
+    is_global = isinstance(layer, GlobalPool)
+    pool = Pool(layer.name, layer.reads, layer.kind, (height, width)) if isinstance(layer, GlobalPool) else layer
+    assert isinstance(pool, Pool)
+    is_max = pool.kind == "max"
+    padded = ops.pad(x, ((0, 0), *pool.padding, (0, 0)), constant_values=-LARGEST if is_max else 0.0)
+    parts = [part for _, _, part in windows_of(padded, pool.window, pool, (1, 1))]
+    y = parts[0]
+    for part in parts[1:]:
+        y = ops.maximum(y, part) if is_max else y + part
+    if not is_max:
+        y = averaged(ops, y, pool.counts((height, width, channels)), source, rounding)
+    return ops.reshape(y, (-1, channels)) if is_global else y
+
+
+def averaged(ops: Any, sums: Any, counts: np.ndarray, source: Fixed, rounding: str) -> Any:
+    """Sums by their counts, rounded in steps; the gradient passes."""
+    hold = getattr(ops, "stop_gradient", lambda v: v)
+    exact = sums / counts.astype(np.float64)
+    shifts = (counts & (counts - 1)) == 0
+    if rounding in ("half_down", "half_zero"):
+        shifts = np.zeros_like(shifts)
+    ways = [nearest(ops, exact * 2.0**source.places, way) for way in (rounding, "half_away")]
+    whole = ops.where(np.broadcast_to(shifts, sums.shape[1:]), *ways)
+    return hold(whole * source.step) + (exact - hold(exact))

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from qbitsat.network.float_network import Activation, Add, Concat, FloatConvolution, FloatDense, FloatNetwork, Pad, Pool, Reshape
+from qbitsat.network.float_network import (
+    Activation,
+    Add,
+    Concat,
+    FloatConvolution,
+    FloatDense,
+    FloatNetwork,
+    GlobalPool,
+    Pad,
+    Pool,
+    Reshape,
+)
 
 
 def reals(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -46,3 +57,28 @@ def graph(rng: np.random.Generator) -> FloatNetwork:
         FloatDense("last", (9,), reals(rng, 3, 24), reals(rng, 3)),
     ]
     return FloatNetwork(((4, 4, 1),), tuple(layers), name="graph")
+
+
+def residual(rng: np.random.Generator) -> FloatNetwork:
+    """Groups, sums, pools with and without borders, and rectifiers that are fused and that are not."""
+    same = ((1, 1), (1, 1))
+    layers = [
+        FloatConvolution("conv", (-1,), reals(rng, 4, 3, 3, 2), reals(rng, 4), padding=same),
+        Activation("relu", (0,), "relu"),
+        FloatConvolution("groups", (1,), reals(rng, 4, 3, 1, 2), reals(rng, 4), padding=((1, 1), (0, 0)), groups=2),
+        FloatConvolution("depthwise", (1,), reals(rng, 4, 1, 2, 1), reals(rng, 4), padding=((0, 0), (0, 1)), groups=4),
+        Add("add", (2, 3)),
+        Activation("relu_add", (4,), "relu_n", 1.7),
+        Add("again", (2, 1)),
+        Activation("relu_two", (2,), "relu"),
+        Pool("largest", (5,), "max", (2, 3), (2, 1), ((0, 0), (1, 1))),
+        Pool("means", (8,), "average", (2, 2), (1, 2), ((1, 0), (0, 0))),
+        Pool("thirds", (6,), "average", (1, 3), (1, 1)),
+        GlobalPool("mean", (10,), "average"),
+        GlobalPool("most", (7,), "max"),
+        Add("ends", (11, 12)),
+        Reshape("flat", (9,), (16,)),
+        FloatDense("dense", (14,), reals(rng, 4, 16), reals(rng, 4)),
+        Add("all", (13, 15)),
+    ]
+    return FloatNetwork(((4, 4, 2),), tuple(layers))

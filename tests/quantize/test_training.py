@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import chain, reals
+from models import chain, reals, residual
 
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import forward
-from qbitsat.network.float_network import Activation, FloatConvolution, FloatDense, FloatNetwork, Pool, Reshape
+from qbitsat.network.float_network import Activation, Concat, FloatConvolution, FloatDense, FloatNetwork, Pool, Reshape
 from qbitsat.quantize import Fixed, parse_format, quantize_with_report
 from qbitsat.quantize.numbers import OVERFLOWS, ROUNDINGS
 from qbitsat.quantize.training import Trainable, fake
@@ -37,12 +37,27 @@ def images(rng: np.random.Generator) -> FloatNetwork:
     return FloatNetwork(((4, 4, 1),), tuple(layers))
 
 
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(seeds)
+def test_graphs_are_trained_as_they_are_computed(seed):
+    rng = np.random.default_rng(seed)
+    text = str(rng.choice([f for f in FORMATS if "ap_" not in f]))
+    check(
+        rng, residual(rng), text + str(rng.choice(["", ",per-channel", ",rounding=half_zero", ",activations=u5.3,depthwise.weights=s4.3"]))
+    )
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(seeds)
 def test_the_trained_function_is_the_integer_network(seed):
     rng = np.random.default_rng(seed)
-    form = parse_format(str(rng.choice(FORMATS)))
-    trainable = Trainable(chain(rng) if rng.random() < 0.7 else images(rng), form)
+    text = str(rng.choice(FORMATS))
+    check(rng, chain(rng) if rng.random() < 0.7 else images(rng), text)
+
+
+def check(rng: np.random.Generator, model: FloatNetwork, text: str) -> None:
+    form = parse_format(text)
+    trainable = Trainable(model, form)
     parameters = [(w + rng.normal(0, 0.05, w.shape), b + rng.normal(0, 0.05, b.shape)) for w, b in trainable.parameters]
     made = quantize_with_report(trainable.trained(parameters), form, lossy=True)
     form_in = made.network.input
@@ -66,7 +81,8 @@ def test_numbers_are_those_of_the_format(rounding, overflow):
     [
         ("int8", (), UnsupportedError, "training in 'int8': expected a fixed-point format"),
         ("power-of-two:8", (), InputError, "expected a format with all fractional bits"),
-        ("paper:8,5", (Pool("pool", (1,), "max", (2, 2)),), UnsupportedError, "layer 'pool': training of a layer of kind Pool"),
+        ("paper:8,5", (Concat("both", (1, 1), 2),), UnsupportedError, "layer 'both': training of a layer of kind Concat"),
+        ("ap_fixed<8,3>", (Pool("pool", (1,), "average", (2, 2)),), UnsupportedError, "layer 'pool': training of a pool of ap_fixed"),
         ("ap_fixed<8,3>,accumulator=ap_fixed<24,9>", (), UnsupportedError, "training with an accumulator"),
     ],
 )
