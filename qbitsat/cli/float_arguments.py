@@ -22,8 +22,8 @@ formats:
   qkeras              what the quantizers of a file of QKeras say; input=u8.8 where none says what the input holds
 and then, separated by commas:
   input=u8.8 weights=6 bias=8 activations=u8.6 output=s8.4 accumulator=s16.10 rounding=floor weight-rounding=half_even overflow=wrap
-  (u8.6: 8 bits without a sign, 6 of them fractional); of ap_fixed also output=exact table=ap_fixed<18,8> table-size=1024;
-  of one layer only with its name, as in dense_1.weights=4
+  (u8.6: 8 bits without a sign, 6 of them fractional); of ap_fixed also output=exact table=ap_fixed<18,8> table-size=1024
+  slope=ap_fixed<8,1>; of one layer only with its name, as in dense_1.weights=4
 """
 
 

@@ -10,7 +10,7 @@ qkeras              what the quantizers of a file of QKeras say; input=u8.8 wher
 
 What differs follows, separated by commas: input=u8.8, weights=6, bias=8, activations=u8.6, output=s8.4, accumulator=s16.10 (ap_fixed<W,I>),
 rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; of ap_fixed also output=exact,
-table=ap_fixed<18,8> and table-size=1024 (sigmoid and tanh); for one layer only as in dense_1.weights=4.
+table=ap_fixed<18,8> and table-size=1024 (sigmoid and tanh), slope=ap_fixed<8,1> (leaky ReLU); for one layer only as in dense_1.weights=4.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class LayerFormat:
     output       what its sums become, where no rectifier follows
     rectified    what they become with one, clamped at 0
     accumulator  what sums are kept in, None for exact ones
-    exact        sums are kept as they are, instead of output, until what follows; of hls4ml alone, as the two below
+    exact        sums are kept as they are, instead of output, until what follows; of hls4ml alone, as those below
     table        the entries of its tables of sigmoid and tanh, and how many there are
+    slope        of leaky ReLU; None for what hls4ml infers
     """
 
     weights: Fixed
@@ -55,6 +56,7 @@ class LayerFormat:
     exact: bool = False
     table: Fixed = HLS_TABLE
     table_size: int = 1024
+    slope: Fixed | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def with_option(form: FixedPoint, text: str) -> FixedPoint:
     with placed(text):
         if key == "input" and not dot and equals:
             return replace(form, input=parse_fixed(value, form.input))
-        if form.hls is None and (key in TABLE_KEYS or (key, value) == EXACT):
+        if form.hls is None and (key in HLS_KEYS or (key, value) == EXACT):
             raise InputError("expected it of ap_fixed alone, as hls4ml has it")
         changed = changed_layer(form.of(layer), key, value if equals else None)
     if dot:
@@ -217,6 +219,8 @@ def changed_layer(layer: LayerFormat, key: str, value: str | None) -> LayerForma
         return replace(layer, output=checked(layer.output, overflow=value), rectified=checked(layer.rectified, overflow=value))
     if key == "table":
         return replace(layer, table=parse_fixed(value, layer.table))
+    if key == "slope":
+        return replace(layer, slope=parse_fixed(value, layer.slope or layer.output))
     if key == "table-size":
         size = int(value) if re.fullmatch(r"\d{1,9}", value) else value
         return replace(layer, table_size=integer(size, key, 2, MAX_TABLE_SIZE))
@@ -227,8 +231,8 @@ def changed_layer(layer: LayerFormat, key: str, value: str | None) -> LayerForma
 
 
 EXACT = ("output", "exact")
-TABLE_KEYS = ("table", "table-size")
-KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow", *TABLE_KEYS)
+HLS_KEYS = ("table", "table-size", "slope")
+KEYS = ("weights", "bias", "activations", "output", "accumulator", "rounding", "weight-rounding", "overflow", *HLS_KEYS)
 
 
 def checked(fixed: Fixed, **change: str) -> Fixed:

@@ -6,8 +6,10 @@ the C library's functions of float32; an index is cut off toward 0. An average i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,7 +30,7 @@ SPANS = {"sigmoid": 16, "tanh": 8}
 DOUBT = 2
 # Integers that float64 tells apart.
 EXACT = 1 << 53
-# int64 -> int64, and never decreases.
+# int64 -> int64, of each element.
 Step = Callable[[np.ndarray], np.ndarray]
 
 
@@ -79,8 +81,8 @@ class HlsLowering(FixedPointLowering):
     # --- tables ---
 
     def table(self, layer: Activation, x: Tensor, output: Fixed, form: LayerFormat) -> Wires:
-        if layer.kind not in SPANS:
-            raise UnsupportedError(f"{layer.kind}, which hls4ml multiplies in a type of its own; expected relu, sigmoid or tanh")
+        if layer.kind == "leaky_relu":
+            return self.leaky(layer, x, output, form.slope or type_of(layer.alpha))
         lo, hi = x.form.lo, x.form.hi
         size, span, places = form.table_size, SPANS[layer.kind], fixed_of(x).places
         if max(abs(lo), abs(hi)) * 2.0**-places / span * size + size > INT32[1]:
@@ -95,12 +97,32 @@ class HlsLowering(FixedPointLowering):
             entry = first + int(doubtful[first : last + 1].argmax())
             what = f"{layer.kind}: entry {entry} of {size} is too near a step of {form.table} to say what a C library gives"
             raise UnsupportedError(f"{what}; expected another table or table-size")
-        if (np.diff(values[first : last + 1]) >= 0).all():
-            step = thresholds(lambda q: values[index(q)], lo, hi)
-            return once(self.b, layer.name, x.wires, 1, 0, step, meaning(output))
+        return self.looked_up(layer, x, output, lambda q: values[index(q)], bool((np.diff(values[first : last + 1]) >= 0).all()))
+
+    def leaky(self, layer: Activation, x: Tensor, output: Fixed, slope: Fixed) -> Wires:
+        """x where it is above 0, else the exact product of x and a slope of a type of its own; both as numbers of the output."""
+        if layer.alpha < 0:
+            raise UnsupportedError(f"an alpha of {layer.alpha}, expected at least 0")
+        lo, hi, source = x.form.lo, x.form.hi, fixed_of(x)
+        (alpha,) = slope.integers(np.array([layer.alpha])).tolist()
+        if max(abs(lo), abs(hi)) * max(1, abs(alpha)) >= EXACT:
+            raise UnsupportedError(f"values from {lo} to {hi} times {alpha}, expected 53 bits")
+
+        def real(q: np.ndarray) -> np.ndarray:
+            return np.where(q > 0, q * source.step, q * alpha * (source.step * slope.step))
+
+        # A slope that its type makes negative turns the order around, and so does what wraps, or becomes 0.
+        rises = alpha >= 0 and (output.overflow in ("saturate", "symmetric") or not output.outside(real(np.array([lo, hi]))).any())
+        return self.looked_up(layer, x, output, lambda q: output.integers(real(q)), rises)
+
+    def looked_up(self, layer: Activation, x: Tensor, output: Fixed, function: Step, rises: bool) -> Wires:
+        """A function of single values, which never falls or has few of them."""
+        lo, hi = x.form.lo, x.form.hi
+        if rises:
+            return once(self.b, layer.name, x.wires, 1, 0, thresholds(function, lo, hi), meaning(output))
         if hi - lo >= MAX_TABLE:
             raise UnsupportedError(f"{layer.kind} that overflows, of values from {lo} to {hi}, expected at most 16 bits")
-        every = values[index(np.arange(lo, hi + 1))]
+        every = function(np.arange(lo, hi + 1))
         return mapped(self.b, layer.name, x.wires, lo, every[None], np.zeros(x.wires.shape, np.int64), meaning(output))
 
     # --- pools ---
@@ -163,6 +185,17 @@ class HlsLowering(FixedPointLowering):
         return self.recast(f"{layer.name}.cast", first(chosen, [0]), replace(output, bits=MAX_BITS, signed=True), output)
 
 
+def type_of(alpha: float) -> Fixed:
+    """What hls4ml infers for a constant of at least 0: as many of its bits, from the first one on, as 8 hold, and none beyond 2**-32."""
+    if alpha == 0:
+        return Fixed(1, 0, False, "floor", "wrap")
+    numerator, denominator = alpha.as_integer_ratio()
+    places = min(denominator.bit_length() - 1 or 1 - (numerator & -numerator).bit_length(), 32)
+    count = math.ceil(Fraction(alpha) * Fraction(2) ** places).bit_length()
+    bits = min(count, 8)
+    return Fixed(bits, bits + places - count, False, "floor", "wrap")
+
+
 def entries(kind: str, size: int, table: Fixed, output: Fixed) -> tuple[np.ndarray, np.ndarray]:
     """The integers int64[size] that a table gives for its indices, in steps of the output, and for which a C library may give others."""
     found = [output.integers(table.integers(filled(kind, size, off)) * table.step) for off in range(-DOUBT, DOUBT + 1)]
@@ -205,7 +238,7 @@ def divided(count: int, total: Sum, places: int, output: Fixed) -> Step:
 
 
 def thresholds(step: Step, lo: int, hi: int) -> ThresholdRequantizer:
-    """A step function of the integers from lo to hi."""
+    """A function of the integers from lo to hi that never decreases."""
     least, most = step(np.array([lo, hi])).tolist()
     if most - least > MAX_LEVELS or not fits_int32(least, most):
         raise UnsupportedError(f"values from {least} to {most}, expected at most 16 bits")

@@ -8,7 +8,7 @@ from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import forward
 from qbitsat.network.float_network import Activation, FloatConvolution, FloatDense, FloatNetwork, GlobalPool, Pool
 from qbitsat.quantize import parse_format, quantize
-from qbitsat.quantize.hls4ml import entries, index_of, thresholds
+from qbitsat.quantize.hls4ml import entries, index_of, thresholds, type_of
 from qbitsat.quantize.numbers import Fixed, parse_ap
 
 TABLES, POOLS, SAMPLES = 24, 30, 40
@@ -141,6 +141,46 @@ def test_averages_are_hls4mls(tmp_path):
     assert refused < 3 * POOLS
     for (text, mine, _), theirs in zip(cases, outputs(tmp_path, [body for *_, body in cases]), strict=True):
         np.testing.assert_array_equal(mine, theirs, err_msg=text)
+
+
+def leaky_case(rng, number):
+    """Everything that its type of input can be, or some of it where that is much; every third slope has the type that is inferred."""
+    source, result, slope = ap(rng, 3, 12, signed=rng.random() < 0.9), ap(rng, 3, 14), ap(rng, 2, 12, signed=rng.random() < 0.5)
+    alpha = float(rng.choice([0.3, 0.2, 0.01, 0.125, 1.0, 1.5, 0.0, round(rng.uniform(0, 2), 4)]))
+    if number % 3 == 0:
+        found = type_of(alpha)
+        slope = f"ap_ufixed<{found.bits},{found.bits - found.fraction}>"
+    text = f"ap_fixed<16,6>,input={source},output={result}" + (f",slope={slope}" if number % 3 else "")
+    network = alone(Activation("leaky", (-1,), "leaky_relu", alpha=alpha), (1,), text)
+    x = np.arange(network.input.lo, network.input.hi + 1)
+    body = (
+        f"  typedef {in_cpp(source)} t0; typedef {in_cpp(result)} t1; typedef {in_cpp(slope)} t2;\n"
+        "  struct config : nnet::activ_config { static const unsigned n_in = 1; };"
+    )
+    call = f"t1 v1[1]; nnet::leaky_relu<t0, t2, t1, config>(v0, {alpha!r}, v1);"
+    run = samples(x[:, None], network.input.scale, call, "v1", 1, parse_ap(result).step)
+    return f"{text} {alpha}", forward(network, x[:, None]), body + run
+
+
+def test_leaky_relu_is_hls4mls(tmp_path):
+    rng = np.random.default_rng(21)
+    cases = [leaky_case(rng, number) for number in range(TABLES)]
+    for (text, mine, _), theirs in zip(cases, outputs(tmp_path, [body for *_, body in cases]), strict=True):
+        np.testing.assert_array_equal(mine, theirs, err_msg=text)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.2, 0.01, 0.125, 1.0, 1.5, 2.0, 6.0, 255.0, 257.0, 1e-9, 0.5 - 1e-12, 0.5 - 1e-9, 1 / 3])
+def test_types_of_slopes_are_those_that_hls4ml_infers(alpha):
+    infer = pytest.importorskip("hls4ml.model.optimizer.passes.infer_precision")._get_precision_from_constant
+    theirs = infer(alpha)
+    assert type_of(alpha) == Fixed(theirs.width, theirs.width - theirs.integer, bool(theirs.signed), "floor", "wrap")
+
+
+def test_leaky_relu_that_falls_or_is_too_wide_is_refused():
+    with pytest.raises(UnsupportedError, match=r"an alpha of -0\.5"):
+        alone(Activation("leaky", (-1,), "leaky_relu", alpha=-0.5), (1,), "ap_fixed<8,3>")
+    with pytest.raises(UnsupportedError, match="expected 53 bits"):
+        alone(Activation("leaky", (-1,), "leaky_relu", alpha=0.3), (1,), "ap_fixed<30,8>,slope=ap_fixed<30,1>")
 
 
 def test_thresholds_are_those_of_the_step():
