@@ -116,6 +116,7 @@ TABLE = (
         metavar="N",
         stage="bounds",
     ),
+    Option("refine", True, "small trees for narrower ranges of deep dense networks where the search does not end soon"),
     Option("steps", 30, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
     Option(
         "polish",

@@ -247,7 +247,10 @@ def _search_cover(left: Reduction, options: Any, limits: Limits, statistics: dic
         proofs.append(Proof())
         counts = dict[str, float]()
         try:
-            _, inputs = yield from _searched(part.left, options, share, counts, proofs[-1] if options.certificates else None)
+            # Grafts know no small trees.
+            _, inputs = yield from _searched(
+                part.left, replace(options, refine=False), share, counts, proofs[-1] if options.certificates else None
+            )
         except LimitReached:
             limits.check()
             return None

@@ -90,6 +90,16 @@ class Ranges:
         lo, hi, acc_lo, acc_hi = (np.concatenate(ends) for ends in zip(*(p.arrays for p in parts), strict=True))
         return Ranges(lo, hi, acc_lo, acc_hi, next((p._layout for p in parts if p._layout is not None), None))
 
+    def meet(self, other: Ranges) -> None:
+        """Cut all rows, in place, to the ranges of another's only one."""
+        for k, (ends, known) in enumerate(zip(self.arrays, other.arrays, strict=True)):
+            (np.maximum, np.minimum)[k % 2](ends, known, out=ends)
+
+    def possible(self) -> np.ndarray:
+        """Which rows are not empty: bool[nodes]."""
+        pairs = (self.lo, self.hi), (self.acc_lo, self.acc_hi)
+        return np.logical_and(*[np.all(lo <= hi, axis=1) for lo, hi in pairs])
+
     def rest(self, layout: Layout) -> bool:
         """Propagate one row, in place, until nothing changes any more, or it is too slow; whether something is left."""
         for _ in range(MOST_PASSES):

@@ -45,7 +45,7 @@ class ProvedBound(NamedTuple):
 
 def work_of(layout: Layout, ranges: Ranges, steps: int) -> int:
     """What `tighten` takes if it may take so many steps everywhere, in products."""
-    deep = _deep(layout)
+    deep = deep_blocks(layout)
     return sum(_open(ranges, block) * _cost(block, _products(layout, before, block), steps) for before, block in deep)
 
 
@@ -56,7 +56,7 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work:
     """
     facts: list[ProvedBound] = []
     work = float(WORK if work is None else work)
-    deep = _deep(layout)
+    deep = deep_blocks(layout)
     blocks = [block for _, block in deep]
     each = [_products(layout, before, block) for before, block in deep]
     for k, (before, block) in enumerate(deep):
@@ -67,7 +67,7 @@ def tighten(layout: Layout, ranges: Ranges, steps: int, kept: bool = True, work:
             continue
         work -= needed
         room = KEPT - _kept(facts) if kept else None
-        found = _prove_ends(layout, ranges, before, block, taken, room)
+        found = prove_ends(layout, ranges, before, block, taken, room)
         if found is None:
             return None
         facts += found
@@ -92,7 +92,7 @@ def _shared_steps(parts: list[tuple[Block, int, int]], work: float, steps: int) 
     return min(steps, max(taken, FEWEST))
 
 
-def _deep(layout: Layout) -> list[tuple[list[Block], Block]]:
+def deep_blocks(layout: Layout) -> list[tuple[list[Block], Block]]:
     """The blocks behind others, each after those that it rests on; differences have their ranges from pairs, and are left out."""
     pairs, n = layout.pairs, layout.num_neurons
     differences = np.zeros(n + 1, bool)  # the last one is that of no neuron
@@ -130,9 +130,7 @@ def _products(layout: Layout, before: list[Block], block: Block) -> int:
     return total
 
 
-def _prove_ends(
-    layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, room: int | None
-) -> list[ProvedBound] | None:
+def prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block, steps: int, room: int | None) -> list[ProvedBound] | None:
     """Facts about one block that say more than the ranges do; None if there is no point at all.
 
     room: bytes for multipliers, None if none are kept.

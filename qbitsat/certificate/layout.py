@@ -303,8 +303,13 @@ class Layout:
         return new
 
     def cut(self, ranges: Ranges, value: int, lo: int, hi: int) -> Ranges | None:
-        """The ranges with lo <= value <= hi; None if nothing is left."""
+        """The ranges with lo <= value <= hi, of value -1 - i the accumulator of neuron i; None if nothing is left."""
         new = ranges.copy()
+        if value < 0:
+            i = -1 - value
+            new.acc_lo[i], new.acc_hi[i] = max(lo, int(new.acc_lo[i])), min(hi, int(new.acc_hi[i]))
+            new.restless[self.num_inputs + i] = True
+            return None if new.acc_lo[i] > new.acc_hi[i] else self.propagate(new)
         new.lo[value], new.hi[value] = max(lo, int(new.lo[value])), min(hi, int(new.hi[value]))
         new.touch(value)
         return None if new.lo[value] > new.hi[value] else self.propagate(new, value < self.num_inputs)
@@ -312,8 +317,8 @@ class Layout:
     def narrowed(self, ranges: Ranges, atoms: list[tuple[dict[int, int], int]]) -> Ranges | None:
         """What sums of coefficient * value <= bound, one after the other, leave of the ranges, carried forward once; None if nothing.
 
-        A value's coefficient * value is at most the bound less the smallest sum of the other terms. Ranges that cannot reach a
-        sum are left as they are. Outputs of layers without steps are not cut.
+        A value's coefficient * value is at most the bound less the smallest sum of the other terms. Where ranges cannot reach a sum
+        nothing is left. Outputs of layers without steps are not cut.
         """
         new, inputs = ranges.copy(), False
         for terms, bound in atoms:
@@ -321,7 +326,7 @@ class Layout:
             inputs |= any(value < self.num_inputs for value in terms)
             room = bound - self.smallest(terms, new)
             if room < 0:
-                return new
+                return None
             ends = {v: c * int((new.lo if c > 0 else new.hi)[v]) + room for v, c in terms.items() if self.cuttable[v]}
             for v, most in ends.items():
                 new.touch(v)

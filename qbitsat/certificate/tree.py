@@ -90,8 +90,9 @@ class TreeChecker:
         if kind == SPLIT:
             k = self._take("splits", 1, number)
             value, at = int(self.tree.split_value[k]), int(self.tree.split_at[k])
-            if not 0 <= value < self.layout.num_values:
-                raise Refused(f"node {number}: splits value {value}, expected one below {self.layout.num_values}")
+            if not -self.layout.num_neurons <= value < self.layout.num_values:
+                last = f"{self.layout.num_values}, or from {-self.layout.num_neurons} for an accumulator"
+                raise Refused(f"node {number}: splits value {value}, expected one below {last}")
             cuts = ((value, -FAR, max(at - 1, -FAR)), (value, min(at, FAR), FAR))
             return [Node(node.ranges, node.atoms, node.ors, node.depth + 1, cut) for cut in cuts]
         if kind == DISJUNCTION:

@@ -197,8 +197,13 @@ def _rows(name: str, rows: list[Sparse], places: Places | None) -> dict[str, np.
 
 def _placed(name: str, array: np.ndarray, places: Places | None) -> np.ndarray:
     """A column of the tree of a smaller query, as the whole one numbers values and neurons."""
-    numbers = {} if places is None else {"split_value": places.values, "fact_neuron": places.neurons}
-    return numbers[name][array] if name in numbers else array
+    if places is None or name not in ("split_value", "fact_neuron"):
+        return array
+    if name == "fact_neuron":
+        return places.neurons[array]
+    # Below 0 it is the accumulator of neuron -1 - value.
+    values = places.values[np.maximum(array, 0)]
+    return np.where(array < 0, -1 - places.neurons[np.maximum(-1 - array, 0)], values)
 
 
 def _in_order(nodes: dict[int, Node]) -> Iterator[Node]:

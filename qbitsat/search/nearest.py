@@ -90,7 +90,7 @@ class Nearest(Search):
 
     def _narrow(self, bounds: Ranges) -> None:
         """Open nodes, and the root, with what these bounds leave of them."""
-        _meet(self.root, bounds, 0)
+        self.root.meet(bounds)
         steps = self.options.tighten
         left = self.root.propagate(self.layout, inputs=True).all()
         if not left or (steps and tighten(self.layout, self.root, steps, False, LITTLE if self.trial else None) is None):
@@ -101,8 +101,8 @@ class Nearest(Search):
         self.scheduler.worked = worked
         if self.stack or self.waiting:
             nodes = self.unload()
-            _meet(nodes.ranges, self.root, slice(None))
-            possible = _possible(nodes.ranges)
+            nodes.ranges.meet(self.root)
+            possible = nodes.ranges.possible()
             self._close(nodes, ~possible)
             self._push(self._carried_forward(nodes.take(np.flatnonzero(possible)), inputs=True))
 
@@ -116,7 +116,7 @@ class Nearest(Search):
         here, at = self.inputs_here, self.centre[self.inputs_there]
         ranges.lo[:, here] = np.maximum(ranges.lo[:, here], at - self.radius)
         ranges.hi[:, here] = np.minimum(ranges.hi[:, here], at + self.radius)
-        return _possible(ranges)
+        return ranges.possible()
 
     def open_formula(self) -> Formula:
         """The branches of the formula that are not closed, over the whole query's values."""
@@ -151,15 +151,3 @@ class Nearest(Search):
             return True
         self.counts["unconfirmed"] = self.counts.get("unconfirmed", 0) + 1
         return False
-
-
-def _meet(ranges: Ranges, other: Ranges, rows: Any) -> None:
-    """Cut ranges, in place, to those of one row of another."""
-    for k, ends in enumerate(ranges.arrays):
-        (np.maximum, np.minimum)[k % 2](ends[rows], other.arrays[k][0], out=ends[rows])
-
-
-def _possible(ranges: Ranges) -> np.ndarray:
-    """Which rows are not empty: bool[nodes]."""
-    pairs = (ranges.lo, ranges.hi), (ranges.acc_lo, ranges.acc_hi)
-    return np.logical_and(*[np.all(lo <= hi, axis=1) for lo, hi in pairs])

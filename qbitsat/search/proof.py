@@ -1,9 +1,9 @@
 """What a search writes down of a query that holds, for a checker that shares nothing with it.
 
 The tree is over ranges. Its root has the ranges of interval propagation from the boxes, narrowed by the facts in their order. A
-child of a split has its parent's ranges with one value cut, propagated forward once: accumulators from the values they read, outputs
-from accumulators, accumulators from outputs. Beside its ranges a node has pending formulas: the violation without `Not`, with every
-`And` taken apart; the inequalities among them are its atoms, in order, the `Or`s wait. In every node, each atom in turn cuts the
+child of a split has its parent's ranges with one value or accumulator cut, propagated forward once: accumulators from the values they
+read, outputs from accumulators, accumulators from outputs. Beside its ranges a node has pending formulas: the violation without `Not`,
+with every `And` taken apart; the inequalities among them are its atoms, in order, the `Or`s wait. In every node, each atom in turn cuts the
 ranges of its values to what the others' ranges leave them, all values of one atom at once, outputs of layers without steps excepted;
 then ranges are propagated forward once more.
 """
@@ -21,7 +21,7 @@ from ..bounds.tighten import ProvedBound
 
 
 class Split(NamedTuple):
-    """value < at in the node `below`, value >= at in the node `above`."""
+    """value < at in the node `below`, value >= at in the node `above`; of value -1 - i the accumulator of neuron i."""
 
     value: int
     at: int

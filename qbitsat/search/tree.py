@@ -20,6 +20,7 @@ from .guest import drained
 from .leaves import Inputs
 from .nodes import Nodes
 from .proof import Disjunction, Infeasible, Multipliers, Proof, Split
+from .refine import Refinement
 from .schedule import Scheduler
 
 # Children of one node that are made at a time.
@@ -50,6 +51,8 @@ class Search:
         self.ids = 1
         # Nodes after which the search starts anew, with tighter ranges; 0: never.
         self.trial = 0
+        atoms = len(self.disjuncts.table[0].atoms)
+        self.refinement = Refinement(self.layout, options.steps, options.tighten, atoms, proof is not None)
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
@@ -85,6 +88,28 @@ class Search:
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
+    def _refine(self) -> None:
+        """The root and all open nodes with ranges that small trees have narrowed."""
+        nodes, before, first = self.unload(), self.scheduler, self.refinement.end
+        self.root = self.root.take(np.zeros(1, np.int64))
+        self.refinement.run(self.root, self._new_ids)
+        if self.proof is not None:
+            # The tree goes on behind the last of the ends.
+            notes = self.proof.nodes
+            if first in notes:
+                notes[self.refinement.end] = notes.pop(first)
+            notes.update(self.refinement.notes)
+            self.refinement.notes.clear()
+        nodes.id[nodes.id == first] = self.refinement.end
+        self._schedule()
+        # Who looks for witnesses goes on.
+        self.scheduler.annealer, self.scheduler.local, self.scheduler.worked = before.annealer, before.local, before.worked
+        nodes.basis[:] = -1
+        nodes.ranges.meet(self.root)
+        possible = nodes.ranges.possible()
+        self._close(nodes, ~possible)
+        self._push(self._carried_forward(nodes.take(np.flatnonzero(possible)), False))
+
     def _schedule(self) -> None:
         self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
 
@@ -99,10 +124,13 @@ class Search:
 
     def steps(self, most: float = math.inf) -> Generator[None, None, Inputs | None]:
         """`advance`, which rests after every step."""
-        while self.stack and (self.trial or sum(map(len, self.stack)) < most):
+        while self.stack and (self.trial or (self.options.refine and self.refinement.undecided) or sum(map(len, self.stack)) < most):
             self.limits.check()
             if self.trial and self.scheduler.worked >= self.trial:
                 self._restart()
+                continue
+            if self.options.refine and self.refinement.due(self.scheduler.worked, bool(self.counts["leaves"])):
+                self._refine()
                 continue
             found = self.step()
             if found is not None:
@@ -205,7 +233,7 @@ class Search:
         for row in np.flatnonzero(settled).tolist():
             self._split_disjunction(nodes, row)
         for row in np.flatnonzero(~settled & (value < 0)).tolist():
-            if split.input_bits(self.layout, nodes.ranges, row) > self.options.leaf:
+            if split.input_bits(self.layout, nodes.ranges, row) > (0 if self.refinement.noted else self.options.leaf):
                 value[row], at[row] = split.choose_input(self.layout, nodes.ranges, row, suggestion)
                 continue
             settled[row] = True

@@ -1,0 +1,201 @@
+"""Narrower ends of one layer's accumulators, each by a small tree of its own.
+
+A tree covers a root's ranges by cuts of earlier outputs; multipliers bound the accumulator in each leaf, and the largest of these bounds
+holds everywhere. All trees of a layer grow side by side, always where an end promises most for a node.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..bounds.dual import NO_BOUND, NO_POINT, Dual, Sparse
+from ..bounds.dual_descent import DualDescent
+from ..bounds.layout import Block, Inequalities, Layout
+from ..bounds.ranges import Ranges
+from ..network import forward_all
+from . import split
+
+# Leaves that are cut in two together.
+TOGETHER = 64
+# Nodes of a tree whose relaxed inputs are run: more hardly reach further.
+RUN = 8
+# The bound of a leaf without any point.
+EMPTY = -(1 << 62)
+# Multipliers that nobody starts from any more.
+NOTHING = np.empty(0, np.float32)
+
+
+@dataclass(eq=False, slots=True)
+class Cell:
+    """A node of a small tree: side * acc <= bound where the cuts, (value, lo, hi) each, hold.
+
+    row are multipliers of earlier accumulators that prove an upper bound of scale * side * (acc - bias); None if the root's ranges say as
+    much, or nothing is left. Cut at `at` of `value`, -1 for none, it has halves.
+    """
+
+    tree: int
+    cuts: tuple[tuple[int, int, int], ...]
+    bound: int
+    multipliers: np.ndarray
+    row: Sparse | None = None
+    scale: int = 1
+    value: int = -1
+    at: int = 0
+    halves: tuple[Cell, Cell] | None = None
+
+
+@dataclass(eq=False)
+class Grown:
+    """One end: side * acc <= bound of a neuron, proved by the tree below root."""
+
+    neuron: int
+    side: int
+    bound: int
+    root: Cell
+    leaves: list[tuple[int, int, Cell]] = field(repr=False)
+
+
+class Forest:
+    """Trees for ends of a block: outputs int64[n], side 1 for the upper end of each and -1 for the lower.
+
+    weights float64[n]: what an accumulator's step is worth at each end. The layout has one network, and ranges one row. kept: cells keep
+    the multipliers that prove their bounds.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        ranges: Ranges,
+        block: Block,
+        outputs: np.ndarray,
+        sides: np.ndarray,
+        weights: np.ndarray,
+        steps: int,
+        kept: bool = True,
+    ):
+        self.layout, self.sides, self.weights, self.steps, self.kept = layout, sides, weights, steps, kept
+        self.part = layout.before(block)
+        self.ranges = ranges.before(self.part).take(np.zeros(1, np.int64))
+        layout.limits.require(64.0 * len(outputs) * (block.layer.affine.num_products // block.size))
+        self.rows = [layout.row(block, i) for i in outputs.tolist()]
+        self.neurons = block.neurons.start + outputs
+        self.offsets = sides * np.array([bias for _, _, bias in self.rows], np.int64)
+        self.known = np.where(sides > 0, ranges.acc_hi[0, self.neurons], -ranges.acc_lo[0, self.neurons])
+        # What points reach; an output step of an accumulator, which is as near as anyone needs to know.
+        self.reached = np.full(len(outputs), EMPTY)
+        self.nodes = np.ones(len(outputs))
+        self.enough = np.maximum(1, 1 / block.units[outputs]).astype(np.int64)
+        zeros = [(values, -side * weights, 0) for (values, weights, _), side in zip(self.rows, sides.tolist(), strict=True)]
+        self.stated = Inequalities.of(zeros)
+        # Of all that ends are above what points reach, the share that trees have cut off; ends count by their weights.
+        self.gained = 0.0
+        self.dual = Dual(self.part, Inequalities.of(zeros))
+        self.descent = DualDescent(self.part, self.part.blocks, self.stated, self.ranges)
+
+    @property
+    def cost(self) -> int:
+        """What a node takes, in multiply-adds."""
+        return 2 * self.steps * self.part.products
+
+    def grow(self, work: float) -> list[Grown]:
+        """The trees after so many multiply-adds, of ends that are narrower than they were."""
+        count, nothing = len(self.rows), np.zeros(self.part.num_neurons, np.float32)
+        roots = [Cell(k, (), int(self.known[k]), nothing) for k in range(count)]
+        self._evaluate(roots, True)
+        trees = [
+            Grown(int(self.neurons[k]), int(self.sides[k]), root.bound, root, [(-root.bound, 0, root)]) for k, root in enumerate(roots)
+        ]
+        made = 1
+        work -= count * self.cost
+        while work > 0:
+            self.layout.limits.check()
+            gaps = np.array([self._gap(tree, k) for k, tree in enumerate(trees)])
+            promise = self.weights * gaps / self.nodes
+            chosen = np.argsort(-promise)[:TOGETHER]
+            chosen = chosen[promise[chosen] > 0]
+            if not len(chosen):
+                break
+            self.layout.limits.require(2 * len(chosen) * (self.descent.bytes + self.layout.node_bytes))
+            cells = [heapq.heappop(trees[k].leaves)[2] for k in chosen.tolist()]
+            halves = [half for cell in cells for half in _halved(cell)]
+            self._evaluate(halves, False)
+            for half in halves:
+                heapq.heappush(trees[half.tree].leaves, (-half.bound, made, half))
+                made += 1
+            self.nodes[chosen] += 2
+            work -= len(halves) * self.cost
+        for tree in trees:
+            tree.bound = -tree.leaves[0][0]
+        after = np.array([tree.bound for tree in trees])
+        self.gained = float((self.weights * (self.known - after)).sum() / max(1e-9, (self.weights * (self.known - self.reached)).sum()))
+        return [tree for k, tree in enumerate(trees) if tree.bound < self.known[k]]
+
+    def _gap(self, tree: Grown, k: int) -> int:
+        """How far an end is above what points reach; 0 where nothing is to be gained, or no neuron is left to cut."""
+        worst = tree.leaves[0][2]
+        gap = worst.bound - int(self.reached[k])
+        return 0 if worst.value < 0 or gap < self.enough[k] else gap
+
+    def _evaluate(self, cells: Sequence[Cell], cold: bool) -> None:
+        """Bounds of cells, which have those of their parents, and where to cut them."""
+        ranges, left = self._ranges_of(cells)
+        for k in np.flatnonzero(~left).tolist():
+            cells[k].bound, cells[k].row, cells[k].value = EMPTY, None, -1
+        if not left.all():
+            rows = np.flatnonzero(left)
+            cells, ranges = [cells[k] for k in rows.tolist()], ranges.take(rows)
+        if not cells:
+            return
+        n = len(cells)
+        atoms, shares = np.array([cell.tree for cell in cells], np.int32)[:, None], np.ones((n, 1), np.float32)
+        # Below what points reach nobody needs to look.
+        self.stated.bounds[:] = self.offsets - self.reached - 1
+        self.descent.pose(self.stated)
+        start = np.stack([cell.multipliers for cell in cells])
+        suggestion = self.descent.run(ranges, atoms, np.full(n, cold), start, shares, self.steps)
+        proved = self.dual.prove(ranges, np.arange(n), atoms, suggestion.shares, suggestion.multipliers)
+        value, at = split.choose(self.part, ranges, suggestion)
+        for k, cell in enumerate(cells):
+            cell.multipliers, cell.value, cell.at = suggestion.multipliers[k], int(value[k]), int(at[k])
+            scale, most = int(proved.shares[k, 0]), proved.values[k]
+            if scale < 1 or most == NO_BOUND:
+                continue
+            bound = EMPTY if most == NO_POINT else int(most) // scale + int(self.offsets[cell.tree])
+            if bound < cell.bound:
+                cell.bound, cell.scale, cell.row = bound, scale, Sparse.of(proved.multipliers[k]) if self.kept else None
+        few = [k for k, cell in enumerate(cells) if self.nodes[cell.tree] < RUN]
+        if few:
+            self._reach([cells[k] for k in few], suggestion.x_best[few])
+
+    def _ranges_of(self, cells: Sequence[Cell]) -> tuple[Ranges, np.ndarray]:
+        """The ranges of cells, and which of them have something left."""
+        ranges = self.ranges.take(np.zeros(len(cells), np.int64))
+        first = np.full(len(cells), self.part.num_values - 1)
+        for k, cell in enumerate(cells):
+            for value, lo, hi in cell.cuts:
+                ranges.lo[k, value] = max(int(ranges.lo[k, value]), lo)
+                ranges.hi[k, value] = min(int(ranges.hi[k, value]), hi)
+                first[k] = min(int(first[k]), value)
+        return ranges, ranges.propagate(self.part, changed=first)
+
+    def _reach(self, cells: Sequence[Cell], x: np.ndarray) -> None:
+        """Take into account what the network makes of the cells' relaxed inputs."""
+        m = self.layout.num_inputs
+        inputs = np.clip(np.rint(np.nan_to_num(x)).astype(np.int64), self.ranges.lo[0, :m], self.ranges.hi[0, :m])
+        values = forward_all(self.layout.networks[0], inputs, self.layout.limits)
+        for k, cell in enumerate(cells):
+            read, weights, _ = self.rows[cell.tree]
+            acc = int(self.sides[cell.tree]) * int(values[k, read] @ weights) + int(self.offsets[cell.tree])
+            self.reached[cell.tree] = max(int(self.reached[cell.tree]), acc)
+
+
+def _halved(cell: Cell) -> tuple[Cell, Cell]:
+    """value < at and value >= at, until more is known with the parent's bound and what proves it."""
+    low, high = (cell.value, EMPTY, cell.at - 1), (cell.value, cell.at, -EMPTY)
+    below, above = (Cell(cell.tree, (*cell.cuts, cut), cell.bound, cell.multipliers, cell.row, cell.scale) for cut in (low, high))
+    cell.halves, cell.multipliers = (below, above), NOTHING
+    return cell.halves

@@ -1,0 +1,165 @@
+"""Narrower ranges of a search's root by small trees, where it does not end soon.
+
+In deep dense networks most of what relaxations lose comes of ranges: each layer's, somewhat too wide, leave the next one's far too wide.
+So a search that stays open has small trees (`forest`) narrow the ends of the layers in turn, and all open nodes with them; and again,
+each time for longer.
+
+In a proof, an end is a split of the root at an accumulator: the side beyond the end is the small tree, and the other one goes on. What was
+closed before has narrower ranges then, in which its multipliers prove no less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..bounds.dual import Sparse
+from ..bounds.layout import Block, Layout
+from ..bounds.ranges import Ranges
+from ..bounds.tighten import KEPT, deep_blocks, prove_ends
+from ..network import Patches
+from .forest import Cell, Forest
+from .proof import Infeasible, Multipliers, Node, Split
+
+# Nodes of the tree before the first pass; before each of the others twice as many as before the last.
+NODES = 100
+# A pass takes so many times their work, half of what is left of it for each layer.
+GREATER = 6
+# A pass whose trees cut off no more than this share of what ends are above points, in any layer, was the last.
+FRUITLESS = 0.1
+# Ends that a proof has at most, as each is a level of it; the checker's limit is 5000.
+MOST_ENDS = 3000
+# Ends that are worth less than this share of an accumulator's step have no tree.
+WORTH = 1e-3
+# Trees of a layer at most, of the ends that are worth most.
+TREES = 1024
+
+
+class Refinement:
+    """Passes over the root of one search; `end` is the number of the proof's node behind all ends, and notes are new ones before it."""
+
+    def __init__(self, layout: Layout, steps: int, bounds: int, atoms: int, kept: bool):
+        self.layout, self.steps, self.bounds, self.atoms, self.kept = layout, steps, bounds, atoms, kept
+        # Nodes of the tree before the next pass, and since the last one.
+        self.after = self.nodes = NODES
+        self.end, self.ends, self.bytes = 0, 0, 0
+        self.notes: dict[int, Node] = {}
+        self.able = _is_dense(layout)
+        self.deep = deep_blocks(layout) if self.able else []
+        self.able = len(self.deep) > 1
+
+    def due(self, worked: int, leaves: bool) -> bool:
+        """Whether it is time for a pass, in a search that has worked on so many nodes, and had leaves for SAT.
+
+        Clauses in a proof are those of a leaf's ranges, and the checker has narrower ones of what comes before a pass.
+        """
+        return self.able and worked >= self.after and not (self.kept and leaves)
+
+    @property
+    def noted(self) -> bool:
+        """Whether the proof has small trees, so that no leaf of it may be left to SAT."""
+        return self.kept and self.ends > 0
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the first pass may still come."""
+        return self.able and self.nodes == NODES
+
+    def run(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> None:
+        """One pass: narrow the root in place."""
+        work, gained = GREATER * self.nodes * 2.0 * self.steps * self.layout.products, 0.0
+        for k, (earlier, block) in enumerate(self.deep):
+            if k:
+                found = prove_ends(self.layout, root, earlier, block, self.bounds, KEPT if self.kept else None) or []
+                for neuron, side, bound, scale, multipliers in found:
+                    self._cut(root, neuron, side, bound, Cell(0, (), bound, np.empty(0), multipliers, scale), new_ids)
+                root.propagate(self.layout)
+            share = work / 2
+            outputs, sides, weights = self._ends(root, block)
+            if len(outputs):
+                forest = Forest(self.layout, root, block, outputs, sides, weights, self.steps, self.kept)
+                for tree in forest.grow(share):
+                    self._cut(root, tree.neuron, tree.side, tree.bound, tree.root, new_ids)
+                root.propagate(self.layout)
+                gained = max(gained, forest.gained)
+            work -= share
+        self.nodes *= 2
+        self.after += self.nodes
+        self.able = gained > FRUITLESS and not (self.kept and (self.ends == MOST_ENDS or self.bytes > KEPT))
+
+    def _ends(self, root: Ranges, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Outputs, sides and weights of the ends of a block that matter.
+
+        An accumulator that reaches u beyond the end of saturation and l on the other side of it may have an output u l / (u + l) off its
+        steps; the derivatives of that by u and l are what its ends are worth, for all that read it.
+        """
+        n = block.neurons
+        lo, hi = root.acc_lo[0, n].astype(float), root.acc_hi[0, n].astype(float)
+        upper, lower = np.zeros(block.size), np.zeros(block.size)
+        for ends in _saturated(block):
+            beyond, within = np.maximum(hi - ends, 0), np.maximum(ends - lo, 0)
+            both = np.where((beyond > 0) & (within > 0), beyond + within, np.inf)
+            upper += (within / both) ** 2
+            lower += (beyond / both) ** 2
+        weights = np.stack([upper, lower], axis=1) * (self._read_by_all(block) * block.units)[:, None]
+        outputs, which = np.nonzero((np.stack([upper, lower], axis=1) > WORTH) & (weights > 0))
+        best = np.sort(np.argsort(-weights[outputs, which], kind="stable")[:TREES])
+        outputs, which = outputs[best], which[best]
+        return outputs, 1 - 2 * which, weights[outputs, which]
+
+    def _read_by_all(self, block: Block) -> np.ndarray:
+        """The sum of the magnitudes of the weights, in output units, with which later layers read each output."""
+        total = np.zeros(self.layout.num_values)
+        for other in self.layout.blocks:
+            if other.neurons.start > block.neurons.start:
+                for i in range(other.size):
+                    values, weights, _ = self.layout.row(other, i)
+                    total[values] += np.abs(weights) * other.units[i]
+        return total[block.target]
+
+    def _cut(self, root: Ranges, neuron: int, side: int, bound: int, cell: Cell, new_ids: Callable[[int], np.ndarray]) -> None:
+        """side * acc <= bound, proved by a small tree, if that says anything new."""
+        ends = root.acc_hi if side > 0 else root.acc_lo
+        if side * int(ends[0, neuron]) <= bound or (self.kept and self.ends == MOST_ENDS):
+            return
+        ends[0, neuron] = side * bound
+        self.ends += 1
+        if self.kept:
+            rest, proof = new_ids(2).tolist()
+            self.notes[self.end] = Split(-1 - neuron, bound + 1, rest, proof) if side > 0 else Split(-1 - neuron, -bound, proof, rest)
+            self.end = rest
+            self._note(cell, proof, neuron, side, new_ids)
+
+    def _note(self, cell: Cell, number: int, neuron: int, side: int, new_ids: Callable[[int], np.ndarray]) -> None:
+        """Write down a small tree: there the accumulator is beyond what its leaves prove."""
+        todo = [(cell, number)]
+        while todo:
+            cell, number = todo.pop()
+            if cell.halves is not None:
+                below, above = new_ids(2).tolist()
+                self.notes[number] = Split(cell.value, cell.at, below, above)
+                todo += zip(cell.halves, (below, above), strict=True)
+            elif cell.row is None:
+                self.notes[number] = Infeasible()
+            else:
+                # With side * scale for its own equation the row of weights is the objective.
+                row = Sparse.of(np.append(cell.row.values.astype(object), side * cell.scale))
+                row = Sparse(np.append(cell.row.neurons, np.int32(neuron)), row.values)
+                self.notes[number] = Multipliers(np.zeros(self.atoms, object), row)
+                self.bytes += row.nbytes
+
+
+def _is_dense(layout: Layout) -> bool:
+    """Whether it is one network of matrices whose outputs grow with their accumulators: small trees gain little in convolutions."""
+    affines = [block.layer.affine for block in layout.blocks]
+    dense = all(isinstance(affine, Patches) and affine.is_dense for affine in affines)
+    return dense and layout.stepped and len(layout.networks) == 1 and not len(layout.pairs)
+
+
+def _saturated(block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """The accumulators at which outputs begin to grow, and those from which on they do not any more."""
+    requantizers = [block.layer.requantizer(i) for i in range(block.size)]
+    first = [r.first_reaching(r.lo + 1) if r.lo < r.hi else 0 for r in requantizers]
+    last = [r.first_reaching(r.hi) if r.lo < r.hi else 0 for r in requantizers]
+    return np.array(first, float), np.array(last, float)

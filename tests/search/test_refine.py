@@ -1,0 +1,112 @@
+"""Small trees narrow the ranges of deep dense networks: they keep what is possible, and proofs with them are accepted."""
+
+import random
+
+import numpy as np
+import pytest
+from certified import check_engines
+from tiny import check_search, deep_query, random_box, random_network
+
+import qbitsat
+from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.bounds import propagate
+from qbitsat.bounds.tighten import deep_blocks
+from qbitsat.network import Dense, Network, TensorFormat, forward_all
+from qbitsat.search import refine
+from qbitsat.search.forest import Forest
+from qbitsat.search.refine import Refinement
+
+
+def deep_network(rng: np.random.Generator, width: int = 6) -> Network:
+    """Four inputs, three hidden layers that saturate at both ends, and three outputs."""
+    form, layers = TensorFormat((4,), 0, 3), []
+    for k, n in enumerate((width, width, width, 3)):
+        target = TensorFormat((n,), 0, 7)
+        weights, bias = rng.integers(-4, 5, (n, form.size)), rng.integers(-6, 7, n)
+        layers.append(Dense(f"dense{k}", form, target, (ShiftRequantizer(2, "half_up", 0, 7),), weights, bias))
+        form = target
+    return Network(tuple(layers), "deep")
+
+
+def all_values(network: Network) -> np.ndarray:
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 4, indexing="ij"), -1).reshape(-1, 4)
+    return forward_all(network, grid)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Every search has passes after its first nodes, with trees of many nodes."""
+    monkeypatch.setattr(refine, "NODES", 2)
+    monkeypatch.setattr(refine, "GREATER", 50)
+    passes = []
+    run = Refinement.run
+    monkeypatch.setattr(Refinement, "run", lambda self, *args: passes.append(run(self, *args)))
+    return passes
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ends_hold_at_every_input_and_are_exact_with_enough_nodes(seed):
+    network = deep_network(np.random.default_rng(seed))
+    query = qbitsat.robustness(network, np.array([1, 2, 1, 2]), 3, 0)
+    ranges, values = propagate(query), all_values(network)
+    layout = ranges.layout
+    (_, block), *_ = deep_blocks(layout)
+    accs = np.stack([values[:, v] @ w + b for v, w, b in (layout.row(block, i) for i in range(block.size))], axis=1)
+    outputs, sides = np.repeat(np.arange(block.size), 2), np.tile([1, -1], block.size)
+    for work in (0, 1e5, 1e9):
+        forest = Forest(layout, ranges, block, outputs, sides, np.ones(len(outputs)), 20)
+        grown = forest.grow(work)
+        for tree in grown:
+            attained = (tree.side * accs[:, tree.neuron - block.neurons.start]).max()
+            assert tree.bound >= attained
+            if work == 1e9:
+                assert tree.bound - attained <= 4
+    assert grown
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_passes_keep_every_point(seed):
+    network = deep_network(np.random.default_rng(seed))
+    query = qbitsat.robustness(network, np.array([1, 2, 1, 2]), 3, 0)
+    root, values = propagate(query), all_values(network)
+    before = root.take(np.zeros(1, np.int64))
+    refinement, ids = Refinement(root.layout, 20, 40, 0, False), iter(range(10**6))
+    assert refinement.able
+    for _ in range(2):
+        refinement.run(root, lambda n: np.array([next(ids) for _ in range(n)]))
+    assert (values >= root.lo).all()
+    assert (values <= root.hi).all()
+    assert (root.hi - root.lo).sum() < (before.hi - before.lo).sum()
+
+
+def test_searches_that_refine_agree_with_enumeration(always):
+    for seed in range(40):
+        check_search(deep_query(random.Random(seed)), seed)
+    assert always
+
+
+def test_certificates_of_searches_that_refine(always):
+    refined = 0
+    for seed in range(12):
+        network = deep_network(np.random.default_rng(seed))
+        for label in range(3):
+            query = qbitsat.robustness(network, np.array([1, 2, 1, 2]), 2, label)
+            if qbitsat.verify(query, engine="enumerate").verdict == "HOLDS":
+                count = len(always)
+                assert [checked.reason for checked in check_engines(query, seed, ("hybrid",))] == [""]
+                refined += len(always) - count
+    assert refined
+
+
+def test_processes_share_a_search_that_refines(always):
+    for seed in range(4):
+        query = qbitsat.robustness(deep_network(np.random.default_rng(seed)), np.array([1, 2, 1, 2]), 2, 0)
+        wanted = qbitsat.verify(query, engine="enumerate").verdict
+        assert qbitsat.verify(query, engine="hybrid", jobs=2).verdict == wanted
+
+
+def test_convolutions_and_pairs_are_left_alone():
+    rng = random.Random(1)
+    network = random_network(rng)
+    query = qbitsat.Query((network, network), (random_box(rng, network, 50),) * 2, qbitsat.properties.And(()))
+    assert not Refinement(propagate(query).layout, 20, 40, 0, False).able
