@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from handmade import dense, tensor
-from test_reach import accumulators, check_outputs, regions
+from named import accumulators, check_outputs, regions
 
 from qbitsat.arithmetic import Float64Requantizer, MultiplierRequantizer, ShiftRequantizer
 from qbitsat.cli.main import main
