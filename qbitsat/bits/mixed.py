@@ -112,12 +112,7 @@ def mixed_bits(
     violated, by witnesses of other choices first; the first one that is reached is the answer.
     """
     check_target(target)
-    if PLACE.search(format):
-        raise ArgumentError("format", f"{format!r}, expected one without B and F: the widths are those of the weights of each layer")
-    if isinstance(parse_format(format), Int8):
-        raise ArgumentError(
-            "format", f"{format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
-        )
+    check_format(format)
     start, sweep = time.monotonic(), Sweep(model, inputs, labels, eps, samples, calibration, method, out, resume, overwrite, options, ties)
     sweep.attacks, sweep.noted = False, noted or sweep.noted
     layers = [layer for layer in prepared(model)[0].layers if isinstance(layer, FloatDense | FloatConvolution)]
@@ -135,6 +130,16 @@ def mixed_bits(
     made = Mixed(target, names, sizes, found, tuple(trials), time.monotonic() - start)
     sweep.summarize(made.as_json())
     return made
+
+
+def check_format(format: str) -> None:
+    """Raise for a format that leaves no width of weights to each layer."""
+    if PLACE.search(format):
+        raise ArgumentError("format", f"{format!r}, expected one without B and F: the widths are those of the weights of each layer")
+    if isinstance(parse_format(format), Int8):
+        raise ArgumentError(
+            "format", f"{format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
+        )
 
 
 def missing(count: int, missed: int, one: str, several: str) -> str:

@@ -12,7 +12,7 @@ from ..limits import Limits
 from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
 from . import qkeras
-from .calibration import Method, observe
+from .calibration import Method, Observed, observe
 from .fixed_point import FixedPointLowering
 from .formats import FixedPoint, Format, Int8, Trained, parse_format
 from .hls4ml import HlsLowering
@@ -75,13 +75,7 @@ def quantize_with_report(
     seen = None if real is None else observe(floats, real, limits)
     # Images of a model that reads them flat stay images.
     shape = np.shape(calibration)[1:] if real is not None and len(model.inputs[0]) == 1 else None
-    common = floats, seen, method
-    if isinstance(form, Int8):
-        lowering: Lowering = Int8Lowering(*common, form, shape)
-    elif isinstance(form, Trained):
-        lowering = TrainedLowering(floats, input_of(floats, form.input, shape or floats.inputs[0], form.kind))
-    else:
-        lowering = (HlsLowering if form.hls else FixedPointLowering)(*common, form, shape)
+    lowering = lowering_to(form, floats, seen, method, shape)
     network, probe, layers = lowering.run(form.runtime if isinstance(form, Int8) else "", limits)
     if lowering.misfits and not lossy:
         raise InputError(f"{model.place}: {'; '.join(lowering.misfits)}")
@@ -95,13 +89,30 @@ def quantize_with_report(
     if labels is not None:
         if real is None or inputs is None:
             raise InputError("quantize: labels without calibration data, expected both")
-        wanted = np.asarray(labels)
-        if wanted.shape != (len(real),):
-            raise InputError(f"quantize: labels of shape {wanted.shape}, expected ({len(real)},), one for each sample")
+        wanted = labels_of(labels, len(real))
         mine, theirs = classify(network, inputs, limits=limits), float_classes(floats, real, limits)
         report = replace(report, float_accuracy=float((theirs == wanted).mean()), accuracy=float((mine == wanted).mean()))
     said = (f"quantized to {form.name}", *model.remarks, *remarks, *doubts, *clipping(report.layers))
     return Quantized(replace(network, remarks=said), report)
+
+
+def lowering_to(
+    form: Format, floats: FloatNetwork, seen: dict[int, Observed] | None, method: Method, shape: tuple[int, ...] | None
+) -> Lowering:
+    """What makes layers of the format; shape is the input's, where it is not the model's own."""
+    if isinstance(form, Int8):
+        return Int8Lowering(floats, seen, method, form, shape)
+    if isinstance(form, Trained):
+        return TrainedLowering(floats, input_of(floats, form.input, shape or floats.inputs[0], form.kind))
+    return (HlsLowering if form.hls else FixedPointLowering)(floats, seen, method, form, shape)
+
+
+def labels_of(labels: Any, count: int) -> np.ndarray:
+    """Labels of so many samples, int[count]."""
+    wanted = np.asarray(labels)
+    if wanted.shape != (count,):
+        raise InputError(f"quantize: labels of shape {wanted.shape}, expected ({count},), one for each sample")
+    return wanted
 
 
 def samples_of(model: FloatNetwork, samples: Any, what: str = "calibration") -> np.ndarray:
