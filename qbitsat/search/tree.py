@@ -129,7 +129,7 @@ class Search:
             if self.trial and self.scheduler.worked >= self.trial:
                 self._restart()
                 continue
-            if self.options.refine and self.refinement.due(self.scheduler.worked, bool(self.counts["leaves"])):
+            if self.options.refine and not self.trial and self.refinement.due(self.scheduler.worked, bool(self.counts["leaves"])):
                 self._refine()
                 continue
             found = self.step()
