@@ -179,7 +179,7 @@ def choose(layout: Layout, ranges: Ranges, suggestion: Suggestion) -> tuple[np.n
     """Values int64[nodes], -1 for none, and the first outputs above the cut, of no meaning for -1."""
     lo, hi = ranges.lo[:, layout.num_inputs :], ranges.hi[:, layout.num_inputs :]
     weight = np.nan_to_num(np.abs(suggestion.coefficients[:, layout.num_inputs :]))
-    score = weight * (np.sqrt(_gaps(layout, suggestion) * _rooms(layout, ranges)) + 1e-6 * (hi - lo))
+    score = weight * (np.sqrt(_gaps(layout, ranges, suggestion) * _rooms(layout, ranges)) + 1e-6 * (hi - lo))
     score[lo == hi] = 0
     for block in layout.blocks:
         score[:, block.neurons.start + np.flatnonzero(~block.stepped)] = 0
@@ -188,17 +188,23 @@ def choose(layout: Layout, ranges: Ranges, suggestion: Suggestion) -> tuple[np.n
     return np.where(score[np.arange(len(neuron)), neuron] > 0, neuron + layout.num_inputs, -1), np.array(at, np.int64)
 
 
-def _gaps(layout: Layout, suggestion: Suggestion) -> np.ndarray:
-    """How far each neuron's (acc, y) is from a step, beyond the half step that rounding explains: float32[nodes, neurons]."""
+def _left_by_cut(span: np.ndarray) -> np.ndarray:
+    """What rounding leaves of a distance once an output is cut: half an output, less of up to six levels, nothing of up to three."""
+    return np.clip((span - 2) / 8, 0, 0.5)
+
+
+def _gaps(layout: Layout, ranges: Ranges, suggestion: Suggestion) -> np.ndarray:
+    """How far each neuron's (acc, y) is from a step, beyond what a cut leaves: float32[nodes, neurons]."""
     gaps = np.zeros(suggestion.acc.shape, np.float32)
+    left = _left_by_cut((ranges.hi - ranges.lo)[:, layout.num_inputs :])
     for block in layout.blocks:
         exact = block.layer.requantize(suggestion.acc[:, block.neurons].astype(np.int64))
-        gaps[:, block.neurons] = np.abs(suggestion.y[:, block.neurons] - exact) - 0.5
+        gaps[:, block.neurons] = np.abs(suggestion.y[:, block.neurons] - exact) - left[:, block.neurons]
     return np.maximum(gaps, 0)
 
 
 def _rooms(layout: Layout, ranges: Ranges) -> np.ndarray:
-    """How far the line between the ends of each neuron's range runs from its flat ends, beyond half a step: float32[nodes, neurons]."""
+    """How far the line between the ends of a range runs from its flat ends, beyond what a cut leaves: float32[nodes, neurons]."""
     rooms = np.zeros(ranges.acc_lo.shape, np.float32)
     for block in layout.blocks:
         for i in np.flatnonzero(block.stepped).tolist():
@@ -207,7 +213,8 @@ def _rooms(layout: Layout, ranges: Ranges) -> np.ndarray:
             low_end = np.minimum(acc_hi, reaching(block, ranges.lo[:, v] + 1, i) - 1)
             high_end = np.maximum(acc_lo, reaching(block, ranges.hi[:, v], i))
             flat = np.maximum(low_end - acc_lo, acc_hi - high_end)
-            rooms[:, n] = (ranges.hi[:, v] - ranges.lo[:, v]) * (flat / np.maximum(1, acc_hi - acc_lo)) - 0.5
+            span = ranges.hi[:, v] - ranges.lo[:, v]
+            rooms[:, n] = span * (flat / np.maximum(1, acc_hi - acc_lo)) - _left_by_cut(span)
     return np.maximum(rooms, 0)
 
 

@@ -2,7 +2,8 @@
 
 The neuron with the largest geometric mean of two distances from its requantizer's graph, that of its point and the largest one within
 its relaxation, weighed with what an output unit puts on the dual value; cut at an end of its saturated range first, else where the
-point is. The point says what costs now, the relaxation what a cut can win: either alone takes a third more nodes.
+point is. The point says what costs now, the relaxation what a cut can win: either alone takes a third more nodes. Of both counts what is
+beyond the half output that rounding leaves whatever is cut; where few levels are left, a cut takes roundings, too, so all of it counts.
 """
 
 from __future__ import annotations

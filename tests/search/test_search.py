@@ -211,7 +211,7 @@ def test_search_keeps_the_memory_limit(monkeypatch):
 def test_search_keeps_the_limit_on_conflicts(monkeypatch):
     stubborn(monkeypatch)
     monkeypatch.setattr(sat, "solve", lambda *_, **__: sat.SatResult(None, "conflicts"))
-    verdict = verify(twins(3), engine="hybrid", attack=False, rounding=False)
+    verdict = verify(twins(2), engine="hybrid", attack=False, rounding=False, anneal=False)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "conflicts")
 
 

@@ -176,6 +176,12 @@ void vertices(const layers_t *plan, ranges_t node, float *acc, float *y, float *
         }
 }
 
+/* How far a point may be from the graph still once an output is cut, in outputs: half a one, by rounding, of many levels, and nothing of
+   up to three, which a cut leaves one or two of. */
+INLINE double left_by_cut(int64_t span) {
+    return span < 2 ? 0 : span > 6 ? 0.5 : (double)(span - 2) / 8;
+}
+
 /* How much there is to win by a cut of an output: see split.py. */
 static double score_of(const layer_t *layer, ranges_t node, relaxed_t point, int num_inputs, int i) {
     const step_t *step = step_of(layer, i);
@@ -186,12 +192,12 @@ static double score_of(const layer_t *layer, ranges_t node, relaxed_t point, int
     if (step->kind == STEP_NONE || lo == hi || !(weight > 0)) return 0;
     weight = weight < FLT_MAX ? weight : FLT_MAX;
     int64_t flat = most_of(least_of(acc_hi, step_last(step, lo)) - acc_lo, acc_hi - most_of(acc_lo, step_first(step, hi)));
-    room = (float)((double)(hi - lo) * ((double)flat / (double)most_of(1, acc_hi - acc_lo)) - 0.5);
+    room = (float)((double)(hi - lo) * ((double)flat / (double)most_of(1, acc_hi - acc_lo)) - left_by_cut(hi - lo));
     gap = 0;
     if (room > 0) {
         float acc = point.acc[n];
         int64_t exact = step_apply(step, acc >= 2e18f ? NOWHERE : acc > -2e18f ? (int64_t)acc : -NOWHERE);
-        gap = (float)(fabs((double)point.y[n] - (double)exact) - 0.5);
+        gap = (float)(fabs((double)point.y[n] - (double)exact) - left_by_cut(hi - lo));
     }
     float both = room > 0 && gap > 0 ? sqrtf(gap * room) : 0;
     return (double)weight * ((double)both + 1e-6 * (double)(hi - lo));
