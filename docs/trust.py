@@ -14,6 +14,7 @@ GROUPS = {
         *("errors.py", "limits.py"),
         *(f"arithmetic/{name}.py" for name in ("rounding", "requantizers", "scaled", "floating", "table")),
         *(
+            "network/accumulating.py",
             "network/affine.py",
             "network/layers.py",
             "network/convolution.py",

@@ -111,23 +111,24 @@ def check(
     bits: int | None = None,
     input_bits: int | None = None,
     runtime: str | None = None,
+    accumulator: str | None = None,
     **means: Any,
 ) -> Checked:
-    """Check one certificate. networks are those that it must be about, or the one: `Network` objects, or files with bits, input_bits
-    and runtime as of `load`; without them the certificate chooses. Other arguments are fields of `Means`.
+    """Check one certificate. networks are those that it must be about, or the one: `Network` objects, or files with bits, input_bits,
+    runtime and accumulator as of `load`; without them the certificate chooses. Other arguments are fields of `Means`.
 
     Raises `InputError` for a file that is no certificate, or whose network can't be read.
     """
     check_path(path)
     for name in means:
         if name not in MEANS:
-            raise unknown("argument", name, ("networks", "bits", "input_bits", "runtime", *MEANS))
+            raise unknown("argument", name, ("networks", "bits", "input_bits", "runtime", "accumulator", *MEANS))
     for name in {"timeout", "memory"} & {*means}:
         means[name] = positive(means[name], name)
     chosen = Means(**means)
     limits = Limits(chosen.timeout, chosen.memory)
     try:
-        chosen = replace(chosen, networks=pinned(networks, bits, input_bits, runtime, limits))
+        chosen = replace(chosen, networks=pinned(networks, bits, input_bits, runtime, accumulator, limits))
     except (LimitReached, MemoryError) as limit:
         return Checked(os.fspath(path), UNCHECKED, out_of(chosen, limit), limits.seconds())
     return check_file(path, chosen, limits)

@@ -1,6 +1,7 @@
 """The networks that a certificate is about: those that the user pins, or else those that it names itself.
 
-What is pinned is a function: a file together with the widths and the runtime that it does not hold. A certificate chooses nothing of it.
+What is pinned is a function: a file together with the widths and the runtime that it does not hold, and accumulators that wrap around. A
+certificate chooses nothing of it.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ def pinned(
     bits: int | None = None,
     input_bits: int | None = None,
     runtime: str | None = None,
+    accumulator: str | None = None,
     limits: Limits = NO_LIMITS,
 ) -> tuple[Network, ...]:
-    """The networks, those that are files loaded; bits, input_bits and runtime are as of `qbitsat.load`, for all files."""
+    """The networks, those that are files loaded; bits, input_bits, runtime and accumulator are as of `qbitsat.load`, for all files."""
     if isinstance(networks, Network | str | os.PathLike):
         networks = (networks,)
     expect_kind(networks, (tuple, list), "networks", "a tuple, each a Network or the name of a file")
     if not networks and (bits, input_bits) != (None, None):
         raise ArgumentError("input_bits" if bits is None else "bits", "of no network that is given; expected none, or networks with them")
-    if not networks and runtime is not None:
-        raise ArgumentError("runtime", "of no network that is given; expected none, or networks with it")
-    return tuple(n if isinstance(n, Network) else _read(n, limits, bits, input_bits, runtime) for n in networks)
+    for name, value in (("runtime", runtime), ("accumulator", accumulator)):
+        if not networks and value is not None:
+            raise ArgumentError(name, "of no network that is given; expected none, or networks with it")
+    return tuple(n if isinstance(n, Network) else _read(n, limits, bits, input_bits, runtime, accumulator) for n in networks)
 
 
 def networks_of(certificate: Certificate, pins: Sequence[Network], limits: Limits) -> tuple[Network, ...]:
@@ -91,7 +94,7 @@ def _named(place: str, what: str, entry: dict[str, Any], limits: Limits) -> Netw
     path = entry.get("path")
     if type(path) is not str:
         raise InputError(f"{place}: names no file of {what.removesuffix(',')}; expected --network FILE")
-    return _load(beside(place, path), limits, *(entry.get(name) for name in ("bits", "input_bits", "runtime")))
+    return _load(beside(place, path), limits, *(entry.get(name) for name in ("bits", "input_bits", "runtime", "accumulator")))
 
 
 def beside(place: str, path: str) -> str:
@@ -124,11 +127,11 @@ def _load(path: str, limits: Limits, *means: Any) -> Network:
     return _held[key]
 
 
-def _read(path: Path, limits: Limits, bits: int | None, input_bits: int | None, runtime: str | None) -> Network:
+def _read(path: Path, limits: Limits, *means: Any) -> Network:
     """The network, whose notes are not for warnings: who pins it is told."""
     limits.require(GROWTH * stamp(path)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        network = load(path, bits, input_bits, runtime, limits=limits)
+        network = load(path, *means, limits=limits)
     limits.require(0.0, SECONDS * stamp(path)[1])
     return network

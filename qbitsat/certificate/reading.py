@@ -34,7 +34,7 @@ HEADER: dict[str, type] = {
 }  # fmt: skip
 # Keys that may be missing or null have their types in a second table.
 NETWORK: dict[str, type] = {"sha256": str}
-NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int, "runtime": str}
+NETWORK_OPTIONAL: dict[str, type] = {"path": str, "bits": int, "input_bits": int, "runtime": str, "accumulator": str}
 # Of a network that was joined of several.
 JOINED: dict[str, type] = {"sha256": str, "parts": list}
 ROBUSTNESS: dict[str, type] = {"kind": str, "eps": int, "label": int}

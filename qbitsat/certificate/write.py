@@ -40,6 +40,7 @@ class Source(NamedTuple):
     bits: int | None = None
     input_bits: int | None = None
     runtime: str | None = None
+    accumulator: str | None = None
 
 
 # Of a network that was joined of several, those of its parts.

@@ -31,8 +31,8 @@ from .usage import expect_folder, expect_no_proof, expect_samples
 
 def agree(args: argparse.Namespace) -> int:
     """A line a sample and eps, and a summary; 10 if some input tells the two apart, 5 if that is open for some."""
-    if args.other is None and args.other_runtime is None:
-        raise InputError("agree: one network as it is, expected OTHER, a second file, or --other-runtime NAME")
+    if args.other is None and args.other_runtime is None and args.other_accumulator is None:
+        raise InputError("agree: one network as it is, expected OTHER, a second file, --other-runtime NAME, or --other-accumulator TYPES")
     _expect_usage(args)
     first, second = noted_network(args), _second(args)
     if args.observe is not None:
@@ -62,7 +62,7 @@ def _second(args: argparse.Namespace) -> Network:
     given = vars(args)
     bits, runtime = given.get("other_bits") or args.bits, given.get("other_runtime") or args.runtime
     try:
-        return load(args.other or args.network, bits, args.input_bits, runtime)
+        return load(args.other or args.network, bits, args.input_bits, runtime, _other_accumulator(args))
     except ArgumentError as error:
         own = f"other_{error.argument}"
         raise ArgumentError(own if given.get(own) else error.argument, error.said) from error
@@ -91,7 +91,8 @@ def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network
         where, x = one_of(questions)
         query, given = ask(where, x), vars(args)
         runtime, bits = given.get("other_runtime") or args.runtime, given.get("other_bits") or args.bits
-        other = file_of(args, "b", path=str(args.other or args.network), runtime=runtime, bits=bits)
+        own = {"path": str(args.other or args.network), "accumulator": _other_accumulator(args)}
+        other = file_of(args, "b", **own, runtime=runtime, bits=bits)
         # Real units become integers of both, which only the formula itself says.
         words = {"asks": {"hold": [_same(args.within)]}} if kind == "agree" or args.within is None else {}
         return print_question(query, [file_of(args, "a"), other], _named(where, " "), **words)
@@ -122,7 +123,12 @@ def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network
 def _sources(args: argparse.Namespace, first: Network, second: Network) -> list[Sources]:
     """Of the network that both are parts of."""
     path, bits = str(args.other or args.network), vars(args).get("other_bits") or args.bits
-    return [(source_of(args, first), source_of(args, second, path=path, bits=bits))]
+    return [(source_of(args, first), source_of(args, second, path=path, bits=bits, accumulator=_other_accumulator(args)))]
+
+
+def _other_accumulator(args: argparse.Namespace) -> str | None:
+    """What the second network's accumulators are; as wide as they take to be, unless that is said of it or of both."""
+    return vars(args).get("other_accumulator") or args.accumulator
 
 
 def _same(within: int | None) -> str:

@@ -146,6 +146,8 @@ def add_file_options(parser: Parser) -> None:
     """What a file does not say of its network."""
     text = f"whose rounding a .tflite or .onnx is computed with: {', '.join(RUNTIMES)}; {RUNTIMES[0]} and onnxruntime by default"
     parser.add_argument("--runtime", metavar="NAME", choices=RUNTIMES, help=text)
+    text = "compute it with accumulators of so many bits that wrap around, as in 16; of single layers as in 0=16,2=24"
+    parser.add_argument("--accumulator", metavar="TYPES", help=text)
     parser.add_argument("--bits", type=whole("--bits", 1), metavar="N", help="bits of an .h5 network whose name doesn't say, 2 to 16")
     parser.add_argument("--input-bits", type=whole("--input-bits", 1), metavar="N", help="bits of its inputs, 1 to 16; 8 by default")
 

@@ -67,13 +67,13 @@ def given(args: argparse.Namespace) -> tuple[dict[str, str], tuple[Network, ...]
     """What --network names: files by names, and the networks of those without. A float .onnx alone is the file of the name ""."""
     files, others = named(args.network or ())
     try:
-        return files, pinned(others, args.bits, args.input_bits, args.runtime if others or not files else None)
+        return files, pinned(others, args.bits, args.input_bits, args.runtime if others or not files else None, args.accumulator)
     except FloatModelError as error:
         if not all(file.endswith(".onnx") for file in others):
             raise
         if files or len(others) > 1:
             raise FloatModelError(f"{error}; or expected --network NAME=FILE, if a VNN-LIB query with --grid is about it") from error
-        return {"": others[0]}, pinned((), args.bits, args.input_bits)
+        return {"": others[0]}, pinned((), args.bits, args.input_bits, accumulator=args.accumulator)
 
 
 def named(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -49,7 +49,7 @@ def inspect(args: argparse.Namespace) -> int:
             return EXIT_HOLDS
         except FloatModelError:
             pass
-    for name in ("bits", "input_bits", "runtime"):
+    for name in ("bits", "input_bits", "runtime", "accumulator"):
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')}: {getattr(args, name)}, but {args.network} is a float model; expected none")
     print(describe_floats(load_float(args.network, args.layers)))
@@ -60,7 +60,7 @@ def load_network(args: argparse.Namespace) -> Network:
     """The network of a command; who calls it prints its notes, so that nothing else needs to warn of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return load(args.network, args.bits, args.input_bits, args.runtime)
+        return load(args.network, args.bits, args.input_bits, args.runtime, args.accumulator)
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ def verify(args: argparse.Namespace) -> int:
         task = one_of(tasks)
         return print_question(query_of(task, network), [file_of(args)], f"{network.name}, {' '.join(task.title.split())}")
     folder = args.out / CERTIFICATES if args.certificates else None
-    source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None)
+    source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None, args.accumulator)
     verifier = Verifier(network, {row.name: getattr(args, row.name) for row in TABLE}, folder, source)
     # All input has been found good by now: nothing is written for a command that is refused.
     with ExitStack() as stack:

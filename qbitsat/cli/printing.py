@@ -32,6 +32,7 @@ def one_of(questions: Sequence[Any]) -> Any:
 def file_of(args: argparse.Namespace, name: str = "net", **other: Any) -> NetworkFile:
     """The command's network by a name in the question; `other` says what is different of a second one."""
     given = {"path": str(args.network), "bits": args.bits, "input_bits": args.input_bits, "runtime": args.runtime}
+    given["accumulator"] = args.accumulator
     return NetworkFile(name, **{**given, **other})
 
 

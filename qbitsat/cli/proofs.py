@@ -71,6 +71,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
 def source_of(args: argparse.Namespace, network: Network, **other: Any) -> Source:
     """Where the command's network is from; `other` says what is different of a second one."""
     given = {"path": str(args.network), "bits": args.bits, "input_bits": args.input_bits, "runtime": network.runtime or None}
+    given["accumulator"] = args.accumulator
     return Source(**{**given, **other})
 
 

@@ -228,7 +228,7 @@ def sources(question: Question) -> list[Sources]:
     found: list[list[Source]] = [[] for _ in question.query.networks]
     for part in question.parts:
         file = next(file for file in question.files if file.name == part.name)
-        found[part.number].append(Source(file.path, file.bits, file.input_bits, part.network.runtime or None))
+        found[part.number].append(Source(file.path, file.bits, file.input_bits, part.network.runtime or None, file.accumulator))
     return [parts[0] if len(parts) == 1 else tuple(parts) for parts in found]
 
 

@@ -39,7 +39,7 @@ def radius_command(args: argparse.Namespace) -> int:
     if args.print:
         return _print(args, network, one_of(tasks))
     folder = args.out / CERTIFICATES if args.certificates else None
-    source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None)
+    source = Source(str(args.network), args.bits, args.input_bits, network.runtime or None, args.accumulator)
     measurer = Measurer(network, table_options(args), args.norm, args.max_eps, folder, source)
     results: list[Radius] = []
     start, width = time.monotonic(), len(str(max(task.sample for task in tasks)))

@@ -58,6 +58,8 @@ def add_agree(parser: Parser) -> None:
     text = "the second network; by default the same file, as by --other-runtime"
     parser.add_argument("other", metavar="OTHER", type=Path, nargs="?", help=text)
     parser.add_argument("--other-runtime", metavar="NAME", choices=RUNTIMES, help="whose rounding the second network is computed with")
+    text = "the second network's accumulators, which wrap around, as of --accumulator; by default the same as the first's"
+    parser.add_argument("--other-accumulator", metavar="TYPES", help=text)
     text = "ask whether outputs are at most so many integer steps apart; by default whether the classes are the same"
     parser.add_argument("--within", metavar="STEPS", type=whole("--within"), help=text)
     text = "count how often the two differ on these samples alone, of each class and output; prove nothing"

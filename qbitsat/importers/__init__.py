@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ArgumentError, InputError
 from ..limits import NO_LIMITS, Limits
 from ..network import Network
+from ..network.accumulating import wrapped
 from . import benchmark_h5, foreign, hdf5, onnx_file, qbitsat_file, tflite_file
 from .files import Path, check_path, open_input, split_name
 from .inputs import load_inputs, load_labels
@@ -18,7 +19,13 @@ __all__ = ["load", "load_inputs", "load_labels", "save"]
 
 
 def load(
-    path: Path, bits: int | None = None, input_bits: int | None = None, runtime: str | None = None, *, limits: Limits = NO_LIMITS
+    path: Path,
+    bits: int | None = None,
+    input_bits: int | None = None,
+    runtime: str | None = None,
+    accumulator: int | str | None = None,
+    *,
+    limits: Limits = NO_LIMITS,
 ) -> Network:
     """The network in a file: qbitsat's own .npz, an int8 .tflite (needs the extra `tflite`), a quantized .onnx (needs the extra `onnx`),
     or benchmark weights in a Keras .h5 (needs the extra `keras`).
@@ -31,7 +38,15 @@ def load(
     bits and input_bits are the widths of an .h5 network, which its file does not hold; without them they are taken
     from a file name with `_qu_<bits>` and `_in_<input_bits>`, and input_bits is 8 if the name is silent too. limits are looked at
     before each layer of an .npz.
+
+    accumulator asks what if accumulators wrapped around: the network with sums of so many bits, as in 16, or of single layers by their
+    numbers, as in "0=16,2=24".
     """
+    network = _load(path, bits, input_bits, runtime, limits)
+    return network if accumulator is None else wrapped(network, accumulator)
+
+
+def _load(path: Path, bits: int | None, input_bits: int | None, runtime: str | None, limits: Limits) -> Network:
     check_path(path)
     foreign.refuse_folder(path)
     file, output = split_name(path)
@@ -46,7 +61,7 @@ def load(
         refuse(path, "a qbitsat network and has its own formats and rounding", bits=bits, input_bits=input_bits, runtime=runtime)
         network = qbitsat_file.read(path, limits)
         for note in network.notes[len(network.remarks) :]:
-            warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=3)
         return network
     if magic.startswith(hdf5.HDF5_MAGIC):
         refuse(path, "a Keras .h5 and has its own rounding", runtime=runtime)

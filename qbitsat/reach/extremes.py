@@ -13,7 +13,8 @@ from ..bounds.intervals import propagate_boxes
 from ..bounds.tighten import tighten
 from ..errors import ArgumentError, InputError, expect_kind
 from ..limits import LimitReached, Limits
-from ..network import Convolution, Dense, Network
+from ..network import Network
+from ..network.accumulating import weighted_layers
 from ..properties import Box
 
 
@@ -87,8 +88,7 @@ def bounds_of(network: Network, box: Box, budget: Budget) -> tuple[Ranges, Range
 def chosen_layers(network: Network, layers: Sequence[int] | None) -> list[int]:
     """The numbers of layers, checked, each once and ascending; by default those with weights, or all if there are none."""
     if layers is None:
-        weighted = [k for k, layer in enumerate(network.layers) if isinstance(layer, Dense | Convolution)]
-        return weighted or list(range(len(network.layers)))
+        return weighted_layers(network)
     found = sorted({int(k) for k in layers if isinstance(k, int | np.integer) and 0 <= k < len(network.layers)})
     if len(found) != len(set(layers)) or not found:
         raise ArgumentError("layers", f"{list(layers)}, expected numbers from 0 to {len(network.layers) - 1}")

@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..arithmetic import Float32Requantizer, Float64Requantizer, MultiplierRequantizer, Requantizer, ShiftRequantizer
 from ..arithmetic.rounding import first_with_quotient
 from ..errors import InputError, argument
+from ..network.accumulating import steps_of_sums, types_by_layer
 from ..network.layers import Layer
 from ..quantize.numbers import ap_words
 
@@ -66,7 +66,7 @@ def fractions(layer: Layer) -> list[int]:
 
     A requantizer and the output's scale say what they mean. Raises `InputError` where one step is no power of two.
     """
-    found = [_log2(Fraction(_factor(r)) * Fraction(layer.output.scale)) for r in layer.requantizers]
+    found = [_log2(step) for step in steps_of_sums(layer)]
     known = [-f for f in found if f is not None]
     if len(known) < len(found):
         raise InputError(
@@ -74,15 +74,6 @@ def fractions(layer: Layer) -> list[int]:
             "of bits, as in 16"
         )
     return known
-
-
-def _factor(requantizer: Requantizer) -> Fraction:
-    """By what it multiplies accumulators, 0 where that is not one number."""
-    if isinstance(requantizer, ShiftRequantizer):
-        return Fraction(2) ** -requantizer.shift
-    if isinstance(requantizer, MultiplierRequantizer):
-        return requantizer.multiplier * Fraction(2) ** (requantizer.shift - 31)
-    return Fraction(requantizer.scale) if isinstance(requantizer, Float32Requantizer | Float64Requantizer) else Fraction(0)
 
 
 def _log2(number: Fraction) -> int | None:
@@ -104,16 +95,7 @@ def parse_types(text: int | str, layers: Sequence[int]) -> dict[int, Accumulator
     """For each of these layers, by number, its type: 16, or ap_fixed<16,6>, of all; 0=16,2=ap_fixed<24,8> of single ones, 32 bits of the
     others; 24,0=16 both. Raises `InputError`.
     """
-    default, own = parse_type("32"), dict[int, AccumulatorType]()
-    for n, part in enumerate(re.split(r",(?![^<]*>)", str(text).strip())):
-        number, equals, name = (piece.strip() for piece in part.rpartition("="))
-        if not equals and not n:
-            default = parse_type(name)
-            continue
-        if not re.fullmatch(r"\d{1,9}", number) or int(number) not in layers:
-            raise InputError(f"{part!r}, expected LAYER=TYPE with one of the layers {', '.join(map(str, layers))}")
-        own[int(number)] = parse_type(name)
-    return {k: own.get(k, default) for k in layers}
+    return types_by_layer(str(text), layers, parse_type, parse_type("32"))
 
 
 def parse_type(text: str) -> AccumulatorType:

@@ -7,5 +7,8 @@ qbitsat overflow score.npz --inputs one.csv --header no --eps 2 --exact --width 
 qbitsat overflow score.npz --each --width 'ap_fixed<12,8>,1=10' -v
 # And sums on their way, where the bias comes first, as in hls4ml's layers?
 qbitsat overflow score.npz --exact --order bias-first
+# What if sums of 11 bits wrapped around: is the class still the same, around that applicant, and for all?
+qbitsat agree score.npz --other-accumulator 11 --inputs one.csv --header no --eps 2
+qbitsat agree score.npz --other-accumulator 11
 # The range of each output, exactly.
 qbitsat range score.npz

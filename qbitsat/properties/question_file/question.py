@@ -23,7 +23,7 @@ from .names import NAME, RESERVED, Part, TopScope
 from .regions import KEYS, Region
 
 TOP = ("title", "networks", "inputs", "define", "assume", "hold", "never", "maximize", "minimize")
-NETWORK = ("file", "runtime", "bits", "input_bits")
+NETWORK = ("file", "runtime", "bits", "input_bits", "accumulator")
 MAX_NETWORKS = 100
 
 
@@ -36,6 +36,7 @@ class NetworkFile:
     bits: int | None = None
     input_bits: int | None = None
     runtime: str | None = None
+    accumulator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,17 +145,18 @@ class _Reading:
         given = self.given.get(name)
         table = Field(entry.document, entry.path, {"file": entry.value}) if isinstance(entry.value, str) else entry.table(NETWORK)
         runtime, bits, input_bits = table.get("runtime", str), table.get("bits", int), table.get("input_bits", int)
+        accumulator = table.get("accumulator", str)
         if isinstance(given, Network):
-            self.files.append(NetworkFile(name, given.source or None, bits, input_bits, given.runtime or None))
+            self.files.append(NetworkFile(name, given.source or None, bits, input_bits, given.runtime or None, accumulator))
             return given
         if "file" not in table and given is None:
             entry.refuse('needs file = "FILE"')
         path = os.path.join(os.path.dirname(entry.document.path), table.get("file", str)) if given is None else os.fspath(given)
-        self.files.append(NetworkFile(name, path, bits, input_bits, runtime))
+        self.files.append(NetworkFile(name, path, bits, input_bits, runtime, accumulator))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
-                return load(path, bits, input_bits, runtime, limits=self.limits)
+                return load(path, bits, input_bits, runtime, accumulator, limits=self.limits)
         except QbitsatError as error:
             (entry["file"] if isinstance(entry.value, dict) and "file" in entry else entry).refuse(error)
 

@@ -180,6 +180,7 @@ def _quoted(text: str) -> str:
 
 def _file(file: NetworkFile) -> str:
     own = {"file": file.path, "runtime": file.runtime, "bits": file.bits, "input_bits": file.input_bits}
+    own["accumulator"] = file.accumulator
     given = {key: _quoted(value) if isinstance(value, str) else str(value) for key, value in own.items() if value is not None}
     if len(given) == 1:
         return given["file"]
