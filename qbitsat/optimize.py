@@ -12,6 +12,7 @@ from .attack.climb import climb
 from .bounds import Ranges, propagate, simplify
 from .bounds.layout import has_steps
 from .bounds.reduction import Reduction, differenced, reduced
+from .bounds.sharing import Shared, with_shared_inputs
 from .errors import InputError, UnsupportedError, expect_kind
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import reference
@@ -81,9 +82,15 @@ def maximize(
     expect_kind(query, Query, "maximize: query", "a Query, whose formula is the assumption")
     values = make_options(**options)
     limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
-    work = _Maximum(query, _goal(objective), values, limits)
+    goal = _goal(objective)
+    work, one = _Maximum(query, goal, values, limits), None
     try:
         with set_aside(query.num_parts):
+            # Inputs of several networks that are the same are one; the checker knows nothing of that.
+            if values.bounds and not values.certificates:
+                one = with_shared_inputs(query, limits, goal.terms)
+            if one is not None:
+                work = _Maximum(one.query, AtMost(one.goal, 0), values, limits)
             found = work.run()
     except LimitReached as limit:
         found = work.so_far(limit.reason)
@@ -91,7 +98,18 @@ def maximize(
         found = work.so_far("memory")
     except (UnsupportedError, OSError) as error:
         found = work.so_far(str(error))
+    if one is not None:
+        found = _widened(found, one)
     return replace(found, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.statistics)
+
+
+def _widened(found: Optimum, one: Shared) -> Optimum:
+    """An optimum of the networks that were asked about."""
+    witness = None if found.witness is None else replay(one.asked, one.inputs(found.witness.inputs))
+    if (witness is None) != (found.witness is None):
+        return Optimum(UNKNOWN, None, None, UNCONFIRMED)
+    value, upper = (None if end is None else end - one.constant for end in (found.value, found.upper))
+    return replace(found, value=value, upper=upper, witness=witness)
 
 
 def _goal(objective: Terms) -> AtMost:

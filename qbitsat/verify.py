@@ -20,6 +20,7 @@ from .bounds import propagate, simplify
 from .bounds.ends import at_ends
 from .bounds.layout import has_steps
 from .bounds.reduction import Reduction, differenced, reduced
+from .bounds.sharing import with_shared_inputs
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
@@ -159,6 +160,20 @@ def _settled(query: Query, limits: Limits) -> Verdict | None:
 
 
 def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    """As it is, or with inputs of several networks that are the same as one."""
+    # The checker knows nothing of shared inputs.
+    one = with_shared_inputs(query, limits) if options.bounds and not options.certificates else None
+    if one is not None:
+        verdict = _decide_alone(one.query, options, limits, statistics)
+        if verdict.witness is None:
+            return verdict
+        witness = confirm(query, one.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
+        if witness is not None:
+            return replace(verdict, witness=witness)
+    return _decide_alone(query, options, limits, statistics)
+
+
+def _decide_alone(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
     bounds = propagate(query, limits)
     formula = simplify(query, bounds, limits) if options.bounds else without_not(query.named, limits=limits)
     if formula == FALSE:

@@ -6,6 +6,7 @@ inequality says of two inputs, it says of two inputs of one network.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -20,9 +21,7 @@ from ..properties.replay import Inputs
 def side_by_side(query: Query, limits: Limits = NO_LIMITS) -> Query:
     """The same question about one network that computes all of the query's, on the inputs of all of them."""
     networks = query.networks
-    inputs = [0, *accumulate(network.num_inputs for network in networks)]
-    values = list(accumulate((network.num_values - network.num_inputs for network in networks), initial=inputs[-1]))
-    outputs = [0, *accumulate(len(network.outputs) for network in networks)]
+    inputs, values, _ = _starts(networks)
     reads, results = list[np.ndarray](), list[np.ndarray]()
     for network, first, later in zip(networks, inputs[:-1], values[:-1], strict=True):
         n = network.num_inputs
@@ -35,6 +34,22 @@ def side_by_side(query: Query, limits: Limits = NO_LIMITS) -> Query:
         reads=tuple(reads),
         outputs=np.concatenate(results),
     )
+    place = placing(networks)
+    names = {ref: place(ref) for atom in atoms(query.violation) for _, ref in atom.terms}
+    box = Box(*(np.concatenate([getattr(part, end) for part in query.boxes]) for end in ("lo", "hi")))
+    return Query((joined,), (box,), renamed(query.violation, names), limits=limits)
+
+
+def _starts(networks: Sequence[Network]) -> tuple[list[int], list[int], list[int]]:
+    """Where inputs, values of layers and outputs of each network begin."""
+    inputs = [0, *accumulate(network.num_inputs for network in networks)]
+    values = accumulate((network.num_values - network.num_inputs for network in networks), initial=inputs[-1])
+    return inputs, list(values), [0, *accumulate(len(network.outputs) for network in networks)]
+
+
+def placing(networks: Sequence[Network]) -> Callable[[Ref], Ref]:
+    """What elements of the networks are in the one network."""
+    inputs, values, outputs = _starts(networks)
     starts = {INPUT: inputs, OUTPUT: outputs}
 
     def place(ref: Ref) -> Ref:
@@ -44,9 +59,7 @@ def side_by_side(query: Query, limits: Limits = NO_LIMITS) -> Query:
             return Ref(0, VALUE, i + inputs[k] if i < n else i - n + values[k])
         return Ref(0, tensor, i + starts[tensor][k])
 
-    names = {ref: place(ref) for atom in atoms(query.violation) for _, ref in atom.terms}
-    box = Box(*(np.concatenate([getattr(part, end) for part in query.boxes]) for end in ("lo", "hi")))
-    return Query((joined,), (box,), renamed(query.violation, names), limits=limits)
+    return place
 
 
 def parted(inputs: Inputs, boxes: tuple[Box, ...]) -> Inputs:
@@ -58,7 +71,13 @@ def parted(inputs: Inputs, boxes: tuple[Box, ...]) -> Inputs:
 
 def linked(formula: Formula) -> frozenset[tuple[int, int]]:
     """The pairs of inputs (i, j), of the only network, whose difference has an upper and a lower bound wherever the formula is true."""
-    found, parts = set[tuple[int, int]](), [formula]
+    found = differences_of(formula)
+    return frozenset(pair for pair in found if pair[::-1] in found)
+
+
+def differences_of(formula: Formula) -> dict[tuple[int, int], int]:
+    """What x_i - x_j is at most wherever the formula is true, of inputs i and j of the only network, as its inequalities say."""
+    found, parts = dict[tuple[int, int], int](), [formula]
     while parts:
         part = parts.pop()
         if isinstance(part, And):
@@ -67,5 +86,6 @@ def linked(formula: Formula) -> frozenset[tuple[int, int]]:
             terms = part.coefficients()
             if len(terms) == 2 and all(ref.tensor == INPUT for ref in terms) and sum(terms.values()) == 0:
                 (i, c), (j, _) = ((ref.element, c) for ref, c in terms.items())
-                found.add((i, j) if c > 0 else (j, i))
-    return frozenset(pair for pair in found if pair[::-1] in found)
+                pair, bound = ((i, j) if c > 0 else (j, i)), part.bound // abs(c)
+                found[pair] = min(bound, found.get(pair, bound))
+    return found
