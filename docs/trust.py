@@ -85,7 +85,7 @@ IDLE = {
     "properties/vnnlib/writing.py": "what writes tensors",
     **{
         f"quantize/{name}.py": "other formats"
-        for name in ("calibration", "casts", "fixed_point", "formats", "hls4ml", "int8", "losses", "numbers", "qkeras", "trained")
+        for name in ("calibration", "casts", "fixed_point", "formats", "hls4ml", "int8", "losses", "numbers", "qkeras", "hgq", "trained")
     },
     "quantize/quantizing.py": "the way to them",
 }

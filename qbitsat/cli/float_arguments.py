@@ -19,7 +19,7 @@ formats:
   power-of-two:B      fractional bits of every tensor by calibration; per-channel: of the weights of every output
   ap_fixed<W,I,Q,O>   as hls4ml computes it
   int8, int8:NAME     as TensorFlow Lite's converter, in a runtime: tflm, xnnpack, ...; per-tensor
-  qkeras              what the quantizers of a file of QKeras say; input=u8.8 where none says what the input holds
+  qkeras, hgq         what the quantizers of a file of QKeras or HGQ say; input=u8.8 where none says what the input holds
 and then, separated by commas:
   input=u8.8 weights=6 bias=8 activations=u8.6 output=s8.4 accumulator=s16.10 rounding=floor weight-rounding=half_even overflow=wrap
   (u8.6: 8 bits without a sign, 6 of them fractional); of ap_fixed also output=exact table=ap_fixed<18,8> table-size=1024

@@ -89,8 +89,8 @@ def follow(item: Any, name: str, place: str) -> Any:
     return item
 
 
-def read_floats(item: Any, axes: int, place: str) -> np.ndarray:
-    """A float64 array of that many axes, finite and not empty.
+def read_floats(item: Any, axes: int, place: str, bytes_too: bool = False) -> np.ndarray:
+    """A float64 array of that many axes, finite and not empty, of floats or, with `bytes_too`, of bytes.
 
     The data must lie in the file, plain: filters, virtual datasets and chunks that were never written would all let a
     small file claim any size.
@@ -101,7 +101,7 @@ def read_floats(item: Any, axes: int, place: str) -> np.ndarray:
         raise InputError(f"{place}: expected a dataset")
     if item.is_virtual or item.external:
         raise InputError(f"{place}: its data lies outside this file; expected it inside")
-    if item.dtype.kind != "f" or item.dtype.itemsize > 8:
+    if (item.dtype.kind != "f" or item.dtype.itemsize > 8) and not (bytes_too and item.dtype == np.uint8):
         raise InputError(f"{place}: dtype {item.dtype}, expected float32 or float64")
     if item.shape is None or len(item.shape) != axes or 0 in item.shape:
         raise InputError(f"{place}: shape {item.shape}, expected {axes} axes, none empty")

@@ -6,7 +6,7 @@ benchmark:B         AAAI 2021 and QVIP: weights B - 1 fractional bits, biases an
 power-of-two:B      fractional bits of every tensor by calibration (per-channel: of the weights of every output); biases are as wide as sums
 ap_fixed<W,I,Q,O>   what hls4ml generates; sums are exact unless `accumulator` says otherwise
 int8                as TensorFlow Lite's converter, computed by a runtime: int8:tflm, int8:xnnpack, ...
-qkeras              what the quantizers of a file of QKeras say; input=u8.8 where none says what the input holds
+qkeras, hgq         what the quantizers of a file of QKeras or HGQ say; input=u8.8 where none says what the input holds
 
 What differs follows, separated by commas: input=u8.8, weights=6, bias=8, activations=u8.6, output=s8.4, accumulator=s16.10 (ap_fixed<W,I>),
 rounding=floor (of shifts), weight-rounding=half_even, overflow=wrap, per-channel; of ap_fixed also output=exact,
@@ -25,8 +25,8 @@ from ..importers.files import placed
 from ..importers.runtimes import RUNTIMES
 from .numbers import OVERFLOWS, ROUNDINGS, Fixed, parse_ap, parse_fixed
 
-NAMES = ("paper", "benchmark", "power-of-two", "int8", "ap_fixed<W,I,Q,O>", "qkeras")
-TRAINED = ("qkeras",)
+NAMES = ("paper", "benchmark", "power-of-two", "int8", "ap_fixed<W,I,Q,O>", "qkeras", "hgq")
+TRAINED = ("qkeras", "hgq")
 # Those of TensorFlow Lite: what `int8` can be computed by.
 INT8_RUNTIMES = tuple(name for name in RUNTIMES if not name.startswith("onnx"))
 PIXEL = Fixed(8, 8, False)

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, InputError, expect_kind
 from ..limits import Limits
 from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
-from . import qkeras
+from . import hgq, qkeras
 from .calibration import Method, Observed, observe
 from .fixed_point import FixedPointLowering
 from .formats import FixedPoint, Format, Int8, Trained, parse_format
@@ -23,7 +23,7 @@ from .prepare import prepared
 from .trained import TrainedLowering, input_of
 
 # How the models of each kind of file become those that they say.
-TRAINED_MODELS = {"qkeras": qkeras.trained_model}
+TRAINED_MODELS = {"qkeras": qkeras.trained_model, "hgq": hgq.trained_model}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ weights    where each format keeps the variables of a layer
 kinds      the kinds of layers that are read, and what is said of others
 node       one call of a layer, for affine, functions (activations), moves (pools, shapes, sums)
 graph      layers in a row or in a graph
+hgq        layers of HGQ, whose numbers have types of their own
 described  files of weights alone
 """
 

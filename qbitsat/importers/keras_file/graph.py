@@ -10,6 +10,7 @@ from ...errors import InputError, UnsupportedError
 from ..files import placed
 from ..float_builder import FloatBuilder, fixed_shape, unsupported
 from ..json_header import expect, shown
+from . import hgq
 from .kinds import HANDLERS, INPUT, MODELS, fault, is_half, is_operation, kind_of_layer, name_of_layer, quantizers_of
 from .node import Node
 from .settings import Settings, shown_name
@@ -110,7 +111,7 @@ class Reader:
         if is_half(settings.values):
             self.builder.note_half(where.names[-1])
         node = Node(self.builder, self.weights, where, settings, reads, self.version, quantizers_of(layer))
-        return (HANDLERS[kind](node),)
+        return (hgq.read(node, HANDLERS[kind]) if hgq.is_hgq(layer) else HANDLERS[kind](node),)
 
 
 def input_shape(layer: dict[str, Any]) -> Any:

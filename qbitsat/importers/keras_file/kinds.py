@@ -6,15 +6,15 @@ from functools import partial
 from typing import Any
 
 from ..json_header import shown
-from . import affine, functions, moves
+from . import affine, functions, hgq, moves
 from .node import Handler, Node
 from .quantizers import is_quantizer, quantizer_text
 from .settings import shown_name
 
 MODELS = ("Sequential", "Functional", "Model")
 INPUT = "InputLayer"
-# Modules whose classes are Keras's own or QKeras's; old files name none.
-MODULES = ("keras", "tf_keras", "qkeras", "tensorflow.keras", "tensorflow.python.keras")
+# Modules whose classes are Keras's own, QKeras's or HGQ's; old files name none.
+MODULES = ("keras", "tf_keras", "qkeras", "hgq.layers", "tensorflow.keras", "tensorflow.python.keras")
 OPERATIONS = ("keras.src.ops.", "keras.ops.")
 OWN_CODE = ("Lambda", "TFOpLambda", "SlicingOpLambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer")
 
@@ -64,7 +64,9 @@ def fault(layer: dict[str, Any]) -> str:
         return f"{place}: class_name {shown(kind)}"
     if kind in OWN_CODE:
         return f"{place} ({kind}): code of its own, which is never run"
-    own = ">" in str(registered) and not (kind in QUANTIZED and registered == f"qkeras>{kind}")
+    if hgq.is_hgq(layer) and kind not in hgq.KINDS:
+        return f"{place} ({shown_name(str(registered))[1:-1]}): of HGQ, whose {', '.join(hgq.KINDS)} are read"
+    own = ">" in str(registered) and registered not in (f"qkeras>{kind}" if kind in QUANTIZED else "", f"hgq>{kind}")
     if (isinstance(module, str) and not module.split(".src")[0].startswith(MODULES)) or own or ">" in kind:
         return f"{place} ({shown_name(str(registered or kind))[1:-1]}): a class of its own"
     if is_operation(layer):

@@ -44,6 +44,9 @@ class Weights(Protocol):
     def read(self, where: Where, shapes: dict[str, Shape | None], place: str) -> dict[str, np.ndarray]:
         """The variables of a layer, by name and in Keras's order, of those shapes; None stands for any."""
 
+    def read_part(self, where: Where, part: str, names: tuple[str, ...], place: str) -> dict[str, np.ndarray]:
+        """The variables of a part of a layer, an object of its own, in their order; of bytes, too."""
+
 
 class Budget:
     """Numbers that are read from a file."""
@@ -51,14 +54,14 @@ class Budget:
     def __init__(self) -> None:
         self.left = MAX_PARAMETERS
 
-    def read(self, item: Any, shape: Shape | None, place: str) -> np.ndarray:
+    def read(self, item: Any, shape: Shape | None, place: str, bytes_too: bool = False) -> np.ndarray:
         found = getattr(item, "shape", None)
         if found is None or (shape is not None and tuple(found) != shape):
             raise InputError(f"{place}: shape {found}, expected {shape or 'an array'}")
         self.left -= item.size
         if self.left < 0:
             raise UnsupportedError(f"{place}: more than {MAX_PARAMETERS} parameters up to here, expected at most those")
-        return read_floats(item, len(found), place)
+        return read_floats(item, len(found), place, bytes_too)
 
 
 class NumberedWeights:
@@ -81,6 +84,11 @@ class NumberedWeights:
             name: self.budget.read(follow(group.group, str(k), what), shape, f"{place}: {name}")
             for k, (name, shape) in enumerate(shapes.items())
         }
+
+    def read_part(self, where: Where, part: str, names: tuple[str, ...], place: str) -> dict[str, np.ndarray]:
+        group = self.source.at(f"{where.group}/{part}/vars", f"{place}: weights").group
+        items = {name: follow(group, str(k), f"{place}: {part}") for k, name in enumerate(names)}
+        return {name: self.budget.read(item, None, f"{place}: {part}: {name}", True) for name, item in items.items()}
 
 
 class NamedWeights:
@@ -111,3 +119,6 @@ class NamedWeights:
                 raise InputError(f"{place}: has no weights named {name!r}")
             found[name] = self.budget.read(follow(group.group, held[0], what), shape, f"{place}: {name}")
         return found
+
+    def read_part(self, where: Where, part: str, names: tuple[str, ...], place: str) -> dict[str, np.ndarray]:
+        raise UnsupportedError(f"{place}: its {part} in an .h5 of a whole model; expected a .keras archive")
