@@ -150,14 +150,17 @@ class FixedPointLowering(Lowering):
 
         first: First = made
         if form.accumulator is not None:
-            first, sums = self.accumulated(name, form.accumulator, sums, first, through)
+            first, sums = self.accumulated(name, form.accumulator, sums, first, make, through)
         wires = cast(self.b, name, sums, through, first, limits_in(through, rectifier))
         if through != output:
             wires = self.recast(f"{name}.recast", wires, through, output)
         return f"output {output}", Tensor(wires.reshape(*self.model.shapes[end]), self.form_of(wires, output), output)
 
-    def accumulated(self, name: str, fixed: Fixed, sums: list[Sum], first: First, target: Fixed) -> tuple[First, list[Sum]]:
-        """Sums that are kept in an accumulator of so many bits: where one can overflow it wraps around, in a layer of its own."""
+    def accumulated(self, name: str, fixed: Fixed, sums: list[Sum], first: First, make: Make, target: Fixed) -> tuple[First, list[Sum]]:
+        """Sums that are kept in an accumulator of so many bits: where one can overflow it wraps around, in a layer of its own.
+
+        first makes the layer of sums as numbers of the target, make as those of any format.
+        """
         accumulator = resolve(fixed, None, self.method, "accumulator")
         if any(s.fraction > accumulator.places for s in sums):
             finest = max(s.fraction for s in sums)
@@ -171,7 +174,7 @@ class FixedPointLowering(Lowering):
         if accumulator.overflow != "wrap":
             raise UnsupportedError("an accumulator that saturates, and can: its result depends on the order of the sum; expected wrap")
         steps = tuple(ShiftRequantizer(s.fraction - accumulator.places, "floor", accumulator.lo, accumulator.hi, "wrap") for s in sums)
-        wires = first(steps, [0] * len(sums))
+        wires = make(steps, [0] * len(sums), meaning(accumulator))
         kept_in = Sum(accumulator.lo, accumulator.hi, accumulator.places)
         if any(s.offset for s in sums):
             raise UnsupportedError("an accumulator that wraps around with a bias after the shift")

@@ -16,6 +16,7 @@ import numpy as np
 from ..arithmetic import INT32, Requantizer, ThresholdRequantizer
 from ..errors import UnsupportedError
 from ..importers.assembly import Wires, convolve, mapped, once
+from ..network import TensorFormat
 from ..network.float_network import Activation, GlobalPool, Pool
 from .casts import MAX_LEVELS, First, Make, Sum, cast, meaning, quotient
 from .fixed_point import MAX_TABLE, FixedPointLowering, fixed_of, limits_in
@@ -63,7 +64,7 @@ class HlsLowering(FixedPointLowering):
 
         first: First = made
         if form.accumulator is not None:
-            first, sums = self.accumulated(name, form.accumulator, sums, first, wide)
+            first, sums = self.accumulated(name, form.accumulator, sums, first, make, wide)
         ends = [quotient(end, s, wide) for s in sums for end in (s.lo, s.hi)]
         lo, hi = min(ends), max(ends)
         if rectifier:
@@ -156,17 +157,20 @@ class HlsLowering(FixedPointLowering):
         channels = x.wires.shape[2]
         counts = layer.counts(x.wires.shape).ravel().tolist()
 
-        def made(steps: tuple[Requantizer, ...], added: Sequence[int]) -> Wires:
+        def make(steps: tuple[Requantizer, ...], added: Sequence[int], form: TensorFormat) -> Wires:
             kernel = self.kernel_of_sums(layer, channels)
             kernel = replace(kernel, bias=kernel.bias + added[0])
-            return convolve(self.b, layer.name, x.wires, kernel, steps, x.form, meaning(output))
+            return convolve(self.b, layer.name, x.wires, kernel, steps, x.form, form)
+
+        def made(steps: tuple[Requantizer, ...], added: Sequence[int]) -> Wires:
+            return make(steps, added, meaning(output))
 
         first: First = made
         sums = [Sum(size * lo, size * hi, source.places)]
         # Without one, sums have as many bits more on either side of the point as the count has.
         places = source.places + (size - 1).bit_length()
         if accumulator is not None:
-            first, sums = self.accumulated(layer.name, accumulator, sums, first, output)
+            first, sums = self.accumulated(layer.name, accumulator, sums, first, make, output)
             places = accumulator.places
         (total,) = sums
         several = len(set(counts)) > 1

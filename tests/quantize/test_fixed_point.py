@@ -285,6 +285,14 @@ def test_tensors_of_nothing_have_no_scale(text):
     assert made.report.layers[0].step == 1
 
 
+def test_sums_that_wrap_around_mean_what_the_accumulator_does():
+    """Their step is the accumulator's, not that of what they become."""
+    network = quantize(chain(np.random.default_rng(1)), "ap_fixed<16,6>,accumulator=ap_fixed<24,3>")
+    sums = [layer for layer in network.layers if (layer.output.lo, layer.output.hi) == (-(1 << 23), (1 << 23) - 1)]
+    assert sums
+    assert {layer.output.scale for layer in sums} == {2.0**-21}
+
+
 def test_an_accumulator_that_is_wide_enough_changes_nothing():
     """The example of docs/reference/files.md."""
     model = chain(np.random.default_rng(1))
