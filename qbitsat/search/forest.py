@@ -119,7 +119,6 @@ class Forest:
             chosen = chosen[promise[chosen] > 0]
             if not len(chosen):
                 break
-            self.layout.limits.require(2 * len(chosen) * (self.descent.bytes + self.layout.node_bytes))
             cells = [heapq.heappop(trees[k].leaves)[2] for k in chosen.tolist()]
             halves = [half for cell in cells for half in _halved(cell)]
             self._evaluate(halves, False)
@@ -141,7 +140,12 @@ class Forest:
         return 0 if worst.value < 0 or gap < self.enough[k] else gap
 
     def _evaluate(self, cells: Sequence[Cell], cold: bool) -> None:
-        """Bounds of cells, which have those of their parents, and where to cut them."""
+        """Bounds of cells, which have those of their parents, and where to cut them; as many together as have room."""
+        # Their ranges, those of which something is left, the descent's arrays, and what is proved.
+        for part in self.layout.limits.slices(len(cells), 0, 2 * self.layout.node_bytes + self.descent.bytes + 16 * self.part.num_neurons):
+            self._bound(cells[part], cold)
+
+    def _bound(self, cells: Sequence[Cell], cold: bool) -> None:
         ranges, left = self._ranges_of(cells)
         for k in np.flatnonzero(~left).tolist():
             cells[k].bound, cells[k].row, cells[k].value = EMPTY, None, -1

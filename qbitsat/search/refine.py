@@ -18,6 +18,7 @@ from ..bounds.dual import Sparse
 from ..bounds.layout import Block, Layout
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import KEPT, deep_blocks, prove_ends
+from ..limits import LimitReached
 from ..network import Patches
 from .forest import Cell, Forest
 from .proof import Infeasible, Multipliers, Node, Split
@@ -54,7 +55,8 @@ class Refinement:
 
         Clauses in a proof are those of a leaf's ranges, and the checker has narrower ones of what comes before a pass.
         """
-        return self.able and worked >= self.after and not (self.kept and leaves)
+        self.able &= not (self.kept and leaves)
+        return self.able and worked >= self.after
 
     @property
     def noted(self) -> bool:
@@ -67,7 +69,14 @@ class Refinement:
         return self.able and self.nodes == NODES
 
     def run(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> None:
-        """One pass: narrow the root in place."""
+        """One pass: narrow the root in place. Where a limit is reached, it was the last, and all ends up to there count."""
+        try:
+            self._pass(root, new_ids)
+        except LimitReached:
+            self.able = False
+
+    def _pass(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> None:
+        """All deep blocks, one after the other."""
         work, gained = GREATER * self.nodes * 2.0 * self.steps * self.layout.products, 0.0
         for k, (earlier, block) in enumerate(self.deep):
             if k:

@@ -45,7 +45,7 @@ def run(search: Search, processes: int) -> Inputs | None:
     found = search.advance(SHARE * processes)
     if found is not None or not search.stack:
         return found
-    return _Pool(search, processes).run() if _has_room(search) else search.advance()
+    return _Pool(search, processes).run() if search.has_room_to_unload() else search.advance()
 
 
 class _Pool:
@@ -215,18 +215,13 @@ def _steps(search: Search, connection: Connection) -> Inputs | None:
     return None
 
 
-def _has_room(search: Search) -> bool:
-    """Whether all open nodes together, both halves of them, and their copy on the way to another process have room beside the others."""
-    return search.limits.has_room(3 * search.unloaded_bytes())
-
-
 def _handed(search: Search, nodes: Nodes) -> Handed:
     return nodes, [search.disjuncts.table[branch] for branch in nodes.branch.tolist()]
 
 
 def _halves(search: Search) -> tuple[Handed, Handed] | None:
     """Every other node, taken off the stack, and those that are left; None if there are too few, or no room: then all stay as they are."""
-    if not search.stack or not _has_room(search):
+    if not search.stack or not search.has_room_to_unload():
         return None
     nodes = search.unload()
     if len(nodes) < 2:

@@ -89,7 +89,10 @@ class Search:
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
     def _refine(self) -> None:
-        """The root and all open nodes with ranges that small trees have narrowed."""
+        """The root and all open nodes with ranges that small trees have narrowed; where that has no room the search goes on without."""
+        if not self.has_room_to_unload():
+            self.refinement.able = False
+            return
         nodes, before, first = self.unload(), self.scheduler, self.refinement.end
         self.root = self.root.take(np.zeros(1, np.int64))
         self.refinement.run(self.root, self._new_ids)
@@ -280,6 +283,10 @@ class Search:
         """Memory of all open nodes together, where they are not kept as differences."""
         count = sum(map(len, self.stack)) + sum(len(parts) for _, parts, _ in self.waiting)
         return count * (self.layout.node_bytes + 4 * self.layout.num_neurons)
+
+    def has_room_to_unload(self) -> bool:
+        """Whether all open nodes together, both halves of them, and a copy on its way to another process have room beside the others."""
+        return self.limits.has_room(3 * self.unloaded_bytes())
 
     def unload(self) -> Nodes:
         """All open nodes, taken off the stack."""

@@ -4,16 +4,21 @@ import random
 
 import numpy as np
 import pytest
-from certified import check_engines
+from certified import certify, check_engines
 from tiny import check_search, deep_query, random_box, random_network
 
 import qbitsat
+from qbitsat import limits
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.tighten import deep_blocks
+from qbitsat.certificate.check import check
+from qbitsat.limits import LimitReached
 from qbitsat.network import Dense, Network, TensorFormat, forward_all
+from qbitsat.properties import AtMost, Box, Query, Ref
 from qbitsat.search import refine
 from qbitsat.search.forest import Forest
+from qbitsat.search.proof import Split
 from qbitsat.search.refine import Refinement
 
 
@@ -103,6 +108,47 @@ def test_processes_share_a_search_that_refines(always):
         query = qbitsat.robustness(deep_network(np.random.default_rng(seed)), np.array([1, 2, 1, 2]), 2, 0)
         wanted = qbitsat.verify(query, engine="enumerate").verdict
         assert qbitsat.verify(query, engine="hybrid", jobs=2).verdict == wanted
+
+
+@pytest.mark.parametrize("room", [12_000, 20_000])
+def test_searches_go_on_where_trees_have_no_room(room, always, tmp_path, monkeypatch):
+    """A node at a time takes some 8,000 bytes, and what trees grow together more than there are."""
+    monkeypatch.setattr(limits, "resident_bytes", lambda *_: limits.GIB - room)
+    network = deep_network(np.random.default_rng(0))
+    outputs = all_values(network)[:, network.outputs]
+    never = AtMost(((1, Ref(0, "output", 0)), (-1, Ref(0, "output", 1))), int((outputs[:, 0] - outputs[:, 1]).min()) - 1)
+    query = Query((network,), (Box(np.zeros(4, int), np.full(4, 3)),), never)
+    verdict, path = certify(query, tmp_path, engine="hybrid", attack=False, batch=1, tighten=0, steps=5, memory=1)
+    assert verdict.verdict == "HOLDS"
+    assert always
+    assert check(path, memory=2).reason == ""
+
+
+def test_a_pass_that_reaches_a_limit_is_the_last_and_keeps_its_ends(monkeypatch):
+    query = qbitsat.robustness(deep_network(np.random.default_rng(1)), np.array([1, 2, 1, 2]), 3, 0)
+    root, ids, grow, grown = propagate(query), iter(range(10**6)), Forest.grow, []
+
+    def one(self, work):
+        if grown:
+            raise LimitReached("memory")
+        grown.extend(grow(self, work))
+        return grown
+
+    monkeypatch.setattr(Forest, "grow", one)
+    refinement = Refinement(root.layout, 20, 40, 0, True)
+    refinement.run(root, lambda n: np.array([next(ids) for _ in range(n)]))
+    assert not refinement.able
+    assert refinement.ends >= len(grown) > 0
+    assert refinement.end in {part for note in refinement.notes.values() if isinstance(note, Split) for part in note[2:]}
+
+
+def test_no_process_waits_for_a_pass_that_cannot_come():
+    """Behind leaves for SAT a proof has none."""
+    query = qbitsat.robustness(deep_network(np.random.default_rng(1)), np.array([1, 2, 1, 2]), 3, 0)
+    for kept in (True, False):
+        refinement = Refinement(propagate(query).layout, 20, 40, 0, kept)
+        assert not refinement.due(1, True)
+        assert refinement.undecided == (not kept)
 
 
 def test_convolutions_and_pairs_are_left_alone():
