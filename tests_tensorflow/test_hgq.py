@@ -3,13 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from hgq import config, layers
 
 import qbitsat
 from qbitsat.network import forward
 from qbitsat.quantize import integers_of, quantize
 
-config = pytest.importorskip("hgq.config", reason="the package hgq2 is not installed")
-layers = pytest.importorskip("hgq.layers")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import qkeras
 
 import qbitsat
 from qbitsat.network import forward
 from qbitsat.quantize import integers_of, quantize
 
-qkeras = pytest.importorskip("qkeras", reason="the package qkeras-v3 is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
