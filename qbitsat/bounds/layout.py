@@ -148,7 +148,7 @@ class Layout:
         start = self.outputs[k].start + network.first_value(number) - network.num_inputs
         target, first = slice(start, start + layer.affine.n_out), start - self.num_inputs
         neurons = slice(first, first + layer.affine.n_out)
-        return Block(k, number, layer, view, target, neurons, layer.steps, bool((view >= self.num_inputs).any()))
+        return Block(k, number, layer, view, target, neurons, layer.steps_within(limits.check), bool((view >= self.num_inputs).any()))
 
     @cached_property
     def kernel(self) -> Layers:

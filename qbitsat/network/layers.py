@@ -9,6 +9,7 @@ how its parameters become an `AffineMap`; bounds, encoder and kernels see only t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,6 +85,16 @@ class Layer(Record, ABC):
     def steps(self) -> tuple[Steps, ...]:
         """The steps of the requantizers, which take `arithmetic.steps.table_bytes`."""
         return tuple(map(steps_of, self.requantizers))
+
+    def steps_within(self, tick: Callable[[], object]) -> tuple[Steps, ...]:
+        """`steps`, with a look at limits before each of those that are still to be found: of many levels one takes milliseconds."""
+        if "steps" not in self.__dict__:
+            found = []
+            for requantizer in self.requantizers:
+                tick()
+                found.append(steps_of(requantizer))
+            self.__dict__["steps"] = tuple(found)
+        return self.steps
 
     def requantizer(self, i: int) -> Requantizer:
         """The requantizer of flattened output i."""

@@ -8,7 +8,7 @@ from handmade import dense, query, tensor, y
 from qbitsat.arithmetic import Float32Requantizer, MultiplierRequantizer
 from qbitsat.arithmetic.steps import NONE, steps_of
 from qbitsat.certificate.check import ACCEPTED
-from qbitsat.network import Network
+from qbitsat.network import Dense, Network
 from qbitsat.properties import AtMost, Box
 from qbitsat.verify import verify
 
@@ -36,3 +36,15 @@ def test_many_levels_keep_the_search(bits, form):
         words = {engine: verify(asked, engine=engine, timeout=20).verdict for engine in ("hybrid", "enumerate")}
         assert len(set(words.values())) == 1, words
         assert all(found.outcome == ACCEPTED for found in check_engines(asked, seed, ("hybrid",)))
+
+
+def test_tables_are_found_within_the_timeout(monkeypatch):
+    """One of 16 bits for each of 60 channels takes some milliseconds."""
+    found, top = [], (1 << 16) - 1
+    monkeypatch.setattr("qbitsat.network.layers.steps_of", lambda step: found.append(step) or steps_of(step))
+    steps = tuple(Float32Requantizer(float(np.float32(0.31 + i / 64)), 0, top) for i in range(60))
+    hidden = Dense("wide", tensor(1, 0, 255), tensor(60, 0, top), steps, np.ones((60, 1), int), np.zeros(60, int))
+    network = Network((hidden, dense(np.ones((1, 60), int), None, form=tensor(60, 0, top))))
+    verdict = verify(query(network, AtMost(((1, y(0)),), 9), Box([1], [200])), timeout=0.02, attack=False)
+    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "timeout")
+    assert len(found) < 60
