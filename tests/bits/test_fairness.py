@@ -185,7 +185,7 @@ def test_the_command_has_a_column(tmp_path, capsys):
     for wrong, said in (
         (["--groups", "4:6"], "expected that as well"),
         (["--protected", "64"], "--protected: '64', but"),
-        (["--protected", "4", "--domain", str(tmp_path / "far.npy")], "bits: the domain: inference: inputs from 0 to 99"),
+        (["--protected", "4", "--domain", str(tmp_path / "far.npy")], "--domain: inference: inputs from 0 to 99"),
         (["--protected", "4", "--per-layer"], "expected none with --per-layer"),
     ):
         assert main([*command, *wrong]) == 2
