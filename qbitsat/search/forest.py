@@ -142,7 +142,9 @@ class Forest:
     def _evaluate(self, cells: Sequence[Cell], cold: bool) -> None:
         """Bounds of cells, which have those of their parents, and where to cut them; as many together as have room."""
         # Their ranges, those of which something is left, the descent's arrays, and what is proved.
-        for part in self.layout.limits.slices(len(cells), 0, 2 * self.layout.node_bytes + self.descent.bytes + 16 * self.part.num_neurons):
+        size = 2 * self.layout.node_bytes + self.descent.bytes + 16 * self.part.num_neurons
+        # A descent looks at limits within a node, not from one to the next: at most as many of large networks as a batch of the search.
+        for part in self.layout.limits.slices(len(cells), self.cost / TOGETHER, size):
             self._bound(cells[part], cold)
 
     def _bound(self, cells: Sequence[Cell], cold: bool) -> None:

@@ -71,7 +71,7 @@ def test_input_bits_are_pinned_with_bits(weights, forged, capsys):
 
 def test_bits_need_a_network(forged, capsys):
     assert main(["check", str(forged), "--bits", "2"]) == 2
-    assert "expected none, or --network FILE" in capsys.readouterr().err
+    assert "--bits: of no network that is given; expected none, or networks" in capsys.readouterr().err
 
 
 def test_what_is_not_pinned_is_said(weights, forged, capsys):
