@@ -42,7 +42,7 @@ def read(path: Path, bits: int | None = None, input_bits: int | None = None) -> 
     losses = [loss(*layer, bits) for layer in weights]
     note = said(losses, bits)
     if any(entry.is_serious for entry in losses):
-        warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=4)
     with placed(str(path)):
         name = printable(os.path.splitext(os.path.basename(path))[0])
         return Network(build(weights, bits, input_bits), name, os.fsdecode(path), (note,) if note else ())
