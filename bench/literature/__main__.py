@@ -13,12 +13,12 @@ from bench.paper.runs import Runs
 from bench.peers.__main__ import commit
 from qbitsat.campaign.compare_file import machine
 
-from . import acas, mnist, taxi
+from . import acas, mnist, rivals, taxi
 from .setting import Record
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "literature.json"
 CACHE = Path.home() / ".cache" / "qbitsat" / "literature"
-NAMES = (*mnist.NAMES, "acas-xu", "tinytaxi", "pairs")
+NAMES = (*mnist.NAMES, "acas-xu", "tinytaxi", "pairs", "marabou")
 
 
 def records(finished: Runs, name: str, args: argparse.Namespace) -> Iterator[tuple[str, Record]]:
@@ -27,6 +27,8 @@ def records(finished: Runs, name: str, args: argparse.Namespace) -> Iterator[tup
         yield from acas.run(finished, tuple(args.bits), args.seconds)
     elif name == "pairs":
         yield from acas.run_pairs(finished, args.seconds)
+    elif name == "marabou":
+        yield from rivals.run(finished, args.seconds, args.samples)
     else:
         for bits in args.bits:
             run = taxi.run if name == "tinytaxi" else partial(mnist.run, name=name)

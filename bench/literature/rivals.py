@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from bench.paper.runs import Runs
 from bench.suite import DATA
 from qbitsat.importers import load_inputs, load_labels
 from qbitsat.limits import cpu_seconds
 from qbitsat.network import TensorFormat
 
 from . import acas, mnist
-from .setting import Record
+from .setting import Record, kept
 
 DISTANCES = (1, 2, 4, 8)
+VERDICTS = {"sat": "VIOLATED", "unsat": "HOLDS"}
 # What becomes of a network's inputs and outputs: more inequalities.
 Wish = Callable[[Any, list[int], list[int]], None]
 
@@ -60,39 +63,54 @@ def beats(label: int, other: int) -> Wish:
     return wish
 
 
-def advice(seconds: float) -> Record:
+def timed(found: Callable[[], str]) -> Callable[[], Record]:
+    """A function that gives the verdict of an answer, and CPU seconds."""
+
+    def record() -> Record:
+        start = cpu_seconds()
+        verdict = VERDICTS.get(found(), "UNKNOWN")
+        return {"verdict": verdict, "cpu_seconds": round(cpu_seconds() - start, 3)}
+
+    return record
+
+
+def advice(finished: Runs, seconds: float) -> Record:
     """Properties 1 to 4 of ACAS Xu 1_1."""
     wishes = {1: at_least(0, (acas.LIMIT - acas.SCORE_MEAN) / acas.SCORE_RANGE), 2: least(0, -1), 3: least(0, 1), 4: least(0, 1)}
     runs = []
     for number, wish in wishes.items():
-        box = np.array(acas.PROPERTIES[number][0]).T
-        start = cpu_seconds()
-        answer = solved(acas.FILE, (acas.normalised(box[0]), acas.normalised(box[1])), wish, seconds)
-        runs.append({"property": number, "answer": answer, "cpu_seconds": round(cpu_seconds() - start, 3)})
+        lo, hi = (acas.normalised(end) for end in np.array(acas.PROPERTIES[number][0]).T)
+        found = timed(partial(solved, acas.FILE, (lo, hi), wish, seconds))
+        runs.append({"property": number, **kept(finished, (), f"marabou acas-xu {number}", seconds, found)})
     return {"runs": runs}
 
 
-def images(name: str, seconds: float, samples: int) -> Record:
-    """Robustness around the first images, all other classes one after the other within one limit."""
+def robust(name: str, image: np.ndarray, eps: int, label: int, seconds: float) -> str:
+    """Whether no other class reaches this one's output, one after the other within one limit."""
+    box, start = (np.maximum(image - eps, 0) / 256, np.minimum(image + eps, 255) / 256), cpu_seconds()
+    for other in (j for j in range(10) if j != label):
+        left = seconds - (cpu_seconds() - start)
+        answer = solved(mnist.NAMES[name], box, beats(label, other), left) if left > 0 else "TIMEOUT"
+        if answer != "unsat":
+            return answer
+    return "unsat"
+
+
+def images(finished: Runs, name: str, seconds: float, samples: int) -> Record:
+    """Robustness around the first images."""
     folder = DATA / "mnist"
     pixels = load_inputs(folder / "t10k-images-idx3-ubyte.gz", TensorFormat((28, 28), 0, 255))[:samples]
     labels = load_labels(folder / "t10k-labels-idx1-ubyte.gz")
     runs = []
     for eps in DISTANCES:
         for sample, image in enumerate(pixels):
-            box = (np.maximum(image - eps, 0) / 256, np.minimum(image + eps, 255) / 256)
-            start, answers, label = cpu_seconds(), [], int(labels[sample])
-            for other in (j for j in range(10) if j != label):
-                left = seconds - (cpu_seconds() - start)
-                answers.append(solved(mnist.NAMES[name], box, beats(label, other), left) if left > 0 else "TIMEOUT")
-                if answers[-1] != "unsat":
-                    break
-            runs.append({"eps": eps, "sample": sample, "answer": answers[-1], "cpu_seconds": round(cpu_seconds() - start, 3)})
+            found = timed(partial(robust, name, image, eps, int(labels[sample]), seconds))
+            runs.append({"eps": eps, "sample": sample, **kept(finished, (), f"marabou {name} {eps} {sample}", seconds, found)})
     return {"runs": runs}
 
 
-def run(seconds: float, samples: int) -> Iterator[tuple[str, Record]]:
+def run(finished: Runs, seconds: float, samples: int) -> Iterator[tuple[str, Record]]:
     """A record for ACAS Xu, and one for each of the networks of images."""
-    yield "marabou: acas-xu", advice(seconds)
+    yield "marabou: acas-xu", advice(finished, seconds)
     for name in mnist.NAMES:
-        yield f"marabou: {name}", images(name, seconds, samples)
+        yield f"marabou: {name}", images(finished, name, seconds, samples)
