@@ -71,6 +71,22 @@ def test_bits_that_exactness_saves():
     assert (second.interval, second.bounds, second.enough, second.saved) == ((-500, 500), (0, 0), 1, 9)
 
 
+def test_widths_come_before_exact_ranges(monkeypatch):
+    """Where no time is left for optima, a width that is decided without them stays decided."""
+
+    def out_of_time(*arguments, **options):
+        raise LimitReached("timeout")
+
+    monkeypatch.setattr(sys.modules["qbitsat.reach.farthest"], "maximize", out_of_time)
+    rows = np.array([[1, 1], [1, -1]])
+    narrow, wide = ShiftRequantizer(0, "floor", 0, 9), ShiftRequantizer(0, "floor", -99, 99)
+    network = Network((dense(rows, [0, 4], narrow, tensor(2, 0, 4)), dense([[1, -1]], None, wide, tensor(2, 0, 9))))
+    plain, exact = (overflow(network, layers=[1], exact=exact, attack=False)[0] for exact in (False, True))
+    assert plain.interval_width == 5
+    assert (exact.needed, exact.enough) == (plain.needed, plain.enough) == (4, 4)
+    assert exact.reason == ("" if exact.decided else "timeout")
+
+
 @pytest.mark.parametrize(("lo", "hi", "bits"), [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-128, 127, 8), (-129, 0, 9), (5, 128, 9)])
 def test_width_of_two_s_complement(lo, hi, bits):
     assert width(lo, hi) == bits

@@ -97,15 +97,13 @@ class Farthest(ABC):
             self.at[1][above] = self.at[-1][below] = number
 
     def decide(self, exact: bool) -> None:
-        """The width of all sums, or also their range. Raises `LimitReached`."""
-        if exact:
-            for side in (-1, 1):
-                self._climb_to_the_end(side)
-            return
+        """The width of all sums, and then their range if it is asked for. Raises `LimitReached`."""
         for end in self._beyond_bits(self.enough - 1)[:FIRST] if self.needed < self.enough else ():
             self._attack(end)
         while self.needed < self.enough and self.rule_out(*_ends_of(self.enough - 1)):
             pass
+        for side in (-1, 1) if exact else ():
+            self._climb_to_the_end(side)
 
     def settle(self) -> None:
         """The range of each sum. Raises `LimitReached`."""
