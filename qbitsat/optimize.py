@@ -16,7 +16,7 @@ from .bounds.sharing import Shared, with_shared_inputs
 from .errors import InputError, UnsupportedError, expect_kind
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import reference
-from .options import make_options
+from .options import Options, make_options
 from .properties import And, AtMost, Formula, Query, Ref, Witness, replay
 from .properties.formula import FALSE, INPUT, atoms, reaching
 from .properties.replay import Inputs
@@ -122,7 +122,7 @@ def _goal(objective: Terms) -> AtMost:
 class _Maximum:
     """One question under way: the best inputs so far, and what nothing is above."""
 
-    def __init__(self, query: Query, goal: AtMost, options: Any, limits: Limits):
+    def __init__(self, query: Query, goal: AtMost, options: Options, limits: Limits):
         self.query, self.goal, self.options, self.limits = query, goal, options, limits
         # All checks of formulas; names of values are those of what is asked.
         self.whole = replace(query, violation=And((query.violation, goal)))

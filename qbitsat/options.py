@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -68,69 +68,55 @@ class Option:
         return number
 
 
-TABLE = (
-    Option(
-        "engine",
+def _row(default: Any, text: str, choices: tuple[str, ...] = (), **rest: Any) -> Any:
+    """A field with its row of the table, which has its name when the class is made."""
+    return field(default=default, metadata={"default": default, "text": text, "choices": choices, **rest})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the stages of a query read; made, and checked, by `make_options`."""
+
+    engine: str = _row(
         "auto",
         "what decides queries that bounds and attack leave open: search with multipliers and SAT, SAT alone, or all points one by one; "
         "auto is hybrid, takes turns with SAT where inputs have two values each, and enumerates where that is faster",
         ENGINES,
-    ),
-    Option(
-        "encoding",
+    )
+    encoding: str = _row(
         "narrowed",
         "sums in balanced trees or linear chains; substituted adds linear cuts over inputs; narrowed has a CNF for each disjunct of the "
         "violation, its bounds tightened by probing",
         ENCODINGS,
         stage="SAT",
-    ),
-    Option("solver", "glucose42", "the SAT solver, by its PySAT name", SOLVERS, stage="SAT"),
-    Option("seed", 0, "seed of everything random", lo=0, hi=2**32 - 1, metavar="N"),
-    Option("timeout", None, "seconds for each query; none by default", lo=0.001, metavar="S", stage="limits", common=True),
-    Option(
-        "memory",
-        None,
-        "GiB of resident memory for each process that works on a query; none by default",
-        lo=0.001,
-        metavar="GIB",
-        stage="limits",
-    ),
-    Option(
-        "conflicts",
-        None,
-        "conflicts of the SAT solver for each query; none by default",
-        lo=1,
-        hi=2**31 - 1,
-        metavar="N",
-        number=int,
-        stage="SAT",
-    ),
-    Option("attack", True, "look for a violation with gradients first", stage="attack"),
-    Option("restarts", 8, "random starting points of the attack for each class to reach", lo=0, hi=10**6, metavar="N", stage="attack"),
-    Option(
-        "tighten",
+    )
+    solver: str = _row("glucose42", "the SAT solver, by its PySAT name", SOLVERS, stage="SAT")
+    seed: int = _row(0, "seed of everything random", hi=2**32 - 1, metavar="N")
+    timeout: float | None = _row(None, "seconds for each query; none by default", lo=0.001, metavar="S", stage="limits", common=True)
+    memory: float | None = _row(
+        None, "GiB of resident memory for each process that works on a query; none by default", lo=0.001, metavar="GIB", stage="limits"
+    )
+    conflicts: int | None = _row(
+        None, "conflicts of the SAT solver for each query; none by default", lo=1, hi=2**31 - 1, metavar="N", number=int, stage="SAT"
+    )
+    attack: bool = _row(True, "look for a violation with gradients first", stage="attack")
+    restarts: int = _row(8, "random starting points of the attack for each class to reach", hi=10**6, metavar="N", stage="attack")
+    tighten: int = _row(
         40,
         "steps for tighter bounds of every accumulator before the search; 0 leaves interval bounds",
-        lo=0,
         hi=10**6,
         metavar="N",
         stage="bounds",
-    ),
-    Option("refine", True, "small trees for narrower ranges of deep dense networks where the search does not end soon"),
-    Option("steps", 30, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N"),
-    Option(
-        "polish",
-        30,
-        "smaller steps after those, from the best multipliers, as long as no linear programs are solved",
-        lo=0,
-        hi=10**6,
-        metavar="N",
-    ),
-    Option("batch", 64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N"),
-    Option("leaf", 16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS"),
-    Option("enumerate_bits", 26, "enumerate regions of at most two to this power of points", lo=0, hi=30, metavar="BITS"),
-    Option(
-        "jobs",
+    )
+    refine: bool = _row(True, "small trees for narrower ranges of deep dense networks where the search does not end soon")
+    steps: int = _row(30, "steps of the search for multipliers at each node", lo=1, hi=10**6, metavar="N")
+    polish: int = _row(
+        30, "smaller steps after those, from the best multipliers, as long as no linear programs are solved", hi=10**6, metavar="N"
+    )
+    batch: int = _row(64, "nodes that the search works on together", lo=1, hi=10**4, metavar="N")
+    leaf: float = _row(16.0, "a node without a neuron to split goes to SAT if it has at most two to this power of inputs", metavar="BITS")
+    enumerate_bits: int = _row(26, "enumerate regions of at most two to this power of points", hi=30, metavar="BITS")
+    jobs: int = _row(
         1,
         "processes in all: queries at the same time, or sharers of one query's search",
         lo=1,
@@ -138,23 +124,23 @@ TABLE = (
         metavar="N",
         stage="limits",
         common=True,
-    ),
-    Option("rounding", True, "try the relaxed points of open nodes as witnesses"),
-    Option("lp", True, "solve a linear program at the nodes that stay open, once a search takes long"),
-    Option("anneal", True, "look for witnesses by annealing: over inputs, or over the outputs of first layers that are matrices"),
-    Option("cover", True, "first refute, each alone, inequalities of which every case of a formula has one, such as that a class is kept"),
-    Option("pairs", True, "bound differences of layers that come twice with nearly the same weights, on the same inputs", stage="bounds"),
-    Option("bounds", True, "decide by interval bounds before SAT where they suffice", stage="bounds"),
-    Option("certificates", False, "write a certificate of each verdict, for `check`", stage="results", common=True),
-)
+    )
+    rounding: bool = _row(True, "try the relaxed points of open nodes as witnesses")
+    lp: bool = _row(True, "solve a linear program at the nodes that stay open, once a search takes long")
+    anneal: bool = _row(True, "look for witnesses by annealing: over inputs, or over the outputs of first layers that are matrices")
+    cover: bool = _row(
+        True, "first refute, each alone, inequalities of which every case of a formula has one, such as that a class is kept"
+    )
+    pairs: bool = _row(True, "bound differences of layers that come twice with nearly the same weights, on the same inputs", stage="bounds")
+    bounds: bool = _row(True, "decide by interval bounds before SAT where they suffice", stage="bounds")
+    certificates: bool = _row(False, "write a certificate of each verdict, for `check`", stage="results", common=True)
 
+
+TABLE = tuple(Option(entry.name, **entry.metadata) for entry in fields(Options))
 ROWS = {row.name: row for row in TABLE}
 
-# The module's name is for pickle.
-Options = make_dataclass("Options", [(row.name, Any, row.default) for row in TABLE], frozen=True, namespace={"__module__": __name__})
 
-
-def make_options(**values: Any) -> Any:
+def make_options(**values: Any) -> Options:
     """A frozen record with one field for each row of the table, checked; unknown names raise `InputError`."""
     for name in values:
         if name not in ROWS:

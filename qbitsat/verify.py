@@ -25,7 +25,7 @@ from .errors import InputError, UnsupportedError, expect_kind, kind_of
 from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
 from .network import forward
 from .network.inference import classes_of
-from .options import make_options
+from .options import Options, make_options
 from .properties import Query, Witness, confirm, replay
 from .properties.formula import FALSE, TRUE, without_not
 from .properties.robustness import KEPT
@@ -82,7 +82,7 @@ class Verdict:
     witness: Witness | None = None
     statistics: dict[str, float] = field(default_factory=dict)
     proof: Proof | Refutation | Enumerated | None = field(default=None, repr=False)
-    options: Any = field(default=None, repr=False)
+    options: Options | None = field(default=None, repr=False)
     certificate: str = ""
 
     @property
@@ -159,7 +159,7 @@ def _settled(query: Query, limits: Limits) -> Verdict | None:
     return settle(network_class, label, origin.get("target"))
 
 
-def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide(query: Query, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """As it is, or with inputs of several networks that are the same as one."""
     # The checker knows nothing of shared inputs.
     one = with_shared_inputs(query, limits) if options.bounds and not options.certificates else None
@@ -173,7 +173,7 @@ def _decide(query: Query, options: Any, limits: Limits, statistics: dict[str, fl
     return _decide_alone(query, options, limits, statistics)
 
 
-def _decide_alone(query: Query, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_alone(query: Query, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     bounds = propagate(query, limits)
     formula = simplify(query, bounds, limits) if options.bounds else without_not(query.named, limits=limits)
     if formula == FALSE:
@@ -193,12 +193,12 @@ def _decide_alone(query: Query, options: Any, limits: Limits, statistics: dict[s
     return DECIDE[options.engine](left, options, limits, statistics)
 
 
-def _decided(options: Any, pairs: tuple[tuple[int, int], ...] = ()) -> Proof | None:
+def _decided(options: Options, pairs: tuple[tuple[int, int], ...] = ()) -> Proof | None:
     """A disjunction of nothing: the checker finds out by itself what interval bounds decide."""
     return Proof(nodes={0: Disjunction(())}, pairs=pairs) if options.certificates else None
 
 
-def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_by_sat(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     if options.certificates and options.encoding == "narrowed" and _has_relaxation(left.query):
         # The whole formula's clauses know nothing of multipliers, and a proof by those is shorter than one by clauses.
         proof = Proof()
@@ -216,13 +216,13 @@ def _decide_by_sat(left: Reduction, options: Any, limits: Limits, statistics: di
     return Verdict(HOLDS, engine="sat", proof=refutation, options=replace(options, encoding=encoding))
 
 
-def _decide_by_search(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_by_search(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     if not _has_relaxation(left.query):
         return _decide_by_sat(left, options, limits, statistics)
     return drained(_search(left, options, limits, statistics))
 
 
-def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict]:
+def _search(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict]:
     """By search, which rests after every step; with several processes it does not."""
     if options.pairs and options.bounds:
         left = differenced(left, limits)
@@ -240,7 +240,7 @@ def _search(left: Reduction, options: Any, limits: Limits, statistics: dict[str,
 
 
 def _searched(
-    left: Reduction, options: Any, limits: Limits, statistics: dict[str, float], proof: Proof | None
+    left: Reduction, options: Options, limits: Limits, statistics: dict[str, float], proof: Proof | None
 ) -> Generator[None, None, tuple[Search, Inputs | None]]:
     """A search, and inputs that make its formula true; None if there are none."""
     search = Search(left, options, limits, proof)
@@ -254,7 +254,7 @@ def _searched(
         statistics.update(search.counts)
 
 
-def _search_cover(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict | None]:
+def _search_cover(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict | None]:
     """A verdict if inequalities that cover the formula have one; None if there are none, or in their time nothing came of them."""
     share = limits.part(min(COVER_SECONDS, COVER_SHARE * (limits.timeout - limits.seconds())))
     parts, proofs, found = covered(left, limits), list[Proof](), Counter[str]()
@@ -283,19 +283,21 @@ def _search_cover(left: Reduction, options: Any, limits: Limits, statistics: dic
     return None if proof is None else Verdict(HOLDS, engine="hybrid", proof=proof)
 
 
-def _decide_by_enumeration(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_by_enumeration(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     # The size of a region that is too large is worth a report.
     return _enumerate(*_enumeration(left, options, limits, statistics), options, limits, statistics)
 
 
-def _enumeration(left: Reduction, options: Any, limits: Limits, counts: dict[str, float] | None = None) -> tuple[Reduction, Enumeration]:
+def _enumeration(
+    left: Reduction, options: Options, limits: Limits, counts: dict[str, float] | None = None
+) -> tuple[Reduction, Enumeration]:
     """Of the points of what is left; a certificate means those of the whole region."""
     if options.certificates and not left.keeps_inputs:
         left = left.whole or left
     return left, Enumeration(left.query, left.formula, options.enumerate_bits, limits, counts)
 
 
-def _enumerate(left: Reduction, enumeration: Enumeration, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _enumerate(left: Reduction, enumeration: Enumeration, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     limits.begin("enumerate", enumeration.counts.copy)
     try:
         inputs = enumeration.run()
@@ -307,7 +309,7 @@ def _enumerate(left: Reduction, enumeration: Enumeration, options: Any, limits: 
     return Verdict(UNKNOWN, UNCONFIRMED) if witness is None else Verdict(VIOLATED, engine="enumerate", witness=witness)
 
 
-def _decide_automatically(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_automatically(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """By what fits the query; where it leaves of all inputs their two ends alone, by what fits the same query over bits before."""
     # The checker knows nothing of queries over bits.
     ends = at_ends(left, limits) if options.bounds and not options.certificates else None
@@ -326,7 +328,7 @@ def _decide_automatically(left: Reduction, options: Any, limits: Limits, statist
     return _decide_by_what_fits(left, options, limits, statistics)
 
 
-def _decide_by_what_fits(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_by_what_fits(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """By enumeration at once if that takes no time; else by SAT and search, and by enumeration after as long as that takes."""
     try:
         points, enumeration = _enumeration(left, options, limits)
@@ -349,7 +351,7 @@ def _decide_by_what_fits(left: Reduction, options: Any, limits: Limits, statisti
     return verdict
 
 
-def _decide_jointly(left: Reduction, options: Any, limits: Limits, statistics: dict[str, float]) -> Verdict:
+def _decide_jointly(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """By search; in turns with SAT where inputs have few values."""
     query = left.query
     if max(int((box.hi - box.lo).max()) for box in query.boxes) >= FEW_VALUES or not _has_relaxation(query):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..bounds.layout import Block, Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network import Patches, SparseRows, forward_all
+from ..options import Options
 from ..properties import Formula, Query
 from ..properties.margin import margins
 from ..properties.replay import Inputs
@@ -72,7 +73,14 @@ class Annealer:
     """Walks of one search, one after the other. `seconds` is the time of all."""
 
     def __init__(
-        self, query: Query, formula: Formula, inequalities: Inequalities, descent: DualDescent, root: Ranges, options: Any, limits: Limits
+        self,
+        query: Query,
+        formula: Formula,
+        inequalities: Inequalities,
+        descent: DualDescent,
+        root: Ranges,
+        options: Options,
+        limits: Limits,
     ):
         layout = descent.layout
         self.query, self.layout, self.formula, self.root, self.limits = query, layout, formula, root, limits

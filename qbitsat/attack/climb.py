@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..limits import LimitReached, Limits
 from ..network import forward_all
+from ..options import Options
 from ..properties import AtMost, Formula, Query
 from ..properties.margin import gradients, margins
 from .gradient import MAX_ELEMENTS, MAX_POINTS, MOVED_SHARES, STEPS, Backward
@@ -24,7 +25,7 @@ class Point(NamedTuple):
     value: int
 
 
-def climb(query: Query, assumption: Formula, goal: AtMost, options: Any, limits: Limits) -> Point | None:
+def climb(query: Query, assumption: Formula, goal: AtMost, options: Options, limits: Limits) -> Point | None:
     """The best point found in the boxes, until a limit runs out; assumption without `Not`, and the goal is -objective <= anything.
 
     Raises `LimitReached` if nothing was found by then.
@@ -39,7 +40,7 @@ def climb(query: Query, assumption: Formula, goal: AtMost, options: Any, limits:
 
 
 class _Climber:
-    def __init__(self, query: Query, assumption: Formula, objective: AtMost, options: Any, limits: Limits):
+    def __init__(self, query: Query, assumption: Formula, objective: AtMost, options: Options, limits: Limits):
         self.query, self.assumption, self.objective, self.limits = query, assumption, objective, limits
         self.rng = np.random.default_rng(options.seed)
         self.backwards = [Backward(network, limits) for network in query.networks]

@@ -11,13 +11,12 @@ for exact replay.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .._kernels.suggest.floats import Floats
 from ..limits import Limits
 from ..network import Network, forward_all
+from ..options import Options
 from ..properties import AtMost, Formula, Or, Query
 from ..properties.margin import gradients, margins
 
@@ -37,7 +36,7 @@ FAR = np.float32(1e6)
 NEVER = -(1 << 62), 1 << 62
 
 
-def propose(query: Query, formula: Formula, options: Any, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
+def propose(query: Query, formula: Formula, options: Options, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
     """Inputs in the boxes that make `formula` (without `Not`) true, or None.
 
     Each disjunct at the top is attacked from the middle of the boxes and from options.restarts random corners.

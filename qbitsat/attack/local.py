@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network.inference import requantize
+from ..options import Options
 from ..properties.replay import Inputs
 from .annealing import MAX_TERMS, Start
 
@@ -49,7 +49,7 @@ class Series:
 class LocalSearch:
     """The runs of one search, one after the other. `seconds` is the time of all."""
 
-    def __init__(self, layout: Layout, inequalities: Inequalities, root: Ranges, options: Any, limits: Limits):
+    def __init__(self, layout: Layout, inequalities: Inequalities, root: Ranges, options: Options, limits: Limits):
         self.layout, self.inequalities, self.root, self.limits = layout, inequalities, root, limits
         self.rng = np.random.default_rng(options.seed)
         longest = int(np.diff(inequalities.starts).max(initial=0))

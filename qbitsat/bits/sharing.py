@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ..campaign import Task, Verifier
 from ..limits import LimitReached, Limits, cpu_seconds
 from ..network import forward
 from ..network.inference import classes_of
-from ..options import make_options
+from ..options import Options, make_options
 from ..properties import Query, Witness, replay
 from ..properties.formula import without_not
 from ..properties.robustness import KEPT
@@ -52,7 +51,7 @@ class SharingVerifier(Verifier):
         return Verdict(VIOLATED, engine=engine, witness=witness, options=options, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu)
 
     @staticmethod
-    def attacked(query: Query, options: Any, limits: Limits) -> Witness | None:
+    def attacked(query: Query, options: Options, limits: Limits) -> Witness | None:
         """What the attack finds by itself."""
         try:
             inputs = propose(query, without_not(query.named), options, limits)

@@ -7,11 +7,12 @@ Floats propose the multipliers. A disjunct of which nothing is left is gone; eve
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..limits import NO_LIMITS, Limits
+from ..options import Options
 from ..properties import And, AtMost, Formula, Or, Query
 from ..properties.formula import FALSE
 from .dual import Dual
@@ -42,7 +43,7 @@ class Narrowed(NamedTuple):
     ends: list[tuple[int, int, int]]
 
 
-def narrow(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits = NO_LIMITS) -> list[Narrowed] | None:
+def narrow(query: Query, bounds: Ranges, formula: Formula, options: Options, limits: Limits = NO_LIMITS) -> list[Narrowed] | None:
     """The disjuncts of a formula without `Not` that are left, the most promising first; None if something can wrap around."""
     disjuncts = formula.parts if isinstance(formula, Or) else (formula,)
     if not all(has_steps(layer) for network in query.networks for layer in network.layers):

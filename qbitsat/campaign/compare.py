@@ -12,7 +12,7 @@ from ..bounds import Ranges, propagate, simplify
 from ..encode import encode_smtlib
 from ..errors import ArgumentError, UnsupportedError, none_of
 from ..limits import LimitReached, Limits
-from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, make_options
+from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, Options, make_options
 from ..properties import Formula, Query, replay
 from ..properties.formula import FALSE, TRUE, without_not
 from ..search.portfolio import decide
@@ -137,7 +137,7 @@ Outcome = tuple[str, str, float]
 
 
 def _by_sat(
-    query: Query, bounds: Ranges, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, backend: Backend, options: Options, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
     result, witness, *_ = decide(query, bounds, formula, options, limits, statistics)
     if result.satisfiable is None:
@@ -146,7 +146,7 @@ def _by_sat(
 
 
 def _by_smt(
-    query: Query, bounds: Ranges, formula: Formula, backend: Backend, options: Any, limits: Limits, statistics: dict[str, float]
+    query: Query, bounds: Ranges, formula: Formula, backend: Backend, options: Options, limits: Limits, statistics: dict[str, float]
 ) -> Outcome:
     script = encode_smtlib(query, bounds, options, formula, limits)
     statistics.update(characters=len(script.body), encode_seconds=limits.seconds())

@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..importers.files import Path, replacing
 from ..network import Network, forward_all
 from ..network.names import escape_path
+from ..options import Options
 from ..properties import And, AtMost, Formula, Not, Query
 from ..properties.balls import Ball
 from ..properties.formula import atoms, is_true, names_values
@@ -80,7 +81,7 @@ def _loaded_from(network: Network) -> Sources:
 
 
 @lru_cache(maxsize=16)
-def _known(places: tuple[Sources, ...], hashes: tuple[tuple[str, ...], ...], options: Any) -> str:
+def _known(places: tuple[Sources, ...], hashes: tuple[tuple[str, ...], ...], options: Options) -> str:
     """What the headers of all queries of the same networks and options share, as a JSON object; hashes are followed by those of parts."""
     return _json(
         {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import __version__
+from ..options import Options
 from ..properties import Query
 
 
-def about(query: Query, options: Any) -> list[str]:
+def about(query: Query, options: Options) -> list[str]:
     """Lines that name the program, the networks, the question, and how it was written down; the same for the same query and options."""
     networks = [f"network {k}: {network.name}, sha256 {network.sha256}" for k, network in enumerate(query.networks)]
     bounds = "simplified by interval bounds" if options.bounds else "not simplified"

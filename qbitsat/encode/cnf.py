@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ..bounds.linear_cut import LinearCut, Substitution
 from ..bounds.probing import narrow
 from ..bounds.view import Neuron, View, views
 from ..limits import NO_LIMITS, Limits
+from ..options import Options
 from ..properties import And, AtMost, Formula, Or, Query, Ref
 from ..properties.formula import OUTPUT, VALUE, atoms, without_not
 from .requantizers import Line, circuit, reaches
@@ -112,7 +113,9 @@ class Encoding(NamedTuple):
         return {"variables": sum(cnf.num_vars for cnf in cnfs), "clauses": sum(cnf.num_clauses for cnf in cnfs)}
 
 
-def encode_disjuncts(query: Query, bounds: Ranges, options: Any, formula: Formula | None = None, limits: Limits = NO_LIMITS) -> Encoding:
+def encode_disjuncts(
+    query: Query, bounds: Ranges, options: Options, formula: Formula | None = None, limits: Limits = NO_LIMITS
+) -> Encoding:
     """Like `encode_query`, with a CNF for each disjunct that narrowing leaves, if options.encoding is `narrowed`."""
     formula = without_not(query.named if formula is None else formula, limits=limits)
     # The checker of certificates does not know what multipliers prove here.
@@ -131,7 +134,7 @@ def encode_disjuncts(query: Query, bounds: Ranges, options: Any, formula: Formul
 def encode_query(
     query: Query,
     bounds: Ranges,
-    options: Any,
+    options: Options,
     formula: Formula | None = None,
     limits: Limits = NO_LIMITS,
     enforced: Enforced | None = None,

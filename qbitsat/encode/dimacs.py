@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..bounds import propagate, simplify
 from ..limits import Limits
+from ..options import Options
 from ..properties import Query
 from ..properties.formula import INPUT, OUTPUT, VALUE, without_not
 from .about import about
@@ -21,7 +22,7 @@ c i from 0 (T and F are constants); "output" lines say the same of the outputs t
 """
 
 
-def write(query: Query, options: Any, stream: BinaryIO) -> Cnf:
+def write(query: Query, options: Options, stream: BinaryIO) -> Cnf:
     """Write the query's CNF to a binary stream and return it; bounds simplify it unless options.bounds is off.
 
     `LimitReached` where options.timeout or options.memory run out before it is encoded; nothing is written then.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..arithmetic import ShiftRequantizer
 from ..bounds import Ranges, propagate, simplify
 from ..bounds.view import View, views
 from ..limits import NO_LIMITS, Limits
+from ..options import Options
 from ..properties import And, AtMost, Formula, Query, Ref
 from ..properties.formula import INPUT, atoms, without_not
 from .about import about
@@ -73,7 +74,7 @@ class SmtLib:
         return tuple(tuple(lo + (values[name] if name else 0) for lo, name in words) for words in self.inputs)
 
 
-def write(query: Query, options: Any, stream: BinaryIO, get_value: bool = True) -> SmtLib:
+def write(query: Query, options: Options, stream: BinaryIO, get_value: bool = True) -> SmtLib:
     """Write the query to a binary stream and return it; bounds simplify it unless options.bounds is off.
 
     get_value asks for the inputs, too, which some solvers take for an error after `unsat`. `LimitReached` as in `dimacs.write`.
@@ -91,7 +92,7 @@ def write(query: Query, options: Any, stream: BinaryIO, get_value: bool = True) 
 def encode_smtlib(
     query: Query,
     bounds: Ranges,
-    options: Any,
+    options: Options,
     formula: Formula | None = None,
     limits: Limits = NO_LIMITS,
 ) -> SmtLib:

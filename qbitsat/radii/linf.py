@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from ..attack import propose
 from ..bounds import propagate, simplify
 from ..bounds.reduction import Reduction, reduced
 from ..limits import Limits
+from ..options import Options
 from ..properties import Formula, Query
 from ..properties.formula import FALSE, without_not
 from ..properties.robustness import linf_box
@@ -31,7 +31,7 @@ COUNTS = ("nodes", "refuted", "leaves", "shrunk")
 class Linf(Measure):
     """The largest change of an element."""
 
-    def __init__(self, question: Question, farthest: int, options: Any, limits: Limits):
+    def __init__(self, question: Question, farthest: int, options: Options, limits: Limits):
         super().__init__(question, farthest, options, limits)
         self.searches: list[Nearest] = []
         self.violation = without_not(question.within(0).named)

@@ -12,6 +12,7 @@ from ..limits import LimitReached, Limits
 from ..network import Network, forward
 from ..network.inference import classes_of
 from ..optimize import GRACE, OPTIMAL
+from ..options import Options
 from ..properties import Query, Witness, replay, robustness
 from ..properties.balls import L1, LINF
 from ..properties.robustness import ARGMAX, KEPT, movable
@@ -96,7 +97,7 @@ class Measure:
     Whoever measures fills these, and `point`, the witness.
     """
 
-    def __init__(self, question: Question, farthest: int, options: Any, limits: Limits):
+    def __init__(self, question: Question, farthest: int, options: Options, limits: Limits):
         self.question, self.farthest, self.options, self.limits = question, farthest, options, limits
         self.lower, self.nearest = 0, farthest + 1
         self.point: np.ndarray | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from ..attack import propose
 from ..bounds import propagate, simplify
 from ..bounds.reduction import Reduction, reduced
 from ..limits import Limits
+from ..options import Options
 from ..properties import And, Query
 from ..properties.balls import L1, LINF, distances_of
 from ..properties.formula import FALSE, without_not
@@ -32,7 +32,7 @@ COUNTS = ("nodes", "refuted", "leaves")
 class Sums(Measure):
     """The sum of changes, or how many elements change."""
 
-    def __init__(self, question: Question, norm: str, farthest: int, options: Any, limits: Limits):
+    def __init__(self, question: Question, norm: str, farthest: int, options: Options, limits: Limits):
         super().__init__(question, farthest, options, limits)
         self.norm, self.rng = norm, np.random.default_rng(options.seed)
         self.violation = question.within(0).violation
@@ -75,7 +75,7 @@ class Sums(Measure):
 class Searched(Sums):
     """By searches of balls, each as small as what is proved allows."""
 
-    def __init__(self, question: Question, norm: str, farthest: int, options: Any, limits: Limits):
+    def __init__(self, question: Question, norm: str, farthest: int, options: Options, limits: Limits):
         super().__init__(question, norm, farthest, options, limits)
         self.own = replace(options, certificates=False)
         self.searches: list[Search] = []

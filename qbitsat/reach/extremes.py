@@ -15,6 +15,7 @@ from ..errors import ArgumentError, InputError, expect_kind
 from ..limits import LimitReached, Limits
 from ..network import Network
 from ..network.accumulating import weighted_layers
+from ..options import Options
 from ..properties import Box
 
 
@@ -45,7 +46,7 @@ def prefix(network: Network, k: int) -> Network:
 class Budget:
     """Limits of all, of the part whose turn it is, and for each query what of these it may take."""
 
-    def __init__(self, options: Any, total: float | None, cancel: Any = None):
+    def __init__(self, options: Options, total: float | None, cancel: Any = None):
         if total is not None and not (isinstance(total, int | float) and 0 < total < math.inf):
             raise ArgumentError("total", f"{total!r}, expected a positive number of seconds")
         self.options, self.cancel = options, cancel

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ..bounds.dual_descent import Suggestion
 from ..bounds.reduction import Reduction
 from ..limits import LimitReached, Limits
 from ..network import forward_all
+from ..options import Options
 from ..properties import And, AtMost
 from ..properties.margin import margins
 from ..properties.replay import Inputs
@@ -35,7 +35,7 @@ class Ascent(Search):
     no interest.
     """
 
-    def __init__(self, reduction: Reduction, options: Any, limits: Limits):
+    def __init__(self, reduction: Reduction, options: Options, limits: Limits):
         assert isinstance(reduction.formula, And)
         self.assumption, goal = reduction.formula.parts
         assert isinstance(goal, AtMost)

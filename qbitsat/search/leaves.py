@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..bounds import propagate
 from ..bounds.intervals import node_bounds
@@ -12,7 +12,7 @@ from ..bounds.ranges import Ranges
 from ..bounds.reduction import Reduction
 from ..encode import Cnf, encode_query
 from ..limits import Limits
-from ..options import LAYOUTS
+from ..options import LAYOUTS, Options
 from ..properties import And, AtMost
 from ..properties.replay import Inputs
 from ..solvers import sat
@@ -29,7 +29,7 @@ class Leaf(NamedTuple):
     row: int
     atoms: list[AtMost]
 
-    def encode(self, options: Any, limits: Limits) -> Cnf:
+    def encode(self, options: Options, limits: Limits) -> Cnf:
         """The CNF that is satisfiable iff some inputs inside the ranges make all inequalities true."""
         bounds, enforced = node_bounds(self.layout, self.root, self.ranges, self.row)
         return encode_query(self.reduction.query, bounds, options, And(tuple(self.atoms)), limits, enforced)
@@ -43,7 +43,7 @@ class Leaf(NamedTuple):
         atoms, whole = [reduction.widened(atom) for atom in self.atoms], reduction.whole or reduction
         return Leaf(whole, whole.bounds.layout.under(limits), root, ranges, 0, atoms)
 
-    def solve(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Refutation | Infeasible | None]:
+    def solve(self, options: Options, limits: Limits) -> tuple[sat.SatResult, Inputs | None, Refutation | Infeasible | None]:
         """The solver's answer, the inputs if it found some, and the proof if there are none and certificates are asked for."""
         leaf = self.whole(limits) if options.certificates else self
         if leaf is None:
@@ -55,7 +55,7 @@ class Leaf(NamedTuple):
             inputs = self.reduction.restrict(inputs)
         return result, inputs, None if result.lrat is None else Refutation(cnf.sha256, result.lrat)
 
-    def solve_without_ranges(self, options: Any, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
+    def solve_without_ranges(self, options: Options, limits: Limits) -> tuple[sat.SatResult, Inputs | None]:
         """The same for the inequalities over all of the query's boxes: more inputs than the node has."""
         query = self.reduction.query
         cnf = encode_query(query, propagate(query, limits), replace(options, encoding=LAYOUTS[0]), And(tuple(self.atoms)), limits)

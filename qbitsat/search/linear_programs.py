@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from ..bounds.dual_descent import DualDescent
 from ..bounds.layout import Inequalities, Layout
 from ..bounds.ranges import PASS_WORK, Ranges
 from ..limits import Limits
+from ..options import Options
 from .disjuncts import Disjuncts
 from .nodes import Nodes
 
@@ -80,7 +80,7 @@ class LinearPrograms:
     """Those of one search."""
 
     def __init__(
-        self, layout: Layout, disjuncts: Disjuncts, descent: DualDescent, root: Ranges, unit: np.ndarray, options: Any, limits: Limits
+        self, layout: Layout, disjuncts: Disjuncts, descent: DualDescent, root: Ranges, unit: np.ndarray, options: Options, limits: Limits
     ):
         """unit float64[num_neurons]: one output step's share of an accumulator."""
         self.layout, self.disjuncts, self.descent, self.root, self.unit, self.limits = layout, disjuncts, descent, root, unit, limits

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from ..bounds.reduction import Reduction
 from ..bounds.tighten import LITTLE, tighten
 from ..limits import Limits
 from ..network import forward_all
+from ..options import Options
 from ..properties import And, Box, Formula, Or
 from ..properties.margin import margins
 from ..properties.replay import Inputs
@@ -27,7 +27,7 @@ from .tree import Search
 class Nearest(Search):
     """The reduction's query, of one network, has the box of `radius` around centre int64[num_inputs], which its whole query counts."""
 
-    def __init__(self, reduction: Reduction, centre: np.ndarray, radius: int, options: Any, limits: Limits):
+    def __init__(self, reduction: Reduction, centre: np.ndarray, radius: int, options: Options, limits: Limits):
         super().__init__(reduction, options, limits)
         self.centre, self.radius = centre, radius
         # Seconds that it has worked, and the time since when it does.

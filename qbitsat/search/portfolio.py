@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pysat.solvers import Solver
@@ -17,7 +17,7 @@ from pysat.solvers import Solver
 from ..bounds import Ranges
 from ..encode import Cnf, Encoding, encode_disjuncts
 from ..limits import Limits
-from ..options import LAYOUTS
+from ..options import LAYOUTS, Options
 from ..processes import interrupts_held
 from ..properties import Formula, Query, Witness, confirm
 from ..solvers import sat
@@ -36,7 +36,7 @@ class Decision(NamedTuple):
     encoding: str
 
 
-def decide(query: Query, bounds: Ranges, formula: Formula, options: Any, limits: Limits, statistics: dict[str, float]) -> Decision:
+def decide(query: Query, bounds: Ranges, formula: Formula, options: Options, limits: Limits, statistics: dict[str, float]) -> Decision:
     """Encode and solve. After an assignment that does not replay the query is encoded anew, plainly, with nothing narrowed or added.
 
     `statistics` gets the sizes of what was encoded last, the solver's counts, and how many assignments did not replay.
@@ -62,7 +62,7 @@ class Job(NamedTuple):
     dives: Sequence[list[int]] = ()
 
 
-def solve_encoding(encoding: Encoding, options: Any, limits: Limits) -> tuple[SatResult, tuple[tuple[int, ...], ...] | None]:
+def solve_encoding(encoding: Encoding, options: Options, limits: Limits) -> tuple[SatResult, tuple[tuple[int, ...], ...] | None]:
     """Decide a query, and the networks' inputs where it is satisfiable.
 
     Narrowed disjuncts and the whole formula are two roads to an answer, walked in turns; the disjuncts come first and get twice the
@@ -83,7 +83,7 @@ def solve_encoding(encoding: Encoding, options: Any, limits: Limits) -> tuple[Sa
     return result, (whole if team else disjuncts[number]).decode(result.assignment)
 
 
-def solve_whole(cnf: Cnf, options: Any, limits: Limits) -> SatResult:
+def solve_whole(cnf: Cnf, options: Options, limits: Limits) -> SatResult:
     """Decide one CNF: first with its redundant cuts, then with and without them in turns; with certificates, without them alone."""
     flat, solver, conflicts = np.asarray(cnf.clauses), options.solver, options.conflicts
     if options.certificates or cnf.core == len(flat):

@@ -8,7 +8,6 @@ them says is checked by who asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ..bounds import Ranges
 from ..bounds.dual_descent import DualDescent, Suggestion
 from ..bounds.reduction import Reduction
 from ..limits import LimitReached, Limits
+from ..options import Options
 from .disjuncts import Disjuncts
 from .leaves import Inputs, Leaf
 from .linear_programs import LinearPrograms
@@ -37,7 +37,7 @@ UNCONFIRMED = "inputs of the search do not replay"
 class Scheduler:
     """The helpers of one search; root: its ranges, one row."""
 
-    def __init__(self, reduction: Reduction, disjuncts: Disjuncts, root: Ranges, options: Any, limits: Limits):
+    def __init__(self, reduction: Reduction, disjuncts: Disjuncts, root: Ranges, options: Options, limits: Limits):
         layout, inequalities, query, formula = disjuncts.layout, disjuncts.inequalities, reduction.query, reduction.formula
         self.reduction, self.layout, self.disjuncts, self.root = reduction, layout, disjuncts, root
         self.options, self.limits = options, limits

@@ -13,6 +13,7 @@ from ..bounds.dual_descent import Suggestion
 from ..bounds.reduction import Reduction
 from ..bounds.tighten import LITTLE, tighten, work_of
 from ..limits import Limits
+from ..options import Options
 from ..properties import Witness
 from . import split
 from .disjuncts import Disjuncts
@@ -35,7 +36,7 @@ class Search:
     All of it is about the smaller query of a reduction: what is found are inputs of that one, and so are the numbers of the proof.
     """
 
-    def __init__(self, reduction: Reduction, options: Any, limits: Limits, proof: Proof | None = None):
+    def __init__(self, reduction: Reduction, options: Options, limits: Limits, proof: Proof | None = None):
         self.reduction, self.options, self.limits, self.proof = reduction, options, limits, proof
         # The last inputs that were replayed, as a witness of the whole query.
         self.witness: Witness | None = None
