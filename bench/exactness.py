@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "importers"))
+import tests.folders  # noqa: F401 (where modules of the tests are)
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "importers"))
 
 import onnx
 from onnx_files import VNNI, feeds, session

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.suite import DATA
 from qbitsat.errors import QbitsatError
 from qbitsat.importers import load
-from tests.mutate_tflite import mutants
+from tests.files.mutate_tflite import mutants
 
 FILES = ("hello_world_int8", "mnist_arduino_q", "mnist_dw_q", "mnist_valid_q", "mnist_resnet_q", "magic_wand", "micro_speech_quantized")
 # Bytes of address space, and seconds for one file, above which it is a finding.

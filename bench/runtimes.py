@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import qbitsat
+import tests.folders  # noqa: F401 (where modules of the tests are)
 from bench import cpu_clock
 from bench.networks import files, inputs_of
 from bench.peers.__main__ import commit
@@ -35,7 +35,6 @@ class Replay:
     """Runs witnesses in the runtimes themselves."""
 
     def __init__(self, path: Path):
-        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
         from tflite_networks import RuntimeModel  # which needs the runtimes
 
         self.models = [RuntimeModel(runtime, path.read_bytes()) for runtime in RUNTIMES]

@@ -17,6 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import folders  # noqa: F401 (where the modules below are)
 from certified import check_engines
 from inner import check_inner
 from maximized import check_maximum

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import folders  # noqa: F401 (where the modules below are)
 import forge_proofs
 import numpy as np
 from forge import RECIPES, Parts, good, outcome
@@ -28,7 +29,7 @@ from qbitsat.properties import Query
 from qbitsat.properties.formula import is_true
 from qbitsat.verify import HOLDS
 
-# Queries of more inputs than this are not made by a mutation: boxes stay inside the formats of tests/tiny.py and tests/deep.py.
+# Queries of more inputs than this are not made by a mutation: boxes stay inside the formats of `tiny` and `deep`.
 MAX_POINTS = 1 << 17
 NUMBERS = (-1, 0, 1, 2, 3, 5, 7, 63, 255, 1 << 31, 1 << 62, (1 << 63) - 1, -(1 << 63))
 

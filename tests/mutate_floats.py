@@ -14,6 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import folders  # noqa: F401 (where the modules below are)
 import h5py
 import mutate_onnx
 import mutating

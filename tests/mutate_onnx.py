@@ -5,6 +5,7 @@ Nothing may escape but a network or an error of ours, in little time and memory.
 
 from __future__ import annotations
 
+import folders  # noqa: F401 (where the modules below are)
 import mutating
 import numpy as np
 import onnx

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import folders  # noqa: F401 (where the modules below are)
 import numpy as np
-import onnx_operators
 from onnx_files import Model, differing, read
+from onnx_operators import CASES as ONNX_CASES
 from operators import CASES, check_operator
 from oracles import TFLITE
 
@@ -29,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.runtimes:
-            cases = CASES if name in TFLITE else onnx_operators.CASES
+            cases = CASES if name in TFLITE else ONNX_CASES
             for operator in arguments.operators or cases:
                 if operator in cases:
                     print(
@@ -59,7 +60,7 @@ def checks(operator: str, name: str, seed: int, folder: Path) -> Check:
 
     def check() -> tuple[int, int]:
         dtype = np.int8 if name == "onnxruntime-int8" or rng.random() < 0.5 else np.uint8
-        model = onnx_operators.CASES[operator](Model(dtype, int(rng.integers(1 << 30))))
+        model = ONNX_CASES[operator](Model(dtype, int(rng.integers(1 << 30))))
         return differing(model, read(model, folder, name), 60, int(rng.integers(1 << 30)))
 
     return check

@@ -6,9 +6,9 @@ import random
 
 import numpy as np
 import pytest
+from clauses import clauses_of
+from neurons import requantize_arguments
 from pysat.solvers import Solver
-from test_gates import clauses_of
-from test_twin import requantize_arguments
 from tiny import gentle_query, points_of, random_query
 
 from qbitsat.arithmetic import ShiftRequantizer

@@ -6,9 +6,9 @@ from dataclasses import replace
 import bitwuzla
 import numpy as np
 import pytest
+from clauses import clauses_of
 from graphs import KINDS, graph_box, graph_query, random_graph
 from test_cnf import count_solutions, count_violating, twin_encode
-from test_gates import clauses_of
 from tiny import all_values, truths
 
 from qbitsat.arithmetic import TableRequantizer

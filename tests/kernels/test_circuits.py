@@ -5,9 +5,9 @@ import random
 
 import numpy as np
 import pytest
+from clauses import clauses_of
+from neurons import random_neuron, requantize_arguments
 from pysat.solvers import Solver
-from test_gates import clauses_of
-from test_twin import random_neuron, requantize_arguments
 
 from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer

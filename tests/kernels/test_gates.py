@@ -4,22 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from clauses import clauses_of
 from pysat.solvers import Solver
 
 from qbitsat._kernels.cnf.clauses import ClauseBuffer
 from qbitsat.certificate.bitblast import FALSE, TRUE
-
-
-def clauses_of(buffer):
-    """The buffer as lists of literals."""
-    clause, clauses = [], []
-    for entry in np.asarray(buffer).tolist():
-        if entry:
-            clause.append(entry)
-        else:
-            clauses.append(clause)
-            clause = []
-    return clauses
 
 
 def fresh_gates(count):

@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 from bitwuzla import Kind
+from clauses import clauses_of
 from graphs import KINDS, random_requantizer
 from pysat.solvers import Solver
 from test_circuits import assumptions, value
-from test_gates import clauses_of
 from test_words_smt import Bench
 
 from qbitsat._kernels.cnf.layers import Encoder, Words

@@ -6,8 +6,8 @@ import bitwuzla
 import numpy as np
 import pytest
 from bitwuzla import Kind
-from test_gates import clauses_of
-from test_twin import requantize_arguments
+from clauses import clauses_of
+from neurons import requantize_arguments
 
 from qbitsat._kernels.cnf.layers import Encoder, Words
 from qbitsat.arithmetic import ROUNDINGS, ShiftRequantizer

@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 sys.path.insert(0, str(HERE.parent))
 
+import folders  # noqa: E402, F401 (where the next one is)
 from vnnlib_oracle import all_candidates, is_satisfied  # noqa: E402
 
 Constant = tuple[str, object]

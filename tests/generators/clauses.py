@@ -9,6 +9,18 @@ def flat(clauses):
     return np.array([lit for clause in clauses for lit in (*clause, 0)], np.int32)
 
 
+def clauses_of(buffer):
+    """The buffer as lists of literals."""
+    clause, clauses = [], []
+    for entry in np.asarray(buffer).tolist():
+        if entry:
+            clause.append(entry)
+        else:
+            clauses.append(clause)
+            clause = []
+    return clauses
+
+
 def pigeons(n):
     """n + 1 pigeons in n holes: unsatisfiable, and out of reach of resolution from n = 10 or so."""
     var = lambda i, j: i * n + j + 1  # noqa: E731
