@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,6 +86,21 @@ def test_widths_come_before_exact_ranges(monkeypatch):
     assert plain.interval_width == 5
     assert (exact.needed, exact.enough) == (plain.needed, plain.enough) == (4, 4)
     assert exact.reason == ("" if exact.decided else "timeout")
+
+
+def test_time_for_replays_is_left(monkeypatch):
+    """A search that takes all of its time leaves some for the replay of what was found."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now, process_time=lambda: clock.now)
+
+    def takes_all(*arguments, timeout, **options):
+        clock.now += timeout
+        raise LimitReached("timeout")
+
+    monkeypatch.setattr(sys.modules["qbitsat.limits"], "time", clock)
+    monkeypatch.setattr(sys.modules["qbitsat.reach.farthest"], "verify", takes_all)
+    (found,) = overflow(NETWORK, layers=[1], attack=False, tighten=0, total=1.0)
+    assert clock.now < 1.0
+    assert (found.needed, found.enough, found.reason) == (4, 5, "timeout")
 
 
 @pytest.mark.parametrize(("lo", "hi", "bits"), [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-128, 127, 8), (-129, 0, 9), (5, 128, 9)])

@@ -18,6 +18,9 @@ from ..network.accumulating import weighted_layers
 from ..options import Options
 from ..properties import Box
 
+# The share of a turn that may go to searches: what they find must still be replayed, and after the last turn no other time is left.
+SEARCHED = 0.95
+
 
 def width(lo: int, hi: int) -> int:
     """Bits of two's complement that hold all of [lo, hi]."""
@@ -53,8 +56,8 @@ class Budget:
         self.limits = self.all = Limits(total, options.memory, cancel)
 
     def turn(self, left: int) -> None:
-        """The next of so many that are left gets its share of the time; what it does not use goes to the others."""
-        self.limits = self.all.part((self.all.timeout - self.all.seconds()) / left)
+        """The next of so many that are left gets its share of the time; what it does not use goes to the others, and to replays."""
+        self.limits = self.all.part(SEARCHED * (self.all.timeout - self.all.seconds()) / left)
 
     def each(self) -> dict[str, Any]:
         """Options of one query more; raises `LimitReached` if there is no time for it."""
