@@ -1,4 +1,8 @@
-"""Hold the steps of every runtime against the runtime itself: python tests/run_operators.py --count 100000"""
+"""Hold what is computed of operators against every runtime: python tests/run_operators.py --count 100000
+
+Of TensorFlow Lite's those whose steps round, with random scales and inputs near ties, and small files of all of them, with random inputs;
+of ONNX Runtime's small models with random scales.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,17 @@ from onnx_files import Model, differing, read
 from onnx_operators import CASES as ONNX_CASES
 from operators import CASES, check_operator
 from oracles import TFLITE
+from tflite_networks import RuntimeModel
+from tflite_operators import GRAPHS, NOT_IN_TFLM, TABLES, built
 
 from qbitsat.errors import UnsupportedError
+from qbitsat.importers import load
+from qbitsat.network import forward
 
 ONNX = ("onnxruntime", "onnxruntime-int8")
-# A model: how many outputs it has, and how many of them differ.
+BATCH = 100
+ABSENT = {("tflm", name) for name in NOT_IN_TFLM}
+# Of one model, or some inputs: how many outputs there are, and how many differ.
 Check = Callable[[], tuple[int, int]]
 
 
@@ -30,38 +40,51 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.runtimes:
-            cases = CASES if name in TFLITE else ONNX_CASES
+            cases = dict.fromkeys((*CASES, *GRAPHS, *TABLES) if name in TFLITE else ONNX_CASES)
             for operator in arguments.operators or cases:
-                if operator in cases:
-                    print(
-                        f"{operator:30} {name:17} {counted(checks(operator, name, arguments.seed, Path(folder)), arguments.count)}",
-                        flush=True,
-                    )
+                if operator in cases and (name, operator) not in ABSENT:
+                    said = counted(checks(operator, name, arguments.seed, Path(folder)), arguments.count)
+                    print(f"{operator:30} {name:17} {said}", flush=True)
 
 
 def counted(check: Check, count: int) -> str:
     """So many outputs in words; models that are refused, as they are too near a tie, are made again."""
-    outputs = wrong = models = refused = 0
+    outputs = wrong = checks = refused = 0
     while outputs < count:
         try:
             size, found = check()
         except UnsupportedError:
             refused += 1
             continue
-        outputs, wrong, models = outputs + size, wrong + found, models + 1
-    return f"{outputs} outputs of {models} models, {wrong} differ" + (f"; {refused} models refused" if refused else "")
+        outputs, wrong, checks = outputs + size, wrong + found, checks + 1
+    return f"{outputs} outputs in {checks} checks, {wrong} differ" + (f"; {refused} models refused" if refused else "")
 
 
 def checks(operator: str, name: str, seed: int, folder: Path) -> Check:
     """A check of one random model after the other."""
     rng = np.random.default_rng(seed)
-    if name in TFLITE:
+    if name in TFLITE and operator in CASES:
         return lambda: check_operator(operator, name, rng, 500)
+    if name in TFLITE:
+        return on_random_inputs(built(operator), name, rng, folder / "network.tflite")
 
     def check() -> tuple[int, int]:
         dtype = np.int8 if name == "onnxruntime-int8" or rng.random() < 0.5 else np.uint8
         model = ONNX_CASES[operator](Model(dtype, int(rng.integers(1 << 30))))
         return differing(model, read(model, folder, name), 60, int(rng.integers(1 << 30)))
+
+    return check
+
+
+def on_random_inputs(data: bytes, name: str, rng: np.random.Generator, path: Path) -> Check:
+    """A check of one file on some inputs after the other."""
+    path.write_bytes(data)
+    network, model = load(path, runtime=name), RuntimeModel(name, data)
+
+    def check() -> tuple[int, int]:
+        x = rng.integers(network.input.lo, network.input.hi + 1, (BATCH, network.input.size))
+        expected = np.stack([model.run(sample, network) for sample in x])
+        return expected.size, int((forward(network, x) != expected).sum())
 
     return check
 

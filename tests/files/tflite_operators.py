@@ -1,0 +1,270 @@
+"""Small .tflite files of operators: structure rather than scales, on an input of 8 x 6 x 4."""
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from tflite_graphs import Graph
+
+SHAPE = (1, 8, 6, 4)
+
+
+def pads_around_a_convolution(g: Graph, x: int) -> int:
+    """PAD, then a convolution without padding: it becomes the convolution's own."""
+    y = g.operator("PAD", [x, g.constant([[0, 0], [1, 2], [0, 1], [0, 0]])], [g.like(x, (1, 11, 7, 4))], schema.PadOptionsT())[0]
+    return g.conv(y, 5, (1, 5, 3, 5), stride=2, same=False)
+
+
+def channels_padded(g: Graph, x: int) -> int:
+    y = g.operator("PAD", [x, g.constant([[0, 0], [0, 0], [0, 0], [1, 3]])], [g.like(x, (1, 8, 6, 8))], schema.PadOptionsT())[0]
+    return g.conv(y, 3, (1, 8, 6, 3))
+
+
+def dead_channels(g: Graph, x: int) -> int:
+    """Channels without weights, whose constant is, and is not, the zero point of what comes next."""
+    rng = np.random.default_rng(5)
+    weights = rng.integers(-127, 128, (6, 3, 3, 4))
+    weights[[1, 3, 4]] = 0
+    bias = np.array([100, -(1 << 24), 200, 9000, 1 << 24, -300])
+    y = g.conv(x, 6, (1, 8, 6, 6), weights=weights, bias=bias)
+    return g.conv(y, 4, (1, 4, 3, 4), stride=2)
+
+
+def dead_depthwise(g: Graph, x: int) -> int:
+    weights = np.zeros((6, 1, 1, 4), np.int64)
+    weights[[0, 2]] = 50
+    y = g.conv(x, 6, (1, 8, 6, 6), kernel=(1, 1), weights=weights, bias=np.array([1, 9999, 2, 1 << 28, -(1 << 28), 3]))
+    rng = np.random.default_rng(6)
+    inputs = [y, g.constant(rng.integers(-127, 128, (1, 3, 3, 12)), np.full(12, 0.01), axis=3, dtype=np.int8)]
+    inputs.append(g.constant(rng.integers(-999, 999, 12), np.full(12, 0.01) * g.scale(y)))
+    options = schema.DepthwiseConv2DOptionsT(
+        padding=0, strideW=1, strideH=1, depthMultiplier=2, dilationWFactor=1, dilationHFactor=1, fusedActivationFunction=1
+    )
+    z = g.operator("DEPTHWISE_CONV_2D", inputs, [g.tensor((1, 8, 6, 12), 0.08, -20)], options, 3)[0]
+    return g.conv(z, 3, (1, 8, 6, 3), kernel=(1, 1))
+
+
+def dilated(g: Graph, x: int) -> int:
+    y = g.conv(x, 3, (1, 8, 6, 3))
+    g.graph.operators[-1].builtinOptions.dilationWFactor = 2
+    g.graph.operators[-1].builtinOptions.dilationHFactor = 3
+    return y
+
+
+def grouped(g: Graph, x: int) -> int:
+    """Two groups of two channels each."""
+    rng = np.random.default_rng(11)
+    return g.conv(x, 6, (1, 8, 6, 6), weights=rng.integers(-127, 128, (6, 3, 3, 2)))
+
+
+def depthwise(multiplier: int, channels: int = 4, kernel=(3, 5), stride: int = 2, shape=(1, 4, 3)):
+    def build(g: Graph, x: int) -> int:
+        rng, n_out = np.random.default_rng(12), channels * multiplier
+        scales = rng.uniform(0.002, 0.01, n_out).astype(np.float32)
+        weights = g.constant(rng.integers(-127, 128, (1, *kernel, n_out)), scales, axis=3, dtype=np.int8)
+        inputs = [x, weights, g.constant(rng.integers(-2000, 2000, n_out), g.scale(x) * scales)]
+        options = schema.DepthwiseConv2DOptionsT(
+            padding=0, strideW=stride, strideH=stride, depthMultiplier=multiplier, dilationWFactor=1, dilationHFactor=1
+        )
+        return g.operator("DEPTHWISE_CONV_2D", inputs, [g.tensor((*shape, n_out), 0.05, 12)], options, 3)[0]
+
+    return build
+
+
+def pads_with_a_constant(g: Graph, x: int) -> int:
+    inputs = [x, g.constant([[0, 0], [1, 0], [0, 2], [0, 0]]), g.constant(33, 0.047, -9, dtype=np.int8)]
+    y = g.operator("PADV2", inputs, [g.like(x, (1, 9, 8, 4))], schema.PadV2OptionsT())[0]
+    return g.conv(y, 3, (1, 7, 6, 3), same=False)
+
+
+def pool(kind: str, same: bool, size: int, stride: int, shape, fused: int = 0):
+    def build(g: Graph, x: int) -> int:
+        options = schema.Pool2DOptionsT(
+            padding=0 if same else 1, strideW=stride, strideH=stride, filterWidth=size, filterHeight=size, fusedActivationFunction=fused
+        )
+        return g.operator(kind, [x], [g.like(x, shape)], options, 2)[0]
+
+    return build
+
+
+def reduction(kind: str, axes, shape, keep: bool = False, same: bool = False):
+    def build(g: Graph, x: int) -> int:
+        y = g.like(x, shape) if same else g.tensor(shape, 0.03, 7)
+        return g.operator(kind, [x, g.constant(axes)], [y], schema.ReducerOptionsT(keepDims=keep), 2)[0]
+
+    return build
+
+
+def binary(kind: str, constant_shape=None, fused: int = 0, swapped: bool = False):
+    """An operator of two tensors: of the input and a convolution of it, or of the input and a constant."""
+
+    def build(g: Graph, x: int) -> int:
+        if constant_shape is None:
+            y = g.conv(x, 4, (1, 8, 6, 4))
+        else:
+            y = g.constant(np.random.default_rng(7).integers(-128, 128, constant_shape), 0.021, 5, dtype=np.int8)
+        options = getattr(schema, f"{kind.title()}OptionsT")(fusedActivationFunction=fused)
+        return g.operator(kind, [y, x] if swapped else [x, y], [g.tensor((1, 8, 6, 4), 0.06, -11)], options, 2)[0]
+
+    return build
+
+
+def extremum(kind: str):
+    def build(g: Graph, x: int) -> int:
+        y = g.operator("TRANSPOSE", [x, g.constant([0, 2, 1, 3])], [g.like(x, (1, 6, 8, 4))], schema.TransposeOptionsT())[0]
+        y = g.operator("RESHAPE", [y, g.constant([1, 8, 6, 4])], [g.like(x, (1, 8, 6, 4))], schema.ReshapeOptionsT(newShape=[1, 8, 6, 4]))[
+            0
+        ]
+        return g.operator(kind, [x, y], [g.like(x, (1, 8, 6, 4))], schema.MaximumMinimumOptionsT())[0]
+
+    return build
+
+
+def unary(kind: str, scale: float = 0.05, zero_point: int = 0, options=None, version: int = 1):
+    def build(g: Graph, x: int) -> int:
+        return g.operator(kind, [x], [g.tensor((1, 8, 6, 4), scale, zero_point)], options, version)[0]
+
+    return build
+
+
+def wires(g: Graph, x: int) -> int:
+    """Slices, splits, transposes and joins of activations, then a layer that reads them."""
+    options = schema.StridedSliceOptionsT(beginMask=0b1000, endMask=0b0001)
+    part = g.operator(
+        "STRIDED_SLICE", [x, *map(g.constant, ([0, 1, 0, 0], [9, 7, 9, 3], [1, 2, 1, 1]))], [g.like(x, (1, 3, 6, 3))], options
+    )[0]
+    begin, size = g.constant([0, 2, 1, 0]), g.constant([1, 3, -1, 3])
+    other = g.operator("SLICE", [x, begin, size], [g.like(x, (1, 3, 5, 3))], schema.SliceOptionsT())[0]
+    joined = g.operator("CONCATENATION", [part, other], [g.like(x, (1, 3, 11, 3))], schema.ConcatenationOptionsT(axis=2))[0]
+    turned = g.operator("TRANSPOSE", [joined, g.constant([0, 3, 2, 1])], [g.like(x, (1, 3, 11, 3))], schema.TransposeOptionsT())[0]
+    halves = [g.like(x, (1, 1, 11, 3)) for _ in range(3)]
+    g.operator("SPLIT", [g.constant(1), turned], halves, schema.SplitOptionsT(numSplits=3))
+    squeezed = g.operator("SQUEEZE", [halves[1]], [g.like(x, (1, 11, 3))], schema.SqueezeOptionsT(squeezeDims=[1]))[0]
+    grown = g.operator("EXPAND_DIMS", [squeezed, g.constant(2)], [g.like(x, (1, 11, 1, 3))], schema.ExpandDimsOptionsT())[0]
+    return g.conv(grown, 2, (1, 11, 1, 2), kernel=(3, 1))
+
+
+def corner(g: Graph, x: int) -> int:
+    """A convolution that reads one cell, beside which is one of padding: only that is at a position."""
+    y = g.conv(x, 3, (1, 1, 1, 3), kernel=(8, 6), same=False)
+    z = g.operator("PAD", [y, g.constant([[0, 0], [1, 0], [0, 1], [0, 0]])], [g.like(y, (1, 2, 2, 3))], schema.PadOptionsT())[0]
+    return g.conv(z, 2, (1, 2, 2, 2), kernel=(1, 1), same=False)
+
+
+def moved(kind: str, shape, constants: list, options=None, version: int = 1):
+    """An operator that moves elements, then a convolution."""
+
+    def build(g: Graph, x: int) -> int:
+        y = g.operator(kind, [x, *map(g.constant, constants)], [g.like(x, shape)], options, version)[0]
+        return g.conv(y, 3, (*shape[:3], 3))
+
+    return build
+
+
+def batches(g: Graph, x: int, pads=((0, 0), (0, 0)), size: tuple[int, int] = (4, 2)) -> int:
+    """A dilated convolution as converters write it."""
+    y = g.operator("SPACE_TO_BATCH_ND", [x, g.constant([2, 3]), g.constant(pads)], [g.like(x, (6, *size, 4))])[0]
+    y = g.conv(y, 3, (6, size[0] - 1, size[1] - 1, 3), kernel=(2, 2), same=False)
+    shape = (1, 2 * size[0] - 3, 3 * size[1] - 4, 3)
+    return g.operator("BATCH_TO_SPACE_ND", [y, g.constant([2, 3]), g.constant([[0, 1], [1, 0]])], [g.like(y, shape)])[0]
+
+
+def gated(g: Graph, x: int) -> int:
+    """SiLU: x times a function of x."""
+    y = g.operator("LOGISTIC", [x], [g.tensor((1, 8, 6, 4), 1 / 256, -128)])[0]
+    return g.operator("MUL", [y, x], [g.tensor((1, 8, 6, 4), 0.021, -70)], schema.MulOptionsT(), 2)[0]
+
+
+def prelu(g: Graph, x: int) -> int:
+    slopes = g.constant([[[30, -80, 127, 0]]], 0.011, 4, dtype=np.int8)
+    return g.operator("PRELU", [x, slopes], [g.tensor((1, 8, 6, 4), 0.04, -9)])[0]
+
+
+def flatten_of_new_converters(g: Graph, x: int) -> int:
+    """SHAPE, STRIDED_SLICE and PACK give the constant that RESHAPE reads."""
+    size = g.operator("SHAPE", [x], [g.tensor((4,), dtype=np.int32)], schema.ShapeOptionsT(outType=schema.TensorType.INT32))[0]
+    options = schema.StridedSliceOptionsT(shrinkAxisMask=1)
+    batch = g.operator("STRIDED_SLICE", [size, *map(g.constant, ([0], [1], [1]))], [g.tensor((), dtype=np.int32)], options)[0]
+    shape = g.operator("PACK", [batch, g.constant(192)], [g.tensor((2,), dtype=np.int32)], schema.PackOptionsT(valuesCount=2, axis=0))[0]
+    flat = g.operator("RESHAPE", [x, shape], [g.like(x, (1, 192))], schema.ReshapeOptionsT())[0]
+    return g.dense(flat, 3)
+
+
+def rows_of_a_dense_layer(g: Graph, x: int) -> int:
+    rows = g.operator("RESHAPE", [x, g.constant([48, 4])], [g.like(x, (48, 4))], schema.ReshapeOptionsT(newShape=[48, 4]))[0]
+    rng = np.random.default_rng(8)
+    weights = g.constant(rng.integers(-127, 128, (3, 4)), rng.uniform(0.01, 0.1, 3), dtype=np.int8)
+    return g.operator("FULLY_CONNECTED", [rows, weights, -1], [g.tensor((48, 3), 0.3, 10)], schema.FullyConnectedOptionsT(), 4)[0]
+
+
+GRAPHS = {
+    "pads around a convolution": pads_around_a_convolution,
+    "channels padded": channels_padded,
+    "dead channels": dead_channels,
+    "dead depthwise channels": dead_depthwise,
+    "dilated": dilated,
+    "grouped": grouped,
+    "depthwise": depthwise(1),
+    "depthwise, 2 outputs a channel": depthwise(2),
+    "depthwise, 8 outputs a channel": depthwise(8),
+    "depthwise, 5 outputs a channel": depthwise(5, kernel=(2, 2), stride=1, shape=(1, 8, 6)),
+    "pads with a constant": pads_with_a_constant,
+    "average pool, ragged": pool("AVERAGE_POOL_2D", True, 3, 2, (1, 4, 3, 4)),
+    "average pool": pool("AVERAGE_POOL_2D", False, 2, 2, (1, 4, 3, 4)),
+    "average pool, RELU6": pool("AVERAGE_POOL_2D", False, 3, 1, (1, 6, 4, 4), fused=3),
+    "max pool, ragged": pool("MAX_POOL_2D", True, 3, 2, (1, 4, 3, 4)),
+    "max pool, RELU": pool("MAX_POOL_2D", False, 2, 1, (1, 7, 5, 4), fused=1),
+    "mean": reduction("MEAN", [1, 2], (1, 4)),
+    "mean, kept axes": reduction("MEAN", [1, 2], (1, 1, 1, 4), keep=True),
+    "largest": reduction("REDUCE_MAX", [1, 2], (1, 4), same=True),
+    "largest of channels": reduction("REDUCE_MAX", [-1], (1, 8, 6, 1), keep=True, same=True),
+    "smallest": reduction("REDUCE_MIN", [1, 2], (1, 4), same=True),
+    "corner": corner,
+    "TILE": moved("TILE", (1, 16, 6, 4), [[1, 2, 1, 1]]),
+    "DEPTH_TO_SPACE": moved("DEPTH_TO_SPACE", (1, 16, 12, 1), [], schema.DepthToSpaceOptionsT(blockSize=2)),
+    "SPACE_TO_DEPTH": moved("SPACE_TO_DEPTH", (1, 4, 3, 16), [], schema.SpaceToDepthOptionsT(blockSize=2)),
+    "nearest": moved("RESIZE_NEAREST_NEIGHBOR", (1, 16, 18, 4), [[16, 18]], schema.ResizeNearestNeighborOptionsT()),
+    "nearest, centers": moved(
+        "RESIZE_NEAREST_NEIGHBOR", (1, 5, 9, 4), [[5, 9]], schema.ResizeNearestNeighborOptionsT(halfPixelCenters=True), 3
+    ),
+    "nearest, corners": moved("RESIZE_NEAREST_NEIGHBOR", (1, 11, 7, 4), [[11, 7]], schema.ResizeNearestNeighborOptionsT(alignCorners=True)),
+    "batches": batches,
+    "batches, padded": lambda g, x: batches(g, x, ((1, 1), (2, 1)), (5, 3)),
+    "x LOGISTIC(x)": gated,
+    "PRELU": prelu,
+    "sum": binary("ADD"),
+    "sum, RELU": binary("ADD", fused=1),
+    "sum with a constant": binary("ADD", (4,)),
+    "difference": binary("SUB"),
+    "constant less input": binary("SUB", (1, 8, 6, 4), swapped=True),
+    "product": binary("MUL", (1, 1, 1, 4)),
+    "product of each element": binary("MUL", (1, 8, 6, 4), fused=3),
+    "maximum": extremum("MAXIMUM"),
+    "minimum": extremum("MINIMUM"),
+    "RELU": unary("RELU", 0.031, -128),
+    "RELU6": unary("RELU6", 0.0235, -128),
+    "rescaled": unary("QUANTIZE", 0.0713, 19, schema.QuantizeOptionsT(), 2),
+    "wires": wires,
+    "flatten": flatten_of_new_converters,
+    "rows": rows_of_a_dense_layer,
+}
+# Tables end in a layer, as at the end they would be left out.
+TABLES = {
+    "LOGISTIC": unary("LOGISTIC", 1 / 256, -128),
+    "TANH": unary("TANH", 1 / 128, 0),
+    "HARD_SWISH": unary("HARD_SWISH", 0.04, -119),
+    "LEAKY_RELU": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=0.2)),
+    "LEAKY_RELU, steeper": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=1.7)),
+    "LEAKY_RELU, falling": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=-0.4)),
+}
+
+
+def built(name: str) -> bytes:
+    """A file of GRAPHS or TABLES."""
+    g = Graph()
+    x = g.input(SHAPE, 0.047, -9)
+    if name in GRAPHS:
+        return g.pack(GRAPHS[name](g, x))
+    return g.pack(g.conv(TABLES[name](g, x), 3, (1, 8, 6, 3)))
+
+
+# What TFLM does not have, or does not define.
+NOT_IN_TFLM = ("TILE", "batches, padded")
