@@ -23,7 +23,6 @@ from ..properties import And, AtMost
 from ..properties.margin import margins
 from ..properties.replay import Inputs
 from .nodes import Nodes
-from .schedule import Scheduler
 from .tree import Search
 
 
@@ -54,6 +53,8 @@ class Ascent(Search):
             while self.stack:
                 self.limits.check()
                 at_hand = [*self.stack, *(parent for parent, _, _ in self.waiting)]
+                if self._tightened():
+                    continue
                 before = [*self.stack], [*self.waiting], self.counts["open"], self.counts["closed"]
                 found = self.step()
                 if found is not None:
@@ -80,7 +81,7 @@ class Ascent(Search):
         self.reduction = replace(self.reduction, formula=And((self.assumption, self.goal)))
         self.disjuncts.restate(self.number, self.goal)
         self.dual = Dual(self.layout, self.disjuncts.inequalities)
-        self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
+        self._schedule()
         self.counts["raised"] += 1
         self._push(self.unload())
 

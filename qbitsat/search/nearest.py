@@ -49,8 +49,7 @@ class Nearest(Search):
                 self.begun = True
             while self.stack:
                 self.limits.check()
-                if self.trial and self.scheduler.worked >= self.trial:
-                    self._restart()
+                if self._tightened():
                     continue
                 before = [*self.stack], [*self.waiting], self.counts["open"], self.counts["closed"]
                 found = self.step()

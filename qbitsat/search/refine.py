@@ -10,7 +10,7 @@ closed before has narrower ranges then, in which its multipliers prove no less.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,9 +46,8 @@ class Refinement:
         self.after = self.nodes = NODES
         self.end, self.ends, self.bytes = 0, 0, 0
         self.notes: dict[int, Node] = {}
-        self.able = _is_dense(layout)
-        self.deep = deep_blocks(layout) if self.able else []
-        self.able = len(self.deep) > 1
+        self.deep = deep_blocks(layout)
+        self.able = len(self.deep) > 1 and _is_dense(layout, [part for earlier, block in self.deep for part in (*earlier, block)])
 
     def due(self, worked: int, leaves: bool) -> bool:
         """Whether it is time for a pass, in a search that has worked on so many nodes, and had leaves for SAT.
@@ -159,9 +158,9 @@ class Refinement:
                 self.bytes += row.nbytes
 
 
-def _is_dense(layout: Layout) -> bool:
-    """Whether it is one network of matrices whose outputs grow with their accumulators: small trees gain little in convolutions."""
-    affines = [block.layer.affine for block in layout.blocks]
+def _is_dense(layout: Layout, blocks: Sequence[Block]) -> bool:
+    """Whether blocks of one network, whose outputs grow with their accumulators, are matrices: small trees gain little in convolutions."""
+    affines = [block.layer.affine for block in blocks]
     dense = all(isinstance(affine, Patches) and affine.is_dense for affine in affines)
     return dense and layout.stepped and len(layout.networks) == 1 and not len(layout.pairs)
 

@@ -66,6 +66,19 @@ class Search:
         self.trial = TRIAL if tried else 0
         self._begin(LITTLE if tried else None)
 
+    def _tightened(self) -> bool:
+        """Whether it was time for tighter ranges, which the search goes on with, from the root on after a trial."""
+        worked = self.scheduler.worked
+        if self.trial:
+            due = worked >= self.trial
+            if due:
+                self._restart()
+        else:
+            due = self.options.refine and self.refinement.due(worked, bool(self.counts["leaves"]))
+            if due:
+                self._refine()
+        return due
+
     def _restart(self) -> None:
         """The root once more, with ranges as tight as they come."""
         self.stack, self.waiting, self.ids, self.trial = [], [], 1, 0
@@ -130,11 +143,7 @@ class Search:
         """`advance`, which rests after every step."""
         while self.stack and (self.trial or (self.options.refine and self.refinement.undecided) or sum(map(len, self.stack)) < most):
             self.limits.check()
-            if self.trial and self.scheduler.worked >= self.trial:
-                self._restart()
-                continue
-            if self.options.refine and not self.trial and self.refinement.due(self.scheduler.worked, bool(self.counts["leaves"])):
-                self._refine()
+            if self._tightened():
                 continue
             found = self.step()
             if found is not None:

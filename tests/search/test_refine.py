@@ -5,6 +5,8 @@ import random
 import numpy as np
 import pytest
 from certified import certify, check_engines
+from maximized import check_certificates, stopped
+from measured import Case, check_witness, measured, stopped_radius
 from tiny import check_search, deep_query, random_box, random_network
 
 import qbitsat
@@ -13,9 +15,13 @@ from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.tighten import deep_blocks
 from qbitsat.certificate.check import check
+from qbitsat.certificate.write import Source, write
+from qbitsat.importers import save
 from qbitsat.limits import LimitReached
 from qbitsat.network import Dense, Network, TensorFormat, forward_all
-from qbitsat.properties import AtMost, Box, Query, Ref
+from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
+from qbitsat.properties.balls import NORMS
+from qbitsat.radii.question import Question
 from qbitsat.search import refine
 from qbitsat.search.forest import Forest
 from qbitsat.search.proof import Split
@@ -108,6 +114,63 @@ def test_processes_share_a_search_that_refines(always):
         query = qbitsat.robustness(deep_network(np.random.default_rng(seed)), np.array([1, 2, 1, 2]), 2, 0)
         wanted = qbitsat.verify(query, engine="enumerate").verdict
         assert qbitsat.verify(query, engine="hybrid", jobs=2).verdict == wanted
+
+
+def radius_case(seed: int) -> Case:
+    """The point in the middle with the network's own class there."""
+    network, x = deep_network(np.random.default_rng(seed)), np.array([1, 2, 1, 2])
+    values = all_values(network)
+    points, outputs = values[:, :4], values[:, network.outputs]
+    label = int(np.argmax(outputs[(points == x).all(axis=1)][0]))
+    return Case(Question(network, x, label), points, np.argmax(outputs, axis=1) != label)
+
+
+GOAL = ((2, Ref(0, "output", 0)), (-1, Ref(0, "output", 1)))
+HARD = {"engine": "hybrid", "attack": False, "rounding": False, "batch": 2, "tighten": 0, "steps": 5}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_radii_of_searches_that_refine_agree_with_enumeration(norm, always):
+    for seed in (2, 5, 6, 8):
+        case = radius_case(seed)
+        expected, beyond = case.expected(norm)
+        found = measured(case, norm=norm, **HARD)
+        assert (found.verdict, found.radius, found.upper) == ("OPTIMAL", expected, expected)
+        check_witness(case, norm, found, beyond)
+    cut = stopped_radius(case, 40, norm=norm, **HARD)
+    assert cut.radius <= expected <= cut.upper
+    assert always
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_maxima_of_searches_that_refine_agree_with_enumeration(seed, always):
+    network = deep_network(np.random.default_rng(seed))
+    outputs = all_values(network)[:, network.outputs]
+    sums = 2 * outputs[:, 0] - outputs[:, 1]
+    most = int(np.median(outputs[:, 2]))
+    assumption, inside = And(()), np.ones(len(sums), bool)
+    if seed % 2:
+        assumption, inside = AtMost(((1, Ref(0, "output", 2)),), most), outputs[:, 2] <= most
+    query, largest = Query((network,), (Box(np.zeros(4, int), np.full(4, 3)),), assumption), int(sums[inside].max())
+    found = qbitsat.maximize(query, GOAL, **HARD)
+    assert (found.verdict, found.value, found.upper) == ("OPTIMAL", largest, largest)
+    assert replay(query, found.witness.inputs) == found.witness
+    cut = stopped(query, GOAL, 60, **HARD)
+    assert cut.upper is None or cut.upper >= largest
+    assert cut.value is None or cut.value <= largest
+    assert always
+
+
+def test_certificates_of_radii_and_maxima(always, tmp_path):
+    for seed in (2, 8):
+        case = radius_case(seed)
+        found, network = measured(case, certificates=True, **HARD), case.question.network
+        save(network, tmp_path / "deep.npz")
+        for query, verdict in found.certificates:
+            write(tmp_path / "one.cert", query, verdict, [Source(str(tmp_path / "deep.npz"))])
+            assert check(tmp_path / "one.cert").reason == ""
+        check_certificates(Query((network,), (Box(np.zeros(4, int), np.full(4, 3)),), And(())), GOAL, 0)
+    assert always
 
 
 @pytest.mark.parametrize("room", [12_000, 20_000])
