@@ -83,15 +83,21 @@ def maximize(
     values = make_options(**options)
     limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
     goal = _goal(objective)
-    work, one = _Maximum(query, goal, values, limits), None
+    asked, one = _Maximum(query, goal, values, limits), None
+    work = asked
     try:
         with set_aside(query.num_parts):
-            # Inputs of several networks that are the same are one; the checker knows nothing of that.
-            if values.bounds and not values.certificates:
+            # Inputs of several networks that are the same are one.
+            if values.bounds:
                 one = with_shared_inputs(query, limits, goal.terms)
             if one is not None:
-                work = _Maximum(one.query, AtMost(one.goal, 0), values, limits)
+                work = _Maximum(one.query, AtMost(one.goal, 0), replace(values, certificates=False), limits)
             found = work.run()
+            if one is not None and values.certificates:
+                # The checker knows nothing of that.
+                asked.take(_widened(found, one), work.statistics)
+                work, one = asked, None
+                found = asked.ended(found.reason)
     except LimitReached as limit:
         found = work.so_far(limit.reason)
     except MemoryError:
@@ -133,6 +139,11 @@ class _Maximum:
         self.upper: int | None = None
         self.statistics: dict[str, float] = {}
 
+    def take(self, found: Optimum, statistics: dict[str, float]) -> None:
+        """What is known of the same question in another form."""
+        self.value, self.upper, self.statistics = found.value, found.upper, statistics
+        self.inputs = None if found.witness is None else found.witness.inputs
+
     def run(self) -> Optimum:
         self.limits.begin("bounds")
         bounds = propagate(self.query, self.limits)
@@ -140,7 +151,7 @@ class _Maximum:
         least, most = _reach(goal, bounds)
         self.upper = most
         if assumption == FALSE:
-            return self._ended("")
+            return self.ended("")
         left = Reduction(self.query, bounds, And((assumption, goal)))
         if self.options.bounds:
             left = reduced(left.query, left.bounds, left.formula, self.limits)
@@ -152,10 +163,10 @@ class _Maximum:
                 self._replay()  # in time: near the end there may be none
         searched = all(has_steps(layer) for network in self.query.networks for layer in network.layers)
         if self.options.engine == "enumerate":
-            return self._ended(self._enumerate(left, self._enumeration(left, least)))
+            return self.ended(self._enumerate(left, self._enumeration(left, least)))
         if self.options.engine == "auto":
-            return self._ended(self._run_automatically(left, least, searched))
-        return self._ended(self._search(left, least) if self.options.engine == "hybrid" and searched else self._halve(least))
+            return self.ended(self._run_automatically(left, least, searched))
+        return self.ended(self._search(left, least) if self.options.engine == "hybrid" and searched else self._halve(least))
 
     def _run_automatically(self, left: Reduction, least: int, searched: bool) -> str:
         """By enumeration at once if that takes no time, or after a search for as long as that takes, or for a part of the time."""
@@ -271,13 +282,13 @@ class _Maximum:
         timeout = self.limits.timeout if self.limits.timeout < math.inf else 1 / GRACE
         self.limits, self.options = Limits(GRACE * timeout), replace(self.options, certificates=False)
         try:
-            return self._ended(reason)
+            return self.ended(reason)
         except LimitReached:
             witness, self.value = self.known or (None, None)
             self.inputs = witness.inputs if witness else None
-            return self._ended(reason)
+            return self.ended(reason)
 
-    def _ended(self, reason: str) -> Optimum:
+    def ended(self, reason: str) -> Optimum:
         """The optimum, with what has been found replayed; `reason` says why there may be more."""
         if self.inputs is None:
             if reason:

@@ -50,6 +50,8 @@ AT_ONCE = 0.5
 FEW_VALUES, FIRST_SECONDS, ALONE_SECONDS, ALONE_SHARE, GUEST_SHARE = 2, 0.1, 2.0, 0.3, 0.5
 # A formula with many cases is first asked about by inequalities of which each case has one, for so many seconds, or that share of the time.
 COVER_SECONDS, COVER_SHARE = 30.0, 0.5
+# What a search on shared inputs has before one that proves: what it finds it finds in a fraction of the other's time.
+WITNESS_SECONDS, WITNESS_SHARE = 10.0, 0.25
 # Verdicts where there is no question to ask.
 MISCLASSIFIED, SKIPPED = "MISCLASSIFIED", "SKIPPED"
 
@@ -161,15 +163,22 @@ def _settled(query: Query, limits: Limits) -> Verdict | None:
 
 def _decide(query: Query, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """As it is, or with inputs of several networks that are the same as one."""
-    # The checker knows nothing of shared inputs.
-    one = with_shared_inputs(query, limits) if options.bounds and not options.certificates else None
+    kept = options.certificates
+    one = with_shared_inputs(query, limits) if options.bounds and not (kept and options.engine in ("sat", "enumerate")) else None
     if one is not None:
-        verdict = _decide_alone(one.query, options, limits, statistics)
-        if verdict.witness is None:
+        # The checker knows nothing of shared inputs, but a witness needs no proof.
+        share = limits.part(min(WITNESS_SECONDS, WITNESS_SHARE * (limits.timeout - limits.seconds()))) if kept else limits
+        try:
+            verdict = _decide_alone(one.query, replace(options, certificates=False), share, statistics)
+        except LimitReached as limit:
+            limits.check()
+            verdict = Verdict(UNKNOWN, limit.reason)
+        if verdict.witness is not None:
+            witness = confirm(query, one.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
+            if witness is not None:
+                return replace(verdict, witness=witness)
+        elif not kept:
             return verdict
-        witness = confirm(query, one.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
-        if witness is not None:
-            return replace(verdict, witness=witness)
     return _decide_alone(query, options, limits, statistics)
 
 

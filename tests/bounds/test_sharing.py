@@ -4,7 +4,9 @@ import random
 from dataclasses import replace
 
 import numpy as np
+from certified import check_engines
 from inner import random_terms
+from maximized import check_certificates
 from pairs import linked_pair
 from tiny import all_inputs
 
@@ -13,6 +15,7 @@ from qbitsat.network import forward_all
 from qbitsat.optimize import EMPTY, OPTIMAL, maximize
 from qbitsat.properties import And, AtMost, Query, Ref, monotone, replay
 from qbitsat.properties.formula import is_true
+from qbitsat.verify import VIOLATED, verify
 
 SEEDS = range(200, 260)
 
@@ -56,6 +59,31 @@ def test_optima_agree_with_enumeration():
             assert replay(query, best.witness.inputs) == best.witness
         found.add(best.verdict)
     assert found == {OPTIMAL, EMPTY}
+
+
+def test_with_certificates_witnesses_are_looked_for_among_shared_inputs():
+    found = 0
+    for seed in SEEDS:
+        query, options = linked_pair(seed), {"engine": "hybrid", "attack": False, "rounding": False}
+        plain, kept = verify(query, **options), verify(query, certificates=True, **options)
+        assert kept.verdict == plain.verdict
+        if plain.verdict == VIOLATED:
+            assert kept.witness == plain.witness
+            found += plain.statistics.get("nodes", 0) > 0
+    assert found
+
+
+def test_certificates_of_shared_inputs():
+    verdicts = set()
+    for seed in range(200, 208):
+        query = linked_pair(seed)
+        (checked,) = check_engines(query, seed, ("hybrid",))
+        assert (checked.reason, checked.verdict) == ("", verify(query).verdict)
+        verdicts.add(checked.verdict)
+        query = replace(query, violation=And(query.violation.parts[:-1]))
+        if maximize(query, objective := ((1, Ref(0, "output", 0)), (-1, Ref(1, "output", 0)))).optimal:
+            check_certificates(query, objective, 3 * seed)
+    assert len(verdicts) == 2
 
 
 def test_inputs_that_are_outputs_and_those_that_nothing_ties_stay():
