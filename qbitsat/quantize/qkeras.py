@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import InputError, UnsupportedError
 from ..network.float_network import Activation, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Scale
 from .numbers import MAX_BITS, MAX_FRACTION, Fixed
 from .trained import Rounded
@@ -119,7 +119,7 @@ class Quantizer:
 
     def whole(self, key: str, least: int, most: int) -> int:
         value = self.values[key]
-        if not isinstance(value, bool | int | float) or value != int(value) or not least <= value <= most:
+        if not isinstance(value, bool | int | float) or not least <= value <= most or value != int(value):
             self.refuse(f"expected {key} from {least} to {most}, whole")
         return int(value)
 
@@ -149,7 +149,10 @@ class Quantizer:
         if bits == negative:
             self.refuse("of one bit, expected at least two")
         symmetric = negative and bool(self.whole("symmetric", 0, 1))
-        return Fixed(bits, bits - negative - integer, negative, "half_even", "symmetric" if symmetric else "saturate")
+        try:
+            return Fixed(bits, bits - negative - integer, negative, "half_even", "symmetric" if symmetric else "saturate")
+        except InputError as error:
+            self.refuse(str(error))
 
     @property
     def is_sign(self) -> bool:

@@ -17,7 +17,7 @@ from ..importers.assembly import Wires, convolve, once
 from ..network import TensorFormat
 from ..network.float_layers import Shape
 from ..network.float_network import Add, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, GlobalPool, Pool, Reshape
-from .casts import Make, Sum, cast, meaning
+from .casts import Make, Sum, cast
 from .exact import MOST_UNITS, ExactLowering
 from .lowering import Tensor
 from .numbers import Fixed
@@ -43,19 +43,19 @@ class Rounded(FloatLayer):
 
 
 def input_of(model: FloatNetwork, given: Fixed | None, shape: Shape, name: str) -> TensorFormat:
-    """What the input holds: what is given, or what the quantizer gives that alone reads it."""
+    """What the input holds: what is given, or the numbers of the quantizer that alone reads it, before it scales them."""
     if given is not None and given.fraction is not None:
         return TensorFormat(shape, given.lo, given.hi, given.step)
     k = -1
     while len(readers := model.readers.get(k, ())) == 1 and isinstance(model.layers[readers[0]], Reshape):
         k = readers[0]
-    found = [model.layers[i] for i in readers]
-    if not all(isinstance(layer, Rounded) for layer in found) or len({(r.fixed, r.factor) for r in found if isinstance(r, Rounded)}) != 1:
+    fixed = {layer.fixed if isinstance(layer, Rounded) else None for layer in map(model.layers.__getitem__, readers)}
+    first = fixed.pop() if len(fixed) == 1 else None
+    if first is None:
         raise UnsupportedError(
             f"input: no one quantizer says what it holds, expected its bits and fractional bits, as in {name},input=u8.8"
         )
-    (first, *_) = (layer for layer in found if isinstance(layer, Rounded))
-    return TensorFormat(shape, first.fixed.lo, first.fixed.hi, first.step)
+    return TensorFormat(shape, first.lo, first.hi, first.step)
 
 
 class TrainedLowering(ExactLowering):
@@ -92,7 +92,7 @@ class TrainedLowering(ExactLowering):
         else:
 
             def first(steps: tuple[Requantizer, ...], added: Sequence[int]) -> Wires:
-                return make(steps, added, meaning(after.fixed))
+                return make(steps, added, form_of(after))
 
             wires = cast(self.b, layer.name, [Sum(-most, most, places_of(unit))], after.fixed, first)
             tensor = Tensor(wires.reshape(*self.model.shapes[end]), form_of(after))
@@ -106,7 +106,7 @@ class TrainedLowering(ExactLowering):
             return x
 
         def first(steps: tuple[Requantizer, ...], added: Sequence[int]) -> Wires:
-            return once(self.b, layer.name, x.wires, 1, added[0], steps[0], meaning(layer.fixed))
+            return once(self.b, layer.name, x.wires, 1, added[0], steps[0], form)
 
         wires = cast(self.b, layer.name, [Sum(lo, hi, places_of(x.form.scale))], layer.fixed, first)
         self.note(k, layer.name, ", ".join(how for _, how in layer.quantizers), form.scale)

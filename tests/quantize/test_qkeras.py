@@ -110,7 +110,8 @@ def kinds() -> FloatNetwork:
         Add("add", (10, 11)),
         rounded("add.bits", 12, "quantized_bits(7,3)"),
         FloatDense("last", (13,), weights(3, 4), weights(3), quantizers=(("kernel", "ternary(alpha=1)"), words[1])),
-        Activation("softmax", (14,), "softmax"),
+        rounded("last.bits", 14, "quantized_bits(6,2,alpha=0.25)"),
+        Activation("softmax", (15,), "softmax"),
     )  # fmt: skip
     return FloatNetwork(((4, 4, 1),), layers, name="kinds")
 
@@ -123,9 +124,19 @@ def test_networks_compute_what_the_quantized_model_does():
     assert made.network.remarks[0] == "quantized to qkeras"
     assert (made.network.input.lo, made.network.input.hi, made.network.input.scale) == (-32, 31, 1 / 32)
     trained = trained_model(model)
-    logits = trained.forward(real, up_to=14)[14]
+    logits = trained.forward(real, up_to=15)[15]
     np.testing.assert_array_equal(forward(made.network, integers_of(made.network, real)) * made.network.output_forms[0].scale, logits)
+    scales = {layer.name: layer.output.scale for layer in made.network.layers}
+    assert (scales["both.bits"], scales["last"], made.network.output_forms[0].scale) == (1 / 8, 1 / 32, 1 / 32)
     assert made.report.layers[0].formats == "kernel quantized_bits(4,1,alpha=1), bias quantized_bits(5,1), output quantized_relu(4,1)"
+
+
+def test_an_input_of_a_scaled_quantizer_is_rounded_before_it_is_scaled():
+    layers = (Activation("in", (-1,), "linear", quantizers=(("output", "quantized_bits(4,0,alpha=4.0)"),)),)
+    model = FloatNetwork(((len(VALUES),),), layers)
+    network = quantize(model, "qkeras")
+    outputs = forward(network, integers_of(network, VALUES[None])) * network.output_forms[0].scale
+    assert outputs[0].tolist() == [bits_in_fractions(v, 4, 0, alpha=4) for v in VALUES]
 
 
 def test_the_input_is_what_is_said_where_no_quantizer_reads_it():
@@ -160,6 +171,8 @@ BITS = "quantized_bits(4,0,alpha=1)"
         ("quantized_bits(4,0,alpha=[1.0, 2.0])", "expected an alpha that is a power of two"),
         ("quantized_bits(4.5,0,alpha=1)", "expected bits from 1 to 31, whole"),
         ("quantized_bits(bits,0,alpha=1)", "expected bits from 1 to 31, whole"),
+        ("quantized_bits(1e999,0)", "expected bits from 2 to 31, whole"),
+        ("quantized_bits(4,-40,alpha=1)", "layer 'd': kernel: quantized_bits.4,-40,alpha=1.: fractional bits is 43, expected"),
         ("quantized_bits(4,0,alpha=1,use_stochastic_rounding=True)", "rounds at random"),
         ("quantized_bits(4,0,alpha=1,qnoise_factor=0.5)", "rounds at random, or in part"),
         ("quantized_bits(4,0,alpha=1,scale_axis=1)", "scale_axis, which is not read"),
