@@ -19,6 +19,8 @@ def convolutions(rng):
     x = qkeras.QActivation("quantized_bits(8,0,alpha=1)")(x)
     x = qkeras.QConv2D(3, 3, kernel_quantizer=f"quantized_bits(5,1{alpha})", bias_quantizer="quantized_bits(6,1)", padding="same")(x)
     x = qkeras.QActivation("quantized_relu(5,1)")(x)
+    x = qkeras.QConv2D(6, 3, groups=3, kernel_quantizer="quantized_bits(4,0)", bias_quantizer="quantized_bits(6,1)", padding="same")(x)
+    x = qkeras.QActivation("quantized_bits(6,3,alpha=1)")(x)
     x = qkeras.QDepthwiseConv2D(3, depthwise_quantizer="quantized_bits(4,0)", bias_quantizer="quantized_bits(6,1)")(x)
     x = keras.layers.MaxPooling2D(2)(x)
     x = qkeras.QActivation(qkeras.quantized_bits(5, 2, alpha=1))(x)

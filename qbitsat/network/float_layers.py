@@ -22,6 +22,8 @@ from .names import check_name
 Shape = tuple[int, ...]
 ONE: Pair = (1, 1)
 NO_PADDING: tuple[Pair, Pair] = ((0, 0), (0, 0))
+# What a quantizer is of: the kernel of a depthwise layer, whose last axis is another than that of a "kernel".
+DEPTHWISE = "depthwise kernel"
 
 
 def real_array(values: Any, axes: tuple[int, ...], what: str) -> np.ndarray:
@@ -43,8 +45,8 @@ class FloatLayer(Record, ABC):
     """What every layer has: a name, and what it reads.
 
     reads       for each tensor that it reads the index of the layer that gives it, or -1 - k for input k of the network
-    quantizers  what the file says of how it was trained to be quantized, as (of what, how): of "kernel", "bias" or "output", in QKeras's
-                words, such as "quantized_bits(6,0,alpha=1)"
+    quantizers  what the file says of how it was trained to be quantized, as (of what, how): of "kernel", "depthwise kernel", "bias" or
+                "output", in QKeras's words, such as "quantized_bits(6,0,alpha=1)"
     """
 
     name: str

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import InputError, UnsupportedError
+from ..network.float_layers import DEPTHWISE
 from ..network.float_network import Activation, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Scale
 from .numbers import MAX_BITS, MAX_FRACTION, Fixed
 from .trained import Rounded
@@ -57,13 +58,14 @@ def trained_model(model: FloatNetwork) -> FloatNetwork:
 def trained_layer(layer: FloatLayer) -> FloatLayer:
     said = dict(layer.quantizers)
     if isinstance(layer, FloatDense | FloatConvolution):
-        if "kernel" not in said or ("bias" not in said and layer.bias.any()):
-            missing = "kernel" if "kernel" not in said else "bias"
+        kernel = next((what for what in ("kernel", DEPTHWISE) if what in said), None)
+        if kernel is None or ("bias" not in said and layer.bias.any()):
+            missing = "kernel" if kernel is None else "bias"
             raise UnsupportedError(f"{layer.place}: its {missing} has no quantizer, expected one: floats are not exact")
         found = {what: Quantizer(how, f"{layer.place}: {what}") for what, how in layer.quantizers}
         bias = found["bias"].numbers(layer.bias) if "bias" in found else layer.bias
         short = tuple((what, quantizer.short) for what, quantizer in found.items())
-        return replace(layer, weights=weights_of(found["kernel"], layer), bias=bias, quantizers=short)
+        return replace(layer, weights=weights_of(found[kernel], layer, kernel == DEPTHWISE), bias=bias, quantizers=short)
     if isinstance(layer, Activation) and "output" in said:
         return rounded_of(Quantizer(said["output"], layer.place), layer)
     if isinstance(layer, Scale):
@@ -176,7 +178,7 @@ def rounded_of(quantizer: Quantizer, layer: Activation) -> Rounded:
     return Rounded(layer.name, layer.reads, quantizer.fixed, quantizer.alpha, quantizers=(("output", quantizer.short),))
 
 
-def weights_of(quantizer: Quantizer, layer: FloatDense | FloatConvolution) -> np.ndarray:
+def weights_of(quantizer: Quantizer, layer: FloatDense | FloatConvolution, depthwise: bool) -> np.ndarray:
     """The weights that a layer computes with; without an alpha QKeras chooses one for them."""
     alpha = quantizer.values.get("alpha")
     if alpha not in (None, "auto_po2") or quantizer.name == "quantized_relu":
@@ -184,8 +186,7 @@ def weights_of(quantizer: Quantizer, layer: FloatDense | FloatConvolution) -> np
     if quantizer.name != "quantized_bits" or quantizer.is_sign or not quantizer.whole("keep_negative", 0, 1):
         quantizer.refuse("an alpha that QKeras chooses for it, expected alpha=1")
     # A depthwise kernel's last axis is its multiplier, and every entry of it has outputs of all channels.
-    depthwise = isinstance(layer, FloatConvolution) and layer.groups > 1
-    share = len(layer.weights) // layer.groups if depthwise else len(layer.weights)  # type: ignore[union-attr]
+    share = len(layer.weights) // layer.groups if depthwise and isinstance(layer, FloatConvolution) else len(layer.weights)
     rows = layer.weights.reshape(-1, share, layer.weights[0].size)
     found = [auto_scaled(quantizer, rows[:, i]) for i in range(share)]
     return np.stack(found, axis=1).reshape(layer.weights.shape)

@@ -107,6 +107,7 @@ MODELS = {
     "missing": (graph(layer("Add", "a", ["x", "y"]), outputs=["a"], inputs={"x": (2,)}), "output of layer 'a' is given by no"),
     "constant": (graph({**layer("Add", "a"), "inbound_nodes": [{"args": [2.0]}]}, outputs=["a"], inputs={"x": (2,)}), "is called with 2.0"),
     "inputs": ({"class_name": "Functional", "config": {"layers": [], "input_layers": 3}}, "input_layers: 3"),
+    "masked": (row(layer("QConv2D", "a", filters=2, kernel_size=1, mask=[[0.0]]), shape=(2, 2, 1)), "a mask of its kernel"),
     "deep": ({"class_name": "Sequential", "config": json.loads("[" * 600 + "]" * 600)}, "nests deeper than"),
 }  # fmt: skip
 

@@ -82,11 +82,21 @@ def test_scales_of_its_own_are_the_best_powers_of_two():
     assert not auto_scaled(quantizer, np.zeros(3)).any()
 
 
+@pytest.mark.parametrize(("what", "scales"), [("kernel", [0.25, 1, 4, 16]), ("depthwise kernel", [4, 16, 4, 16])])
+def test_filters_of_groups_have_scales_of_their_own_and_multipliers_of_a_depthwise_kernel_share_theirs(what, scales):
+    weights = np.array([0.25, 1, 4, 16]).reshape(4, 1, 1, 1) * 3 * np.ones((4, 2, 2, 1))
+    layer = FloatConvolution("c", (-1,), weights, np.zeros(4), groups=2, quantizers=((what, "quantized_bits(3,0)"),))
+    (found,) = trained_model(FloatNetwork(((2, 2, 2),), (layer,))).layers
+    np.testing.assert_array_equal(
+        found.weights, np.floor(weights / np.reshape(scales, (4, 1, 1, 1)) + 0.5) * np.reshape(scales, (4, 1, 1, 1))
+    )
+
+
 def kinds() -> FloatNetwork:
     """Everything that is exact between quantizers."""
     rng = np.random.default_rng(7)
     words = (("kernel", "quantized_bits(4,1,alpha=1)"), ("bias", "quantized_bits(5,1)"))
-    auto = (("kernel", "quantized_bits(4,0)"), words[1])
+    auto = (("depthwise kernel", "quantized_bits(4,0)"), words[1])
 
     def rounded(name, reads, text="quantized_relu(4,1)"):
         return Activation(name, (reads,), "linear", quantizers=(("output", text),))

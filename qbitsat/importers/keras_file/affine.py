@@ -79,6 +79,8 @@ def plain(node: Node, axes: int, x: int, window: Window) -> int:
     groups = node.settings.whole("groups", 1)
     if channels % groups:
         raise InputError(f"{node.place}: {groups} groups do not divide {channels} channels")
+    if node.settings.values.get("mask") is not None:
+        raise refused(node, "a mask of its kernel, which is not read")
     found = node.variables(with_bias(node, {"kernel": (*kernel_shape(node, axes), channels // groups, filters)}, filters))
     weights = found["kernel"].reshape(*window.kernel, channels // groups, filters).transpose(3, 0, 1, 2)
     bias = found.get("bias", np.zeros(filters))

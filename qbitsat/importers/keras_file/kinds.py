@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from ...network.float_layers import DEPTHWISE
 from ..json_header import shown
 from . import affine, functions, hgq, moves
 from .node import Handler, Node
@@ -99,5 +100,5 @@ def is_half(config: dict[str, Any]) -> bool:
 def quantizers_of(layer: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """QKeras's quantizers of a layer's weights."""
     config = layer["config"]
-    keys = (("kernel", "kernel_quantizer"), ("kernel", "depthwise_quantizer"), ("bias", "bias_quantizer"))
+    keys = (("kernel", "kernel_quantizer"), (DEPTHWISE, "depthwise_quantizer"), ("bias", "bias_quantizer"))
     return tuple((what, quantizer_text(config[key])) for what, key in keys if is_quantizer(config.get(key)))
