@@ -33,7 +33,9 @@ def test_networks_compute_what_hgq_predicts(tmp_path, rounding, overflow):
         for variable, value in ((read._i, 1.2), (read._f, rng.uniform(2, 5)), (read._k, 1)):
             variable.assign(np.full(variable.shape, value))
     model.save(tmp_path / "model.keras")
-    network = quantize(qbitsat.load_float(tmp_path / "model.keras"), "hgq")
-    x = rng.integers(network.input.lo, network.input.hi + 1, (60, 5, 5, 2)) * network.input.scale
-    outputs = forward(network, integers_of(network, x)) * network.output_forms[0].scale
-    np.testing.assert_array_equal(outputs, model.predict(x, verbose=0))
+    # Of the type that the file has, and of a finer one, which the file's rounds.
+    for text in ("hgq", "hgq,input=s9.6"):
+        network = quantize(qbitsat.load_float(tmp_path / "model.keras"), text)
+        x = rng.integers(network.input.lo, network.input.hi + 1, (60, 5, 5, 2)) * network.input.scale
+        outputs = forward(network, integers_of(network, x)) * network.output_forms[0].scale
+        np.testing.assert_array_equal(outputs, model.predict(x, verbose=0))

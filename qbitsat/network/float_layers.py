@@ -24,6 +24,8 @@ ONE: Pair = (1, 1)
 NO_PADDING: tuple[Pair, Pair] = ((0, 0), (0, 0))
 # What a quantizer is of: the kernel of a depthwise layer, whose last axis is another than that of a "kernel".
 DEPTHWISE = "depthwise kernel"
+# How weights were quantized that are already numbers of types which each has for itself.
+OWN_TYPES = "its own types"
 
 
 def real_array(values: Any, axes: tuple[int, ...], what: str) -> np.ndarray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import InputError, UnsupportedError
-from ..network.float_network import Activation, FloatConvolution, FloatDense, FloatLayer, FloatNetwork
+from ..network.float_layers import OWN_TYPES
+from ..network.float_network import Activation, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Scale
 from .numbers import parse_ap
-from .trained import Rounded
+from .trained import Rounded, refuse_scale
 
 
 def trained_model(model: FloatNetwork) -> FloatNetwork:
@@ -18,8 +19,10 @@ def trained_model(model: FloatNetwork) -> FloatNetwork:
 
 
 def trained_layer(layer: FloatLayer) -> FloatLayer:
-    if isinstance(layer, FloatDense | FloatConvolution) and not layer.quantizers:
+    if isinstance(layer, FloatDense | FloatConvolution) and {how for _, how in layer.quantizers} != {OWN_TYPES}:
         raise UnsupportedError(f"{layer.place}: its weights have no types, expected a layer of HGQ: floats are not exact")
+    if isinstance(layer, Scale):
+        refuse_scale(layer)
     if not isinstance(layer, Activation) or not layer.quantizers:
         return layer
     ((_, text),) = layer.quantizers

@@ -27,7 +27,7 @@ from ..errors import InputError, UnsupportedError
 from ..network.float_layers import DEPTHWISE
 from ..network.float_network import Activation, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, Scale
 from .numbers import MAX_BITS, MAX_FRACTION, Fixed
-from .trained import Rounded
+from .trained import Rounded, refuse_scale
 
 f32 = np.float32
 # QKeras's own constant, its iterations, and how near to a half a logarithm of base 2 may be that floats of 32 bits could round either way.
@@ -69,7 +69,7 @@ def trained_layer(layer: FloatLayer) -> FloatLayer:
     if isinstance(layer, Activation) and "output" in said:
         return rounded_of(Quantizer(said["output"], layer.place), layer)
     if isinstance(layer, Scale):
-        raise UnsupportedError(f"{layer.place}: factors of floats, as of batch normalization; expected them folded into quantized weights")
+        refuse_scale(layer)
     return layer
 
 

@@ -20,7 +20,7 @@ from .int8 import Int8Lowering
 from .losses import LayerReport, Report, float_classes
 from .lowering import Lowering
 from .prepare import prepared
-from .trained import TrainedLowering, input_of
+from .trained import TrainedLowering
 
 # How the models of each kind of file become those that they say.
 TRAINED_MODELS = {"qkeras": qkeras.trained_model, "hgq": hgq.trained_model}
@@ -103,7 +103,7 @@ def lowering_to(
     if isinstance(form, Int8):
         return Int8Lowering(floats, seen, method, form, shape)
     if isinstance(form, Trained):
-        return TrainedLowering(floats, input_of(floats, form.input, shape or floats.inputs[0], form.kind))
+        return TrainedLowering(floats, form.input, form.kind, shape or floats.inputs[0])
     return (HlsLowering if form.hls else FixedPointLowering)(floats, seen, method, form, shape)
 
 

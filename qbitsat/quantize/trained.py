@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..errors import UnsupportedError
 from ..importers.assembly import Wires, convolve, once
 from ..network import TensorFormat
 from ..network.float_layers import Shape
-from ..network.float_network import Add, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, GlobalPool, Pool, Reshape
+from ..network.float_network import Add, Concat, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, GlobalPool, Pool, Reshape, Scale
 from .casts import Make, Sum, cast
 from .exact import MOST_UNITS, ExactLowering
 from .lowering import Tensor
@@ -42,10 +43,8 @@ class Rounded(FloatLayer):
         return (self.fixed.integers(x[0]) * self.step).astype(x[0].dtype)
 
 
-def input_of(model: FloatNetwork, given: Fixed | None, shape: Shape, name: str) -> TensorFormat:
-    """What the input holds: what is given, or the numbers of the quantizer that alone reads it, before it scales them."""
-    if given is not None and given.fraction is not None:
-        return TensorFormat(shape, given.lo, given.hi, given.step)
+def input_of(model: FloatNetwork, name: str) -> Fixed:
+    """The type of the one quantizer that reads the input, before it scales its numbers."""
     k = -1
     while len(readers := model.readers.get(k, ())) == 1 and isinstance(model.layers[readers[0]], Reshape):
         k = readers[0]
@@ -55,10 +54,20 @@ def input_of(model: FloatNetwork, given: Fixed | None, shape: Shape, name: str) 
         raise UnsupportedError(
             f"input: no one quantizer says what it holds, expected its bits and fractional bits, as in {name},input=u8.8"
         )
-    return TensorFormat(shape, first.lo, first.hi, first.step)
+    return first
 
 
 class TrainedLowering(ExactLowering):
+    def __init__(self, model: FloatNetwork, given: Fixed | None, name: str, shape: Shape):
+        """given is the type of the input, where the file does not say it; shape is the network's input's."""
+        fixed = input_of(model, name) if given is None or given.fraction is None else given
+        super().__init__(model, TensorFormat(shape, fixed.lo, fixed.hi, fixed.step))
+        if fixed is not given and (fixed.rounding != "half_even" or fixed.overflow == "wrap"):
+            self.remarks[-1] = (
+                f"input: real samples become the nearest of its numbers, ties to even, within their range; the file's quantizer has "
+                f"{fixed.rounding} and {fixed.overflow}, which the network computes where its input is finer, as in {name},input=s16.12"
+            )
+
     def input(self) -> Tensor:
         return self.enter(self.form)
 
@@ -143,6 +152,10 @@ class TrainedLowering(ExactLowering):
             return x
         form = replace(x.form, lo=x.form.lo * factor, hi=x.form.hi * factor, scale=unit)
         return Tensor(once(self.b, name, x.wires, factor, 0, ShiftRequantizer(0, "floor", form.lo, form.hi), form), form)
+
+
+def refuse_scale(layer: Scale) -> NoReturn:
+    raise UnsupportedError(f"{layer.place}: factors of floats, as of batch normalization; expected them folded into quantized weights")
 
 
 def form_of(layer: Rounded) -> TensorFormat:

@@ -8,8 +8,9 @@ import pytest
 from keras_files import layer, row, write_archive
 
 import qbitsat
-from qbitsat.errors import QbitsatError
+from qbitsat.errors import QbitsatError, UnsupportedError
 from qbitsat.network import forward
+from qbitsat.network.float_network import FloatDense, FloatNetwork, Scale
 from qbitsat.quantize import Fixed, quantize
 
 ROUNDINGS = {"RND": "half_up", "TRN": "floor", "RND_CONV": "half_even"}
@@ -101,6 +102,33 @@ def test_other_types_are_refused(tmp_path, change, iq, message):
         quantize(qbitsat.load_float(tmp_path / "h.keras"), "hgq")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_input_that_is_finer_is_rounded_as_the_file_says(tmp_path):
+    model = row(dense(iq_conf=config(rounding="TRN", overflow="WRAP")), shape=(2,))
+    types = [np.full((1, 2), 1.0), np.full((1, 2), 3.0), np.ones((1, 2))]
+    write_archive(tmp_path / "h.keras", model, groups(KERNEL, BIAS, *SAME, [types[1], types[2], types[0]]))
+    model = qbitsat.load_float(tmp_path / "h.keras")
+    assert any(remark.startswith("input: real samples become the nearest") for remark in quantize(model, "hgq").remarks)
+    network = quantize(model, "hgq,input=s10.5")
+    assert not any(remark.startswith("input: ") for remark in network.remarks)
+    x = np.random.default_rng(1).integers(-512, 512, (60, 2))
+    read = np.floor(x / 4)
+    read = (read + 16) % 32 - 16
+    weights, bias = np.array([[2, -14], [2, 7]]) / 8, np.array([2, -2]) / 8
+    np.testing.assert_array_equal(forward(network, x) / 64, np.maximum(read / 8 @ weights + bias, 0))
+
+
+def test_layers_beside_those_of_hgq_are_refused(tmp_path):
+    write_archive(tmp_path / "h.keras", row(dense(), shape=(2,)), groups(KERNEL, BIAS, *SAME, INPUT))
+    read, first, relu = qbitsat.load_float(tmp_path / "h.keras").layers
+    bits = (("kernel", "quantized_bits(4,0,alpha=1)"), ("bias", "quantized_bits(4,0)"))
+    for other, message in (
+        (FloatDense("b", (2,), np.full((2, 2), 0.3), np.zeros(2), quantizers=bits), "layer 'b': its weights have no types"),
+        (Scale("bn", (2,), np.array([0.5]), np.zeros(1)), "layer 'bn': factors of floats"),
+    ):
+        with pytest.raises(UnsupportedError, match=message):
+            quantize(FloatNetwork(((2,),), (read, first, relu, other)), "hgq")
 
 
 def test_other_layers_of_hgq_are_named(tmp_path):

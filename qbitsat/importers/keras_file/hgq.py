@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...network.float_layers import OWN_TYPES
 from ...network.float_network import Activation
 from .node import Handler, Node, refused
 from .settings import Settings, shown_name
@@ -114,7 +115,7 @@ def read(node: Node, layer: Handler) -> int:
     """A layer between the types of what it reads and of what it gives, where it has some."""
     if node.settings.flag("enable_iq", True):
         node = replace(node, reads=(rounded(node, "iq", node.x),))
-    words = (("kernel", "its own types"), ("bias", "its own types"))
+    words = (("kernel", OWN_TYPES), ("bias", OWN_TYPES))
     y = layer(HgqNode(node.builder, node.weights, node.where, node.settings, node.reads, node.version, words))
     return rounded(node, "oq", y) if node.settings.flag("enable_oq", False) else y
 
