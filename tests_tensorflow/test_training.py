@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import chain, residual
+from models import AP, chain, residual
 
 from qbitsat.network import forward
 from qbitsat.quantize import parse_format, quantize_with_report
 from qbitsat.quantize.training import Trainable
-
-AP = "ap_fixed<9,3,RND_CONV,SAT_SYM>,input=ap_ufixed<8,1>,weights=ap_fixed<7,2,RND_ZERO>,activations=ap_ufixed<8,2,RND_MIN_INF>"
 
 
 @pytest.mark.parametrize(

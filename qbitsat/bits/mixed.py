@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ArgumentError, InputError
 from ..network.float_network import FloatConvolution, FloatDense, FloatNetwork
 from ..properties.robustness import ARGMAX
-from ..quantize import Int8, parse_format
+from ..quantize import FixedPoint, parse_format
 from ..quantize.prepare import prepared
 from .result import WidthResult
 from .sweep import Noted, Sweep, check_target
@@ -136,9 +136,9 @@ def check_format(format: str) -> None:
     """Raise for a format that leaves no width of weights to each layer."""
     if PLACE.search(format):
         raise ArgumentError("format", f"{format!r}, expected one without B and F: the widths are those of the weights of each layer")
-    if isinstance(parse_format(format), Int8):
+    if not isinstance(parse_format(format), FixedPoint):
         raise ArgumentError(
-            "format", f"{format!r}, whose weights all have 8 bits; expected a fixed-point format, as in power-of-two:8,input=u8.8"
+            "format", f"{format!r}, whose weights have no width to choose; expected a fixed-point format, as in power-of-two:8,input=u8.8"
         )
 
 

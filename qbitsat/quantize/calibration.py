@@ -99,7 +99,8 @@ def misfit(fixed: Fixed, values: np.ndarray) -> str:
         return ""
     wide = range(fixed.bits + 1, MAX_BITS + fixed.signed)
     enough = next((bits for bits in wide if not replace(fixed, bits=bits).outside(values).any()), None)
-    expected = "fewer fractional bits" if enough is None else f"{enough} bits"
+    needed = "a sign" if not fixed.signed and (whole < 0).any() else "fewer fractional bits"
+    expected = needed if enough is None else f"{enough} bits"
     ends, held = f"{values.min():g} to {values.max():g}", f"{fixed.lo * fixed.step:g} to {fixed.hi * fixed.step:g}"
     return f"{lost} of {values.size} from {ends} do not fit {fixed}, {held}; expected {expected}"
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError, UnsupportedError, expect_kind
 from ..network.float_network import Add, FloatConvolution, FloatDense, FloatLayer, FloatNetwork, GlobalPool, Pool, Reshape
 from .fixed_point import limits_in
-from .formats import FixedPoint, LayerFormat
+from .formats import FixedPoint, LayerFormat, parse_format
 from .lowering import is_rectifier, limits_of
 from .numbers import Fixed
 from .prepare import prepared
@@ -29,35 +29,43 @@ LARGEST = 2.0**80
 @dataclass(frozen=True)
 class Trainable:
     """A model of dense layers, convolutions, sums, pools, ReLU, ReLU-N and reshaping, in a format whose fractional bits are all given.
+    form is that format, or its name.
 
     parameters are what to train, float64: of FloatDense weights (n_out, n_in), of FloatConvolution (n_out, kh, kw, channels / groups), and
     biases. Raises `UnsupportedError` for other layers and formats, such as int8, and for averages and global pools of ap_fixed.
     """
 
     model: FloatNetwork
-    form: FixedPoint
+    form: FixedPoint | str
 
     def __post_init__(self):
         expect_kind(self.model, FloatNetwork, "Trainable: model", "a FloatNetwork, as of load_float(path)")
+        if isinstance(self.form, str):
+            object.__setattr__(self, "form", parse_format(self.form))
         if not isinstance(self.form, FixedPoint):
             raise UnsupportedError(f"training in {getattr(self.form, 'name', self.form)!r}: expected a fixed-point format, as in paper:8,5")
         object.__setattr__(self, "model", prepared(self.model)[0])
         for layer in self.model.layers:
             self._check(layer)
 
+    @property
+    def _form(self) -> FixedPoint:
+        assert isinstance(self.form, FixedPoint)
+        return self.form
+
     def _check(self, layer: FloatLayer) -> None:
         """Raise for what is not trained."""
-        hls_pool = self.form.hls and (isinstance(layer, GlobalPool) or (isinstance(layer, Pool) and layer.kind == "average"))
+        hls_pool = self._form.hls and (isinstance(layer, GlobalPool) or (isinstance(layer, Pool) and layer.kind == "average"))
         if not isinstance(layer, FloatDense | FloatConvolution | Add | Pool | GlobalPool | Reshape) and not is_rectifier(layer):
             raise UnsupportedError(f"{layer.place}: training of a layer of kind {type(layer).__name__}")
         if hls_pool:
             raise UnsupportedError(f"{layer.place}: training of a pool of ap_fixed that has a type of its own, or an average")
-        form = self.form.of(layer.name)
+        form = self._form.of(layer.name)
         if form.accumulator is not None or form.exact:
             raise UnsupportedError(f"{layer.place}: training with an accumulator, or with exact sums")
-        fixed = (form.weights, form.bias, form.output, form.rectified, self.form.input)
+        fixed = (form.weights, form.bias, form.output, form.rectified, self._form.input)
         if any(part is None or part.fraction is None for part in fixed):
-            raise InputError(f"{layer.place}: training in {self.form.name}, expected a format with all fractional bits")
+            raise InputError(f"{layer.place}: training in {self._form.name}, expected a format with all fractional bits")
 
     @property
     def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -67,7 +75,7 @@ class Trainable:
     def apply(self, ops: Any, parameters: Parameters, x: Any) -> Any:
         """The output in real units, [n, *shape], for samples of the input on its grid, float64[n, *shape]."""
         # Of each tensor its numbers, and the format that they are of.
-        values: dict[int, tuple[Any, Fixed]] = {-1: (x, self.form.input)}
+        values: dict[int, tuple[Any, Fixed]] = {-1: (x, self._form.input)}
         rest = list(parameters)
         for k, layer in enumerate(self.model.layers):
             if k in values:
@@ -78,11 +86,11 @@ class Trainable:
                 end = self._end(k)
                 values[end] = self._sums(ops, layer, rest.pop(0) if not isinstance(layer, Add) else None, [v for v, _ in reads], end)
             elif isinstance(layer, Pool | GlobalPool):
-                values[k] = pooled(ops, layer, first, source, self.form.of(layer.name).rectified.rounding), source
+                values[k] = pooled(ops, layer, first, source, self._form.of(layer.name).rectified.rounding), source
             elif isinstance(layer, Reshape):
                 values[k] = ops.reshape(first, (-1, *layer.target)), source
             else:
-                output = self._output(self.form.of(layer.name), layer)
+                output = self._output(self._form.of(layer.name), layer)
                 values[k] = fake(ops, clamped(ops, first, source, layer), output), output
         return values[self.model.outputs[0]][0]
 
@@ -98,9 +106,9 @@ class Trainable:
 
     def _sums(self, ops: Any, layer: FloatLayer, own: tuple[Any, Any] | None, reads: list[Any], end: int) -> tuple[Any, Fixed]:
         """A layer's sums as numbers of a format, rectified where that is fused; own are its weights and bias."""
-        form, after = self.form.of(layer.name), self.model.layers[end]
+        form, after = self._form.of(layer.name), self.model.layers[end]
         output = self._output(form, after)
-        through = form.output if self.form.two_casts else output
+        through = form.output if self._form.two_casts else output
         if own is None:
             y = fake(ops, sum(reads[1:], reads[0]), through)
         else:
@@ -108,7 +116,7 @@ class Trainable:
             acc = ops.matmul(x, ops.transpose(kernel)) if isinstance(layer, FloatDense) else convolved(ops, layer, kernel, x)
             assert form.bias is not None
             bias = form.bias
-            if self.form.bias_after_shift:
+            if self._form.bias_after_shift:
                 # What is shifted has room for all that the format saturates.
                 acc = fake(ops, acc, replace(through, bits=32, signed=True, overflow="saturate"))
                 bias = bias.with_fraction(output.places)
@@ -123,7 +131,7 @@ class Trainable:
         for layer in self.model.layers:
             if isinstance(layer, FloatDense | FloatConvolution):
                 weights, bias = rest.pop(0)
-                form = self.form.of(layer.name)
+                form = self._form.of(layer.name)
                 assert form.bias is not None
                 layer = replace(layer, weights=fake(np, weights, form.weights), bias=fake(np, bias, form.bias))
             layers.append(layer)

@@ -123,7 +123,8 @@ def test_results_are_written_and_gone_on_with(model, samples, tmp_path):
     ("change", "message"),
     [
         ({"format": "paper:B"}, "expected one without B and F"),
-        ({"format": "int8"}, "whose weights all have 8 bits; expected a fixed-point format"),
+        ({"format": "int8"}, "'int8', whose weights have no width to choose; expected a fixed-point format"),
+        ({"format": "qkeras"}, "'qkeras', whose weights have no width to choose; expected a fixed-point format"),
         ({"widths": ()}, "at least one"),
     ],
 )

@@ -17,6 +17,9 @@ from qbitsat.network.float_network import (
     Reshape,
 )
 
+# With an input, weights and activations of types of their own.
+AP = "ap_fixed<9,3,RND_CONV,SAT_SYM>,input=ap_ufixed<8,1>,weights=ap_fixed<7,2,RND_ZERO>,activations=ap_ufixed<8,2,RND_MIN_INF>"
+
 
 def reals(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Half of them multiples of 1/64."""

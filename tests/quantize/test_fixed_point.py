@@ -257,12 +257,13 @@ def test_what_is_no_format_is_refused(text, message):
         ([4.0, -4.125, 4.0], "saturate", ""),
         ([4.0, -4.125, 4.0], "wrap", "3 of 3 from -4.125 to 4 do not fit s6.3, -4 to 3.875; expected 7 bits"),
         ([1e12, 1e12, 0.0], "saturate", "2 of 3 from 0 to 1e+12 do not fit s6.3, -4 to 3.875; expected fewer fractional bits"),
+        ([-3.0, -2.0, 0.0], "saturate", "2 of 3 from -3 to 0 do not fit u6.3, 0 to 7.875; expected a sign"),
     ],
 )
 def test_biases_that_mostly_do_not_fit_are_refused(bias, overflow, said):
     model = FloatNetwork(((2,),), (FloatDense("dense", (-1,), np.ones((3, 2)), np.array(bias)),), name="n")
     form = parse_format("paper:8,3")
-    form = replace(form, layer=replace(form.layer, bias=replace(form.layer.bias, bits=6, overflow=overflow)))
+    form = replace(form, layer=replace(form.layer, bias=replace(form.layer.bias, bits=6, signed="u6.3" not in said, overflow=overflow)))
     if not said:
         assert quantize_with_report(model, form).report.doubts == ()
         return

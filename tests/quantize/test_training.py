@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import chain, reals, residual
+from models import AP, chain, reals, residual
 
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import forward
@@ -18,7 +18,6 @@ from qbitsat.quantize.numbers import OVERFLOWS, ROUNDINGS
 from qbitsat.quantize.training import Trainable, fake
 
 seeds = st.integers(0, 2**32 - 1)
-AP = "ap_fixed<9,3,RND_CONV,SAT_SYM>,input=ap_ufixed<8,1>,weights=ap_fixed<7,2,RND_ZERO>,activations=ap_ufixed<8,2,RND_MIN_INF>"
 FORMATS = (
     "paper:8,5", "paper:6", "paper:5,4,rounding=toward_zero,weight-rounding=floor", "benchmark:6", "benchmark:4", AP,
     "ap_fixed<6,2>,input=u8.8", "ap_fixed<7,2,RND,SAT_ZERO>,input=u8.8",
@@ -57,7 +56,8 @@ def test_the_trained_function_is_the_integer_network(seed):
 
 def check(rng: np.random.Generator, model: FloatNetwork, text: str) -> None:
     form = parse_format(text)
-    trainable = Trainable(model, form)
+    trainable = Trainable(model, text)
+    assert trainable.form == form
     parameters = [(w + rng.normal(0, 0.05, w.shape), b + rng.normal(0, 0.05, b.shape)) for w, b in trainable.parameters]
     made = quantize_with_report(trainable.trained(parameters), form, lossy=True)
     form_in = made.network.input
