@@ -1,6 +1,7 @@
 """The steps of every requantizer, and the largest sum of an output and an accumulator over them, against all accumulators."""
 
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from qbitsat._kernels.exact import dual as _dual
 from qbitsat._kernels.exact.layers import Atoms, Layers
-from qbitsat.arithmetic import ROUNDINGS, Requantizer, ShiftRequantizer, TableRequantizer
+from qbitsat.arithmetic import ROUNDINGS, DivisionRequantizer, Requantizer, ShiftRequantizer, TableRequantizer
 from qbitsat.arithmetic.steps import MAX_LEVELS, NONE, NOWHERE, POINTS, SHIFT, TABLE, steps_of
 from qbitsat.bounds.dual import largest
 from qbitsat.network import Patches
@@ -53,6 +54,14 @@ def test_tables_of_few_accumulators_are_kept_as_they_are():
 def test_thresholds_of_outputs_that_are_passed_over():
     assert steps_of(Doubling()).table.tolist() == [-NOWHERE, 1, 1, 2, 2, 3, 3, NOWHERE]
     assert not steps_of(Doubling()).table.flags.writeable
+
+
+@pytest.mark.parametrize(("levels", "is_kept"), [(4096, True), (4097, False)])
+def test_wide_tables_are_not_kept_for_long(levels, is_kept):
+    """129 of up to 65,536 levels, as of a layer's channels, take 100 MB."""
+    tables = [weakref.ref(steps_of(DivisionRequantizer(divisor, 0, levels - 1)).table) for divisor in range(1, 130)]
+    assert tables[-1]() is not None
+    assert (tables[0]() is not None) == is_kept
 
 
 @pytest.mark.parametrize("kind", KINDS)

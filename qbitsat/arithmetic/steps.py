@@ -18,6 +18,8 @@ from .table import TableRequantizer, ThresholdRequantizer
 NOWHERE = 1 << 61
 # Requantizers with more levels have no table of thresholds.
 MAX_LEVELS = 1 << 16
+# Of those with more, fewer tables are kept.
+FEW_LEVELS = 1 << 12
 KNOWN = (ShiftRequantizer, MultiplierRequantizer, Float32Requantizer, Float64Requantizer, DivisionRequantizer,
          TableRequantizer, ThresholdRequantizer)  # fmt: skip
 # Kinds, as in layer.h.
@@ -53,10 +55,14 @@ class Steps(NamedTuple):
         return self.kind != NONE
 
 
-@lru_cache(maxsize=1 << 11)
 def steps_of(requantizer: Requantizer) -> Steps:
-    """The steps of a requantizer. Equal ones share their tables."""
-    r, lo, hi = requantizer, requantizer.lo, requantizer.hi
+    """The steps of a requantizer. Equal ones share their tables, of which the last ones are kept."""
+    has_few = isinstance(requantizer, ShiftRequantizer) or requantizer.hi - requantizer.lo < FEW_LEVELS
+    return (_of_few if has_few else _of_many)(requantizer)
+
+
+def _found(r: Requantizer) -> Steps:
+    lo, hi = r.lo, r.hi
     # A subclass of ours may mean something else by `apply` and still inherit the rest.
     strange = isinstance(r, KNOWN) and type(r) not in KNOWN
     if strange or not r.monotone:
@@ -69,6 +75,10 @@ def steps_of(requantizer: Requantizer) -> Steps:
         return Steps(NONE, lo, hi)
     table = _frozen(np.concatenate([[-NOWHERE], r.thresholds(NOWHERE), [NOWHERE]]))
     return Steps(TABLE, lo, hi, unit=r.slope, table=table, breakpoints=_frozen(breakpoints(table)), full=bool((np.diff(table) > 0).all()))
+
+
+# A table takes 12 bytes a level: either keeps some 100 MB.
+_of_few, _of_many = lru_cache(maxsize=1 << 11)(_found), lru_cache(maxsize=1 << 7)(_found)
 
 
 def table_bytes(requantizers: Iterable[Requantizer]) -> int:
