@@ -83,8 +83,6 @@ USED = [
 
 @pytest.mark.parametrize(("arguments", "message"), USED, ids=[" ".join(map(str, words[2:]))[-30:] for words, _ in USED])
 def test_options_are_named_as_they_are_typed(capsys, arguments, message):
-    if "quantize" in arguments or "bits" in arguments:
-        pytest.importorskip("h5py")
     assert f"error: {message}" in refused(capsys, arguments)
 
 

@@ -171,8 +171,9 @@ def test_leaky_relu_is_hls4mls(tmp_path):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.2, 0.01, 0.125, 1.0, 1.5, 2.0, 6.0, 255.0, 257.0, 1e-9, 0.5 - 1e-12, 0.5 - 1e-9, 1 / 3])
 def test_types_of_slopes_are_those_that_hls4ml_infers(alpha):
-    infer = pytest.importorskip("hls4ml.model.optimizer.passes.infer_precision")._get_precision_from_constant
-    theirs = infer(alpha)
+    from hls4ml.model.optimizer.passes.infer_precision import _get_precision_from_constant
+
+    theirs = _get_precision_from_constant(alpha)
     assert type_of(alpha) == Fixed(theirs.width, theirs.width - theirs.integer, bool(theirs.signed), "floor", "wrap")
 
 

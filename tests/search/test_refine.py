@@ -39,6 +39,11 @@ def deep_network(rng: np.random.Generator, width: int = 6) -> Network:
     return Network(tuple(layers), "deep")
 
 
+def asked(seed: int, eps: int, label: int = 0) -> Query:
+    """Robustness of a deep network around one input."""
+    return qbitsat.robustness(deep_network(np.random.default_rng(seed)), np.array([1, 2, 1, 2]), eps, label)
+
+
 def all_values(network: Network) -> np.ndarray:
     grid = np.stack(np.meshgrid(*[np.arange(4)] * 4, indexing="ij"), -1).reshape(-1, 4)
     return forward_all(network, grid)
@@ -57,9 +62,8 @@ def always(monkeypatch):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_ends_hold_at_every_input_and_are_exact_with_enough_nodes(seed):
-    network = deep_network(np.random.default_rng(seed))
-    query = qbitsat.robustness(network, np.array([1, 2, 1, 2]), 3, 0)
-    ranges, values = propagate(query), all_values(network)
+    query = asked(seed, 3)
+    ranges, values = propagate(query), all_values(query.networks[0])
     layout = ranges.layout
     (_, block), *_ = deep_blocks(layout)
     accs = np.stack([values[:, v] @ w + b for v, w, b in (layout.row(block, i) for i in range(block.size))], axis=1)
@@ -77,9 +81,8 @@ def test_ends_hold_at_every_input_and_are_exact_with_enough_nodes(seed):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_passes_keep_every_point(seed):
-    network = deep_network(np.random.default_rng(seed))
-    query = qbitsat.robustness(network, np.array([1, 2, 1, 2]), 3, 0)
-    root, values = propagate(query), all_values(network)
+    query = asked(seed, 3)
+    root, values = propagate(query), all_values(query.networks[0])
     before = root.take(np.zeros(1, np.int64))
     refinement, ids = Refinement(root.layout, 20, 40, 0, False), iter(range(10**6))
     assert refinement.able
@@ -99,9 +102,8 @@ def test_searches_that_refine_agree_with_enumeration(always):
 def test_certificates_of_searches_that_refine(always):
     refined = 0
     for seed in range(12):
-        network = deep_network(np.random.default_rng(seed))
         for label in range(3):
-            query = qbitsat.robustness(network, np.array([1, 2, 1, 2]), 2, label)
+            query = asked(seed, 2, label)
             if qbitsat.verify(query, engine="enumerate").verdict == "HOLDS":
                 count = len(always)
                 assert [checked.reason for checked in check_engines(query, seed, ("hybrid",))] == [""]
@@ -111,7 +113,7 @@ def test_certificates_of_searches_that_refine(always):
 
 def test_processes_share_a_search_that_refines(always):
     for seed in range(4):
-        query = qbitsat.robustness(deep_network(np.random.default_rng(seed)), np.array([1, 2, 1, 2]), 2, 0)
+        query = asked(seed, 2)
         wanted = qbitsat.verify(query, engine="enumerate").verdict
         assert qbitsat.verify(query, engine="hybrid", jobs=2).verdict == wanted
 
@@ -188,7 +190,7 @@ def test_searches_go_on_where_trees_have_no_room(room, always, tmp_path, monkeyp
 
 
 def test_a_pass_that_reaches_a_limit_is_the_last_and_keeps_its_ends(monkeypatch):
-    query = qbitsat.robustness(deep_network(np.random.default_rng(1)), np.array([1, 2, 1, 2]), 3, 0)
+    query = asked(1, 3)
     root, ids, grow, grown = propagate(query), iter(range(10**6)), Forest.grow, []
 
     def one(self, work):
@@ -207,7 +209,7 @@ def test_a_pass_that_reaches_a_limit_is_the_last_and_keeps_its_ends(monkeypatch)
 
 def test_no_process_waits_for_a_pass_that_cannot_come():
     """Behind leaves for SAT a proof has none."""
-    query = qbitsat.robustness(deep_network(np.random.default_rng(1)), np.array([1, 2, 1, 2]), 3, 0)
+    query = asked(1, 3)
     for kept in (True, False):
         refinement = Refinement(propagate(query).layout, 20, 40, 0, kept)
         assert not refinement.due(1, True)
