@@ -12,7 +12,7 @@ from ..network import forward_all
 from ..options import Options
 from ..properties import AtMost, Formula, Query
 from ..properties.margin import gradients, margins
-from .gradient import MAX_ELEMENTS, MAX_POINTS, MOVED_SHARES, STEPS, Backward
+from .gradient import MAX_ELEMENTS, MAX_POINTS, MOVED_SHARES, STEPS, WAYS, Backward
 
 # Then, from the best point: shares of its elements that move, in turn, and how often all of them do.
 LATER_SHARES, ROUNDS = (0.05, 0.02, 0.2, 0.01), 4
@@ -46,6 +46,7 @@ class _Climber:
         self.backwards = [Backward(network, limits) for network in query.networks]
         widest = max(layer.affine.n_in + layer.affine.n_out for network in query.networks for layer in network.layers)
         self.count = max(1, min(1 + options.restarts, MAX_POINTS, MAX_ELEMENTS // widest))
+        self.further = np.arange(self.count) % WAYS > 0
         self.best: Point | None = None
 
     def run(self) -> None:
@@ -71,7 +72,7 @@ class _Climber:
         values, found, deciding = self.look(batch)
         by_value, moved = gradients(found, deciding, self.query.networks, self.limits), list[np.ndarray]()
         for k, box in enumerate(self.query.boxes):
-            direction = self.backwards[k].gradient(values[k], by_value[k])
+            direction = self.backwards[k].gradient(values[k], by_value[k], self.further)
             chosen = self.rng.random(direction.shape) < share
             moved.append(np.where(chosen & (direction > 0), box.hi, np.where(chosen & (direction < 0), box.lo, batch[k])))
         return moved

@@ -1,10 +1,11 @@
 """Sign-gradient attack on the integer network, with straight-through rounding.
 
 The forward pass is the exact integer one. Backwards, a requantizer counts as a line of its mean slope where its output is not
-saturated and as nearly flat where it is, so that a network that saturates everywhere still shows a direction; results
-never count as saturated, as their accumulators decide. Points
-go to corners of the box, first with all their elements and then with random parts of them: moving everything at once
-overshoots a kink and comes back for ever (of the 17 violated AAAI 2021 MNIST queries, all
+saturated. One that is, and should come back, is nearly flat, so that a network that saturates everywhere still shows a
+direction; a result comes back at its full slope. One that should go further cannot: at every other start it does not count, at
+the others it is as flat, for what others do may bring it back. Each way finds what the other does not. Points
+go to corners of the box, first with all their elements and then with random parts of them, by a mean of the gradients so far:
+moving everything at once overshoots a kink and comes back for ever (of the 17 violated AAAI 2021 MNIST queries, all
 elements at once found 12 and random parts 15, both in about 10 ms each). Whatever makes the formula true is handed back
 for exact replay.
 """
@@ -23,23 +24,27 @@ from ..properties.margin import gradients, margins
 STEPS = 16
 MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn
 LEAK = np.float32(0.1)
+# How starts count outputs at an end that should go further, by turns; each first from the middle.
+WAYS = 2
+# What gradients of the steps before count in a direction, each step this much less.
+MOMENTUM = np.float32(0.9)
 # A batch is one step without a look at the limits: points of a disjunct at once, and elements of all points together.
 MAX_POINTS = 16
 MAX_ELEMENTS = 1 << 20
 # Multiply-adds of one step of all disjuncts, beyond which points go one after the other: most violations are found from the middle.
 AT_ONCE = 1 << 25
-# What an element of a point takes: its value, its gradient, and as much again in temporary arrays.
-POINT_BYTES = 40
+# What an element of a point takes: its value, its gradients, and as much again in temporary arrays.
+POINT_BYTES = 48
 # Gradients beyond it, or its inverse, are scaled back: float32 ends at 1e38.
 FAR = np.float32(1e6)
-# Ends of a range that nothing saturates at.
-NEVER = -(1 << 62), 1 << 62
+# The smallest mean of a gradient that is not 0.
+SMALLEST = np.float32(1e-30)
 
 
 def propose(query: Query, formula: Formula, options: Options, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
     """Inputs in the boxes that make `formula` (without `Not`) true, or None.
 
-    Each disjunct at the top is attacked from the middle of the boxes and from options.restarts random corners.
+    Each disjunct at the top is attacked from the middle of the boxes, twice if options.restarts allow it, and from random corners.
     """
     rng = np.random.default_rng(options.seed)
     disjuncts = formula.parts if isinstance(formula, Or) else (formula,)
@@ -54,7 +59,7 @@ def propose(query: Query, formula: Formula, options: Options, limits: Limits) ->
         start = 0
         while start < len(disjuncts):
             count = limits.fit(min(most // points, len(disjuncts) - start), POINT_BYTES * elements * points)
-            found = _attack_disjuncts(query, backwards, disjuncts[start : start + count], points, tried == 0, rng, limits)
+            found = _attack_disjuncts(query, backwards, disjuncts[start : start + count], tried, points, rng, limits)
             start += count
             if found is not None:
                 return found
@@ -70,26 +75,29 @@ class Backward:
         results[network.outputs] = True
         limits.require(sum(8 * layer.affine.num_weights + 40 * layer.affine.n_out for layer in network.layers))
         self.floats = Floats(network.kernel)
-        # For every layer the slope and the ends of each output's requantizer; results have no ends.
-        self.layers: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        # For every layer the slope of each output's requantizer, those at an end back and on, and the ends.
+        self.layers: list[tuple[np.ndarray, ...]] = []
         for k, layer in enumerate(network.layers):
             slope, lo, hi = (
                 np.resize(np.array([getattr(r, name) for r in layer.requantizers], dtype), layer.affine.n_out)
                 for name, dtype in (("slope", np.float32), ("lo", np.int64), ("hi", np.int64))
             )
-            lo[results[network.target(k)]], hi[results[network.target(k)]] = NEVER
-            self.layers.append((slope, lo, hi))
+            shown = results[network.target(k)]
+            self.layers.append((slope, np.where(shown, slope, LEAK * slope), np.where(shown, 0, LEAK * slope), lo, hi))
 
-    def gradient(self, values: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    def gradient(self, values: np.ndarray, gradient: np.ndarray, further: np.ndarray) -> np.ndarray:
         """Gradient with respect to the inputs, float32[batch, num_inputs], from what the formula says of values, which is used up.
 
-        values int64[batch, num_values], gradient float32 of that shape. Each point's gradient is right up to a factor.
+        values int64[batch, num_values], gradient float32 of that shape; further bool[batch], for which points outputs count that are at an
+        end and should go further. Each point's gradient is right up to a factor.
         """
         network = self.network
         for k in reversed(range(len(self.layers))):
-            slope, lo, hi = self.layers[k]
-            y = values[:, network.target(k)]
-            outputs = gradient[:, network.target(k)] * np.where((y > lo) & (y < hi), slope, LEAK * slope)
+            slope, back, on, lo, hi = self.layers[k]
+            y, wanted = values[:, network.target(k)], gradient[:, network.target(k)]
+            low, high = y <= lo, y >= hi
+            outputs = wanted * np.where(low | high, back, slope)
+            np.copyto(outputs, wanted * on * further[:, None], where=(low & (wanted < 0)) | (high & (wanted > 0)))
             largest = np.abs(outputs).max(axis=1)
             far = np.flatnonzero((largest > FAR) | ((largest > 0) & (largest < 1 / FAR)))
             gradient[far] /= largest[far, None]
@@ -103,18 +111,19 @@ def _attack_disjuncts(
     query: Query,
     backwards: list[Backward],
     disjuncts: tuple[Formula, ...],
+    tried: int,
     points: int,
-    middle: bool,
     rng: np.random.Generator,
     limits: Limits,
 ):
-    """All disjuncts at once, `points` points each: row w * points + p is point p of disjunct w; p = 0 may start in the middle."""
-    batch = []
+    """All disjuncts at once, `points` points each: row w * points + p is point p of disjunct w, its start number tried + p."""
+    number = np.tile(tried + np.arange(points), len(disjuncts))
+    further, batch = number % WAYS > 0, []
     for box in query.boxes:
         x = np.where(rng.random((len(disjuncts) * points, len(box.lo))) < 0.5, box.lo, box.hi)
-        if middle:
-            x[::points] = (box.lo + box.hi) // 2
+        x[number < WAYS] = (box.lo + box.hi) // 2
         batch.append(x)
+    mean = [np.zeros(x.shape, np.float32) for x in batch]
     for step in range(STEPS):
         limits.check()
         values = [forward_all(network, x, limits) for network, x in zip(query.networks, batch, strict=True)]
@@ -130,9 +139,11 @@ def _attack_disjuncts(
                 return tuple(tuple(x[w * points + best].tolist()) for x in batch)
         share = MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0
         by_value = gradients(found, deciding, query.networks, limits)
-        # A random share of every point's elements goes to the end of the box that its gradient points to.
+        # A random share of every point's elements goes to the end of the box that its gradients point to.
         for k, box in enumerate(query.boxes):
-            direction = backwards[k].gradient(values[k], by_value[k])
-            moved = rng.random(direction.shape) < share
-            batch[k] = np.where(moved & (direction > 0), box.hi, np.where(moved & (direction < 0), box.lo, batch[k]))
+            newest = backwards[k].gradient(values[k], by_value[k], further)
+            mean[k] *= MOMENTUM
+            mean[k] += newest / np.maximum(SMALLEST, np.abs(newest).mean(axis=1, keepdims=True))
+            moved = rng.random(newest.shape) < share
+            batch[k] = np.where(moved & (mean[k] > 0), box.hi, np.where(moved & (mean[k] < 0), box.lo, batch[k]))
     return None

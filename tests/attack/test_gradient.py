@@ -211,3 +211,45 @@ def test_attack_weighs_outputs_by_their_own_requantizers():
     second = dense([[1, 1]], None, ShiftRequantizer(0, "floor", -198, 198), first.output)
     with mock.patch.object(gradient, "STEPS", 2):
         assert attack(query(Network((first, second)), AtMost(((1, y(0)),), -12)), restarts=0) == ((15,),)
+
+
+def test_attack_does_not_push_dead_neurons_further_down():
+    """Twenty neurons that stay 0 would lower the output if they could: together they outweigh the one that counts, if they count."""
+    hidden = dense([[1], *[[1]] * 20], [0, *[-100] * 20], ShiftRequantizer(0, "floor", 0, 15))
+    last = dense([[1, *[-1] * 20]], None, ShiftRequantizer(0, "floor", -300, 15), hidden.output)
+    assert attack(query(Network((hidden, last)), at_least(((1, y(0)),), 15)), restarts=0) == ((15,),)
+
+
+def test_attack_does_not_raise_results_that_are_as_high_as_they_get():
+    """Both results are 15 in the middle of the box. Up goes what need not rise: down is where the other falls."""
+    network = one_layer([[1], [3]], [10, 100], ShiftRequantizer(0, "floor", 0, 15), tensor(1))
+    assert attack(query(network, AtMost(((1, y(0)), (-1, y(1))), -1)), restarts=0) == ((0,),)
+
+
+def test_attack_starts_in_the_middle_both_ways(monkeypatch):
+    """What is at an end and should go further counts at every other start."""
+    seen = []
+
+    def spy(self, values, gradient_, further):
+        seen.append((values[:, :2].tolist(), further.tolist()))
+        return np.zeros((len(values), 2), np.float32)
+
+    monkeypatch.setattr(gradient.Backward, "gradient", spy)
+    attack(query(copying(2), at_least(((1, y(0)),), 16)), restarts=3)
+    starts, further = seen[0]
+    assert starts[:2] == [[7, 7]] * 2
+    assert all(value in (0, 15) for point in starts[2:] for value in point)
+    assert further == [False, True] * 2
+
+
+def test_gradient_of_neurons_at_an_end():
+    """Inputs 0 and 15 put the first two neurons at their ends; a result at its end only counts where it is to come back."""
+    hidden = dense([[1, 0], [0, 1], [1, 1]], [-5, 5, 0], ShiftRequantizer(0, "floor", 0, 15), tensor(2))
+    last = dense([[1, 1, 0]], None, ShiftRequantizer(0, "floor", 0, 15), hidden.output)
+    network = Network((hidden, last))
+    values = forward_all(network, np.array([[0, 15]] * 4))
+    by_value = np.zeros(values.shape, np.float32)
+    by_value[:, -1] = [-1, -1, 1, 1]
+    found = gradient.Backward(network, Limits()).gradient(values, by_value, np.array([False, True] * 2))
+    assert np.sign(found).tolist() == [[0, -1], [-1, -1], [0, 0], [0, 0]]
+    assert np.allclose(found[1], -gradient.LEAK)
