@@ -12,13 +12,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 DEFAULT = "fixed<16,6>"
 
 
-def test_a_model_computes_what_hls4mls_project_does(tmp_path):
+# Streams have no pools with padding.
+@pytest.mark.parametrize(("io_type", "padding"), [("io_parallel", "same"), ("io_stream", "valid")])
+def test_a_model_computes_what_hls4mls_project_does(tmp_path, io_type, padding):
     keras.utils.set_random_seed(5)
     model = keras.Sequential(
         [
             keras.Input((5, 6, 1)),
             keras.layers.Conv2D(3, 3, activation="relu", padding="same"),
-            keras.layers.AveragePooling2D(2, 2, padding="same"),
+            keras.layers.AveragePooling2D(2, 2, padding=padding),
             keras.layers.Conv2D(3, 2, activation="tanh"),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(4, activation="sigmoid", name="curve"),
@@ -32,7 +34,7 @@ def test_a_model_computes_what_hls4mls_project_does(tmp_path):
     # float32, in which hls4ml gives its outputs, holds those.
     config["LayerName"]["last"]["Precision"]["result"] = DEFAULT
     project = hls4ml.converters.convert_from_keras_model(
-        model, hls_config=config, output_dir=str(tmp_path / "project"), backend="Vivado", io_type="io_parallel"
+        model, hls_config=config, output_dir=str(tmp_path / "project"), backend="Vivado", io_type=io_type
     )
     project.compile()
     steps = np.random.default_rng(1).integers(-3000, 3000, (100, 30))

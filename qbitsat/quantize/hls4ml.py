@@ -1,4 +1,4 @@
-"""A float model in the types of ap_fixed, as hls4ml computes it with io_parallel: its weights, its tables and its averages.
+"""A float model in the types of ap_fixed, as hls4ml computes it: its weights, its tables and its averages.
 
 Sources are nnet_activation.h and nnet_pooling.h of its Vivado backend. Tables of sigmoid and tanh have `table_size` entries, filled with
 the C library's functions of float32; an index is cut off toward 0. An average is divided in the type of its accumulator, toward 0.
