@@ -67,11 +67,12 @@ def of_run(network: Network, options: dict[str, Any]) -> dict[str, Any]:
 class Store:
     """A folder with results.jsonl; made, with the folders above it, and locked, when the store is opened. Used in a `with`.
 
-    Results that are there already are refused, unless `overwrite` says to replace them and their certificates, or `resume` to go on.
+    Results that are there already are refused, unless `overwrite` says to replace them and their certificates, or `resume` to go on;
+    None of a command that can't.
     certificates is a folder to make, too. unlocked says why the folder could not be locked, where that is so.
     """
 
-    def __init__(self, folder: Path, overwrite: bool = False, certificates: Path | None = None, resume: bool = False):
+    def __init__(self, folder: Path, overwrite: bool = False, certificates: Path | None = None, resume: bool | None = False):
         self.folder, self.path = folder, folder / RESULTS
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,13 +88,14 @@ class Store:
                 sweep(certificates)
         except FileExistsError as error:
             self._lock.release()
-            raise InputError(f"{self.path}: exists already; expected a folder without results, --resume or --overwrite") from error
+            choice = ", or --overwrite" if resume is None else ", --resume or --overwrite"
+            raise InputError(f"{self.path}: exists already; expected a folder without results{choice}") from error
         except OSError as error:
             self._lock.release()
             raise InputError(f"{folder}: can't be written: {error.strerror}") from error
         self.unlocked = self._lock.refusal
 
-    def _open(self, overwrite: bool, resume: bool) -> None:
+    def _open(self, overwrite: bool, resume: bool | None) -> None:
         # Append: what is written after a truncation follows the last whole line.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (0 if overwrite or resume else os.O_EXCL)
         self._file = os.open(self.path, flags, 0o666)

@@ -82,7 +82,8 @@ class Folder:
         if self.wanted and not os.path.lexists(path / RESULTS):
             raise InputError(f"{path}: has no {RESULTS}, expected one with lines of the samples and eps asked for")
         if not path.is_dir():
-            yield Item(str(path), path)
+            of_results = Checked(str(path), UNREADABLE, f"{path}: results are checked with their folder, expected {path.parent}")
+            yield Item(str(path), path, known=of_results if path.name == RESULTS and path.is_file() else None)
             return
         files = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file())
         if os.path.lexists(path / RESULTS):

@@ -30,7 +30,7 @@ class Proofs:
         self.folder, self.put = args.out / CERTIFICATES if certificates else None, ignore
         self.sources, self.record = sources, record
         if args.out:
-            store = stack.enter_context(Store(args.out, args.overwrite, self.folder))
+            store = stack.enter_context(Store(args.out, args.overwrite, self.folder, resume=None))
             warn_of_unlocked(args.out, store.unlocked)
             self.put = store.write
 

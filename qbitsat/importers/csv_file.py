@@ -30,7 +30,7 @@ def read_csv(stream: BinaryIO, path: Path, header: bool | None = None) -> np.nda
     and what may be either is refused.
     """
     rows: list[np.ndarray] = []
-    width, doubt = None, ""
+    width, doubt, dropped = None, "", ""
     decoded = io.TextIOWrapper(stream, "utf-8-sig", newline="")
     with decoded, damaged(str(path), ".csv text", (UnicodeDecodeError, csv.Error)):
         reader = csv.reader(decoded, strict=True)
@@ -43,6 +43,7 @@ def read_csv(stream: BinaryIO, path: Path, header: bool | None = None) -> np.nda
                 refuse_separators(cells, place)
                 is_header, doubt = (header, "") if header is not None else judge_first_line(cells, place)
                 if is_header:
+                    dropped = f" after {','.join(cells)[:SHOWN]!r}, which is taken for a header"
                     continue
             elif doubt:  # the only line of a file is a sample
                 raise InputError(doubt)
@@ -52,7 +53,7 @@ def read_csv(stream: BinaryIO, path: Path, header: bool | None = None) -> np.nda
                 raise InputError(f"{place}: more than {MAX_ELEMENTS} values")
             rows.append(parse_row(cells, place, first=not rows and header is None))
     if not rows:
-        raise InputError(f"{path}: has no samples")
+        raise InputError(f"{path}: has no samples{dropped}")
     return np.stack(rows)
 
 

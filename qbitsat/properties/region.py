@@ -36,7 +36,7 @@ def distances(region: str | None, shape: tuple[int, ...], eps: int) -> np.ndarra
     for axes, elements, own in _parts(region) if region is not None else ():
         distance = eps if own is None else _number(own)
         if elements is not None:
-            found.reshape(-1)[_index(elements, found.size, "elements")] = distance
+            found.reshape(-1)[_index(elements, found.size, "the flattened input")] = distance
             continue
         places = [part.strip() for part in axes.split(",")]
         if len(places) > len(shape):

@@ -139,6 +139,11 @@ def test_results_that_are_no_file(audit, results, make):
     assert audit()[0] == 2
 
 
+def test_results_without_their_folder(results, capsys):
+    assert main(["check", str(results / "results.jsonl")]) == 2
+    assert f"results.jsonl: results are checked with their folder, expected {results}" in capsys.readouterr().out
+
+
 def test_certificates_without_lines_are_found_below_and_anywhere(audit, results):
     (results / "more" / "deep").mkdir(parents=True)
     shutil.copy(certificate(results, 0), results / "more" / "deep" / "other.cert")

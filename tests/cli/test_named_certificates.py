@@ -339,6 +339,16 @@ def test_answers_without_certificates_are_not_checked(capsys):
         assert (code, "without a certificate" in said) == (5, True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "choice"), [("range", ", or --overwrite"), ("question", ", or --overwrite"), ("radius linf", ", --resume or --overwrite")]
+)
+def test_results_that_are_there_already(kind, choice, capsys):
+    ask(kind)
+    capsys.readouterr()
+    assert main([*COMMANDS[kind], "--out", "out"]) == 2
+    assert f"exists already; expected a folder without results{choice}\n" in capsys.readouterr().err
+
+
 def test_counts_prove_nothing(capsys):
     assert main(["agree", "net.npz", "other.npz", "--observe", "x.npy", "--out", "out"]) in (0, 10)
     code, said = checked(capsys)

@@ -25,7 +25,7 @@ def test_csv_with_one_number_in_its_first_line_has_no_header(path):
 
 
 def test_csv_of_a_header_alone_is_refused(path):
-    refused(path, b"a,b,c\n", "has no samples")
+    refused(path, b"a,b,c\n", "has no samples after 'a,b,c', which is taken for a header")
 
 
 WORDS = [b"a,b,c,d,e,f", b"labels_1,1x1,1x2,1x3,1x4,1x5", b"pixel0,pixel1,x,yy,z,_w", "größe,b,c,d,e,f".encode(), b'"a",b,c,d,e,"f, g"']

@@ -60,7 +60,7 @@ def test_arrays_of_distances_are_regions(values, flat):
         ("", "expected parts"), ("[1", "expected parts"), ("1,2", "'1,2', expected"), ("[0]=x", "expected parts"),
         ("[0]x", "expected parts"), ("[]", "expected a whole number"), ("[-1]", "expected a whole number"),
         ("[0,0,0,0]", "has 4 axes, the input has 3"),
-        ("[2]", "but axis 0 has indices 0 to 1"), ("[:, 3:1]", "is empty"), ("12", "but elements has indices 0 to 11"),
+        ("[2]", "but axis 0 has indices 0 to 1"), ("[:, 3:1]", "is empty"), ("12", "but the flattened input has indices 0 to 11"),
         ("[9999999999]", "expected a whole number"), ("[0]=9999999999", "expected a whole number"), ("[0:1:2]", "expected a whole number"),
     ],
 )  # fmt: skip
