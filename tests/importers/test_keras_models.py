@@ -151,11 +151,13 @@ def test_zeros_around_images_become_padding_and_sequences_fold(tmp_path):
     assert network.layers[network.layers.index(second) + 1].name == "l"
 
 
-def test_quantizers_of_qkeras_are_kept(tmp_path):
-    bits = {"class_name": "quantized_bits", "config": {"bits": 6, "integer": 0, "alpha": 1}}
+@pytest.mark.parametrize("package", ["", "qkeras>"])  # as QKeras for Keras 3 has it in an .h5
+def test_quantizers_of_qkeras_are_kept(tmp_path, package):
+    bits = {"class_name": f"{package}quantized_bits", "config": {"bits": 6, "integer": 0, "alpha": 1}}
     model = row(
-        layer("QDense", "a", units=3, kernel_quantizer=bits, bias_quantizer="quantized_bits(8,2)"),
-        layer("QActivation", "q", activation="quantized_relu(4,1)"), layer("QDense", "b", units=2, activation="quantized_bits(5)"),
+        layer(f"{package}QDense", "a", units=3, kernel_quantizer=bits, bias_quantizer="quantized_bits(8,2)"),
+        layer(f"{package}QActivation", "q", activation="quantized_relu(4,1)"),
+        layer(f"{package}QDense", "b", units=2, activation="quantized_bits(5)"),
     )  # fmt: skip
     rng = np.random.default_rng(6)
     weights = {

@@ -40,8 +40,14 @@ QUANTIZED = {f"Q{kind}": kind for kind in ("Dense", "Conv1D", "Conv2D", "Depthwi
 
 def kind_of_layer(layer: dict[str, Any]) -> str:
     """The kind of a layer of the file as Keras calls it."""
-    kind = layer.get("class_name")
+    kind = without_package(layer.get("class_name"))
     return QUANTIZED.get(kind, kind) if isinstance(kind, str) else ""
+
+
+def without_package(kind: Any) -> Any:
+    """The class of a layer: of QKeras for Keras 3 an .h5 has qkeras>QDense where a .keras has QDense."""
+    own = kind.removeprefix("qkeras>") if isinstance(kind, str) else ""
+    return own if own in QUANTIZED else kind
 
 
 def is_operation(layer: dict[str, Any]) -> bool:
@@ -60,7 +66,7 @@ def name_of_layer(layer: dict[str, Any]) -> str:
 def fault(layer: dict[str, Any]) -> str:
     """What keeps a layer of the file, which is no model, from being read, or ""."""
     kind, module, registered = (layer.get(key) for key in ("class_name", "module", "registered_name"))
-    place = f"layer {shown_name(name_of_layer(layer))}"
+    kind, place = without_package(kind), f"layer {shown_name(name_of_layer(layer))}"
     if not isinstance(kind, str):
         return f"{place}: class_name {shown(kind)}"
     if kind in OWN_CODE:
