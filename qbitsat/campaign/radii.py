@@ -102,7 +102,8 @@ def finished_radii(store: Store, tasks: Sequence[Task], measurer: Measurer) -> d
         if type(sample) is not int or entry.get("kind") != "radius":
             raise InputError(f"{place}: expected a line of `radius` about a sample")
         check_agrees(place, "norm", entry.get("norm"), measurer.norm)
-        check_agrees(place, "largest distance", entry.get("max_eps"), measurer.limit(entry.get("farthest")))
+        before = entry.get("max_eps")
+        check_agrees(place, "largest distance", before, measurer.limit(entry.get("farthest")) if before is None else measurer.max_eps)
         return (sample,)
 
     def answer(entry: dict[str, Any], task: Task) -> Radius | None:

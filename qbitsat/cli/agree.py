@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,19 +90,18 @@ def _decide(args: argparse.Namespace, kind: str, first: Network, second: Network
     questions = list(centres(args, first))
     if args.print:
         where, x = one_of(questions)
-        query, given = ask(where, x), vars(args)
+        whole, given = ask(where, x), vars(args)
         runtime, bits = given.get("other_runtime") or args.runtime, given.get("other_bits") or args.bits
         own = {"path": str(args.other or args.network), "accumulator": _other_accumulator(args)}
         other = file_of(args, "b", **own, runtime=runtime, bits=bits)
         # Real units become integers of both, which only the formula itself says.
         words = {"asks": {"hold": [_same(args.within)]}} if kind == "agree" or args.within is None else {}
-        return print_question(query, [file_of(args, "a"), other], _named(where, " "), **words)
+        return print_question(whole, [file_of(args, "a"), other], _named(where, " "), **words)
     counts: Counter[str] = Counter()
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
         proofs, budget = Proofs(args, _sources(args, first, second), stack), shared_time(args)
         for n, (where, x) in enumerate(questions):
-            query = ask(where, x)
-            verdict = asked(query, budget, len(questions) - n)
+            query, verdict = asked(partial(ask, where, x), budget, len(questions) - n)
             counts[verdict.verdict] += 1
             within = args.within if kind == "agree" else args.within and str(args.within)
             fields = {"kind": kind, **placed(where, {"a": first, "b": second}), "within": within}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from ..campaign import RESULTS
@@ -39,13 +41,12 @@ def gap_command(args: argparse.Namespace) -> int:
     with interrupts_say("output", "outputs", lambda: len(exact)), ExitStack() as stack:
         proofs, budget = Proofs(args, [source_of(args, network)], stack), shared_time(args)
         for n, output in enumerate(outputs):
-            asked = gap(network, protected, output, groups=groups, box=box)
-            found = _largest(asked, budget, len(outputs) - n)
+            asked, found = _largest(partial(gap, network, protected, output, groups=groups, box=box), budget, len(outputs) - n)
             exact.append(found.optimal)
             fields = {"kind": "gap", **placed({}, {"net": network}), "output": output, "protected": protected, "groups": groups}
             fields |= {"domain": box and [box.lo.tolist(), box.hi.tolist()], "verdict": found.verdict, "value": found.value}
             fields |= {"upper": found.upper, "reason": found.reason, "seconds": found.seconds}
-            pair = [] if found.witness is None else [list(x) for x in asked.inputs(found.witness.inputs)]
+            pair = [] if asked is None or found.witness is None else [list(x) for x in asked.inputs(found.witness.inputs)]
             ends = ("attained", "beyond") if found.optimal else ()
             proofs.put({**fields, "inputs": pair, "certificates": proofs.each(f"gap_output{output}", ends, found.certificates)})
             if not args.quiet:
@@ -66,13 +67,16 @@ def _print(
     return print_question(query, files, f"{network.name}, how far protected features move outputs", objectives=objectives)
 
 
-def _largest(asked: Gap, budget: Budget, left: int) -> Optimum:
-    """In its part of the time that is left."""
+def _largest(make: Callable[[], Gap], budget: Budget, left: int) -> tuple[Gap | None, Optimum]:
+    """In its part of the time that is left; where there is none, none is spent on making it."""
+    asked = None
     try:
         budget.turn(left)
-        return maximize(asked.query, asked.objective, **budget.each())
+        budget.limits.check()
+        asked = make()
+        return asked, maximize(asked.query, asked.objective, **budget.each())
     except LimitReached as limit:
-        return Optimum(UNKNOWN, None, None, limit.reason)
+        return asked, Optimum(UNKNOWN, None, None, limit.reason)
 
 
 def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,16 +36,16 @@ def monotone_command(args: argparse.Namespace) -> int:
     questions = [(where, box, i) for where, box in regions(args, network) for i in grows]
     if args.print:
         where, box, i = one_of(questions)
-        query = monotone(network, i, outputs, region(network, box), falls=args.falls)
+        whole = monotone(network, i, outputs, region(network, box), falls=args.falls)
         files = [file_of(args, name) for name in ("a", "b")]
-        return print_question(query, files, f"{network.name}, {where.get('text', '')} {place(network, i)} grows".replace(",  ", ", "))
+        return print_question(whole, files, f"{network.name}, {where.get('text', '')} {place(network, i)} grows".replace(",  ", ", "))
     counts: Counter[str] = Counter()
     about = {"falls": args.falls, "outputs": outputs}
     with interrupts_say("query", "queries", counts.total), ExitStack() as stack:
         proofs, budget = Proofs(args, [source_of(args, network)] * 2, stack), shared_time(args)
         for n, (where, box, i) in enumerate(questions):
-            query = monotone(network, i, outputs, region(network, box), falls=args.falls)
-            verdict = asked(query, budget, len(questions) - n)
+            make = partial(monotone, network, i, outputs, region(network, box), falls=args.falls)
+            query, verdict = asked(make, budget, len(questions) - n)
             counts[verdict.verdict] += 1
             names = [proofs.certify(f"monotone_{named_region(where)}input{i}", query, verdict)]
             fields = {"kind": "monotone", **placed(where, {"a": network, "b": network}), "grows": i, **about}

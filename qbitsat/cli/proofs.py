@@ -34,9 +34,9 @@ class Proofs:
             warn_of_unlocked(args.out, store.unlocked)
             self.put = store.write
 
-    def certify(self, name: str, query: Query, verdict: Verdict) -> str | None:
+    def certify(self, name: str, query: Query | None, verdict: Verdict) -> str | None:
         """The certificate of a verdict as results name it; None where there is none."""
-        if self.folder is None or verdict.verdict not in (HOLDS, VIOLATED):
+        if self.folder is None or query is None or verdict.verdict not in (HOLDS, VIOLATED):
             return None
         write(self.folder / f"{name}.cert", query, verdict, self.sources, self.record)
         return f"{CERTIFICATES}/{name}.cert"
@@ -85,13 +85,16 @@ def shared_time(args: argparse.Namespace) -> Budget:
     return Budget(make_options(**table_options(args)), args.total)
 
 
-def asked(query: Query, budget: Budget, left: int, ask: Callable[..., Verdict] = verify) -> Verdict:
-    """The verdict of one of so many queries that are left; UNKNOWN where there is no time for it."""
+def asked(make: Callable[[], Query], budget: Budget, left: int) -> tuple[Query | None, Verdict]:
+    """One of so many queries that are left, and its verdict; UNKNOWN where there is no time for it, which is not spent on making it."""
+    query = None
     try:
         budget.turn(left)
-        return ask(query, **budget.each())
+        budget.limits.check()
+        query = make()
+        return query, verify(query, **budget.each())
     except LimitReached as limit:
-        return Verdict(UNKNOWN, limit.reason)
+        return query, Verdict(UNKNOWN, limit.reason)
 
 
 def named_region(where: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Answers of questions with a name: certificates that `check` accepts, lines that it compares with them, and lines that it refuses."""
 
 import hashlib
+import importlib
 import json
 from pathlib import Path
 
@@ -374,3 +375,14 @@ def test_time_for_all_queries(kind, capsys):
     assert main([*COMMANDS[kind], "--total", "0.000001"]) == 5
     assert "timeout" in capsys.readouterr().out
     assert main([*COMMANDS[kind], "--total", "100"]) in (0, 10)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("gap", "gap"), ("monotone", "monotone"), ("agree", "agreement"), ("equal", "equality")])
+def test_no_query_is_made_without_time_for_it(kind, name, monkeypatch, capsys):
+    def made(*args, **more):
+        raise AssertionError("made")
+
+    module = importlib.import_module(f"qbitsat.cli.{'agree' if kind == 'equal' else kind}")
+    monkeypatch.setattr(module, name, made)
+    assert main([*COMMANDS[kind], "--total", "0.000001"]) == 5
+    assert "timeout" in capsys.readouterr().out

@@ -92,6 +92,15 @@ def test_no_radius_is_printed(capsys):
     assert "has no radius: the label is the target" in capsys.readouterr().err
 
 
+def test_resume_says_which_distances_differ(capsys):
+    assert measure("--samples", "1", "--out", "out", "--max-eps", "2") == 0
+    assert lines()[0]["max_eps"] == 2
+    for more, said in ((("--max-eps", "3"), "3"), ((), "None")):
+        assert measure("--samples", "1", "--out", "out", "--resume", *more) == 2
+        assert f"is about another largest distance, 2 and not {said};" in capsys.readouterr().err
+    assert measure("--samples", "1", "--out", "out", "--resume", "--max-eps", "2") == 0
+
+
 def test_resume_asks_again_only_what_is_open(capsys):
     assert measure("--out", "out", "--samples", "0:3") == 0
     before = lines()
