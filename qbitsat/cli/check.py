@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -92,6 +93,8 @@ def expect_usage(args: argparse.Namespace) -> None:
     """Raise for options that need others which are not there."""
     if args.labels and not args.inputs:
         raise ArgumentError("labels", "needs --inputs FILE, whose labels they are")
+    if args.cake_lpr and shutil.which(args.cake_lpr) is None:  # also where no proof needs it
+        raise ArgumentError("cake_lpr", f"{args.cake_lpr}, expected a program that can be run")
     if args.samples is None and args.eps is None:
         for name, nothing in (("target", None), ("region", None), ("ties", ARGMAX)):
             if getattr(args, name) != nothing:

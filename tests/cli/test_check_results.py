@@ -114,6 +114,13 @@ def test_options_that_need_others(audit, more):
     assert audit(*more, data=False)[0] == 2
 
 
+def test_cake_lpr_is_there_although_no_proof_needs_it(audit, tmp_path, capsys):
+    (tmp_path / "text").write_text("no program")
+    for name in ("none", "text", "."):
+        assert audit("--cake-lpr", str(tmp_path / name))[0] == 2
+    assert audit("--cake-lpr", "true")[0] == 0
+
+
 def test_emptied(audit, results):
     put(results, [])
     assert audit()[0] == 20
