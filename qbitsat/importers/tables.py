@@ -32,7 +32,7 @@ def table(kind: str, runtime: str, x: Quantization, out: Quantization, alpha: fl
         raise UnsupportedError(f"{kind} with output scale {out.scale:g} and zero point {out.zero_point}, expected {FIXED[kind]}")
     q = x.values - x.zero_point
     if kind == "HARD_SWISH":
-        value = hard_swish(q, x.scale, out.scale)
+        value = hard_swish(q, runtime, x.scale, out.scale)
     elif kind == "LEAKY_RELU":
         value = leaky_relu(q, runtime, x.scale, out.scale, alpha)
     elif runtime in MICRO:
@@ -85,10 +85,11 @@ def rescaled(q: np.ndarray, scale: float) -> np.ndarray:
     return MultiplierRequantizer(*quantize_multiplier(scale), "double", -(1 << 30), 1 << 30).apply(q)
 
 
-def hard_swish(q: np.ndarray, s_in: float, s_out: float) -> np.ndarray:
+def hard_swish(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.ndarray:
     """x * min(6, max(0, x + 3)) / 6 in steps of s_out, in 16 bits: q with 7 bits more, times (1 + x / 3 in [-1, 1]) / 2."""
     fine = f32(s_in) * f32(1 / 128)
-    output, output_shift = multiplier16(float(fine / f32(s_out)))
+    # LiteRT rounds the quotient to float32, which may make a tie of it.
+    output, output_shift = multiplier16(float(fine) / s_out if runtime in MICRO else float(fine / f32(s_out)))
     if output_shift > 0:
         raise UnsupportedError(f"HARD_SWISH from scale {s_in:g} to {s_out:g}, which runtimes refuse: expected at least 1/128 of it")
     reluish, reluish_shift = multiplier16(float(fine / f32(f32(3) / f32(32768))))

@@ -5,12 +5,14 @@
 
 import numpy as np
 import pytest
-from operators import CASES, check_operator
-from oracles import TFLITE
+import tflite_files as files
+from operators import CASES, check_operator, tensor
+from oracles import TFLITE, run_tflite
 
 from qbitsat.arithmetic import Float32Requantizer, Float64Requantizer, MultiplierRequantizer
 from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.importers.runtimes import RUNTIMES, Quantization, Runtime, quantize_multiplier
+from qbitsat.importers.tables import table
 
 INT8 = Quantization(0.5, 3)
 
@@ -67,6 +69,16 @@ def test_scales_are_multiplied_as_each_runtime_does():
     assert Runtime("tflm").dense(s_in, [s_weight], form) == (MultiplierRequantizer(*quantize_multiplier(exact), "double", -128, 127, 2),)
     assert Runtime("tflite-ref").dense(s_in, [s_weight], form) == (Float64Requantizer(exact, -128, 127, 2),)
     assert Runtime("xnnpack").dense(s_in, [s_weight], form) == (Float32Requantizer(single, -128, 127, 2),)
+
+
+@pytest.mark.parametrize("name", TFLITE)
+def test_hard_swish_divides_scales_as_each_runtime_does(name):
+    """float32 rounds this quotient to a tie of its 16-bit multiplier: LiteRT gives one output less than TFLM."""
+    x, out = Quantization(0.010067364200949669, 35), Quantization(0.010272545740008354, -92)
+    data = files.unary("HARD_SWISH", tensor((1, 256), x), tensor((1, 256), out))
+    found = run_tflite(name, data, x.values.astype(np.int8)[None]).ravel()
+    assert found[-36 - x.lo] == (-118 if name == "tflm" else -119)
+    assert table("HARD_SWISH", name, x, out).tolist() == found.tolist()
 
 
 def test_vector_kernels_leave_the_last_values_to_scalar_ones():
