@@ -48,6 +48,8 @@ class Refinement:
         self.notes: dict[int, Node] = {}
         self.deep = deep_blocks(layout)
         self.able = len(self.deep) > 1 and _is_dense(layout, [part for earlier, block in self.deep for part in (*earlier, block)])
+        # A proof counts passes over ranges: where they are not at rest after one, more of them here would leave less than the checker has.
+        self.able &= not kept or layout.settles
 
     def due(self, worked: int, leaves: bool) -> bool:
         """Whether it is time for a pass, in a search that has worked on so many nodes, and had leaves for SAT.

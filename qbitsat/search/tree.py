@@ -125,7 +125,9 @@ class Search:
         nodes.ranges.meet(self.root)
         possible = nodes.ranges.possible()
         self._close(nodes, ~possible)
-        self._push(self._carried_forward(nodes.take(np.flatnonzero(possible)), False))
+        nodes = self._carried_forward(nodes.take(np.flatnonzero(possible)), False)
+        # In a proof inequalities cut the ranges of a node once; a second time might leave less than the checker has.
+        self._push(nodes, self.proof is not None)
 
     def _schedule(self) -> None:
         self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
@@ -323,9 +325,9 @@ class Search:
         self.counts["open"] += n
         return self._carried_forward(children, bool((value < self.layout.num_inputs).any()), value2)
 
-    def _push(self, nodes: Nodes) -> None:
+    def _push(self, nodes: Nodes, narrowed: bool = False) -> None:
         """Onto the stack with what their ranges, cut in place, say of their inequalities; impossible nodes are closed here."""
-        nodes = self._narrowed(nodes)
+        nodes = nodes if narrowed else self._narrowed(nodes)
         if not len(nodes):
             return
         nodes.atoms, nodes.slots, filled = self.disjuncts.undecided(nodes.branch, nodes.ranges)

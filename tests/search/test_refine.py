@@ -111,6 +111,19 @@ def test_certificates_of_searches_that_refine(always):
     assert refined
 
 
+def test_inequalities_cut_a_node_once_in_a_proof(always, tmp_path):
+    """Of a hidden output and a result, which narrow each other once more each time they are looked at."""
+    network = deep_network(np.random.default_rng(5))
+    values = all_values(network)
+    apart = ((1, Ref(0, "output", 2)), (-1, Ref(0, "value", 15)))
+    least = int((values[:, network.outputs[2]] - values[:, 15]).min())
+    query = Query((network,), (Box(np.zeros(4, int), np.full(4, 3)),), AtMost(apart, least - 1))
+    verdict, path = certify(query, tmp_path, engine="hybrid", attack=False, rounding=False, anneal=False, steps=5, batch=2, polish=0)
+    assert verdict.verdict == "HOLDS"
+    assert always
+    assert check(path).reason == ""
+
+
 def test_processes_share_a_search_that_refines(always):
     for seed in range(4):
         query = asked(seed, 2)
