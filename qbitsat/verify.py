@@ -170,9 +170,11 @@ def _decide(query: Query, options: Options, limits: Limits, statistics: dict[str
         share = limits.part(min(WITNESS_SECONDS, WITNESS_SHARE * (limits.timeout - limits.seconds()))) if kept else limits
         try:
             verdict = _decide_alone(one.query, replace(options, certificates=False), share, statistics)
-        except LimitReached as limit:
+        except (LimitReached, MemoryError, UnsupportedError):
+            if not kept:
+                raise
             limits.check()
-            verdict = Verdict(UNKNOWN, limit.reason)
+            verdict = Verdict(UNKNOWN)
         if verdict.witness is not None:
             witness = confirm(query, one.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
             if witness is not None:

@@ -1,9 +1,11 @@
 """Inputs of several networks that are the same, or a constant apart, as one: points, verdicts and optima agree with enumeration."""
 
 import random
+import sys
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from certified import check_engines
 from inner import random_terms
 from maximized import check_certificates
@@ -11,6 +13,7 @@ from pairs import linked_pair
 from tiny import all_inputs
 
 from qbitsat.bounds.sharing import with_shared_inputs
+from qbitsat.errors import UnsupportedError
 from qbitsat.network import forward_all
 from qbitsat.optimize import EMPTY, OPTIMAL, maximize
 from qbitsat.properties import And, AtMost, Query, Ref, monotone, replay
@@ -71,6 +74,23 @@ def test_with_certificates_witnesses_are_looked_for_among_shared_inputs():
             assert kept.witness == plain.witness
             found += plain.statistics.get("nodes", 0) > 0
     assert found
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), UnsupportedError("no memory for shared inputs")])
+def test_a_first_look_that_fails_leaves_the_query_as_it_was_asked(monkeypatch, fault):
+    decide, queries = sys.modules["qbitsat.verify"]._decide_alone, []
+
+    def fails_once(query, *arguments):
+        queries.append(query)
+        if len(queries) == 1:
+            raise fault
+        return decide(query, *arguments)
+
+    query = linked_pair(200)
+    expected = verify(query).verdict
+    monkeypatch.setattr(sys.modules["qbitsat.verify"], "_decide_alone", fails_once)
+    assert verify(query, certificates=True, engine="hybrid").verdict == expected
+    assert [len(asked.networks) for asked in queries] == [1, 2]
 
 
 def test_certificates_of_shared_inputs():
