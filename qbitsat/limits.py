@@ -15,6 +15,8 @@ from inspect import ismethod
 from typing import Any, Protocol
 from weakref import WeakMethod
 
+from .errors import UnsupportedError
+
 try:
     import resource
 except ImportError:  # not a POSIX system
@@ -43,6 +45,19 @@ class LimitReached(Exception):  # noqa: N818 (a result, not an error)
     def __init__(self, reason: str):
         super().__init__(reason)
         self.reason = reason
+
+
+# What ends work without an answer; of the system: no process, no open file or no room on a disk to be had.
+ENDS = (LimitReached, MemoryError, UnsupportedError, OSError)
+
+
+def reason_of(end: Exception) -> str:
+    """The reason of UNKNOWN that one of `ENDS` gives."""
+    if isinstance(end, LimitReached):
+        return end.reason
+    if isinstance(end, MemoryError):
+        return "memory"
+    return (end.strerror if isinstance(end, OSError) else None) or str(end)
 
 
 def resident_bytes(pid: int | str = "self") -> int:

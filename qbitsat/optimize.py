@@ -14,7 +14,7 @@ from .bounds.layout import has_steps
 from .bounds.reduction import Reduction, differenced, reduced
 from .bounds.sharing import Shared, with_shared_inputs
 from .errors import InputError, UnsupportedError, expect_kind
-from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
+from .limits import ENDS, LimitReached, Limits, Progress, cpu_seconds, reason_of, set_aside
 from .network import reference
 from .options import Options, make_options
 from .properties import And, AtMost, Formula, Query, Ref, Witness, replay
@@ -41,7 +41,7 @@ class Optimum:
 
     verdict    OPTIMAL (`value` is the largest, `witness` attains it), EMPTY (no input meets the assumption), or UNKNOWN: the largest
                value lies in [value, upper]; value is None if no input is known that meets the assumption, upper if bounds had no time
-    reason     why UNKNOWN, as of a `Verdict`
+    reason     why UNKNOWN, as of a `Verdict`, or why what is OPTIMAL has no certificates
     witness    inputs and outputs that attain `value`, replayed in the reference
     certificates with that option, of what is OPTIMAL: the query that the witness violates, the one beyond that HOLDS, and their
                verdicts, for `certificate.write`
@@ -98,12 +98,11 @@ def maximize(
                 asked.take(_widened(found, one), work.statistics)
                 work, one = asked, None
                 found = asked.ended(found.reason)
-    except LimitReached as limit:
-        found = work.so_far(limit.reason)
-    except MemoryError:
-        found = work.so_far("memory")
-    except (UnsupportedError, OSError) as error:
-        found = work.so_far(str(error))
+    except ENDS as end:
+        reason = reason_of(end)
+        found = work.so_far(reason)
+        if found.optimal and values.certificates:
+            found = replace(found, reason=uncertified(reason))
     if one is not None:
         found = _widened(found, one)
     return replace(found, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=work.statistics)
@@ -324,6 +323,11 @@ class _Maximum:
             raise LimitReached(beyond.reason or UNCONFIRMED)
         attained = Verdict(VIOLATED, engine="attack", witness=witness, options=beyond.options)
         return (self._reaching(self.value), attained), (self._reaching(self.value + 1), beyond)
+
+
+def uncertified(reason: str) -> str:
+    """What to say of an optimum that is proved, where certificates were asked for and their time or memory ran out."""
+    return f"without certificates: {reason}"
 
 
 def _parts(left: Reduction) -> tuple[Formula, AtMost]:

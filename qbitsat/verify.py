@@ -22,7 +22,7 @@ from .bounds.layout import has_steps
 from .bounds.reduction import Reduction, differenced, reduced
 from .bounds.sharing import with_shared_inputs
 from .errors import InputError, UnsupportedError, expect_kind, kind_of
-from .limits import LimitReached, Limits, Progress, cpu_seconds, set_aside
+from .limits import ENDS, LimitReached, Limits, Progress, cpu_seconds, reason_of, set_aside
 from .network import forward
 from .network.inference import classes_of
 from .options import Options, make_options
@@ -131,14 +131,8 @@ def verify(
             limits.begin("bounds")
             settled = _settled(query, limits)
             verdict = _decide(query, values, limits, statistics) if settled is None else settled
-    except LimitReached as limit:
-        verdict = Verdict(UNKNOWN, limit.reason)
-    except MemoryError:
-        verdict = Verdict(UNKNOWN, "memory")
-    except UnsupportedError as unsupported:
-        verdict = Verdict(UNKNOWN, str(unsupported))
-    except OSError as error:  # no process, no open file or no room on a disk to be had
-        verdict = Verdict(UNKNOWN, error.strerror or str(error))
+    except ENDS as end:
+        verdict = Verdict(UNKNOWN, reason_of(end))
     verdict = replace(verdict, seconds=limits.seconds(), cpu_seconds=cpu_seconds() - cpu, statistics=statistics)
     verdict = replace(verdict, options=verdict.options or values)
     LOG.info("%s%s by %s in %.3f s", verdict.verdict, verdict.reason and f" ({verdict.reason})", verdict.engine or "none", verdict.seconds)

@@ -18,6 +18,7 @@ from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, accumulator, at
 from qbitsat.search import enumerate as enumerate_module
 from qbitsat.search.ascent import Ascent
 from qbitsat.search.schedule import UNCONFIRMED
+from qbitsat.verify import Verdict
 
 CLAMP = ShiftRequantizer(1, "floor", 0, 9)
 NETWORK = Network((dense([[3, -2], [1, 1]], [1, -4], CLAMP, tensor(2)), dense([[1, -1]], None, CLAMP, tensor(2, 0, 9))), "inner")
@@ -111,6 +112,14 @@ def test_a_certificate_that_contradicts_the_search_is_no_optimum(monkeypatch):
     assert maximize(asked(), objective, **options).value < best  # which nothing but a certificate would show
     found = maximize(asked(), objective, **options, certificates=True)
     assert (found.verdict, found.reason, found.upper) == (UNKNOWN, UNCONFIRMED, None)
+
+
+def test_an_optimum_whose_certificates_have_no_time_says_so(monkeypatch):
+    objective = tuple((1, Ref(0, "input", k)) for k in range(2))
+    best = maximize(asked(), objective).value
+    monkeypatch.setattr("qbitsat.optimize.verify", lambda *_, **__: Verdict(UNKNOWN, "timeout"))
+    found = maximize(asked(), objective, certificates=True)
+    assert (found.verdict, found.value, found.certificates, found.reason) == (OPTIMAL, best, (), "without certificates: timeout")
 
 
 @pytest.mark.parametrize("engine", ["enumerate", "auto"])

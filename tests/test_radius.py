@@ -22,6 +22,7 @@ from qbitsat.properties.balls import NORMS, distances_of
 from qbitsat.radii import radius
 from qbitsat.radii.linf import Linf
 from qbitsat.radii.moved import moved
+from qbitsat.verify import UNKNOWN, Verdict
 
 
 @pytest.mark.parametrize("first", range(0, 160, 40))
@@ -86,6 +87,13 @@ def test_certificates_of_a_radius(norm, tmp_path):
             assert (checked.outcome, checked.reason, checked.verdict) == ("accepted", "", verdict.verdict)
             assert checked.header["query"]["eps"] == found.radius + (verdict.verdict == "VIOLATED")
             assert checked.header["query"].get("norm", "linf") == norm
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_radius_whose_certificates_have_no_time_says_so(norm, monkeypatch):
+    monkeypatch.setattr("qbitsat.radii.question.verify", lambda *_, **__: Verdict(UNKNOWN, "timeout"))
+    found = measured(case_of(random.Random(3)), norm=norm, certificates=True)
+    assert (found.verdict, found.certificates, found.reason) == ("OPTIMAL", (), "without certificates: timeout")
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..bounds import Ranges, propagate, simplify
 from ..encode import encode_smtlib
-from ..errors import ArgumentError, UnsupportedError, none_of
-from ..limits import LimitReached, Limits
+from ..errors import ArgumentError, none_of
+from ..limits import ENDS, Limits, reason_of
 from ..options import ENCODINGS, LAYOUTS, ROWS, SOLVERS, Options, make_options
 from ..properties import Formula, Query, replay
 from ..properties.formula import FALSE, TRUE, without_not
@@ -122,14 +122,8 @@ def _run(task: Task | Asked, query: Query, bounds: Ranges, formula: Formula, bac
     decide = _by_sat if backend.name == "sat" else _by_smt
     try:
         verdict, reason, loading = decide(query, bounds, formula, backend, options, limits, statistics)
-    except LimitReached as limit:
-        verdict, reason, loading = UNKNOWN, limit.reason, 0.0
-    except MemoryError:
-        verdict, reason, loading = UNKNOWN, "memory", 0.0
-    except UnsupportedError as unsupported:
-        verdict, reason, loading = UNKNOWN, str(unsupported), 0.0
-    except OSError as error:  # no process, no open file or no room on a disk to be had
-        verdict, reason, loading = UNKNOWN, error.strerror or str(error), 0.0
+    except ENDS as end:
+        verdict, reason, loading = UNKNOWN, reason_of(end), 0.0
     return Run(task, backend, verdict, reason, limits.seconds() - loading, statistics)
 
 

@@ -83,6 +83,7 @@ def _lines(output: int, found: Optimum, network: Network, pair: list[list[int]])
     scale = network.output_forms[output].scale
     if found.optimal:
         what = f"{found.value}  ({found.value * scale:.6g})" if found.value is not None else "no input"
+        what += found.reason and f"  {found.reason}"
     else:
         least, most = ("?" if end is None else str(end) for end in (found.value, found.upper))
         what = f"{least} to {most}  {found.reason}"

@@ -218,7 +218,7 @@ def said(objective: Objective, found: Optimum) -> str:
     if found.verdict == EMPTY:
         return f"{what}: none, no input meets the assumptions"
     if found.optimal and found.value is not None:
-        return f"{what}: {objective.value(found.value)}"
+        return f"{what}: {objective.value(found.value)}{found.reason and f', {found.reason}'}"
     ends = ["unknown" if end is None else str(objective.value(end)) for end in (found.value, found.upper)]
     return f"{what}: from {ends[0]} to {ends[1]}, open: {found.reason}"
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from ..arithmetic import integer
 from ..bounds.layout import has_steps
-from ..errors import UnsupportedError, expect_kind
-from ..limits import LimitReached, Limits, Progress, cpu_seconds
+from ..errors import expect_kind
+from ..limits import ENDS, LimitReached, Limits, Progress, cpu_seconds, reason_of
 from ..network import Network, forward
 from ..network.inference import classes_of
+from ..optimize import uncertified
 from ..options import make_options
 from ..properties.balls import LINF
 from ..properties.region import region_of
@@ -75,12 +76,11 @@ def radius(
 
 def _measured(work: Measure) -> Radius:
     """What was found, of a measure that may end at a limit."""
+    certified = work.options.certificates
     try:
         work.measure()
         return work.ended("")
-    except LimitReached as limit:
-        return work.so_far(limit.reason)
-    except MemoryError:
-        return work.so_far("memory")
-    except (UnsupportedError, OSError) as error:
-        return work.so_far(str(error))
+    except ENDS as end:
+        reason = reason_of(end)
+        found = work.so_far(reason)
+        return replace(found, reason=uncertified(reason)) if certified and found.optimal else found

@@ -33,7 +33,7 @@ class Radius:
     farthest   the largest distance that was asked about: with a `radius` as large, there is no witness, and all inputs keep the class, or
                all within the distance that the caller set
     witness    inputs at the distance upper + 1 that have another class, replayed in the reference; None if none are known
-    reason     why UNKNOWN, as of a `Verdict`, or what there is to say without a question
+    reason     why UNKNOWN, as of a `Verdict`, what there is to say without a question, or why what is OPTIMAL has no certificates
     certificates with that option, of what is OPTIMAL: queries of robustness and their verdicts, for `certificate.write`
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._kernels.exact import forward as _forward
 from ..bounds import Ranges
-from ..limits import LimitReached
+from ..limits import LimitReached, reason_of
 from ..network import Network
 from ..options import make_options
 from ..properties import Box, Query, accumulator, replay
@@ -160,10 +160,8 @@ class _Layer:
                 self.sums.rule_out(*self.limits)
             if each:
                 self.sums.settle()
-        except LimitReached as limit:
-            self.sums.reason = limit.reason
-        except MemoryError:
-            self.sums.reason = "memory"
+        except (LimitReached, MemoryError) as end:
+            self.sums.reason = reason_of(end)
 
     def follow(self, order: str, exact: bool) -> None:
         """The sums on their way, if there is time for their bounds."""

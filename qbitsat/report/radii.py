@@ -28,7 +28,7 @@ def radius_line(task: Task, found: Radius, width: int = 1) -> str:
     elif not found.optimal:
         said, note = f"radius {found.radius} to {found.upper}", found.reason
     else:
-        said, note = f"radius {found.radius}", ""
+        said, note = f"radius {found.radius}", found.reason
     if found.witness is not None:
         note = f"class {task.label} becomes {first_maximum(found.witness.outputs[0])} at {_beyond(found)}{note and f', {note}'}"
     elif found.optimal:
