@@ -162,8 +162,8 @@ def add_layers(parser: Parser) -> None:
 def add_queries(parser: Parser) -> None:
     add_samples(parser)
     parser.add_argument("--samples", metavar="LIST", default=":", help="which samples, as in 0:100,115 (b is not in a:b); all by default")
-    text = "largest change of an input element, in whole input steps, as in 1,2,4 or 1:9 (b is not in a:b)"
-    parser.add_argument("--eps", metavar="LIST", required=True, help=text)
+    text = "largest change of an input element, in whole input steps, as in 1,2,4 or 1:9 (b is not in a:b); not needed where every part of "
+    parser.add_argument("--eps", metavar="LIST", help=f"{text}--region has a distance of its own")
     parser.add_argument("--target", metavar="CLASS", type=whole("--target"), help="ask only whether this class can be reached")
     add_ties(parser, "what becomes of equal outputs")
     text = (

@@ -32,7 +32,7 @@ from .output import EXIT_HOLDS, EXIT_UNKNOWN, Printer
 from .printing import file_of, one_of, print_question
 from .signals import ended
 from .streams import OutputLost
-from .usage import expect_folder
+from .usage import distance_of, expect_folder
 
 # What writes each format of `export`, and how its files are named.
 WRITERS: dict[str, Any] = {"dimacs": dimacs, "smt2": smtlib}
@@ -118,6 +118,7 @@ def decide(verifier: Verifier, tasks: list[Task], printer: Printer, jobs: int = 
 
 def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
     """The network and the tasks that the arguments ask for, everything checked."""
+    distance = distance_of(args)
     network = noted_network(args)
     if network.num_inputs == len(network.outputs) >= MANY_OUTPUTS:
         print(
@@ -125,7 +126,7 @@ def read(args: argparse.Namespace) -> tuple[Network, list[Task]]:
             "largest of them stays the largest (qbitsat range asks how far outputs reach)",
             file=sys.stderr,
         )
-    epsilons = parse_epsilons(args.eps, network.input)
+    epsilons = parse_epsilons(distance, network.input)
     inputs, labels = read_samples(args, network)
     samples = parse_samples(args.samples, len(inputs), args.inputs)
     return network, plan(network, inputs, labels, samples, epsilons, args.target, args.region, args.ties)

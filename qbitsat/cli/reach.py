@@ -29,7 +29,7 @@ from .output import EXIT_HOLDS, EXIT_UNKNOWN, EXIT_VIOLATED
 from .printing import file_of, one_of, print_question
 from .proofs import Proofs, named_region, placed, source_of, table_options
 from .signals import interrupts_say
-from .usage import expect_folder, expect_samples
+from .usage import distance_of, expect_folder, expect_samples
 
 # Objectives of a question file that is printed, of each end of each accumulator.
 MOST_PRINTED = 10_000
@@ -168,5 +168,5 @@ def centres(args: argparse.Namespace, network: Network) -> Iterator[tuple[dict[s
         return
     inputs = load_inputs(args.inputs, network.input, **reading(args))
     for sample in parse_samples(args.samples, len(inputs), args.inputs):
-        for eps in parse_epsilons(args.eps or "0", network.input):
+        for eps in parse_epsilons(distance_of(args, "0"), network.input):
             yield {"text": f"sample {sample}, eps {eps}:", "sample": sample, "eps": eps, "region": args.region}, inputs[sample]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import ArgumentError
+from ..properties.region import own_distance
 
 FOLDERS = {"certificates": "the folder for them", "resume": "the folder of an earlier run"}
 # What asks for a proof, and its value where it is not given.
@@ -26,8 +27,19 @@ def expect_samples(args: argparse.Namespace, distance: bool = True) -> None:
         for name, nothing in OF_SAMPLES.items():
             if getattr(args, name) != nothing:
                 raise ArgumentError(name, "around no sample, expected --inputs FILE as well")
-    elif distance and args.eps is None:
-        raise ArgumentError("inputs", "needs --eps LIST, the distance around samples")
+    elif distance:
+        distance_of(args)
+
+
+def distance_of(args: argparse.Namespace, nothing: str | None = None) -> str:
+    """What --eps says; without it the largest distance in --region, if every part has one, or `nothing`."""
+    if args.eps is not None:
+        return args.eps
+    own = own_distance(args.region)
+    found = nothing if own is None else str(own)
+    if found is None:
+        raise ArgumentError("inputs", "needs --eps LIST, the distance around samples, or a distance in every part of --region")
+    return found
 
 
 def expect_no_proof(args: argparse.Namespace) -> None:

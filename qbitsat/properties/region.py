@@ -45,6 +45,12 @@ def distances(region: str | None, shape: tuple[int, ...], eps: int) -> np.ndarra
     return found.reshape(-1)
 
 
+def own_distance(region: str | None) -> int | None:
+    """The largest distance that a part has of its own, if every part has one; None if not."""
+    found = [] if region is None else [own for _, _, own in _parts(region)]
+    return max(map(_number, (own or "" for own in found))) if found and None not in found else None
+
+
 def _parts(region: str) -> list[tuple[str, str | None, str | None]]:
     text, at, parts = region.strip(), 0, []
     if not text or len(text) > MAX_TEXT:

@@ -102,6 +102,8 @@ ALONE = [
     ("gap a --protected 0 --certificates", "--certificates: needs --out DIR"),
     ("radius a --inputs x --resume", "--resume: needs --out DIR, the folder of an earlier run"),
     ("verify a --inputs x --eps 1 --certificates", "--certificates: needs --out DIR"),
+    ("verify a --inputs x", "--inputs: needs --eps LIST"),
+    ("export a --inputs x --out z.cnf --region 0:9", "--inputs: needs --eps LIST"),
     ("verify a.toml --certificates", "--certificates: needs --out DIR"),
     ("verify a.vnnlib --network a --certificates", "--certificates: needs --out DIR"),
     ("export a --inputs x --eps 1 --out z.smt2", "--out: z.smt2 has the wrong ending for this --format, expected .cnf"),

@@ -113,6 +113,15 @@ def folder(tmp_path):
     return tmp_path, [str(tmp_path / "image.npz"), "--inputs", str(examples.images_path())]
 
 
+def test_distances_in_every_part_need_no_eps(folder, capsys):
+    _, network = folder
+    for command, out in (("verify", "eps 2  "), ("range", "sample 0, eps 2:")):
+        assert main([command, *network, "--samples", "0", "--region", "[2:4, 2:5]=1 [3]=2"]) in (0, 10)
+        assert out in capsys.readouterr().out
+    assert main(["verify", *network, "--samples", "0", "--region", "[2:4, 2:5] [3]=2"]) == 2
+    assert "a distance in every part of --region" in capsys.readouterr().err
+
+
 def test_results_name_the_region_and_check_asks_for_it(folder, capsys):
     path, network = folder
     out = path / "out"
