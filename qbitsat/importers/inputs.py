@@ -50,6 +50,7 @@ def load_inputs(
     sequence of theirs, and a row holds all of them, flattened one after the other.
 
     The file holds an array of shape (n, *form.shape) or (n, form.size), axes of length 1 aside, or one sample of exactly form.shape.
+    An input of one axis takes samples of any shape, row by row.
     An .npz has one array, or one named `x` or `inputs`, or its path ends in `:name`; for several inputs it may have one for each,
     `input_0`, `input_1` and so on. header says whether a .csv begins with one, where that is not clear.
     Values are integers, or floats that are whole numbers. With scale they are real values, and become round(x / scale) + form.zero_point,
@@ -91,7 +92,7 @@ def samples_of(array: np.ndarray, form: TensorFormat, scale: float | str | None,
     """The samples of one input in an array; see `load_inputs`."""
     if array.shape == form.shape:
         array = array[np.newaxis]
-    if array.ndim < 1 or not fits(array.shape[1:], form):
+    if array.ndim < 1 or not fits(array.shape[1:], form.shape):
         shapes = " or ".join(dict.fromkeys((f"(n, {', '.join(map(str, form.shape))})", f"(n, {form.size})", str(form.shape))))
         raise InputError(f"{path}: shape {array.shape}, expected {shapes}")
     if not len(array):
@@ -135,10 +136,10 @@ def refuse_few_levels(pixels: np.ndarray, path: Path) -> None:
         )
 
 
-def fits(shape: tuple[int, ...], form: TensorFormat) -> bool:
-    """Whether a sample of this shape is one of the network's, axes of length 1 aside: as it is, or flat."""
-    long = tuple(n for n in shape if n != 1)
-    return long in (tuple(n for n in form.shape if n != 1), tuple(n for n in (form.size,) if n != 1))
+def fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether a sample of this shape is one of the wanted shape, axes of length 1 aside: as it is, or one of both is flat."""
+    long, asked = (tuple(n for n in axes if n != 1) for axes in (shape, wanted))
+    return long == asked or (math.prod(long) == math.prod(asked) and min(len(long), len(asked)) < 2)
 
 
 def quantized(values: np.ndarray, form: TensorFormat, scale: float | str, path: Path) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, InputError, expect_kind
+from ..importers.inputs import fits
 from ..limits import Limits
 from ..network import Network, TensorFormat, classify
 from ..network.float_network import FloatNetwork
@@ -116,14 +117,14 @@ def labels_of(labels: Any, count: int) -> np.ndarray:
 
 
 def samples_of(model: FloatNetwork, samples: Any, what: str = "calibration") -> np.ndarray:
-    """Real samples of the model's input, float64[n, *shape], finite; images may be given to a model of flat ones."""
+    """Real samples of the model's input, float64[n, *shape], finite; shapes as of `load_inputs`."""
     shape = model.inputs[0]
     array = np.asarray(samples)
     if array.dtype.kind not in "iuf":
         raise ArgumentError(what, f"dtype {array.dtype}, expected numbers")
     if not array.ndim or not len(array):
         raise ArgumentError(what, f"shape {array.shape}, expected at least one sample")
-    if np.prod(array.shape[1:]) != np.prod(shape):
+    if not fits(array.shape[1:], shape):
         raise ArgumentError(what, f"shape {array.shape}, expected (n, {', '.join(map(str, shape))})")
     real = array.astype(np.float64).reshape(len(array), *shape)
     if not np.isfinite(real).all():

@@ -123,6 +123,14 @@ def test_axes_of_one_in_the_format_are_as_good_as_none(path, shape, form):
     assert load_inputs(path, TensorFormat(form, 0, 100)).tolist() == array.reshape(5, -1).tolist()
 
 
+@pytest.mark.parametrize("shape", [(5, 6), (5, 2, 3), (5, 3, 2), (5, 1, 2, 3), (5, 6, 1)])
+@pytest.mark.parametrize("form", [(6,), (1, 6), (6, 1, 1)])
+def test_inputs_of_one_axis_take_any_shape_row_by_row(path, shape, form):
+    array = np.arange(30).reshape(shape)
+    path.write_bytes(npy(array))
+    assert load_inputs(path, TensorFormat(form, 0, 100)).tolist() == np.arange(30).reshape(5, 6).tolist()
+
+
 @pytest.mark.parametrize("shape", [(5, 3, 2), (5, 3, 2, 1), (5, 6, 1, 2), (3, 2, 5), (5, 2, 2), (5, 1, 3), (6, 5), (5, 0, 6)])
 def test_inputs_of_another_shape_with_as_many_elements_are_refused(path, shape):
     refused(path, npy(np.zeros(shape, np.int8)), r"shape .*, expected \(n, 2, 3\) or \(n, 6\) or \(2, 3\)")

@@ -316,6 +316,14 @@ def test_what_is_no_calibration_data_is_refused(samples, message):
         quantize(chain(np.random.default_rng(1)), "power-of-two:8", samples)
 
 
+def test_samples_of_another_shape_are_calibration_data_of_flat_inputs_alone():
+    assert quantize(chain(np.random.default_rng(1)), "power-of-two:8", np.ones((5, 2, 2))).input.shape == (2, 2)
+    image = FloatNetwork(((2, 3, 1),), (Reshape("flat", (-1,), (6,)), FloatDense("last", (0,), np.eye(6), np.zeros(6))))
+    assert quantize(image, "power-of-two:8", np.ones((5, 6))).num_inputs == 6
+    with pytest.raises(InputError, match=r"shape \(5, 3, 2\), expected \(n, 2, 3, 1\)"):
+        quantize(image, "power-of-two:8", np.ones((5, 3, 2)))
+
+
 def test_padding_is_0_around_values_that_never_are():
     layers = (
         FloatConvolution("conv", (-1,), np.ones((1, 1, 1, 1)), np.array([2.0])), Pad("pad", (0,), ((1, 0), (0, 0), (0, 0))),
