@@ -8,6 +8,7 @@ steps that its violated inequalities lack; accumulators tell shares of steps.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from .._kernels.exact import forward as _forward
 from .._kernels.suggest.local import Local
-from ..bounds.layout import Inequalities, Layout
+from ..bounds.layout import Inequalities, Inequality, Layout
 from ..bounds.ranges import Ranges
 from ..limits import Limits
 from ..network.inference import requantize
@@ -50,7 +51,8 @@ class LocalSearch:
     """The runs of one search, one after the other. `seconds` is the time of all."""
 
     def __init__(self, layout: Layout, inequalities: Inequalities, root: Ranges, options: Options, limits: Limits):
-        self.layout, self.inequalities, self.root, self.limits = layout, inequalities, root, limits
+        self.layout, self.inequalities = layout, inequalities = _without_differences(layout, inequalities)
+        self.root, self.limits = root, limits
         self.rng = np.random.default_rng(options.seed)
         longest = int(np.diff(inequalities.starts).max(initial=0))
         self.able = layout.stepped and longest <= MAX_TERMS and layout.products <= MAX_PRODUCTS
@@ -151,3 +153,24 @@ class LocalSearch:
                 images.append((first, math.prod(shape[:-2]), shape[-2], shape[-1]))
                 first += form.size
         return images
+
+
+def _without_differences(layout: Layout, inequalities: Inequalities) -> tuple[Layout, Inequalities]:
+    """Inequalities over what paired outputs differ by as such over these outputs, whose accumulators tell shares of steps, and, where no
+    other is left, the layout without the layers of differences, which moves then need not follow.
+    """
+    if not len(layout.pairs):
+        return layout, inequalities
+    apart = {d: (a, b) for a, b, d in (layout.pairs[:, [0, 1, 3]] + layout.num_inputs).tolist()}
+    found, most = list[Inequality](), 0
+    for values, coefficients, bound in inequalities:
+        terms = Counter[int]()
+        for value, c in zip(values.tolist(), coefficients.tolist(), strict=True):
+            for part, sign in zip(apart.get(value, (value,)), (1, -1), strict=False):
+                terms[part] += sign * c
+        kept = {value: c for value, c in terms.items() if c}
+        found.append((np.array(list(kept), np.int64), np.array(list(kept.values()), np.int64), bound))
+        most = max(most, *kept)
+    ends = layout.pairs[:, 2:4]
+    before = layout.before(layout.place(int(ends[ends >= 0].min()) + layout.num_inputs)[0])
+    return before if most < before.num_values else layout, Inequalities.of(found)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from graphs import graph_query
 from handmade import copying, one_layer, query, tensor, x, y
-from tiny import check_search
+from pairs import random_pair
+from tiny import check_search, points_of
 
 from qbitsat._kernels.suggest.local import Local
 from qbitsat.arithmetic import ShiftRequantizer
@@ -18,12 +19,12 @@ from qbitsat.attack.annealing import Annealer, Start
 from qbitsat.attack.local import LocalSearch
 from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
-from qbitsat.bounds.reduction import Reduction
-from qbitsat.limits import LimitReached, Limits
+from qbitsat.bounds.reduction import Reduction, differenced
+from qbitsat.limits import NO_LIMITS, LimitReached, Limits
 from qbitsat.network import forward_all
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Query, Ref
-from qbitsat.properties.formula import INPUT, OUTPUT, without_not
+from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, without_not
 from qbitsat.search import Search, schedule
 from qbitsat.verify import verify
 
@@ -52,6 +53,32 @@ def kernels(count: int):
         kernel.begin(np.array(start), atoms, seed)
         yield search, kernel, atoms
     assert found == count
+
+
+def test_differences_of_pairs_are_written_out():
+    """Inequalities say the same of all points, over outputs of layers that the query had before; witnesses make the query's true."""
+    shorter = witnesses = 0
+    for seed in range(120):
+        asked = random_pair(seed)
+        left = differenced(Reduction(asked, propagate(asked), without_not(asked.violation)))
+        if not left.pairs or left.formula in (TRUE, FALSE):
+            continue
+        search = Search(left, make_options(), NO_LIMITS)
+        local, before = local_of(search), search.disjuncts.inequalities
+        values = forward_all(left.query.networks[0], points_of(left.query.boxes[0]))
+        differences = search.layout.pairs[:, 3] + search.layout.num_inputs
+        for (ours, c, most), (theirs, d, bound) in zip(local.inequalities, before, strict=True):
+            assert most == bound
+            assert (values[:, ours] @ c == values[:, theirs] @ d).all()
+            assert not np.isin(ours, differences).any()
+        shorter += len(local.layout.blocks) < len(search.layout.blocks)
+        found = local.search(lambda search=search: Start(0, (0,), search.root, search.root.lo[0, : search.layout.num_inputs]), 0.05)
+        if found is not None:
+            (x,), (terms, c, bound) = found, before[0]
+            witnesses += 1
+            assert forward_all(left.query.networks[0], np.array([x]))[0, terms] @ c <= bound
+    assert shorter > 20
+    assert witnesses > 5
 
 
 def test_values_are_those_of_the_networks():
