@@ -170,7 +170,7 @@ def _without_differences(layout: Layout, inequalities: Inequalities) -> tuple[La
                 terms[part] += sign * c
         kept = {value: c for value, c in terms.items() if c}
         found.append((np.array(list(kept), np.int64), np.array(list(kept.values()), np.int64), bound))
-        most = max(most, *kept)
+        most = max([most, *kept])
     ends = layout.pairs[:, 2:4]
     before = layout.before(layout.place(int(ends[ends >= 0].min()) + layout.num_inputs)[0])
     return before if most < before.num_values else layout, Inequalities.of(found)
