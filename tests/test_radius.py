@@ -11,6 +11,7 @@ from measured import Case, case_of, check_radius, check_witness, measured, stopp
 
 from qbitsat.bounds import propagate
 from qbitsat.bounds.layout import has_steps
+from qbitsat.campaign import plan
 from qbitsat.certificate.check import check
 from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
@@ -22,6 +23,7 @@ from qbitsat.properties.balls import NORMS, distances_of
 from qbitsat.radii import radius
 from qbitsat.radii.linf import Linf
 from qbitsat.radii.moved import moved
+from qbitsat.report.radii import radius_line
 from qbitsat.verify import UNKNOWN, Verdict
 
 
@@ -94,6 +96,10 @@ def test_a_radius_whose_certificates_have_no_time_says_so(norm, monkeypatch):
     monkeypatch.setattr("qbitsat.radii.question.verify", lambda *_, **__: Verdict(UNKNOWN, "timeout"))
     found = measured(case_of(random.Random(3)), norm=norm, certificates=True)
     assert (found.verdict, found.certificates, found.reason) == ("OPTIMAL", (), "without certificates: timeout")
+    question = case_of(random.Random(3)).question
+    (task,) = plan(question.network, question.x[None], np.array([question.label]), [0], [0])
+    for one in (found, replace(found, witness=None)):
+        assert radius_line(task, one).endswith(", without certificates: timeout")
 
 
 @pytest.mark.parametrize("norm", NORMS)

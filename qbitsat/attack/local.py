@@ -164,6 +164,7 @@ def _without_differences(layout: Layout, inequalities: Inequalities) -> tuple[La
     apart = {d: (a, b) for a, b, d in (layout.pairs[:, [0, 1, 3]] + layout.num_inputs).tolist()}
     found, most = list[Inequality](), 0
     for values, coefficients, bound in inequalities:
+        layout.limits.check()
         terms = Counter[int]()
         for value, c in zip(values.tolist(), coefficients.tolist(), strict=True):
             for part, sign in zip(apart.get(value, (value,)), (1, -1), strict=False):

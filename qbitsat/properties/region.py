@@ -47,8 +47,11 @@ def distances(region: str | None, shape: tuple[int, ...], eps: int) -> np.ndarra
 
 def own_distance(region: str | None) -> int | None:
     """The largest distance that a part has of its own, if every part has one; None if not."""
-    found = [] if region is None else [own for _, _, own in _parts(region)]
-    return max(map(_number, (own or "" for own in found))) if found and None not in found else None
+    if region is None:
+        return None
+    parts = _parts(region)
+    found = [_number(own) for _, _, own in parts if own is not None]
+    return max(found) if len(found) == len(parts) else None
 
 
 def _parts(region: str) -> list[tuple[str, str | None, str | None]]:

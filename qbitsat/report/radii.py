@@ -32,7 +32,7 @@ def radius_line(task: Task, found: Radius, width: int = 1) -> str:
     if found.witness is not None:
         note = f"class {task.label} becomes {first_maximum(found.witness.outputs[0])} at {_beyond(found)}{note and f', {note}'}"
     elif found.optimal:
-        note = f"no other class up to {found.farthest}, the largest distance asked about"
+        note = f"no other class up to {found.farthest}, the largest distance asked about{note and f', {note}'}"
     return f"{head}  {said:<13}  {found.seconds:9.3f} s  {found.cpu_seconds:9.3f} s CPU  {note}".rstrip()
 
 

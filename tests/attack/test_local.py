@@ -72,7 +72,7 @@ def test_differences_of_pairs_are_written_out():
             assert (values[:, ours] @ c == values[:, theirs] @ d).all()
             assert not np.isin(ours, differences).any()
         shorter += len(local.layout.blocks) < len(search.layout.blocks)
-        found = local.search(lambda search=search: Start(0, (0,), search.root, search.root.lo[0, : search.layout.num_inputs]), 0.05)
+        found = local.search(lambda search=search: Start(0, (0,), search.root, search.root.lo[0, : search.layout.num_inputs]), 0.2)
         if found is not None:
             (x,), (terms, c, bound) = found, before[0]
             witnesses += 1
