@@ -79,13 +79,19 @@ def add_two(m: Model, op: str = "Add", relu: bool = False) -> bytes:
     return m.build({"x": (1, 300), "y": (1, 300)}, m.through(z, m.random_scale() * 2, low(m) if relu else m.random_point()))
 
 
-def qlinear_two(m: Model) -> bytes:
+def gates(m: Model) -> bytes:
+    """Channels times a number each."""
+    product = m.node("Mul", start(m)[0], start(m, "y")[0])
+    return m.build({"x": (1, 6, 4, 5), "y": (1, 6, 1, 1)}, m.through(product, m.random_scale() * 2, m.random_point()))
+
+
+def qlinear_two(m: Model, op: str = "QLinearAdd") -> bytes:
     parts = []
     for name in "xy":
         scale, point = m.random_scale(), m.random_point()
         parts += [m.quantize(name, scale, point), *m.meaning(scale, point)]
     scale, point = m.random_scale() * 2, m.random_point()
-    z = m.node("QLinearAdd", *parts, *m.meaning(scale, point), domain=MS)
+    z = m.node(op, *parts, *m.meaning(scale, point), domain=MS)
     return m.build({"x": (1, 300), "y": (1, 300)}, m.dequantize(z, scale, point))
 
 
@@ -231,6 +237,9 @@ CASES: dict[str, Case] = {
     "Add": add_two,
     "Add, Relu": lambda m: add_two(m, relu=True),
     "Sub": lambda m: add_two(m, "Sub"),
+    "Mul": lambda m: add_two(m, "Mul"),
+    "Mul, channels": gates,
+    "QLinearMul": lambda m: qlinear_two(m, "QLinearMul"),
     "Relu": lambda m: single(m, "Relu"),
     "Clip": lambda m: single(m, "Clip", limits=(-0.7, 1.3)),
     "LeakyRelu": lambda m: single(m, "LeakyRelu", alpha=0.1),

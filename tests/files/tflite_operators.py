@@ -173,6 +173,13 @@ def gated(g: Graph, x: int) -> int:
     return g.operator("MUL", [y, x], [g.tensor((1, 8, 6, 4), 0.021, -70)], schema.MulOptionsT(), 2)[0]
 
 
+def squeezed(g: Graph, x: int) -> int:
+    """Channels times what was made of their averages."""
+    mean = g.operator("MEAN", [x, g.constant([1, 2])], [g.tensor((1, 1, 1, 4), 0.009, -50)], schema.ReducerOptionsT(keepDims=True), 2)[0]
+    gate = g.operator("LOGISTIC", [mean], [g.tensor((1, 1, 1, 4), 1 / 256, -128)])[0]
+    return g.operator("MUL", [x, gate], [g.tensor((1, 8, 6, 4), 0.021, -7)], schema.MulOptionsT(), 2)[0]
+
+
 def prelu(g: Graph, x: int) -> int:
     slopes = g.constant([[[30, -80, 127, 0]]], 0.011, 4, dtype=np.int8)
     return g.operator("PRELU", [x, slopes], [g.tensor((1, 8, 6, 4), 0.04, -9)])[0]
@@ -236,6 +243,9 @@ GRAPHS = {
     "difference": binary("SUB"),
     "constant less input": binary("SUB", (1, 8, 6, 4), swapped=True),
     "product": binary("MUL", (1, 1, 1, 4)),
+    "product of two": binary("MUL"),
+    "product of two, RELU": binary("MUL", fused=1, swapped=True),
+    "channels times their averages": squeezed,
     "product of each element": binary("MUL", (1, 8, 6, 4), fused=3),
     "maximum": extremum("MAXIMUM"),
     "minimum": extremum("MINIMUM"),

@@ -5,17 +5,19 @@ builder      the layers so far, and what they read
 convolving   dense layers, convolutions and sums over windows, without what is constant
 summing      sums of few values: additions, maxima
 functions    tables of single values
+products     of two elements that are both computed
 pruning      outputs that nobody reads are taken away
 """
 
 from .builder import A_CONSTANT, Builder
 from .convolving import Kernel, convolve, out_size
 from .functions import mapped
+from .products import multiplied
 from .pruning import pruned
 from .summing import Term, combined, larger, largest, once, pooled
 from .wires import CONSTANT, Wires
 
 __all__ = [
-    "A_CONSTANT", "CONSTANT", "Builder", "Kernel", "Term", "Wires", "combined", "convolve", "larger", "largest", "mapped", "once",
-    "out_size", "pooled", "pruned",
+    "A_CONSTANT", "CONSTANT", "Builder", "Kernel", "Term", "Wires", "combined", "convolve", "larger", "largest", "mapped", "multiplied",
+    "once", "out_size", "pooled", "pruned",
 ]  # fmt: skip

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...arithmetic import Float32Requantizer
 from ...errors import UnsupportedError
 from ...network import TensorFormat
+from .. import assembly
 from ..assembly import Wires
 from .floats import in_units, quantized, tables_added, unit_of
 from .functions import qlinear_sigmoid, sigmoid
@@ -27,7 +29,6 @@ FUNCTIONS: dict[str, Handler] = {
     "Sigmoid": sigmoid,
     "com.microsoft.QLinearSigmoid": qlinear_sigmoid,
 }
-PRODUCT = "of two tensors that are both computed, expected a constant one, or a function of the other"
 # What may follow a softmax.
 RIMS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Flatten", "Squeeze", "Identity", "Cast")
 BINARY: dict[str, Binary] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
@@ -124,7 +125,7 @@ def two(s: Session, node: Node, operands: list[Any]) -> None:
         s.give(node, same)
         return
     if node.op not in ("Add", "Sub"):
-        raise UnsupportedError(PRODUCT)
+        raise UnsupportedError("of two tensors that are both computed, and in floats, expected a constant one, or integers of one type")
     readers = s.readers_of(node)
     clamp = readers[0] if len(readers) == 1 and readers[0].op in ("Relu", "Clip") else None
     ends = s.readers_of(clamp) if clamp else readers
@@ -177,7 +178,7 @@ def qlinear_binary(s: Session, node: Node) -> None:
 
 
 def of_integers(s: Session, node: Node, operands: list[Dequantized], target: Target) -> None:
-    """The sum of two tensors, or the product of one with a function of it, which is a table."""
+    """The sum of two tensors, or their product: a table, where one is a function of the other."""
     x, y = operands
     if node.op in ("QLinearAdd", "Add"):
         add(s, node, x, y, target)
@@ -185,7 +186,10 @@ def of_integers(s: Session, node: Node, operands: list[Dequantized], target: Tar
     if y.of is None or not y.of.reads(x.wires, x.lo):
         x, y = y, x
     if y.of is None or not y.of.reads(x.wires, x.lo):
-        raise UnsupportedError(PRODUCT)
+        form, (left, right) = target.form, broadcast(s, x.wires, y.wires)
+        step = Float32Requantizer(float(ratio_of(x, y.scale, form)), form.lo, form.hi, 0, float(form.zero_point))
+        target.give(s, assembly.multiplied(s.b, node.name, left, right, (x.zero_point, y.zero_point), step, form))
+        return
     q = np.arange(x.lo, x.hi + 1)
     rows = np.stack([multiplied(x, q, row, y.scale, y.zero_point, target.form) for row in y.of.tables])
     target.give(s, mapped(s.b, node.name, y.of, rows, target.form), replace(y.of, tables=rows))
@@ -215,9 +219,13 @@ def with_constant(s: Session, node: Node, operands: list[Any], target: Target) -
 
 def multiplied(x: Dequantized, q: np.ndarray, c: np.ndarray, scale: np.float32, point: int, form: TensorFormat) -> np.ndarray:
     """round(float32((q - z_x) (c - z_y)) * ((s_x * s_y) / s) + z): a product and a sum in float32; s_y and z_y are scale and point."""
-    ratio = x.scale * scale / f32(form.scale)
     products = ((q - x.zero_point) * (c - point)).astype(f32)
-    return np.clip(np.rint(products * ratio + f32(form.zero_point)), form.lo, form.hi).astype(np.int64)
+    return np.clip(np.rint(products * ratio_of(x, scale, form) + f32(form.zero_point)), form.lo, form.hi).astype(np.int64)
+
+
+def ratio_of(x: Dequantized, scale: np.float32, form: TensorFormat) -> np.float32:
+    """(s_x * s_y) / s in float32."""
+    return x.scale * scale / f32(form.scale)
 
 
 def fixed_part(ratio_a: np.float32, point_a: int, ratio_b: np.float32, point_b: int, point: int) -> np.float32:

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from ...errors import InputError, UnsupportedError
+from ...errors import InputError
 from .. import tables
-from ..assembly import CONSTANT, Term, Wires, combined, larger, mapped, once
+from ..assembly import CONSTANT, Term, Wires, combined, larger, mapped, multiplied, once
 from .builder import INT8, Builder
 from .convolutions import same_quantization
 from .records import Operator, Tensor
@@ -49,7 +49,7 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
 
 
 def mul(b: Builder, op: Operator) -> None:
-    """A product with a constant, (a - z_a) (c - z_c), or with a function of the other operand, which is a function again."""
+    """(a - z_a) (c - z_c): with a constant, with a function of the other operand, which is a function again, or with any tensor."""
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     x, y = broadcast(b, first, second, target)
     zero_points = first.zero_point, second.zero_point
@@ -64,7 +64,8 @@ def mul(b: Builder, op: Operator) -> None:
                    for tensor in (first, second))  # fmt: skip
     root = next((index for index in left if index in right and index >= 0), None)
     if root is None or b.of(b.tensors[root]).shape != x.shape:
-        raise UnsupportedError("a product of two operands that are both computed, expected a constant one, or a function of the other")
+        b.give(target, multiplied(b, op.name, x, y, zero_points, step, target.format))
+        return
     values = step.apply((left[root] - zero_points[0]) * (right[root] - zero_points[1]))
     b.functions[target.index] = root, values
     b.give(target, of_each(b, op, b.of(b.tensors[root]), values[None], np.zeros(x.shape, np.int64)))

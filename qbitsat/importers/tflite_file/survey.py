@@ -12,8 +12,6 @@ from .schema import KINDS
 MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "SPLIT", "SLICE", "STRIDED_SLICE", "TILE",
           "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
-# Functions of single integers.
-TABLES = ("LEAKY_RELU", "HARD_SWISH", "TANH", "LOGISTIC")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 NO_NETWORK = {
     ("INT8", "FLOAT32"): "dynamic range quantization is no integer network",
@@ -54,13 +52,9 @@ def toward(graph: Graph, output: int) -> Graph:
 
 def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
     """Raise for all that is not read; what it is, once, and with the operators where it stands."""
-    constant = {tensor.index for tensor in graph.tensors if tensor.data is not None}
     places: dict[str, list[int]] = {}
-    tables = {index: op.inputs[0] for op in graph.operators if op.kind in TABLES and op.inputs for index in op.outputs}
     for op in graph.operators:
-        if op.kind == "SHAPE" or all(index in constant for index in op.inputs if index != -1):
-            constant |= set(op.outputs)
-        reason = "" if op.index in tail else why_not(graph, op, constant, tables)
+        reason = "" if op.index in tail else why_not(graph, op)
         if reason:
             places.setdefault(reason, []).append(op.index)
     if places:
@@ -69,8 +63,8 @@ def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
         raise UnsupportedError(f"{path}: not read: {found}{hint}")
 
 
-def why_not(graph: Graph, op: Operator, constant: set[int], tables: dict[int, int]) -> str:
-    """Why an operator is not read, or ""; tables are tensors that are functions of others."""
+def why_not(graph: Graph, op: Operator) -> str:
+    """Why an operator is not read, or ""."""
     known = KINDS.get(op.kind)
     if known is None:
         return f"operator {op.kind}"
@@ -93,7 +87,4 @@ def why_not(graph: Graph, op: Operator, constant: set[int], tables: dict[int, in
     activations |= {graph.tensors[index].type for index in op.outputs}
     if activations != {"INT8"}:
         return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
-    roots = [{index, tables.get(index, index)} for index in op.inputs[:2]]
-    if op.kind == "MUL" and not constant & set(op.inputs) and not (len(roots) == 2 and roots[0] & roots[1]):
-        return "MUL of two operands that are both computed, of which none is a function of the other"
     return ""
