@@ -40,11 +40,17 @@ GROUPS = {
             for name in ("__init__", "builder", "convolutions", "elementwise", "flatbuffer", "records", "reductions", "rims")
         ),
         *(f"importers/tflite_file/{name}.py" for name in ("blocks", "schema", "shapes", "survey")),
-        *(f"importers/assembly/{name}.py" for name in ("builder", "convolving", "functions", "products", "pruning", "summing", "wires")),
+        *(
+            f"importers/assembly/{name}.py"
+            for name in ("builder", "clamping", "convolving", "functions", "products", "pruning", "summing", "wires")
+        ),
     ],
     "a network in an .onnx": [
         "importers/runtimes.py",
-        *(f"importers/assembly/{name}.py" for name in ("builder", "convolving", "functions", "products", "pruning", "summing", "wires")),
+        *(
+            f"importers/assembly/{name}.py"
+            for name in ("builder", "clamping", "convolving", "functions", "products", "pruning", "summing", "wires")
+        ),
         *(f"importers/onnx_file/{name}.py" for name in ("__init__", "affine", "elementwise", "exact", "exact_quantizers", "floats")),
         *(
             f"importers/onnx_file/{name}.py"

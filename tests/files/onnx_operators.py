@@ -56,6 +56,24 @@ def pool(m: Model, op: str, same: bool = True, domain: str = "", **attributes) -
     return m.build({"x": (1, 3, 6, 5)}, m.through(m.node(op, x, **attributes), other, other_point))
 
 
+def of_few_bits(m: Model, op: str = "Gemm", bits: int = 4) -> bytes:
+    """Integers of fewer than 8 bits as Brevitas writes them: a Clip between QuantizeLinear and DequantizeLinear; weights as well."""
+
+    def narrow(x: str, scale: float, dtype: type, make=m.quantize) -> str:
+        half = 1 << bits - 1
+        ends = (0, 2 * half - 1) if dtype is np.uint8 else (-half, half - 1)
+        meaning = m.constant(f32(scale)), m.constant(np.zeros((), dtype))
+        x = m.node("QuantizeLinear", x, *meaning) if make else x
+        return m.node("DequantizeLinear", m.node("Clip", x, *(m.constant(np.array(end, dtype)) for end in ends)), *meaning)
+
+    shape = (6, 4, 3, 3) if op == "Conv" else (30, 6)
+    w = narrow(m.constant(m.weights(*shape)), 0.01, np.int8, None)
+    y = narrow(m.node(op, narrow("x", 0.05, m.dtype), w), 0.3, m.dtype)
+    y = m.node("Reshape", y, m.constant(np.array([1, -1])))
+    w = narrow(m.constant(m.weights(150 if op == "Conv" else 6, 5)), 0.02, np.int8, None)
+    return m.build({"x": (1, 4, 7, 7) if op == "Conv" else (1, 30)}, narrow(m.node("Gemm", y, w), 0.1, m.dtype))
+
+
 def add_constant(m: Model, op: str, swapped: bool = False, shape: tuple[int, ...] = (4, 1, 1)) -> bytes:
     x, _ = start(m)
     y = m.stored(m.weights(*shape, dtype=m.dtype), m.random_scale(), m.random_point())
@@ -211,6 +229,8 @@ CASES: dict[str, Case] = {
     "Conv, SAME_UPPER": lambda m: conv(m, auto_pad="SAME_UPPER", strides=[2, 2]),
     "Conv, SAME_LOWER": lambda m: conv(m, auto_pad="SAME_LOWER", strides=[2, 2]),
     "Conv, one axis": lambda m: conv(m, kernel_shape=[3], pads=[1, 2]),
+    "Gemm, few bits": of_few_bits,
+    "Gemm, 2 bits": lambda m: of_few_bits(m, bits=2),
     "MatMul": lambda m: dense(m, "MatMul"),
     "Gemm": lambda m: dense(m, "Gemm"),
     "MatMul, transposed": turned_weights,

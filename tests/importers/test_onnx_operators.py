@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from onnx_files import Model, differing, f32, feeds, read, samples, session
-from onnx_operators import CASES, pair_behind, start
+from onnx_operators import CASES, of_few_bits, pair_behind, start
 
-from qbitsat.errors import UnsupportedError
+from qbitsat.errors import InputError, UnsupportedError
 from qbitsat.network import forward
 
 every_type = pytest.mark.parametrize("dtype", [np.int8, np.uint8], ids=["int8", "uint8"])
@@ -20,6 +20,43 @@ def test_operator_is_that_of_the_runtime(case, dtype, runtime, tmp_path):
         model = CASES[case](Model(dtype, seed))
         outputs, wrong = differing(model, read(model, tmp_path, runtime), 60)
         assert wrong == 0, f"seed {seed}: {wrong} of {outputs} differ"
+
+
+@pytest.mark.parametrize(("dtype", "runtime"), [(np.int8, "onnxruntime-int8"), (np.uint8, None)])
+@pytest.mark.parametrize("op", ["Conv", "MatMul"])
+def test_integers_of_few_bits_take_no_layer_of_their_own(op, dtype, runtime, tmp_path):
+    model = of_few_bits(Model(dtype, 2), op)
+    network = read(model, tmp_path, runtime)
+    assert differing(model, network, 60)[1] == 0
+    least, most = (0, 15) if dtype is np.uint8 else (-8, 7)
+    assert [(form.lo, form.hi) for form in (network.input, *(layer.output for layer in network.layers))] == [(least, most)] * 3
+
+
+@pytest.mark.parametrize("op", ["Conv", "MatMul"])
+def test_int8_that_stays_int8_is_computed_in_floats(op, tmp_path):
+    """Unless the runtime is told otherwise: of these scales, where ties are common, its integers differ from sums of integers."""
+    model = of_few_bits(Model(np.int8), op)
+    with pytest.raises(UnsupportedError, match=rf"computes floats: by default the runtime leaves {op} of int8 in floats"):
+        read(model, tmp_path)
+
+
+@pytest.mark.parametrize(("ends", "fault"), [((3, 2), "limits 3 and 2"), ((-200, 2), "limits -200 and 2")])
+def test_limits_of_integers_that_do_not_fit(ends, fault, tmp_path):
+    m = Model(np.int8)
+    x = m.node("Clip", m.quantize("x", 0.1, 0), *(m.constant(np.array(end, np.int64)) for end in ends))
+    with pytest.raises(InputError, match=fault):
+        read(m.build({"x": (1, 5)}, m.node("Neg", m.dequantize(x, 0.1, 0))), tmp_path)
+
+
+@every_type
+def test_integers_that_others_read_are_clamped_in_a_layer(dtype, tmp_path):
+    m = Model(dtype, 3)
+    x = m.quantize(m.dequantize(m.quantize("x", 0.1, 7), 0.1, 7), 0.1, 7)
+    few = m.node("Clip", x, m.constant(np.array(2, dtype)), m.constant(np.array(9, dtype)))
+    parts = m.dequantize(x, 0.1, 7), m.dequantize(few, 0.1, 7)
+    y = m.node("Concat", *parts, axis=1)
+    model = m.build({"x": (1, 40)}, m.through(y, 0.1, 7))
+    assert differing(model, read(model, tmp_path), 60)[1] == 0
 
 
 @every_type

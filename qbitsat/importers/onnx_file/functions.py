@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import InputError, UnsupportedError
+from ...network import TensorFormat
+from ..assembly import clamped
 from .floats import quantized
 from .quantizing import Target, clamp_limits, dequantized, group, target_of
 from .records import Node
 from .session import Session
-from .shapes import constant
+from .shapes import constant, has
 from .tables import mapped
-from .values import Dequantized, Stored, Tabulated, f32
+from .values import Dequantized, Integers, Stored, Tabulated, f32
 
 Function = Callable[[np.ndarray], np.ndarray]
 # How far the runtime's polynomials for these functions may be from them: more than was measured.
@@ -24,6 +26,8 @@ SMOOTH: dict[str, Function] = {"Sigmoid": lambda x: 1 / (1 + np.exp(-x)), "Tanh"
 
 def unary(s: Session, node: Node) -> None:
     """Relu, Clip, LeakyRelu, Neg, Abs, HardSigmoid, HardSwish, each step rounded to float32."""
+    if node.op == "Clip" and clip_integers(s, node):
+        return
     x = s.computed(node, 0, Dequantized, Tabulated).tabulated
     if node.op in ("Relu", "Clip"):
         lo, hi = clamp_limits(s, node)
@@ -37,6 +41,24 @@ def unary(s: Session, node: Node) -> None:
     else:
         tables = -x.tables if node.op == "Neg" else np.abs(x.tables)
     s.give(node, Tabulated(x.wires, x.lo, tables, x.which))
+
+
+def clip_integers(s: Session, node: Node) -> bool:
+    """A Clip of integers, as between QuantizeLinear and DequantizeLinear where they have fewer than 8 bits; False if it is of floats."""
+    x = s.get(node, 0)
+    constant_integers = isinstance(x, np.ndarray) and x.dtype.kind in "iu"
+    if not (constant_integers or isinstance(x, Integers)):
+        return False
+    least, most = (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max) if constant_integers else (x.lo, x.hi)
+    lo, hi = (int(constant(s, node, i).item()) if has(node, i) else end for i, end in ((1, least), (2, most)))
+    if not least <= lo <= hi <= most:
+        raise InputError(f"limits {lo} and {hi}, expected integers of the type in order")
+    if constant_integers:
+        s.give(node, np.clip(x, lo, hi))
+        return True
+    wires = clamped(s.b, node.name, x.wires, (lo, hi), TensorFormat((1,), x.lo, x.hi), len(s.readers.get(node.inputs[0], [])) == 1)
+    s.give(node, replace(x, wires=wires, of=x.of and replace(x.of, tables=np.clip(x.of.tables, lo, hi))))
+    return True
 
 
 def leaky(x: np.ndarray, node: Node) -> np.ndarray:

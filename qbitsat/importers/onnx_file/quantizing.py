@@ -19,6 +19,8 @@ from .values import Dequantized, Integers, Outside, Rim, Stored, Sums, Tabulated
 
 # The runtime with the session option that keeps INT8 as it is.
 INT8_ALLOWED = "onnxruntime-int8"
+# What others compute in floats where INT8 stays INT8.
+ONLY_ALLOWED = ("Conv", "MatMul")
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ def group(s: Session, node: Node, inputs: list[Any]) -> Target:
         raise UnsupportedError(
             "computes floats: the runtime has uint8 on one side and int8 on the other (it makes int8 that is read once into uint8),"
             f" expected one type on both, as --runtime {INT8_ALLOWED} has it"
+        )
+    if "int8" in types and node.op in ONLY_ALLOWED and s.runtime != INT8_ALLOWED:
+        raise UnsupportedError(
+            f"computes floats: by default the runtime leaves {node.op} of int8 in floats where it cannot make uint8 of it, expected uint8,"
+            f" or --runtime {INT8_ALLOWED}"
         )
     s.done |= {end.index} | ({clamp.index} if clamp else set())
     return Target(end, form, unsigned)

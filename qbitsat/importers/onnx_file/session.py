@@ -121,11 +121,11 @@ class Session(Followed):
             raise UnsupportedError(f"an input of {value.dtype}, expected float32, int8 or uint8")
 
     def become(self, x: Value, form: TensorFormat) -> None:
-        """Elements of inputs are integers of this format; all of one input must be of one."""
+        """Elements of inputs are integers of this format, those of them that they can be; all of one input must be of one."""
         ends = np.cumsum([held.size for held in self.b.inputs])
         for k in np.unique(np.searchsorted(ends, x.wires.values[~x.wires.fixed], side="right")).tolist():
             held = self.b.inputs[k]
-            found = TensorFormat(held.shape, form.lo, form.hi, form.scale, form.zero_point)
+            found = TensorFormat(held.shape, max(held.lo, form.lo), min(held.hi, form.hi), form.scale, form.zero_point)
             if held != found and (held.lo, held.hi) != UNKNOWN and (held.scale, held.zero_point) != (1.0, 0):
                 raise UnsupportedError(f"input {k} becomes integers of two kinds, expected one scale and zero point")
             self.b.inputs[k] = found
