@@ -18,7 +18,7 @@ from onnx_operators import CASES as ONNX_CASES
 from operators import CASES, check_operator
 from oracles import TFLITE
 from tflite_networks import RuntimeModel
-from tflite_operators import GRAPHS, NOT_IN_TFLM, TABLES, built
+from tflite_operators import ABSENT, GRAPHS, TABLES, built
 
 from qbitsat.errors import UnsupportedError
 from qbitsat.importers import load
@@ -26,7 +26,6 @@ from qbitsat.network import forward
 
 ONNX = ("onnxruntime", "onnxruntime-int8")
 BATCH = 100
-ABSENT = {("tflm", name) for name in NOT_IN_TFLM}
 # Of one model, or some inputs: how many outputs there are, and how many differ.
 Check = Callable[[], tuple[int, int]]
 
@@ -42,7 +41,7 @@ def main() -> None:
         for name in arguments.runtimes:
             cases = dict.fromkeys((*CASES, *GRAPHS, *TABLES) if name in TFLITE else ONNX_CASES)
             for operator in arguments.operators or cases:
-                if operator in cases and (name, operator) not in ABSENT:
+                if operator in cases and operator not in ABSENT.get(name, ()):
                     said = counted(checks(operator, name, arguments.seed, Path(folder)), arguments.count)
                     print(f"{operator:30} {name:17} {said}", flush=True)
 

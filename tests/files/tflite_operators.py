@@ -142,6 +142,37 @@ def wires(g: Graph, x: int) -> int:
     return g.conv(grown, 2, (1, 11, 1, 2), kernel=(3, 1))
 
 
+def parts(g: Graph, x: int) -> int:
+    """Rows taken apart and put together in another order, and a part of them by positions of its own."""
+    rows = [g.like(x, (1, 6, 4)) for _ in range(8)]
+    g.operator("UNPACK", [x], rows, schema.UnpackOptionsT(num=8, axis=-3))
+    packed = g.operator("PACK", rows[:2:-2], [g.like(x, (1, 3, 6, 4))], schema.PackOptionsT(valuesCount=3, axis=1))[0]
+    columns = [g.like(x, (1, 3, n, 4)) for n in (1, 3, 2)]
+    g.operator("SPLIT_V", [packed, g.constant([1, -1, 2]), g.constant(2)], columns, schema.SplitVOptionsT(numSplits=3))
+    joined = g.operator("CONCATENATION", columns[::-1], [g.like(x, (1, 3, 6, 4))], schema.ConcatenationOptionsT(axis=2))[0]
+    places = g.constant([[[0, 2, 5], [0, 1, 0]]])
+    some = g.operator("GATHER_ND", [joined, places], [g.like(x, (1, 2, 4))], schema.GatherNdOptionsT())[0]
+    return g.dense(some, 7)
+
+
+def spread(g: Graph, x: int) -> int:
+    """One row for all of them, between constants: of FILL, and the integer 0 of ZEROS_LIKE."""
+    row = g.operator("SLICE", [x, g.constant([0, 2, 0, 0]), g.constant([1, 1, 6, 4])], [g.like(x, (1, 1, 6, 4))], schema.SliceOptionsT())[0]
+    shape = g.constant([1, 3, 6, 4])
+    rows = g.operator("BROADCAST_TO", [row, shape], [g.like(x, (1, 3, 6, 4))], schema.BroadcastToOptionsT(), 2)[0]
+    value = g.constant(17, 0.047, -9, dtype=np.int8)
+    full = g.operator("FILL", [shape, value], [g.like(x, (1, 3, 6, 4))], schema.FillOptionsT(), 3)[0]
+    ends = [rows, full]
+    joined = g.operator("CONCATENATION", ends, [g.like(x, (1, 3, 12, 4))], schema.ConcatenationOptionsT(axis=2))[0]
+    return g.conv(joined, 3, (1, 3, 12, 3))
+
+
+def beside_zeros(g: Graph, x: int) -> int:
+    zeros = g.operator("ZEROS_LIKE", [x], [g.like(x, SHAPE)], schema.ZerosLikeOptionsT())[0]
+    joined = g.operator("CONCATENATION", [x, zeros], [g.like(x, (1, 8, 12, 4))], schema.ConcatenationOptionsT(axis=2))[0]
+    return g.conv(joined, 3, (1, 8, 12, 3))
+
+
 def corner(g: Graph, x: int) -> int:
     """A convolution that reads one cell, beside which is one of padding: only that is at a position."""
     y = g.conv(x, 3, (1, 1, 1, 3), kernel=(8, 6), same=False)
@@ -149,12 +180,12 @@ def corner(g: Graph, x: int) -> int:
     return g.conv(z, 2, (1, 2, 2, 2), kernel=(1, 1), same=False)
 
 
-def moved(kind: str, shape, constants: list, options=None, version: int = 1):
-    """An operator that moves elements, then a convolution."""
+def moved(kind: str, shape, constants: list, options=None, version: int = 1, flat: bool = False):
+    """An operator that moves elements, then a convolution, or a dense layer."""
 
     def build(g: Graph, x: int) -> int:
         y = g.operator(kind, [x, *map(g.constant, constants)], [g.like(x, shape)], options, version)[0]
-        return g.conv(y, 3, (*shape[:3], 3))
+        return g.dense(y, 3) if flat else g.conv(y, 3, (*shape[:3], 3))
 
     return build
 
@@ -225,6 +256,15 @@ GRAPHS = {
     "largest of channels": reduction("REDUCE_MAX", [-1], (1, 8, 6, 1), keep=True, same=True),
     "smallest": reduction("REDUCE_MIN", [1, 2], (1, 4), same=True),
     "corner": corner,
+    "UNPACK, SPLIT_V, GATHER_ND": parts,
+    "GATHER": moved("GATHER", (1, 8, 5, 4), [[3, 0, 5, 3, 1]], schema.GatherOptionsT(axis=-2)),
+    "GATHER, a table of positions": moved("GATHER", (1, 2, 2, 6, 4), [[[7, 0], [2, 2]]], schema.GatherOptionsT(axis=1), flat=True),
+    "REVERSE_V2": moved("REVERSE_V2", SHAPE, [[2]], schema.ReverseV2OptionsT()),
+    "REVERSE_V2, two axes": moved("REVERSE_V2", SHAPE, [[-2, 1]], schema.ReverseV2OptionsT()),
+    "MIRROR_PAD, reflected": moved("MIRROR_PAD", (1, 16, 12, 4), [[[0, 0], [1, 7], [5, 1], [0, 0]]], schema.MirrorPadOptionsT(mode=0)),
+    "MIRROR_PAD, symmetric": moved("MIRROR_PAD", (1, 17, 13, 6), [[[0, 0], [1, 8], [6, 1], [2, 0]]], schema.MirrorPadOptionsT(mode=1)),
+    "BROADCAST_TO, FILL": spread,
+    "ZEROS_LIKE": beside_zeros,
     "TILE": moved("TILE", (1, 16, 6, 4), [[1, 2, 1, 1]]),
     "DEPTH_TO_SPACE": moved("DEPTH_TO_SPACE", (1, 16, 12, 1), [], schema.DepthToSpaceOptionsT(blockSize=2)),
     "SPACE_TO_DEPTH": moved("SPACE_TO_DEPTH", (1, 4, 3, 16), [], schema.SpaceToDepthOptionsT(blockSize=2)),
@@ -276,5 +316,8 @@ def built(name: str) -> bytes:
     return g.pack(g.conv(TABLES[name](g, x), 3, (1, 8, 6, 3)))
 
 
-# What TFLM does not have, or does not define.
-NOT_IN_TFLM = ("TILE", "batches, padded")
+# What runtimes do not have, or do not define.
+ABSENT = {
+    "tflm": ("TILE", "batches, padded"),
+    **dict.fromkeys(("tflite-ref", "tflite-opt", "xnnpack"), ("ZEROS_LIKE",)),
+}

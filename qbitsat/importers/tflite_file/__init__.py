@@ -3,7 +3,7 @@
 flatbuffer    bytes -> records (tensors, operators), whatever the bytes are
 survey        what is not read, all at once
 rims          floats and UINT8 at both ends
-convolutions, elementwise, reductions, shapes, blocks    one function an operator: it gives the wires of its outputs, and adds layers
+convolutions, elementwise, reductions, shapes, picks, blocks    one function an operator: it gives the wires of its outputs, and adds layers
 builder       wires: which value or constant each element of a tensor is
 """
 
@@ -17,7 +17,7 @@ from ...network import Network
 from ...network.names import printable
 from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
 from ..runtimes import Runtime
-from . import blocks, convolutions, elementwise, reductions, rims, shapes
+from . import blocks, convolutions, elementwise, picks, reductions, rims, shapes
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
@@ -60,9 +60,12 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "SHAPE": shapes.shape,
     "PACK": shapes.pack,
     "CONCATENATION": shapes.concatenation,
+    "UNPACK": shapes.unpack,
     "SPLIT": shapes.split,
+    "SPLIT_V": shapes.split_v,
     "SLICE": shapes.slice_,
     "STRIDED_SLICE": shapes.strided_slice,
+    **picks.OPERATORS,
     **blocks.OPERATORS,
 }
 
@@ -82,7 +85,7 @@ def read(path: Path, runtime: str) -> Network:
     check_order(graph, place)
     graph = toward(graph, choose_output([graph.tensors[index].name for index in graph.outputs], output, place))
     tail = rims.tail(graph)
-    refuse_unsupported(graph, tail, place)
+    refuse_unsupported(graph, tail, runtime, place)
     b = Builder(graph, Runtime(runtime), place, len(data))
     with b.named("inputs"):
         for index in graph.inputs:

@@ -64,17 +64,44 @@ def join(b: Builder, op: Operator, function) -> None:
     b.give(target, Wires(values, constants))
 
 
+def unpack(b: Builder, op: Operator) -> None:
+    source, axis, count = b.tensor(op, 0), op.options["Axis"], op.options["Num"]
+    if not count == len(op.outputs) == source.shape[axis]:
+        raise InputError(f"{len(op.outputs)} outputs and {count} of them said, expected those of axis {axis} of {source.shape}")
+    wires = b.of(source).map(lambda a: np.moveaxis(a, axis, 0))
+    give_parts(b, op, source, [wires[k] for k in range(count)])
+
+
 def split(b: Builder, op: Operator) -> None:
     """The axis comes first, then the tensor."""
     source, count = b.tensor(op, 1), op.options["NumSplits"]
     axis = int(b.constant(op, 0).item())
     if count != len(op.outputs) or count < 1:
         raise InputError(f"{len(op.outputs)} outputs, expected {count}, and at least 1")
-    wires = b.of(source)
-    for values, constants, index in zip(*(np.split(a, count, axis) for a in (wires.values, wires.constants)), op.outputs, strict=True):
+    give_parts(b, op, source, cut(b.of(source), count, axis))
+
+
+def split_v(b: Builder, op: Operator) -> None:
+    """Sizes along an axis; size -1 is all that is left."""
+    source, sizes, axis = b.tensor(op, 0), b.constant(op, 1).ravel(), int(b.constant(op, 2).item())
+    length = source.shape[axis]
+    lengths = np.where(sizes == -1, length - sizes[sizes != -1].sum(), sizes)
+    if len(lengths) != len(op.outputs) or lengths.min() < 1 or lengths.sum() != length:
+        raise InputError(f"{len(op.outputs)} outputs of sizes {sizes.tolist()}, expected as many, and {length} together")
+    give_parts(b, op, source, cut(b.of(source), np.cumsum(lengths)[:-1], axis))
+
+
+def cut(wires: Wires, where: int | np.ndarray, axis: int) -> list[Wires]:
+    """So many equal parts along an axis, or those between some places."""
+    return [Wires(*pair) for pair in zip(*(np.split(a, where, axis) for a in (wires.values, wires.constants)), strict=True)]
+
+
+def give_parts(b: Builder, op: Operator, source: Tensor, parts: list[Wires]) -> None:
+    """The outputs of an operator that takes a tensor apart."""
+    for part, index in zip(parts, op.outputs, strict=True):
         target = b.tensors[index]
         moves(source, target)
-        b.give(target, Wires(values, constants))
+        b.give(target, part)
 
 
 def slice_(b: Builder, op: Operator) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...errors import InputError, UnsupportedError
+from ..runtimes import MICRO
 from .records import Graph, Operator
 from .schema import KINDS
 
 # Operators that move elements of any type, and those that multiply weights.
-MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "SPLIT", "SLICE", "STRIDED_SLICE", "TILE",
-          "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
+MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "UNPACK", "SPLIT", "SPLIT_V", "SLICE",
+          "STRIDED_SLICE", "GATHER", "GATHER_ND", "REVERSE_V2", "MIRROR_PAD", "BROADCAST_TO", "FILL", "ZEROS_LIKE", "TILE", "RESIZE_NEAREST_NEIGHBOR",
+          "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+# Operators that some runtimes do not have.
+ABSENT = dict.fromkeys(("TILE",), MICRO)
 NO_NETWORK = {
     ("INT8", "FLOAT32"): "dynamic range quantization is no integer network",
     ("FLOAT32", "FLOAT32"): "a float network is no integer network",
@@ -50,11 +54,11 @@ def toward(graph: Graph, output: int) -> Graph:
     return replace(graph, operators=tuple(kept[::-1]), inputs=inputs, outputs=(graph.outputs[output],))
 
 
-def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
+def refuse_unsupported(graph: Graph, tail: frozenset[int], runtime: str, path: str) -> None:
     """Raise for all that is not read; what it is, once, and with the operators where it stands."""
     places: dict[str, list[int]] = {}
     for op in graph.operators:
-        reason = "" if op.index in tail else why_not(graph, op)
+        reason = "" if op.index in tail else why_not(graph, op, runtime)
         if reason:
             places.setdefault(reason, []).append(op.index)
     if places:
@@ -63,13 +67,15 @@ def refuse_unsupported(graph: Graph, tail: frozenset[int], path: str) -> None:
         raise UnsupportedError(f"{path}: not read: {found}{hint}")
 
 
-def why_not(graph: Graph, op: Operator) -> str:
+def why_not(graph: Graph, op: Operator, runtime: str) -> str:
     """Why an operator is not read, or ""."""
     known = KINDS.get(op.kind)
     if known is None:
         return f"operator {op.kind}"
     if not 1 <= op.version <= known.version:
         return f"{op.kind} of version {op.version}, of which 1 to {known.version} are known"
+    if runtime in ABSENT.get(op.kind, ()):
+        return f"{op.kind}, which {runtime} does not have"
     for index in (*op.inputs, *op.outputs):
         if index != -1 and graph.tensors[index].fault:
             return f"{graph.tensors[index].place} {graph.tensors[index].fault}"
