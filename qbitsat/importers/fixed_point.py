@@ -1,6 +1,6 @@
 """Logistic function and hyperbolic tangent as gemmlowp computes them in 32-bit fixed point (fixedpoint/fixedpoint.h), for int8 in
-TensorFlow Lite Micro (reference/integer_ops/logistic.h, tanh.h). Numbers are raw integers; F0, F2, ... says how many of their bits stand
-before the binary point.
+TensorFlow Lite Micro (reference/integer_ops/logistic.h, tanh.h), and reciprocal roots, for int8 in LiteRT, too (internal/common.h).
+Numbers are raw integers; F0, F2, ... says how many of their bits stand before the binary point.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import numpy as np
 
 from ..arithmetic import INT32, divide_pow2
 
-# 1 of F0 and of F2, exp(-1/8) and 1/3 of F0, 48/17 and -32/17 of F2.
-ONE, ONE_F2 = INT32[1], 1 << 29
+# 1 of F0, F2 and F3, exp(-1/8), 1/3 and sqrt(1/2) of F0, 48/17 and -32/17 of F2.
+ONE, ONE_F2, ONE_F3 = INT32[1], 1 << 29, 1 << 28
+HALF_ROOT = 1518500250
 EXP_EIGHTH, THIRD = 1895147668, 715827883
 NUMERATOR, SLOPE = 1515870810, -1010580540
 # exp(-2**e) of F0, for e from -2.
@@ -39,9 +40,7 @@ def squashed(kind: str, q: np.ndarray, scale: float) -> np.ndarray:
 
 def _wide(n: int, multiplier: int, shift: int) -> int:
     """MultiplyByQuantizedMultiplier, whose result is clamped to 32 bits here: beyond the radius it is not used."""
-    product = (n << max(0, shift)) * multiplier
-    value = divide_pow2((product + (1 << 30)) >> 31, max(0, -shift), "half_away")
-    return min(max(value, INT32[0]), INT32[1])
+    return _saturated(rescaled(n, multiplier, shift))
 
 
 def logistic(a: int) -> int:
@@ -57,8 +56,31 @@ def tanh(a: int) -> int:
     """F4 to F0: of -|a|, from exp(-2 |a|)."""
     if a == 0:
         return 0
-    value = min(max((_inverse(_exp_negative(-abs(a), 5)) - ONE_F2) << 2, INT32[0]), ONE)
+    value = _saturated((_inverse(_exp_negative(-abs(a), 5)) - ONE_F2) << 2)
     return -value if a < 0 else value
+
+
+def reciprocal_root(n: int) -> int:
+    """2**20 / sqrt(n) of an integer from 1 to 255: five steps of Newton and Raphson from 1, for n times a power of 4, F3 in [1/4, 1)."""
+    if n == 1:
+        return rescaled(1, INT32[1], 20)
+    pairs = (31 - n.bit_length()) // 2 - 1
+    half = divide_pow2(n << 2 * pairs - 1, 1, "half_away")
+    x = ONE_F3
+    for _ in range(5):
+        cube = _saturated(_mul(_mul(x, x), x) << 6)
+        x = _saturated((_mul(3 * ONE_F3 // 2, x) - _mul(half, cube)) << 3)
+    return rescaled(1, _mul(x, HALF_ROOT), pairs + 9)
+
+
+def rescaled(n: int, multiplier: int, shift: int) -> int:
+    """MultiplyByQuantizedMultiplier of what stays in 32 bits."""
+    product = (n << max(0, shift)) * multiplier
+    return divide_pow2((product + (1 << 30)) >> 31, max(0, -shift), "half_away")
+
+
+def _saturated(a: int) -> int:
+    return min(max(a, INT32[0]), INT32[1])
 
 
 def _mul(a: int, b: int) -> int:

@@ -22,6 +22,7 @@ from ..arithmetic import (
     Requantizer,
     ShiftRequantizer,
     TableRequantizer,
+    ThresholdRequantizer,
     divide_pow2,
 )
 from ..errors import InputError, UnsupportedError, unknown
@@ -52,7 +53,9 @@ MICRO = ("tflm", "cmsis-single")
 # Those whose plain loops add products w (x - zero point) one by one, by ascending index (of a convolution row, column, channel), and the
 # bias before them or after them, as their sources have it; other runtimes add in groups, side by side.
 BIAS_FIRST, BIAS_LAST = ("cmsis-single",), ("tflm", "tflite-ref")
-ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+# The ends of activations; the last one is an operator of its own only.
+ENDS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+ACTIVATIONS = tuple(ENDS)
 
 f32 = np.float32
 
@@ -83,7 +86,7 @@ class Quantization:
         """With the range that an activation leaves, as TFLite computes it; see `quantize` for to_even."""
         if activation not in ACTIVATIONS:
             raise unknown("activation:", activation, ACTIVATIONS)
-        lo, hi = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[activation]
+        lo, hi = ENDS[activation]
         low = self.lo if lo is None else max(self.lo, self.quantize(lo, to_even))
         high = self.hi if hi is None else min(self.hi, self.quantize(hi, to_even))
         return replace(self, lo=min(low, self.hi), hi=max(high, min(low, self.hi)))
@@ -255,7 +258,7 @@ class Runtime:
         return 1, _blocks(steps, (by_multiplier(scale, "double", out),), QUANTIZE_BLOCK, size)
 
     def relu(self, x: Quantization, out: Quantization, activation: str) -> Requantizer:
-        """RELU, RELU6, RELU_N1_TO_1 that stand alone: of q - z. TFLM's RELU6 clamps q where it is."""
+        """RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1 that stand alone: of q - z. TFLM's RELU6 clamps q where it is."""
         if self.name in MICRO and activation == "RELU6":
             fused = x.fused(activation)
             return ShiftRequantizer(0, "floor", fused.lo, fused.hi, offset=x.zero_point)
@@ -276,6 +279,24 @@ class Runtime:
         left = min(count.bit_length() - 1, 32, 31 + shift)
         step = MultiplierRequantizer((multiplier << left) // count, shift - left, "double", out.lo, out.hi, out.zero_point)
         return -count * x.zero_point, step
+
+    def sum(self, x: Quantization, count: int, out: Quantization) -> tuple[int, Requantizer]:
+        """SUM of `count` values, as `mean`. LiteRT's own kernels round a float32, with halves away from 0, XNNPACK to even."""
+        if self.name == "tflite-ref":
+            raise UnsupportedError("SUM in tflite-ref, which is no sum of these integers; other runtimes add them")
+        if self.name in MICRO:
+            return -count * x.zero_point, by_multiplier(float(x.scale) / float(out.scale), "double", out)
+        scale = f32(chain(x.scale, 1, out.scale))
+        if self.name == "xnnpack":
+            return 0, by_float32(float(scale), out, float(f32(out.zero_point) - f32(count * x.zero_point) * scale))
+        sums = np.arange(count * x.lo, count * x.hi + 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            reals = (sums.astype(f32) * scale + f32(-x.zero_point) * scale * f32(count)).astype(float)
+        if not (np.abs(reals) < 2.0**31).all():
+            raise UnsupportedError(f"SUM in {self.name} that reaches 2**31 steps of its output, which are no int32")
+        values = np.clip(np.copysign(np.floor(np.abs(reals) + 0.5), reals) + out.zero_point, out.lo, out.hi).astype(np.int64)
+        firsts = sums[np.searchsorted(values, np.arange(values[0] + 1, values[-1] + 1))]
+        return 0, ThresholdRequantizer(int(values[0]), tuple(firsts.tolist()))
 
     def add(self, a: Quantization, b: Quantization, out: Quantization, sign: int = 1, operands: str = "") -> Sum:
         """ADD (sign 1) or SUB (sign -1) of two tensors; operands says how they are rounded where that is not as elsewhere: `add_blocks`."""

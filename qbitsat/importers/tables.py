@@ -1,8 +1,9 @@
 """Activation functions of int8 in TensorFlow Lite as tables of 256 integers, as its runtimes compute them.
 
 HARD_SWISH works in 16-bit fixed point (reference/hard_swish.h), LEAKY_RELU with a multiplier on each side of 0 (reference/leaky_relu.h),
-in XNNPACK with 8 bits after the binary point. LOGISTIC and TANH work in fixed point in TensorFlow Lite Micro (`fixed_point`), elsewhere
-in tables that are filled in float32 (internal/common.h, LUTPopulate). All was measured: tests hold it against the runtimes.
+in XNNPACK with 8 bits after the binary point; ABS, SQRT and RSQRT are in elementwise.cc. LOGISTIC and TANH work in fixed point in
+TensorFlow Lite Micro (`fixed_point`), elsewhere in tables that are filled in float32 (internal/common.h, LUTPopulate), as those of
+`library_tables` are in all that have them. All was measured: tests hold it against the runtimes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import numpy as np
 
 from ..arithmetic import MultiplierRequantizer, divide_pow2
 from ..errors import UnsupportedError
-from . import fixed_point
+from . import fixed_point, library_tables
 from .runtimes import MICRO, Quantization, chain, quantize_multiplier
 
 f32 = np.float32
 # What the runtimes ask of the output of a function with values in [0, 1] or [-1, 1].
 FIXED = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
+# More than any output.
+LARGEST = 1 << 30
 INT16 = (-(1 << 15), (1 << 15) - 1)
 # Ratios that XNNPACK takes; what is outside it leaves to LiteRT's own kernels.
 XNNPACK_RATIOS = (2.0**-8, 2.0**7)
@@ -28,11 +31,13 @@ DOUBT = 3
 
 def table(kind: str, runtime: str, x: Quantization, out: Quantization, alpha: float = 0.0) -> np.ndarray:
     """The output for each input from lo to hi: int64[hi - lo + 1]; alpha is LEAKY_RELU's slope below 0."""
+    if kind in library_tables.FUNCTIONS:
+        return library_tables.filled(kind, runtime, x, out)
     if kind in FIXED and (out.scale, out.zero_point) != FIXED[kind]:
         raise UnsupportedError(f"{kind} with output scale {out.scale:g} and zero point {out.zero_point}, expected {FIXED[kind]}")
     q = x.values - x.zero_point
-    if kind == "HARD_SWISH":
-        value = hard_swish(q, runtime, x.scale, out.scale)
+    if kind in INTEGER_FUNCTIONS:
+        value = INTEGER_FUNCTIONS[kind](q, runtime, x.scale, out.scale)
     elif kind == "LEAKY_RELU":
         value = leaky_relu(q, runtime, x.scale, out.scale, alpha)
     elif runtime in MICRO:
@@ -40,6 +45,30 @@ def table(kind: str, runtime: str, x: Quantization, out: Quantization, alpha: fl
     else:
         value = filled(kind, q, x.scale, round(1 / out.scale), runtime)
     return np.clip(value + out.zero_point, out.lo, out.hi)
+
+
+def absolute(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.ndarray:
+    """|q| * s_in / s_out; LiteRT has the ratio in float32."""
+    ratio = float(s_in) / float(s_out) if runtime in MICRO else chain(s_in, 1, s_out)
+    return np.abs(q) if s_in == s_out else rescaled(np.abs(q), ratio)
+
+
+def square_root(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.ndarray:
+    """In float32, without its fraction. Runtimes stop below 0, which is never read."""
+    with np.errstate(over="ignore"):
+        value = np.sqrt(f32(s_in) * np.maximum(q, 0).astype(f32)) / f32(s_out)
+    if not (value < 2.0**31).all():
+        raise UnsupportedError(f"SQRT from scale {s_in:g} to {s_out:g} reaches 2**31 steps, where {runtime} defines no output")
+    return np.trunc(value).astype(np.int64)
+
+
+def reciprocal_root(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.ndarray:
+    """1 / sqrt(q * s_in) in steps of s_out, in fixed point with 20 bits more; of 0 the largest output. It stops below 0, too."""
+    with np.errstate(over="ignore", under="ignore"):
+        root = math.sqrt(s_in) * s_out if runtime in MICRO else float(np.sqrt(f32(s_in)) * f32(s_out))
+    multiplier, shift = quantize_multiplier(1 / max(root, 2.0**-149))
+    fine = [fixed_point.reciprocal_root(n) if n > 0 else 0 for n in q.tolist()]
+    return np.array([LARGEST if n <= 0 else fixed_point.rescaled(a, multiplier, shift - 20) for n, a in zip(q.tolist(), fine, strict=True)])
 
 
 def filled(kind: str, q: np.ndarray, scale: float, steps: int, runtime: str) -> np.ndarray:
@@ -115,3 +144,7 @@ def high_product(a: np.ndarray, b: int) -> np.ndarray:
 
 def saturated(a: np.ndarray) -> np.ndarray:
     return np.clip(a, *INT16)
+
+
+# Of q - z, and both scales.
+INTEGER_FUNCTIONS = {"ABS": absolute, "HARD_SWISH": hard_swish, "RSQRT": reciprocal_root, "SQRT": square_root}

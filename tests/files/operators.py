@@ -5,6 +5,8 @@ A case is (model, inputs, expected); each function makes one with about n output
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tflite_files as files
 from oracles import run_tflite
@@ -16,6 +18,7 @@ from qbitsat.importers.tables import table
 
 f32 = np.float32
 FUSED = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+LOOKUPS = ("ABS", "ELU", "EXP", "GELU", "GELU approximate", "LOG", "SQRT", "RSQRT")
 
 
 def scale(rng, low: int = -8, high: int = -2) -> float:
@@ -166,7 +169,7 @@ def mean(rng, runtime: Runtime, n: int):
     if rng.random() < 0.4:
         out = form(rng, x.scale * 2.0 ** int(rng.integers(-1, 2)))
     constant, step = runtime.mean(x, count, out)
-    model = files.mean(tensor(pixels.shape, x), tensor((1, n), out))
+    model = files.reduction("MEAN", tensor(pixels.shape, x), tensor((1, n), out))
     return model, [pixels], step.apply(constant + pixels.astype(np.int64).sum(axis=(0, 1, 2)))
 
 
@@ -174,11 +177,25 @@ def lookup(rng, runtime: Runtime, operator: str):
     """All 256 values of an activation function."""
     x, alpha = form(rng, scale(rng, -9, -1)), float(f32(rng.choice([0.01, 0.1, 0.3, rng.uniform(-1.2, 2)])))
     fixed = {"LOGISTIC": Quantization(2.0**-8, -128), "TANH": Quantization(2.0**-7)}
+    if operator in ("SQRT", "RSQRT"):
+        x = Quantization(x.scale, -128)
+        fixed[operator] = form(rng, float(f32(x.scale ** (-0.5 if operator == "RSQRT" else 0.5) * 2.0 ** rng.uniform(-9, 0))))
     out = fixed.get(operator) or form(rng, float(f32(x.scale * 2.0 ** rng.uniform(-2, 3))))
-    if operator == "LEAKY_RELU" and rng.random() < 0.5:
+    if operator in ("LEAKY_RELU", "ABS") and rng.random() < 0.5:
         out = form(rng, tying(rng, x.scale, 255))
+    if operator == "EXP":
+        out = form(rng, float(f32(math.exp(min(x.scale * (127 - x.zero_point), 40)) * 2.0 ** rng.uniform(-10, -6))))
     model = files.unary(operator, tensor((1, 256), x), tensor((1, 256), out), alpha)
     return model, [x.values.astype(np.int8)[None]], table(operator, runtime.name, x, out, alpha)
+
+
+def sum_(rng, runtime: Runtime, n: int):
+    pixels, x = image(rng, n), form(rng, scale(rng))
+    count = pixels[0, ..., 0].size
+    out = form(rng, tying(rng, x.scale, 127 * count, -9, 0) if rng.random() < 0.7 else float(f32(x.scale * 2.0 ** int(rng.integers(0, 9)))))
+    constant, step = runtime.sum(x, count, out)
+    model = files.reduction("SUM", tensor(pixels.shape, x), tensor((1, n), out))
+    return model, [pixels], step.apply(constant + pixels.astype(np.int64).sum(axis=(0, 1, 2)))
 
 
 def prelu(rng, runtime: Runtime, _n: int):
@@ -209,6 +226,8 @@ CASES = {
     "TANH": lambda rng, runtime, _n: lookup(rng, runtime, "TANH"),
     "HARD_SWISH": lambda rng, runtime, _n: lookup(rng, runtime, "HARD_SWISH"),
     "PRELU": prelu,
+    **{kind: lambda rng, runtime, _n, kind=kind: lookup(rng, runtime, kind) for kind in LOOKUPS},
+    "SUM": sum_,
     "LEAKY_RELU": lambda rng, runtime, _n: lookup(rng, runtime, "LEAKY_RELU"),
 }
 

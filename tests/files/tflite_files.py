@@ -115,9 +115,9 @@ def pool(operator: str, x: Tensor, output: Tensor, fused: str | None = None) -> 
     return model(operator, [x], output, options)
 
 
-def mean(x: Tensor, output: Tensor) -> bytes:
-    """Over height and width; axes are not kept."""
-    return model("MEAN", [x, constant(np.array([1, 2], np.int32))], output, schema.ReducerOptionsT(keepDims=False))
+def reduction(operator: str, x: Tensor, output: Tensor) -> bytes:
+    """MEAN or SUM over height and width; axes are not kept."""
+    return model(operator, [x, constant(np.array([1, 2], np.int32))], output, schema.ReducerOptionsT(keepDims=False))
 
 
 def binary(operator: str, a: Tensor, b: Tensor, output: Tensor, fused: str | None = None) -> bytes:
@@ -130,10 +130,12 @@ def unary(operator: str, x: Tensor, output: Tensor, alpha: float = 0.0) -> bytes
     """QUANTIZE, LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU, RELU, RELU6, ..."""
     options = {
         "QUANTIZE": schema.QuantizeOptionsT(),
+        "GELU": schema.GeluOptionsT(approximate=False),
+        "GELU approximate": schema.GeluOptionsT(approximate=True),
         "HARD_SWISH": schema.HardSwishOptionsT(),
         "LEAKY_RELU": schema.LeakyReluOptionsT(alpha=alpha),
     }
-    return model(operator, [x], output, options.get(operator))
+    return model(operator.split()[0], [x], output, options.get(operator))
 
 
 def prelu(x: Tensor, slopes: Tensor, output: Tensor) -> bytes:

@@ -85,9 +85,9 @@ def pool(kind: str, same: bool, size: int, stride: int, shape, fused: int = 0):
     return build
 
 
-def reduction(kind: str, axes, shape, keep: bool = False, same: bool = False):
+def reduction(kind: str, axes, shape, keep: bool = False, same: bool = False, scale: float = 0.03):
     def build(g: Graph, x: int) -> int:
-        y = g.like(x, shape) if same else g.tensor(shape, 0.03, 7)
+        y = g.like(x, shape) if same else g.tensor(shape, scale, 7)
         return g.operator(kind, [x, g.constant(axes)], [y], schema.ReducerOptionsT(keepDims=keep), 2)[0]
 
     return build
@@ -121,6 +121,16 @@ def extremum(kind: str):
 def unary(kind: str, scale: float = 0.05, zero_point: int = 0, options=None, version: int = 1):
     def build(g: Graph, x: int) -> int:
         return g.operator(kind, [x], [g.tensor((1, 8, 6, 4), scale, zero_point)], options, version)[0]
+
+    return build
+
+
+def root(kind: str, scale: float):
+    """Of what a RELU leaves, which is not negative."""
+
+    def build(g: Graph, x: int) -> int:
+        y = g.operator("RELU", [x], [g.tensor(SHAPE, 0.045, -90)])[0]
+        return g.operator(kind, [y], [g.tensor(SHAPE, scale, -128)])[0]
 
     return build
 
@@ -252,6 +262,9 @@ GRAPHS = {
     "max pool, RELU": pool("MAX_POOL_2D", False, 2, 1, (1, 7, 5, 4), fused=1),
     "mean": reduction("MEAN", [1, 2], (1, 4)),
     "mean, kept axes": reduction("MEAN", [1, 2], (1, 1, 1, 4), keep=True),
+    "SUM": reduction("SUM", [1, 2], (1, 4), scale=0.9),
+    "SUM, kept axes": reduction("SUM", [1, 2], (1, 1, 1, 4), keep=True, scale=0.7),
+    "SUM of channels": reduction("SUM", [-1], (1, 8, 6, 1), keep=True, scale=0.11),
     "largest": reduction("REDUCE_MAX", [1, 2], (1, 4), same=True),
     "largest of channels": reduction("REDUCE_MAX", [-1], (1, 8, 6, 1), keep=True, same=True),
     "smallest": reduction("REDUCE_MIN", [1, 2], (1, 4), same=True),
@@ -291,6 +304,7 @@ GRAPHS = {
     "minimum": extremum("MINIMUM"),
     "RELU": unary("RELU", 0.031, -128),
     "RELU6": unary("RELU6", 0.0235, -128),
+    "RELU_0_TO_1": unary("RELU_0_TO_1", 0.0041, -128),
     "rescaled": unary("QUANTIZE", 0.0713, 19, schema.QuantizeOptionsT(), 2),
     "wires": wires,
     "flatten": flatten_of_new_converters,
@@ -301,6 +315,15 @@ TABLES = {
     "LOGISTIC": unary("LOGISTIC", 1 / 256, -128),
     "TANH": unary("TANH", 1 / 128, 0),
     "HARD_SWISH": unary("HARD_SWISH", 0.04, -119),
+    "ABS": unary("ABS", 0.05, -122),
+    "ABS, same scale": unary("ABS", 0.047, -128),
+    "ELU": unary("ELU", 0.0371, -101),
+    "GELU": unary("GELU", 0.0313, -117, schema.GeluOptionsT(approximate=False)),
+    "GELU approximate": unary("GELU", 0.0313, -117, schema.GeluOptionsT(approximate=True)),
+    "EXP": unary("EXP", 0.9, -128),
+    "LOG": unary("LOG", 0.02, 30, version=2),
+    "SQRT": root("SQRT", 0.0137),
+    "RSQRT": root("RSQRT", 0.021),
     "LEAKY_RELU": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=0.2)),
     "LEAKY_RELU, steeper": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=1.7)),
     "LEAKY_RELU, falling": unary("LEAKY_RELU", 0.05, -60, schema.LeakyReluOptionsT(alpha=-0.4)),
@@ -316,8 +339,10 @@ def built(name: str) -> bytes:
     return g.pack(g.conv(TABLES[name](g, x), 3, (1, 8, 6, 3)))
 
 
-# What runtimes do not have, or do not define.
+# What runtimes do not have, or do not define; some of it are names of operators.CASES, too.
 ABSENT = {
-    "tflm": ("TILE", "batches, padded"),
-    **dict.fromkeys(("tflite-ref", "tflite-opt", "xnnpack"), ("ZEROS_LIKE",)),
+    "tflm": ("TILE", "batches, padded", "RELU_0_TO_1", "GELU", "GELU approximate", "EXP", "LOG", "SQRT"),
+    "tflite-ref": ("ZEROS_LIKE", "ELU", "SUM", "SUM, kept axes", "SUM of channels"),
+    "tflite-opt": ("ZEROS_LIKE",),
+    "xnnpack": ("ZEROS_LIKE",),
 }

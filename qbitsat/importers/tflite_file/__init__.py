@@ -21,7 +21,7 @@ from . import blocks, convolutions, elementwise, picks, reductions, rims, shapes
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
-from .survey import check_order, refuse_unsupported, toward
+from .survey import TABLES, check_order, refuse_unsupported, toward
 
 __all__ = ["IDENTIFIER", "RUNTIMES", "read"]
 
@@ -35,6 +35,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "AVERAGE_POOL_2D": convolutions.average_pool_2d,
     "MAX_POOL_2D": reductions.max_pool_2d,
     "MEAN": reductions.mean,
+    "SUM": reductions.sum_,
     "REDUCE_MAX": reductions.extreme,
     "REDUCE_MIN": reductions.extreme,
     "ADD": elementwise.add,
@@ -45,11 +46,9 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "RELU": elementwise.relu,
     "RELU6": elementwise.relu,
     "RELU_N1_TO_1": elementwise.relu,
+    "RELU_0_TO_1": elementwise.relu,
     "PRELU": elementwise.prelu,
-    "LEAKY_RELU": elementwise.table,
-    "HARD_SWISH": elementwise.table,
-    "TANH": elementwise.table,
-    "LOGISTIC": elementwise.table,
+    **dict.fromkeys(TABLES, elementwise.table),
     "QUANTIZE": rims.quantize,
     "PAD": shapes.pad,
     "PADV2": shapes.pad,

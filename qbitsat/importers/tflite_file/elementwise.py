@@ -13,6 +13,8 @@ from .builder import INT8, Builder
 from .convolutions import same_quantization
 from .records import Operator, Tensor
 
+# They stop at what is negative.
+ROOTS = ("SQRT", "RSQRT")
 EMPTY = np.empty(0, np.int64)
 
 
@@ -101,11 +103,24 @@ def requantize(b: Builder, op: Operator) -> None:
 
 
 def table(b: Builder, op: Operator) -> None:
-    """LOGISTIC, TANH, HARD_SWISH and LEAKY_RELU: the output of each of the 256 integers."""
+    """LOGISTIC, TANH, HARD_SWISH, GELU and the like: the output of each of the 256 integers."""
     source, target = b.tensor(op, 0), b.target(op)
-    values = tables.table(op.kind, b.runtime.name, source.meaning, target.meaning, op.options.get("Alpha", 0.0))
+    if op.kind in ROOTS:
+        check_not_negative(b, source)
+    kind = f"{op.kind} approximate" if op.options.get("Approximate") else op.kind
+    values = tables.table(kind, b.runtime.name, source.meaning, target.meaning, op.options.get("Alpha", 0.0))
     b.functions[target.index] = source.index, values
     b.give(target, of_each(b, op, b.of(source), values[None], np.zeros(source.shape, np.int64)))
+
+
+def check_not_negative(b: Builder, tensor: Tensor) -> None:
+    """Refuse what stops a runtime for some input."""
+    wires = b.of(tensor)
+    ends = [int(wires.constants[wires.fixed].min(initial=INT8[1]))]
+    if not wires.fixed.all():
+        ends.append(b.range_of(wires.values[~wires.fixed])[0])
+    if min(ends) < tensor.zero_point:
+        raise UnsupportedError(f"{tensor.place}: can be {min(ends) - tensor.zero_point} steps, below 0, where {b.runtime.name} stops")
 
 
 def prelu(b: Builder, op: Operator) -> None:

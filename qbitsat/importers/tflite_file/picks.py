@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .records import Operator
 from .shapes import moves
 
 # Of MIRROR_PAD, by the number of its mode: numpy's name, and how many of an axis's elements it leaves where they are.
-MIRRORS = (("reflect", 1), ("symmetric", 0))
+MIRRORS: tuple[tuple[Literal["reflect", "symmetric"], int], ...] = (("reflect", 1), ("symmetric", 0))
 
 
 def gather(b: Builder, op: Operator) -> None:
@@ -54,7 +55,7 @@ def reverse(b: Builder, op: Operator) -> None:
     axes = sorted(axis + rank if axis < 0 else axis for axis in given)
     if not axes or axes[0] < 0 or axes[-1] >= rank or axes != list(range(axes[0], axes[-1] + 1)):
         raise InputError(f"axes {given} of {source.shape}, expected one or several side by side")
-    b.give(target, b.of(source).map(lambda a: np.flip(a, axes)))
+    b.give(target, b.of(source).map(lambda a: np.flip(a, tuple(axes))))
 
 
 def mirror_pad(b: Builder, op: Operator) -> None:

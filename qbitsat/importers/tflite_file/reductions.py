@@ -1,4 +1,4 @@
-"""MEAN, REDUCE_MAX, REDUCE_MIN and MAX_POOL_2D."""
+"""MEAN, SUM, REDUCE_MAX, REDUCE_MIN and MAX_POOL_2D."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from .records import Operator
 
 
 def mean(b: Builder, op: Operator) -> None:
-    target = b.target(op)
     groups, shape = reduced(b, op)
-    count = groups.shape[1]
-    bias, steps = mean_steps(b, op, count)
+    give_sums(b, op, groups, shape, *mean_steps(b, op, groups.shape[1]))
+
+
+def sum_(b: Builder, op: Operator) -> None:
+    groups, shape = reduced(b, op)
+    b.charge(256 * groups.shape[1])
+    bias, step = b.runtime.sum(b.tensor(op, 0).meaning, groups.shape[1], b.target(op).meaning)
+    give_sums(b, op, groups, shape, bias, (step,))
+
+
+def give_sums(b: Builder, op: Operator, groups: Wires, shape: tuple[int, ...], bias: int, steps: tuple[Requantizer, ...]) -> None:
+    """step(bias + sum) of each row of (n, count); steps are one, or one for each output."""
+    target, count = b.target(op), groups.shape[1]
     constant = np.all(groups.fixed, axis=1)
     sums = np.where(constant, groups.constants.sum(axis=1), 0) + bias
     values, constants = np.full(groups.shape[0], CONSTANT, np.int32), np.zeros(groups.shape[0], np.int64)

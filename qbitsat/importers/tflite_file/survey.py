@@ -11,12 +11,12 @@ from .schema import KINDS
 
 # Operators that move elements of any type, and those that multiply weights.
 MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "UNPACK", "SPLIT", "SPLIT_V", "SLICE",
-          "STRIDED_SLICE", "GATHER", "GATHER_ND", "REVERSE_V2", "MIRROR_PAD", "BROADCAST_TO", "FILL", "ZEROS_LIKE", "TILE", "RESIZE_NEAREST_NEIGHBOR",
-          "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
+          "STRIDED_SLICE", "GATHER", "GATHER_ND", "REVERSE_V2", "MIRROR_PAD", "BROADCAST_TO", "FILL", "ZEROS_LIKE", "TILE",
+          "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 # Operators that some runtimes do not have.
-ABSENT = dict.fromkeys(("TILE",), MICRO)
+ABSENT = {**dict.fromkeys(("EXP", "GELU", "LOG", "RELU_0_TO_1", "SQRT", "TILE"), MICRO), "ELU": ("tflite-ref",)}
 NO_NETWORK = {
     ("INT8", "FLOAT32"): "dynamic range quantization is no integer network",
     ("FLOAT32", "FLOAT32"): "a float network is no integer network",
