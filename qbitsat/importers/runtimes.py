@@ -283,7 +283,7 @@ class Runtime:
     def sum(self, x: Quantization, count: int, out: Quantization) -> tuple[int, Requantizer]:
         """SUM of `count` values, as `mean`. LiteRT's own kernels round a float32, with halves away from 0, XNNPACK to even."""
         if self.name == "tflite-ref":
-            raise UnsupportedError("SUM in tflite-ref, which is no sum of these integers; other runtimes add them")
+            raise UnsupportedError("SUM in tflite-ref, which gives something else than the sum; expected another runtime")
         if self.name in MICRO:
             return -count * x.zero_point, by_multiplier(float(x.scale) / float(out.scale), "double", out)
         scale = f32(chain(x.scale, 1, out.scale))
