@@ -2,8 +2,8 @@
 
 HARD_SWISH works in 16-bit fixed point (reference/hard_swish.h), LEAKY_RELU with a multiplier on each side of 0 (reference/leaky_relu.h),
 in XNNPACK with 8 bits after the binary point; ABS, SQRT and RSQRT are in elementwise.cc. LOGISTIC and TANH work in fixed point in
-TensorFlow Lite Micro (`fixed_point`), elsewhere in tables that are filled in float32 (internal/common.h, LUTPopulate), as those of
-`library_tables` are in all that have them. All was measured: tests hold it against the runtimes.
+TensorFlow Lite Micro (`fixed_point`), elsewhere in float32, as others do in all that have them (`library_tables`). All was measured: tests
+hold it against the runtimes.
 """
 
 from __future__ import annotations
@@ -25,25 +25,21 @@ LARGEST = 1 << 30
 INT16 = (-(1 << 15), (1 << 15) - 1)
 # Ratios that XNNPACK takes; what is outside it leaves to LiteRT's own kernels.
 XNNPACK_RATIOS = (2.0**-8, 2.0**7)
-# float32 steps of a value that the mathematical libraries of runtimes may differ by.
-DOUBT = 3
 
 
 def table(kind: str, runtime: str, x: Quantization, out: Quantization, alpha: float = 0.0) -> np.ndarray:
     """The output for each input from lo to hi: int64[hi - lo + 1]; alpha is LEAKY_RELU's slope below 0."""
-    if kind in library_tables.FUNCTIONS:
-        return library_tables.filled(kind, runtime, x, out)
     if kind in FIXED and (out.scale, out.zero_point) != FIXED[kind]:
         raise UnsupportedError(f"{kind} with output scale {out.scale:g} and zero point {out.zero_point}, expected {FIXED[kind]}")
+    if kind in library_tables.FUNCTIONS and not (kind in FIXED and runtime in MICRO):
+        return library_tables.filled(kind, runtime, x, out)
     q = x.values - x.zero_point
     if kind in INTEGER_FUNCTIONS:
         value = INTEGER_FUNCTIONS[kind](q, runtime, x.scale, out.scale)
     elif kind == "LEAKY_RELU":
         value = leaky_relu(q, runtime, x.scale, out.scale, alpha)
-    elif runtime in MICRO:
-        value = fixed_point.squashed(kind, q, x.scale)
     else:
-        value = filled(kind, q, x.scale, round(1 / out.scale), runtime)
+        value = fixed_point.squashed(kind, q, x.scale)
     return np.clip(value + out.zero_point, out.lo, out.hi)
 
 
@@ -69,17 +65,6 @@ def reciprocal_root(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> n
     multiplier, shift = quantize_multiplier(1 / max(root, 2.0**-149))
     fine = [fixed_point.reciprocal_root(n) if n > 0 else 0 for n in q.tolist()]
     return np.array([LARGEST if n <= 0 else fixed_point.rescaled(a, multiplier, shift - 20) for n, a in zip(q.tolist(), fine, strict=True)])
-
-
-def filled(kind: str, q: np.ndarray, scale: float, steps: int, runtime: str) -> np.ndarray:
-    """LOGISTIC or TANH of float32(scale * q) in so many steps for 1, rounded to the nearest; what depends on a library is refused."""
-    reals = (f32(scale) * q.astype(f32)).tolist()
-    exact = steps * np.array([1 / (1 + math.exp(min(-v, 700.0))) if kind == "LOGISTIC" else math.tanh(v) for v in reals])
-    doubtful = np.abs(np.abs(exact) % 1 - 0.5) < DOUBT * np.spacing(np.abs(exact).astype(f32))
-    if doubtful.any():
-        what = f"{kind} of {q[doubtful][0]} steps of {scale:g} is {exact[doubtful][0]:.8f} steps of its output"
-        raise UnsupportedError(f"{what}, too near a tie to say what {runtime} gives")
-    return np.rint(exact).astype(np.int64)
 
 
 def leaky_relu(q: np.ndarray, runtime: str, s_in: float, s_out: float, alpha: float) -> np.ndarray:

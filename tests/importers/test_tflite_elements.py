@@ -2,13 +2,18 @@
 
 import re
 
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from operators import tensor
+from oracles import run_tflite
+from tflite_files import unary
 from tflite_graphs import Graph
 from tflite_operators import ABSENT, GRAPHS, SHAPE, TABLES, built
 
-from qbitsat.errors import QbitsatError
-from qbitsat.importers import load
+from qbitsat.errors import QbitsatError, UnsupportedError
+from qbitsat.importers import load, tables
+from qbitsat.importers.runtimes import Quantization
 
 
 def refusal(tmp_path, data: bytes, runtime: str = "tflite-opt") -> QbitsatError:
@@ -93,10 +98,36 @@ def test_tables_without_a_meaning_are_refused(tmp_path, data, message):
     assert re.search(message, str(refusal(tmp_path, data)))
 
 
-def test_ties_of_elu_are_refused_where_xnnpack_rounds_them(tmp_path):
-    data = table("ELU", 0.25, 0, 0.5)
-    assert "ELU of 1 steps of 0.25 is 3 or 4, too near a tie" in str(refusal(tmp_path, data, "xnnpack"))
-    load(tmp_path / "network.tflite", runtime="tflite-opt")
+EVERY = Quantization(1.0).values.astype(np.int8)[None]
+
+
+@pytest.mark.parametrize("name", ["tflm", "tflite-opt", "xnnpack"])
+@pytest.mark.parametrize(("ratio", "z_in", "z_out"), [(0.5, 0, 3), (1.5, -20, -128), (2.5, 7, 100)])
+def test_ties_of_elu_are_rounded_as_each_runtime_does(name, ratio, z_in, z_out):
+    x, out = Quantization(0.25 * ratio, z_in), Quantization(0.25, z_out)
+    found = run_tflite(name, unary("ELU", tensor((1, 256), x), tensor((1, 256), out)), EVERY)
+    assert tables.table("ELU", name, x, out).tolist() == found.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "zero_point"),
+    [
+        ("LOGISTIC", 0.059938590973615646, -82),
+        ("LOGISTIC", 0.034992970526218414, 105),
+        ("LOGISTIC", 0.05568186193704605, 84),
+        ("LOGISTIC", 0.017953481525182724, 121),
+        ("TANH", 0.061694033443927765, 107),
+    ],
+)
+def test_xnnpack_rounds_with_the_zero_point_in_float32(kind, scale, zero_point):
+    """Near a tie that makes one: at the second scale 2.5000028 becomes 2, ten float32 steps from it. Else what is doubtful is refused."""
+    x, out = Quantization(scale, zero_point), Quantization(*tables.FIXED[kind])
+    for name in ("tflite-ref", "tflite-opt", "xnnpack"):
+        found = run_tflite(name, unary(kind, tensor((1, 256), x), tensor((1, 256), out)), EVERY)
+        try:
+            assert tables.table(kind, name, x, out).tolist() == found.ravel().tolist()
+        except UnsupportedError:
+            assert kind == "TANH"
 
 
 def test_sums_beyond_integers_are_refused(tmp_path):

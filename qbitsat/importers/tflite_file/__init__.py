@@ -21,7 +21,7 @@ from . import blocks, convolutions, elementwise, picks, reductions, rims, shapes
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
-from .survey import TABLES, check_order, refuse_unsupported, toward
+from .survey import check_order, refuse_unsupported, toward
 
 __all__ = ["IDENTIFIER", "RUNTIMES", "read"]
 
@@ -48,7 +48,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "RELU_N1_TO_1": elementwise.relu,
     "RELU_0_TO_1": elementwise.relu,
     "PRELU": elementwise.prelu,
-    **dict.fromkeys(TABLES, elementwise.table),
+    **dict.fromkeys(elementwise.TABLES, elementwise.table),
     "QUANTIZE": rims.quantize,
     "PAD": shapes.pad,
     "PADV2": shapes.pad,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, UnsupportedError
 from .. import tables
 from ..assembly import CONSTANT, Term, Wires, combined, larger, mapped, multiplied, once
 from .builder import INT8, Builder
@@ -15,6 +15,8 @@ from .records import Operator, Tensor
 
 # They stop at what is negative.
 ROOTS = ("SQRT", "RSQRT")
+# Functions of single integers.
+TABLES = ("ABS", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "SQRT", "TANH")
 EMPTY = np.empty(0, np.int64)
 
 
