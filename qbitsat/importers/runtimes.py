@@ -214,6 +214,12 @@ class Runtime:
             return steps
         return _blocks(steps, self._affine("double", s_in, s_weights, out), DEPTHWISE_BLOCK, channels)
 
+    def transposed(self, s_in: float, s_weights: Sequence[float], channels: int, out: Quantization) -> tuple[Requantizer, ...]:
+        """TRANSPOSE_CONV: in vectors of channels as DEPTHWISE_CONV_2D; XNNPACK refuses large scales."""
+        if self.form("convolution") == "float32":
+            self._refuse_large("TRANSPOSE_CONV", max(chain(s_in, s, out.scale) for s in s_weights))
+        return self.depthwise(s_in, s_weights, channels, out)
+
     def _affine(self, form: str, s_in: float, s_weights: Sequence[float], out: Quantization) -> tuple[Requantizer, ...]:
         """Products of scales in float32 where the step is, else in double."""
         if form == "float32":
@@ -233,7 +239,7 @@ class Runtime:
         return by_multiplier(single if self.name in ("tflite-ref", "tflite-opt") else exact, form, out)
 
     def _refuse_large(self, operator: str, ratio: float) -> None:
-        """XNNPACK leaves operators of extreme scales to LiteRT's own kernels, where results of large ones wrap around."""
+        """XNNPACK refuses extreme scales, or leaves them to LiteRT's own kernels, where results of large ones wrap around."""
         if not ratio < 2.0**8:
             raise UnsupportedError(f"{operator} in {self.name} with a scale of {ratio!r} from operands to outputs, expected less than 256")
 

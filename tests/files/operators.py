@@ -71,8 +71,8 @@ def affine(rng, runtime: Runtime, n: int, operator: str):
     s_weights = [float(f32(out.scale / x.scale * ratio(rng, 1 << 20, -14, 1))) for _ in range(count)]
     if rng.random() < 0.3:
         out, s_weights = Quantization(0.25 * x.scale, out.zero_point), [2.0 ** -int(e) for e in rng.integers(4, 14, count)]
-    if operator == "depthwise":
-        steps = runtime.depthwise(x.scale, s_weights, n, runtime.fused(out, fused, operator))
+    if operator in ("depthwise", "transposed"):
+        steps = getattr(runtime, operator)(x.scale, s_weights, n, runtime.fused(out, fused, operator))
     else:
         steps = getattr(runtime, operator)(x.scale, s_weights, runtime.fused(out, fused, operator))
     acc = near(rng, steps[0], n) if len(steps) == 1 else np.concatenate([near(rng, r, 1) for r in steps])
@@ -84,7 +84,7 @@ def affine(rng, runtime: Runtime, n: int, operator: str):
     else:
         rest = weights.astype(int) @ (q.astype(int) - x.zero_point)
     shape = (1, n) if operator == "dense" else (1, 1, 1, n)
-    weights = weights.reshape({"dense": (n, 4), "convolution": (n, 1, 1, 4), "depthwise": (1, 1, 1, n)}[operator])
+    weights = weights.reshape({"dense": (n, 4), "depthwise": (1, 1, 1, n)}.get(operator, (n, 1, 1, 4)))
     write = getattr(files, operator)
     q = q.reshape((1, -1) if operator == "dense" else (1, 1, 1, -1))
     return write(tensor(q.shape, x), weights, s_weights, acc - rest, tensor(shape, out), fused), [q], expected
@@ -214,6 +214,7 @@ CASES = {
     "FULLY_CONNECTED": lambda *case: affine(*case, "dense"),
     "CONV_2D": lambda *case: affine(*case, "convolution"),
     "DEPTHWISE_CONV_2D": lambda *case: affine(*case, "depthwise"),
+    "TRANSPOSE_CONV": lambda *case: affine(*case, "transposed"),
     "MUL": multiply,
     "ADD": add,
     "SUB": lambda *case: add(*case, "SUB"),

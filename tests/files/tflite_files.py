@@ -102,6 +102,14 @@ def depthwise(x: Tensor, weights, weight_scale, bias, output: Tensor, fused: str
     return model("DEPTHWISE_CONV_2D", inputs, output, options)
 
 
+def transposed(x: Tensor, weights, weight_scale, bias, output: Tensor, fused: str | None = None) -> bytes:
+    """weights int8[n_out, kh, kw, c_in], stride 1, no padding."""
+    inputs = [constant(np.asarray(output.shape, np.int32)), *with_bias(x, weights, weight_scale, 0, bias)]
+    inputs[1:3] = inputs[2:0:-1]
+    options = schema.TransposeConvOptionsT(padding=schema.Padding.VALID, strideW=1, strideH=1, fusedActivationFunction=activation(fused))
+    return model("TRANSPOSE_CONV", inputs, output, options)
+
+
 def pool(operator: str, x: Tensor, output: Tensor, fused: str | None = None) -> bytes:
     """AVERAGE_POOL_2D or MAX_POOL_2D over the whole image."""
     options = schema.Pool2DOptionsT(

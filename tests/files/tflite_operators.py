@@ -243,6 +243,57 @@ def rows_of_a_dense_layer(g: Graph, x: int) -> int:
     return g.operator("FULLY_CONNECTED", [rows, weights, -1], [g.tensor((48, 3), 0.3, 10)], schema.FullyConnectedOptionsT(), 4)[0]
 
 
+def transposed(kernel, strides, size, same: bool = True, n_out: int = 11, bias: bool = True, fused: int = 0, a_channel: bool = True):
+    def build(g: Graph, x: int) -> int:
+        rng, shape = np.random.default_rng(13), (1, *size, n_out)
+        scales = rng.uniform(0.002, 0.01, n_out if a_channel else 1).astype(np.float32)
+        inputs = [g.constant(shape), g.constant(rng.integers(-127, 128, (n_out, *kernel, 4)), scales, dtype=np.int8), x]
+        if bias:
+            inputs.append(g.constant(rng.integers(-2000, 2000, n_out), g.scale(x) * scales))
+        options = schema.TransposeConvOptionsT(
+            padding=0 if same else 1, strideH=strides[0], strideW=strides[1], fusedActivationFunction=fused
+        )
+        return g.operator("TRANSPOSE_CONV", inputs, [g.tensor(shape, 0.03, -20)], options, 4)[0]
+
+    return build
+
+
+def transposed_of_new_converters(g: Graph, x: int) -> int:
+    """SHAPE and PACK give the output's shape, so XNNPACK leaves it to LiteRT."""
+    size = g.operator("SHAPE", [x], [g.tensor((4,), dtype=np.int32)], schema.ShapeOptionsT(outType=schema.TensorType.INT32))[0]
+    options = schema.StridedSliceOptionsT(shrinkAxisMask=1)
+    batch = g.operator("STRIDED_SLICE", [size, *map(g.constant, ([0], [1], [1]))], [g.tensor((), dtype=np.int32)], options)[0]
+    parts = [batch, *map(g.constant, (16, 12, 11))]
+    shape = g.operator("PACK", parts, [g.tensor((4,), dtype=np.int32)], schema.PackOptionsT(valuesCount=4, axis=0))[0]
+    y = transposed((3, 3), (2, 2), (16, 12), fused=3)(g, x)
+    g.graph.operators[-1].inputs[0] = shape
+    return y
+
+
+def bilinear(size, corners: bool = False, half: bool = False):
+    return moved(
+        "RESIZE_BILINEAR", (1, *size, 4), [list(size)], schema.ResizeBilinearOptionsT(alignCorners=corners, halfPixelCenters=half), 3
+    )
+
+
+def bilinear_of_a_computed_size(g: Graph, x: int) -> int:
+    """To the size that another tensor has, which XNNPACK leaves to LiteRT."""
+    y = g.operator("DEPTH_TO_SPACE", [x], [g.like(x, (1, 16, 12, 1))], schema.DepthToSpaceOptionsT(blockSize=2))[0]
+    size = g.operator("SHAPE", [y], [g.tensor((4,), dtype=np.int32)], schema.ShapeOptionsT(outType=schema.TensorType.INT32))[0]
+    parts = [size, *map(g.constant, ([1], [3], [1]))]
+    size = g.operator("STRIDED_SLICE", parts, [g.tensor((2,), dtype=np.int32)], schema.StridedSliceOptionsT())[0]
+    options = schema.ResizeBilinearOptionsT(halfPixelCenters=True)
+    z = g.operator("RESIZE_BILINEAR", [x, size], [g.like(x, (1, 16, 12, 4))], options, 3)[0]
+    return g.operator("CONCATENATION", [y, z], [g.like(x, (1, 16, 12, 5))], schema.ConcatenationOptionsT(axis=3))[0]
+
+
+def upsampled_padding(g: Graph, x: int) -> int:
+    """Constants around an image, of which means and sums are taken, too."""
+    y = g.operator("PAD", [x, g.constant([[0, 0], [1, 0], [2, 1], [0, 0]])], [g.like(x, (1, 9, 9, 4))], schema.PadOptionsT())[0]
+    y = g.operator("RESIZE_BILINEAR", [y, g.constant([18, 13])], [g.like(x, (1, 18, 13, 4))], schema.ResizeBilinearOptionsT())[0]
+    return transposed((4, 4), (3, 2), (54, 26))(g, y)
+
+
 GRAPHS = {
     "pads around a convolution": pads_around_a_convolution,
     "channels padded": channels_padded,
@@ -286,6 +337,26 @@ GRAPHS = {
         "RESIZE_NEAREST_NEIGHBOR", (1, 5, 9, 4), [[5, 9]], schema.ResizeNearestNeighborOptionsT(halfPixelCenters=True), 3
     ),
     "nearest, corners": moved("RESIZE_NEAREST_NEIGHBOR", (1, 11, 7, 4), [[11, 7]], schema.ResizeNearestNeighborOptionsT(alignCorners=True)),
+    "bilinear": bilinear((16, 12)),
+    "bilinear, centers": bilinear((16, 18), half=True),
+    "bilinear, corners": bilinear((15, 13), corners=True),
+    "bilinear, ragged": bilinear((11, 17)),
+    "bilinear, ragged centers": bilinear((11, 17), half=True),
+    "bilinear, ragged corners": bilinear((5, 23), corners=True),
+    "bilinear, smaller": bilinear((4, 3), half=True),
+    "bilinear, one place": bilinear((1, 4), corners=True),
+    "bilinear, far apart": bilinear((60, 1), half=True),
+    "bilinear, computed size": bilinear_of_a_computed_size,
+    "transposed, stride 1": transposed((3, 5), (1, 1), (8, 6)),
+    "transposed, stride 2": transposed((3, 3), (2, 2), (16, 12)),
+    "transposed, stride 2, cut": transposed((4, 3), (2, 2), (15, 11), bias=False),
+    "transposed, side by side": transposed((2, 2), (2, 2), (16, 12), same=False),
+    "transposed, gaps": transposed((2, 3), (4, 4), (32, 24), n_out=8),
+    "transposed, gaps, VALID": transposed((1, 2), (3, 4), (23, 22), same=False),
+    "transposed, strides 3 and 4": transposed((5, 6), (3, 4), (27, 27), same=False, a_channel=False),
+    "transposed, RELU6": transposed((3, 2), (2, 1), (16, 6), fused=3, a_channel=False),
+    "transposed, of new converters": transposed_of_new_converters,
+    "upsampled padding": upsampled_padding,
     "batches": batches,
     "batches, padded": lambda g, x: batches(g, x, ((1, 1), (2, 1)), (5, 3)),
     "x LOGISTIC(x)": gated,
@@ -341,7 +412,7 @@ def built(name: str) -> bytes:
 
 # What runtimes do not have, or do not define; some of it are names of operators.CASES, too.
 ABSENT = {
-    "tflm": ("TILE", "batches, padded", "RELU_0_TO_1", "GELU", "GELU approximate", "EXP", "LOG", "SQRT"),
+    "tflm": ("TILE", "batches, padded", "bilinear, computed size", "RELU_0_TO_1", "GELU", "GELU approximate", "EXP", "LOG", "SQRT"),
     "tflite-ref": ("ZEROS_LIKE", "ELU", "SUM", "SUM, kept axes", "SUM of channels"),
     "tflite-opt": ("ZEROS_LIKE",),
     "xnnpack": ("ZEROS_LIKE",),

@@ -3,7 +3,8 @@
 flatbuffer    bytes -> records (tensors, operators), whatever the bytes are
 survey        what is not read, all at once
 rims          floats and UINT8 at both ends
-convolutions, elementwise, reductions, shapes, picks, blocks    one function an operator: it gives the wires of its outputs, and adds layers
+convolutions, elementwise, reductions, shapes, picks, blocks, upsampling
+              one function an operator: it gives the wires of its outputs, and adds layers
 builder       wires: which value or constant each element of a tensor is
 """
 
@@ -17,7 +18,7 @@ from ...network import Network
 from ...network.names import printable
 from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
 from ..runtimes import Runtime
-from . import blocks, convolutions, elementwise, picks, reductions, rims, shapes
+from . import blocks, convolutions, elementwise, picks, reductions, rims, shapes, upsampling
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
@@ -66,6 +67,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "STRIDED_SLICE": shapes.strided_slice,
     **picks.OPERATORS,
     **blocks.OPERATORS,
+    **upsampling.OPERATORS,
 }
 
 

@@ -79,10 +79,10 @@ class Builder(assembly.Builder):
             raise InputError(f"{tensor.place}: is given twice")
         self.wires[tensor.index] = wires
 
-    def fused(self, operator: Operator, target: Tensor) -> Quantization:
-        """What the output's integers mean, with the range that the fused activation function leaves."""
+    def fused(self, operator: Operator, target: Tensor, runtime: Runtime | None = None) -> Quantization:
+        """What the output's integers mean, with the range that the fused activation function leaves, in the runtime or another one."""
         number = operator.options["FusedActivationFunction"]
         name = ACTIVATIONS[number] if 0 <= number < len(ACTIVATIONS) else str(number)
         if name not in runtimes.ACTIVATIONS:
             raise UnsupportedError(f"fused activation function {name}, expected {', '.join(runtimes.ACTIVATIONS)}")
-        return self.runtime.fused(target.meaning, name, operator.kind)
+        return (runtime or self.runtime).fused(target.meaning, name, operator.kind)

@@ -157,13 +157,13 @@ def integers(b: Builder, op: Operator, which: int, kind: str) -> np.ndarray:
     return b.constant(op, which)
 
 
-def bias_of(b: Builder, op: Operator, n_out: int) -> np.ndarray:
+def bias_of(b: Builder, op: Operator, n_out: int, which: int = 2) -> np.ndarray:
     """The bias, int64[n_out]; zeros where there is none."""
-    if len(op.inputs) < 3 or op.inputs[2] < 0:
+    if len(op.inputs) <= which or op.inputs[which] < 0:
         return np.zeros(n_out, np.int64)
-    bias = integers(b, op, 2, "INT32")
+    bias = integers(b, op, which, "INT32")
     if bias.shape != (n_out,):
-        raise InputError(f"{b.tensor(op, 2).place}: shape {bias.shape}, expected ({n_out},)")
+        raise InputError(f"{b.tensor(op, which).place}: shape {bias.shape}, expected ({n_out},)")
     return bias
 
 

@@ -78,6 +78,8 @@ KINDS = {
     "ZEROS_LIKE": Kind(1),
     "TILE": Kind(3),
     "RESIZE_NEAREST_NEIGHBOR": Kind(4, "ResizeNearestNeighborOptions", ("AlignCorners", "HalfPixelCenters")),
+    "RESIZE_BILINEAR": Kind(4, "ResizeBilinearOptions", ("AlignCorners", "HalfPixelCenters")),
+    "TRANSPOSE_CONV": Kind(5, "TransposeConvOptions", ("Padding", "StrideW", "StrideH", "FusedActivationFunction")),
     "DEPTH_TO_SPACE": Kind(2, "DepthToSpaceOptions", ("BlockSize",)),
     "SPACE_TO_DEPTH": Kind(2, "SpaceToDepthOptions", ("BlockSize",)),
     "SPACE_TO_BATCH_ND": Kind(4),

@@ -13,7 +13,7 @@ from .schema import KINDS
 MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "UNPACK", "SPLIT", "SPLIT_V", "SLICE",
           "STRIDED_SLICE", "GATHER", "GATHER_ND", "REVERSE_V2", "MIRROR_PAD", "BROADCAST_TO", "FILL", "ZEROS_LIKE", "TILE",
           "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
-WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 # Operators that some runtimes do not have.
 ABSENT = {**dict.fromkeys(("EXP", "GELU", "LOG", "RELU_0_TO_1", "SQRT", "TILE"), MICRO), "ELU": ("tflite-ref",)}
@@ -82,14 +82,15 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
     types = [graph.tensors[index].type for index in op.inputs if index != -1]
     if op.kind in MOVING:
         return ""
-    if op.kind in WEIGHTED and len(types) > 1 and (types[1], types[0]) in NO_NETWORK:
-        return f"weights {types[1]}, activations {types[0]}: {NO_NETWORK[types[1], types[0]]}"
+    first = 2 if op.kind == "TRANSPOSE_CONV" else 0
+    if op.kind in WEIGHTED and len(types) > max(1, first) and (types[1], types[first]) in NO_NETWORK:
+        return f"weights {types[1]}, activations {types[first]}: {NO_NETWORK[types[1], types[first]]}"
     if op.kind == "QUANTIZE":
         outputs = {graph.tensors[index].type for index in op.outputs}
         return "" if outputs == {"INT8"} else f"QUANTIZE to {', '.join(sorted(outputs))} inside"
     if op.kind in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE", "ARG_MAX"):
         return f"{op.kind} before other operators"
-    activations = {types[i] for i in range(min(len(types), 2 if op.kind in TWO_OPERANDS else 1))}
+    activations = set(types[first : first + (2 if op.kind in TWO_OPERANDS else 1)])
     activations |= {graph.tensors[index].type for index in op.outputs}
     if activations != {"INT8"}:
         return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
