@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import gt
@@ -84,6 +84,19 @@ class ThresholdRequantizer(Requantizer):
             raise InputError(f"requantizer: firsts are {kind_of(self.firsts)}, expected at most {MAX_ENTRIES} integers")
         object.__setattr__(self, "firsts", rising(self.firsts, "firsts", (-UNREACHED, UNREACHED)))
         integer(self.hi, "requantizer: hi", *INT32)
+
+    @classmethod
+    def of(cls, levels: Callable[[np.ndarray], np.ndarray], ends: tuple[int, int], accs: tuple[int, int]) -> ThresholdRequantizer:
+        """The one that gives levels(acc), within both ends and never decreasing, for every acc from the first to the last of accs."""
+        (lo, hi), (first, last) = ends, accs
+        wanted = np.arange(lo + 1, hi + 1)
+        below, reach = np.full(len(wanted), first - 1, np.int64), np.full(len(wanted), last + 1, np.int64)
+        while (reach - below > 1).any():
+            middle = below + (reach - below) // 2
+            reached = levels(np.clip(middle, first, last)) >= wanted
+            inside = reach - below > 1
+            reach, below = np.where(inside & reached, middle, reach), np.where(inside & ~reached, middle, below)
+        return cls(lo, tuple(-UNREACHED if at == first else UNREACHED if at > last else at for at in reach.tolist()))
 
     @property
     def hi(self) -> int:  # type: ignore[override]

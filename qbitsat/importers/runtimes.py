@@ -295,14 +295,16 @@ class Runtime:
         scale = f32(chain(x.scale, 1, out.scale))
         if self.name == "xnnpack":
             return 0, by_float32(float(scale), out, float(f32(out.zero_point) - f32(count * x.zero_point) * scale))
-        sums = np.arange(count * x.lo, count * x.hi + 1)
-        with np.errstate(over="ignore", invalid="ignore"):
+        accs = count * x.lo, count * x.hi
+
+        def levels(sums: np.ndarray) -> np.ndarray:
             reals = (sums.astype(f32) * scale + f32(-x.zero_point) * scale * f32(count)).astype(float)
-        if not (np.abs(reals) < 2.0**31).all():
-            raise UnsupportedError(f"SUM in {self.name} that reaches 2**31 steps of its output, which are no int32")
-        values = np.clip(np.copysign(np.floor(np.abs(reals) + 0.5), reals) + out.zero_point, out.lo, out.hi).astype(np.int64)
-        firsts = sums[np.searchsorted(values, np.arange(values[0] + 1, values[-1] + 1))]
-        return 0, ThresholdRequantizer(int(values[0]), tuple(firsts.tolist()))
+            return np.copysign(np.floor(np.abs(reals) + 0.5), reals) + out.zero_point
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not (np.abs(levels(np.array(accs)) - out.zero_point) < 2.0**31).all():
+                raise UnsupportedError(f"SUM in {self.name} that reaches 2**31 steps of its output, which are no int32")
+        return 0, ThresholdRequantizer.of(levels, (out.lo, out.hi), accs)
 
     def add(self, a: Quantization, b: Quantization, out: Quantization, sign: int = 1, operands: str = "") -> Sum:
         """ADD (sign 1) or SUB (sign -1) of two tensors; operands says how they are rounded where that is not as elsewhere: `add_blocks`."""

@@ -69,6 +69,26 @@ def depthwise(multiplier: int, channels: int = 4, kernel=(3, 5), stride: int = 2
     return build
 
 
+def bare_bias(kind: str):
+    """A bias without scales, which XNNPACK leaves to LiteRT."""
+
+    def build(g: Graph, x: int) -> int:
+        rng, n_out, axis = np.random.default_rng(14), 8, 3 if kind == "DEPTHWISE_CONV_2D" else 0
+        shape = {"CONV_2D": (n_out, 3, 3, 4), "DEPTHWISE_CONV_2D": (1, 3, 3, n_out), "FULLY_CONNECTED": (n_out, 4)}[kind]
+        weights = g.constant(rng.integers(-127, 128, shape), rng.uniform(0.002, 0.01, n_out), axis=axis, dtype=np.int8)
+        steps = {"padding": 0, "strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
+        if kind == "FULLY_CONNECTED":
+            options = schema.FullyConnectedOptionsT(keepNumDims=True)
+        elif kind == "CONV_2D":
+            options = schema.Conv2DOptionsT(**steps)
+        else:
+            options = schema.DepthwiseConv2DOptionsT(depthMultiplier=2, **steps)
+        inputs = [x, weights, g.constant(rng.integers(-2000, 2000, n_out))]
+        return g.operator(kind, inputs, [g.tensor((1, 8, 6, n_out), 0.07, 12)], options, 12 if kind == "FULLY_CONNECTED" else 3)[0]
+
+    return build
+
+
 def pads_with_a_constant(g: Graph, x: int) -> int:
     inputs = [x, g.constant([[0, 0], [1, 0], [0, 2], [0, 0]]), g.constant(33, 0.047, -9, dtype=np.int8)]
     y = g.operator("PADV2", inputs, [g.like(x, (1, 9, 8, 4))], schema.PadV2OptionsT())[0]
@@ -305,6 +325,7 @@ GRAPHS = {
     "depthwise, 2 outputs a channel": depthwise(2),
     "depthwise, 8 outputs a channel": depthwise(8),
     "depthwise, 5 outputs a channel": depthwise(5, kernel=(2, 2), stride=1, shape=(1, 8, 6)),
+    **{f"{kind}, bias without scales": bare_bias(kind) for kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")},
     "pads with a constant": pads_with_a_constant,
     "average pool, ragged": pool("AVERAGE_POOL_2D", True, 3, 2, (1, 4, 3, 4)),
     "average pool": pool("AVERAGE_POOL_2D", False, 2, 2, (1, 4, 3, 4)),

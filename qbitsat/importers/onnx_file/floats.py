@@ -16,8 +16,6 @@ from ...network import TensorFormat
 from ..assembly import Builder, Wires, combined, once
 
 f32 = np.float32
-# Beyond every accumulator.
-NEVER = 1 << 62
 # Bits of a float32, and the smallest power of two that all of them are multiples of.
 DIGITS, LEAST = 24, -149
 # Sums stay below 2**MAX_BITS units.
@@ -32,19 +30,6 @@ def quantized(x: np.ndarray, scale: np.float32, zero_point: int, lo: int, hi: in
     if np.isnan(quotient).any():
         raise UnsupportedError("a computation in floats gives NaN")
     return np.clip(np.rint(quotient), f32(lo - zero_point), f32(hi - zero_point)).astype(np.int64) + zero_point
-
-
-def steps_of(levels: Levels, lo: int, hi: int, first: int, last: int) -> ThresholdRequantizer:
-    """The requantizer that gives levels(acc), in [lo, hi] and never decreasing, for every acc from first to last."""
-    wanted = np.arange(lo + 1, hi + 1)
-    below, reach = np.full(len(wanted), first - 1, np.int64), np.full(len(wanted), last + 1, np.int64)
-    while (reach - below > 1).any():
-        middle = below + (reach - below) // 2
-        reached = levels(np.clip(middle, first, last)) >= wanted
-        inside = reach - below > 1
-        reach, below = np.where(inside & reached, middle, reach), np.where(inside & ~reached, middle, below)
-    firsts = [-NEVER if at == first else NEVER if at > last else at for at in reach.tolist()]
-    return ThresholdRequantizer(lo, tuple(firsts))
 
 
 def exponent(x: float) -> int:
@@ -92,4 +77,4 @@ def tables_added(b: Builder, name: str, parts: list[tuple[Wires, int, np.ndarray
             terms.append((once(b, f"{name}.{i}", wires, 1, 0, TableRequantizer(lo, tuple(rest.tolist()))), 1))
         first, last = first + int(table.min()), last + int(table.max())
     require_bits(max(-first, last))
-    return combined(b, name, terms, bias, steps_of(levels, form.lo, form.hi, first, last), form)
+    return combined(b, name, terms, bias, ThresholdRequantizer.of(levels, (form.lo, form.hi), (first, last)), form)

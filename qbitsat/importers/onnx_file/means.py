@@ -17,7 +17,7 @@ import numpy as np
 from ...arithmetic import ShiftRequantizer, TableRequantizer, ThresholdRequantizer
 from ...network import TensorFormat
 from ..assembly import Builder, Wires, once
-from .floats import DIGITS, Levels, f32, in_units, require_bits, steps_of, unit_of
+from .floats import DIGITS, Levels, f32, in_units, require_bits, unit_of
 from .values import Dequantized
 
 # Values int32[n, k] of the network, and the weight int64[k] of each column.
@@ -210,9 +210,9 @@ def mean_in_float32(
     error = sums.error(length, exact if x.zero_point <= x.lo else largest)
     ends = [of_units(exact - error), of_units(exact + error)]
     if (ends[0] == ends[1]).all():
-        step = steps_of(lambda acc: ends[0][acc - all_sums[0]], form.lo, form.hi, int(all_sums[0]), int(all_sums[-1]))
+        step = ThresholdRequantizer.of(lambda acc: ends[0][acc - all_sums[0]], (form.lo, form.hi), (int(all_sums[0]), int(all_sums[-1])))
         return b.sums(name, groups, [1] * length, -length * x.zero_point, (step,), form)
     b.charge(groups.size * DIGITS)
     total = order(sums.parts(groups), sums.added)
-    step = steps_of(of_units, form.lo, form.hi, total.lo, total.hi)
+    step = ThresholdRequantizer.of(of_units, (form.lo, form.hi), (total.lo, total.hi))
     return b.sums(name, total.terms[0], total.terms[1].tolist(), total.bias, (step,), form)

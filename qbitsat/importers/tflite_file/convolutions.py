@@ -9,6 +9,7 @@ import numpy as np
 from ...arithmetic import Requantizer
 from ...errors import InputError, UnsupportedError
 from ..assembly import Kernel, Wires, convolve, out_size
+from ..runtimes import Runtime
 from .builder import Builder
 from .records import Operator, Tensor
 from .schema import PADDINGS
@@ -28,7 +29,8 @@ def fully_connected(b: Builder, op: Operator) -> None:
     zero_point = filters.zero_point if len(scales) == 1 else 0
     weights = (integers(b, op, 1, "INT8") - zero_point).reshape(n_out, 1, 1, n_in)
     kernel = Kernel(weights, bias_of(b, op, n_out))
-    requantizers = b.runtime.dense(float(source.scale), scales.tolist(), b.fused(op, target))
+    runtime = whose(b, bare_bias(b, op, 2))
+    requantizers = runtime.dense(float(source.scale), scales.tolist(), b.fused(op, target, runtime))
     rows = b.of(source).reshape(-1, 1, n_in)
     result = layer(b, op, rows, kernel, requantizers)
     b.give(target, result.reshape(*((*source.shape[:-1], n_out) if target.open else target.shape)))
@@ -61,11 +63,12 @@ def convolution(b: Builder, op: Operator, weights: np.ndarray, axis: int, groups
         raise UnsupportedError(f"{filters.place}: zero points {filters.quantization.zero_points.tolist()[:3]}, expected 0")
     strides, dilation, padding = geometry(op, source.shape[1:3], weights.shape[1:3])
     kernel = Kernel(weights, bias_of(b, op, len(weights)), strides, padding, dilation, groups)
-    scales, out = filters.checked_scales(axis).tolist(), b.fused(op, target)
+    runtime = whose(b, bare_bias(b, op, 2))
+    scales, out = filters.checked_scales(axis).tolist(), b.fused(op, target, runtime)
     if op.kind == "DEPTHWISE_CONV_2D":
-        requantizers = b.runtime.depthwise(float(source.scale), scales, len(weights), out)
+        requantizers = runtime.depthwise(float(source.scale), scales, len(weights), out)
     else:
-        requantizers = b.runtime.convolution(float(source.scale), scales, out, groups)
+        requantizers = runtime.convolution(float(source.scale), scales, out, groups)
     made = [layer(b, op, b.of(source)[k], kernel, requantizers, place=k) for k in range(source.shape[0])]
     b.give(target, Wires(*(np.stack([getattr(part, name) for part in made]) for name in ("values", "constants"))))
 
@@ -165,6 +168,26 @@ def bias_of(b: Builder, op: Operator, n_out: int, which: int = 2) -> np.ndarray:
     if bias.shape != (n_out,):
         raise InputError(f"{b.tensor(op, which).place}: shape {bias.shape}, expected ({n_out},)")
     return bias
+
+
+def bare_bias(b: Builder, op: Operator, which: int) -> bool:
+    """Whether there is a bias without scales, which XNNPACK leaves to LiteRT. Runtimes refuse files where it has zero points, and XNNPACK
+    convolutions where it has not as many scales as the weights.
+    """
+    if len(op.inputs) <= which or op.inputs[which] < 0:
+        return False
+    bias, weights = b.tensor(op, which), b.tensor(op, 1)
+    count, expected = len(bias.quantization.scales), len(weights.quantization.scales)
+    if bias.quantization.zero_points.any():
+        raise UnsupportedError(f"{bias.place}: zero points {bias.quantization.zero_points.tolist()[:3]}, expected 0")
+    if b.runtime.name == "xnnpack" and op.kind != "FULLY_CONNECTED" and count and len(bias.checked_scales(0)) != expected:
+        raise UnsupportedError(f"{bias.place}: {count} scales, expected {expected} as the weights have")
+    return not count
+
+
+def whose(b: Builder, left: bool) -> Runtime:
+    """Whose operator it is: XNNPACK leaves some to LiteRT."""
+    return replace(b.runtime, name="tflite-opt") if b.runtime.name == "xnnpack" and left else b.runtime
 
 
 def same_quantization(source: Tensor, target: Tensor) -> None:

@@ -83,6 +83,8 @@ def fill(b: Builder, op: Operator) -> None:
     """The shape comes first, then the one value."""
     source, target = b.tensor(op, 1), b.target(op)
     moves(source, target)
+    if b.runtime.name in MICRO and b.tensor(op, 0).data is None:
+        raise UnsupportedError(f"a shape that is computed, where {b.runtime.name} takes a constant: convert it with a batch of 1")
     shape = sizes(b, op, 0)
     b.give(target, b.of(source).reshape().map(lambda a: np.broadcast_to(a, shape)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,9 +11,9 @@ from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
 from .. import interpolation
 from ..assembly import Kernel, Wires, combined, convolve, out_size
-from ..runtimes import MICRO, Runtime
+from ..runtimes import MICRO
 from .builder import CONSTANT, INT8, Builder
-from .convolutions import bias_of, geometry, integers, same_quantization
+from .convolutions import bare_bias, bias_of, geometry, integers, same_quantization, whose
 from .records import Operator
 from .schema import PADDINGS
 
@@ -36,27 +35,14 @@ def transpose_conv(b: Builder, op: Operator) -> None:
     sizes = tuple(out_size(*numbers, 1) for numbers in zip(shape[1:3], filters.shape[1:3], strides, padding, strict=True))
     if sizes != source.shape[1:3]:
         raise InputError(f"an output of {shape}, of which a convolution makes {sizes}, expected {source.shape[1:3]} as the input has")
-    # XNNPACK leaves gaps between kernels to LiteRT, unless outputs are VALID, and a bias without scales.
+    # XNNPACK leaves gaps between kernels to LiteRT, unless outputs are VALID, and a shape that is computed, even if it is always the same.
     gaps = PADDINGS[op.options["Padding"]] == "SAME" and any(s > k for s, k in zip(strides, filters.shape[1:3], strict=True))
-    runtime = whose(b, op, 0, gaps or bare_bias(b, op))
+    runtime = whose(b, gaps or bare_bias(b, op, 3) or b.tensor(op, 0).data is None)
     steps = runtime.transposed(float(source.scale), filters.checked_scales(0).tolist(), shape[3], b.fused(op, target, runtime))
     kernel = Kernel(integers(b, op, 1, "INT8"), bias_of(b, op, shape[3], 3), strides, padding)
     b.charge(math.prod(shape))
     made = [transposed(b, op, b.of(source)[k], shape[1:], kernel, steps, f"{op.name}.{k}" if k else op.name) for k in range(shape[0])]
     b.give(target, Wires(*(np.stack([getattr(part, name) for part in made]) for name in ("values", "constants"))))
-
-
-def bare_bias(b: Builder, op: Operator) -> bool:
-    """Whether there is a bias without scales. Runtimes refuse files where it has zero points, or not as many scales as the weights."""
-    if len(op.inputs) < 4 or op.inputs[3] < 0:
-        return False
-    bias, weights = b.tensor(op, 3), b.tensor(op, 1)
-    count, expected = len(bias.quantization.scales), len(weights.quantization.scales)
-    if bias.quantization.zero_points.any():
-        raise UnsupportedError(f"{bias.place}: zero points {bias.quantization.zero_points.tolist()[:3]}, expected 0")
-    if b.runtime.name == "xnnpack" and count and len(bias.checked_scales(0)) != expected:
-        raise UnsupportedError(f"{bias.place}: {count} scales, expected {expected} as the weights have")
-    return not count
 
 
 def transposed(
@@ -120,7 +106,7 @@ def resize_bilinear(b: Builder, op: Operator) -> None:
         raise UnsupportedError(f"a size that is computed, where {b.runtime.name} takes a constant")
     shape = (source.shape[0], *sizes, source.shape[3])
     b.charge(4 * math.prod(shape))
-    runtime = whose(b, op, 1).name
+    runtime = whose(b, b.tensor(op, 1).data is None).name
     (rows, heights), (columns, widths) = (
         interpolation.neighbours(runtime, n, m, options["AlignCorners"], options["HalfPixelCenters"])
         for n, m in zip(source.shape[1:3], sizes, strict=True)
@@ -138,12 +124,6 @@ def resize_bilinear(b: Builder, op: Operator) -> None:
         made = combined(b, op.name, [(cells[~whole], weights[~whole]) for cells, weights in terms], 0, step, target.format)
         values[~whole], constants[~whole] = made.values, made.constants
     b.give(target, Wires(values, constants))
-
-
-def whose(b: Builder, op: Operator, which: int, left: bool = False) -> Runtime:
-    """Whose operator it is: XNNPACK leaves some to LiteRT, and those whose shape, an input, is computed, even if it is always the same."""
-    left |= b.tensor(op, which).data is None
-    return replace(b.runtime, name="tflite-opt") if b.runtime.name == "xnnpack" and left else b.runtime
 
 
 OPERATORS = {"TRANSPOSE_CONV": transpose_conv, "RESIZE_BILINEAR": resize_bilinear}
