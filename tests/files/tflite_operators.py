@@ -155,6 +155,46 @@ def root(kind: str, scale: float):
     return build
 
 
+def floats(*steps):
+    """DEQUANTIZE, operators of floats, and QUANTIZE, on fewer than all of a last vector; a step is (kind, its other operands, options)."""
+
+    def build(g: Graph, x: int) -> int:
+        shape = (1, 7, 3, 1)
+        y = g.operator("SLICE", [x, g.constant([0] * 4), g.constant(shape)], [g.like(x, shape)], schema.SliceOptionsT())[0]
+        y = g.operator("DEQUANTIZE", [y], [g.tensor(shape, dtype=np.float32)], schema.DequantizeOptionsT(), 2)[0]
+        for kind, *operands, options in steps:
+            inputs = [y, *(y if operand is None else g.constant(operand, dtype=np.float32) for operand in operands)]
+            y = g.operator(kind, inputs, [g.tensor(shape, dtype=np.float32)], options)[0]
+        y = g.operator("QUANTIZE", [y], [g.tensor(shape, 0.0193, 3)], schema.QuantizeOptionsT())[0]
+        return g.conv(y, 3, (1, 7, 3, 3))
+
+    return build
+
+
+def floats_that_move(g: Graph, x: int) -> int:
+    """Floats taken apart, some of them squared, and put together with constants, each part with scales of its own."""
+    y = g.operator("DEQUANTIZE", [x], [g.tensor(SHAPE, dtype=np.float32)], schema.DequantizeOptionsT(), 2)[0]
+    parts = [g.tensor((1, 4, 6, 4), dtype=np.float32) for _ in range(2)]
+    g.operator("SPLIT", [g.constant(1), y], [*parts], schema.SplitOptionsT(numSplits=2))
+    parts[1] = g.operator("SQUARE", parts[1:], [g.tensor((1, 4, 6, 4), dtype=np.float32)], schema.SquareOptionsT())[0]
+    parts.append(g.constant(np.linspace(-3, 3, 72).reshape(1, 3, 6, 4), dtype=np.float32))
+    y = g.operator("CONCATENATION", parts, [g.tensor((1, 11, 6, 4), dtype=np.float32)], schema.ConcatenationOptionsT(axis=1))[0]
+    y = g.operator("TRANSPOSE", [y, g.constant([0, 2, 1, 3])], [g.tensor((1, 6, 11, 4), dtype=np.float32)], schema.TransposeOptionsT())[0]
+    rows = [g.tensor((1, 11, 4), dtype=np.float32) for _ in range(6)]
+    g.operator("UNPACK", [y], rows, schema.UnpackOptionsT(num=6, axis=1))
+    y = g.operator("PACK", rows[::-2], [g.tensor((1, 3, 11, 4), dtype=np.float32)], schema.PackOptionsT(valuesCount=3, axis=1))[0]
+    parts = [y, g.constant([0, 0, 1, 0]), g.constant([1, 3, -1, 3])]
+    y = g.operator("SLICE", parts, [g.tensor((1, 3, 10, 3), dtype=np.float32)], schema.SliceOptionsT())[0]
+    y = g.operator("QUANTIZE", [y], [g.tensor((1, 3, 10, 3), 0.081, -20)], schema.QuantizeOptionsT())[0]
+    return g.conv(y, 3, (1, 3, 10, 3))
+
+
+def floats_as_they_were(g: Graph, x: int) -> int:
+    """DEQUANTIZE and QUANTIZE that change no integer."""
+    y = g.operator("DEQUANTIZE", [x], [g.tensor(SHAPE, dtype=np.float32)], schema.DequantizeOptionsT(), 2)[0]
+    return g.conv(g.operator("QUANTIZE", [y], [g.like(x, SHAPE)], schema.QuantizeOptionsT())[0], 3, (1, 8, 6, 3))
+
+
 def wires(g: Graph, x: int) -> int:
     """Slices, splits, transposes and joins of activations, then a layer that reads them."""
     options = schema.StridedSliceOptionsT(beginMask=0b1000, endMask=0b0001)
@@ -314,6 +354,9 @@ def upsampled_padding(g: Graph, x: int) -> int:
     return transposed((4, 4), (3, 2), (54, 26))(g, y)
 
 
+# Operators of one float without options.
+FLOATS = ("ABS", "CEIL", "COS", "ELU", "EXP", "FLOOR", "HARD_SWISH", "LOGISTIC", "NEG", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1",
+          "ROUND", "SIGN", "SIN", "SQUARE", "TANH")  # fmt: skip
 GRAPHS = {
     "pads around a convolution": pads_around_a_convolution,
     "channels padded": channels_padded,
@@ -399,6 +442,23 @@ GRAPHS = {
     "RELU_0_TO_1": unary("RELU_0_TO_1", 0.0041, -128),
     "rescaled": unary("QUANTIZE", 0.0713, 19, schema.QuantizeOptionsT(), 2),
     "wires": wires,
+    "floats": floats(),
+    "floats that move": floats_that_move,
+    "floats as they were": floats_as_they_were,
+    **{f"{kind} of floats": floats((kind, None)) for kind in FLOATS},
+    "LEAKY_RELU of floats": floats(("LEAKY_RELU", schema.LeakyReluOptionsT(alpha=0.3))),
+    "GELU of floats": floats(("GELU", schema.GeluOptionsT(approximate=False))),
+    "GELU approximate of floats": floats(("GELU", schema.GeluOptionsT(approximate=True))),
+    "LOG of floats": floats(("ADD", 8.5, schema.AddOptionsT()), ("LOG", None)),
+    "RSQRT of floats": floats(("ADD", 8.5, schema.AddOptionsT(fusedActivationFunction=1)), ("RSQRT", None)),
+    "SQRT of floats": floats(("MUL", None, schema.MulOptionsT()), ("SQRT", None)),
+    "POW of floats": floats(("ABS", None), ("POW", 1.7, schema.PowOptionsT())),
+    "quotient of floats": floats(("SUB", 0.4, schema.SubOptionsT(fusedActivationFunction=3)), ("DIV", 0.7, schema.DivOptionsT())),
+    "extremes of floats": floats(
+        ("MAXIMUM", -0.7, schema.MaximumMinimumOptionsT()),
+        ("MINIMUM", np.linspace(0, 2, 21).reshape(1, 7, 3, 1), schema.MaximumMinimumOptionsT()),
+        ("SQUARED_DIFFERENCE", 0.3, schema.SquaredDifferenceOptionsT()),
+    ),
     "flatten": flatten_of_new_converters,
     "rows": rows_of_a_dense_layer,
 }
@@ -433,8 +493,10 @@ def built(name: str) -> bytes:
 
 # What runtimes do not have, or do not define; some of it are names of operators.CASES, too.
 ABSENT = {
-    "tflm": ("TILE", "batches, padded", "bilinear, computed size", "RELU_0_TO_1", "GELU", "GELU approximate", "EXP", "LOG", "SQRT"),
-    "tflite-ref": ("ZEROS_LIKE", "ELU", "SUM", "SUM, kept axes", "SUM of channels"),
+    "tflm": ("TILE", "batches, padded", "bilinear, computed size", "RELU_0_TO_1", "GELU", "GELU approximate", "EXP", "LOG", "SQRT",
+             "GELU of floats", "GELU approximate of floats", "POW of floats", "RELU_0_TO_1 of floats", "RELU_N1_TO_1 of floats",
+             "SIGN of floats"),
+    "tflite-ref": ("ZEROS_LIKE", "ELU", "SUM", "SUM, kept axes", "SUM of channels", "ELU of floats", "CEIL of floats", "ROUND of floats"),
     "tflite-opt": ("ZEROS_LIKE",),
     "xnnpack": ("ZEROS_LIKE",),
-}
+}  # fmt: skip

@@ -3,6 +3,7 @@
 flatbuffer    bytes -> records (tensors, operators), whatever the bytes are
 survey        what is not read, all at once
 rims          floats and UINT8 at both ends
+floats        floats between DEQUANTIZE and QUANTIZE inside
 convolutions, elementwise, reductions, shapes, picks, blocks, upsampling
               one function an operator: it gives the wires of its outputs, and adds layers
 builder       wires: which value or constant each element of a tensor is
@@ -18,11 +19,11 @@ from ...network import Network
 from ...network.names import printable
 from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
 from ..runtimes import Runtime
-from . import blocks, convolutions, elementwise, picks, reductions, rims, shapes, upsampling
+from . import blocks, convolutions, elementwise, floats, picks, reductions, rims, shapes, upsampling
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
-from .survey import check_order, refuse_unsupported, toward
+from .survey import check_order, gives_floats, refuse_unsupported, toward
 
 __all__ = ["IDENTIFIER", "RUNTIMES", "read"]
 
@@ -93,7 +94,7 @@ def read(path: Path, runtime: str) -> Network:
             rims.enter(b, b.tensors[index])
     for op in graph.operators:
         with b.named(op.place):
-            (rims.pass_on if op.index in tail else OPERATORS[op.kind])(b, op)
+            (rims.pass_on if op.index in tail else floats.compute if gives_floats(graph, op) else OPERATORS[op.kind])(b, op)
     return finished(b, printable(os.path.splitext(os.path.basename(os.fsdecode(file)))[0]))
 
 

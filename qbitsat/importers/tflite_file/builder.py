@@ -15,6 +15,8 @@ from .records import Graph, Operator, Tensor
 from .schema import ACTIVATIONS
 
 INT8 = (-128, 127)
+# What stands for the function of floats that are inputs.
+OUTSIDE = -1
 
 
 class Builder(assembly.Builder):
@@ -26,6 +28,8 @@ class Builder(assembly.Builder):
         self.tensors = list(graph.tensors)
         self.wires: dict[int, Wires] = {}
         self.entries: dict[int, TensorFormat | None] = {}
+        # Functions of integers that are floats: the least and the most that each may be, float32[2, 256].
+        self.floats: list[np.ndarray] = []
         # Tensors that are a function of another one: its index, and int64[256], the function of each integer.
         self.functions: dict[int, tuple[int, np.ndarray]] = {}
 
@@ -55,14 +59,27 @@ class Builder(assembly.Builder):
             return self.wires[tensor.index]
         if tensor.data is None:
             raise InputError(f"{tensor.place}: is read before an operator gives it")
+        self.charge(A_CONSTANT * tensor.size)
+        if tensor.type == "FLOAT32":
+            return self.of_floats(tensor.data)
         if tensor.data.dtype.kind not in "iu":
             raise UnsupportedError(f"{tensor.place}: constants of type {tensor.type}, expected integers")
-        self.charge(A_CONSTANT * tensor.size)
         return Wires.of_constants(tensor.data.astype(np.int64))
+
+    def of_floats(self, data: np.ndarray) -> Wires:
+        """Constants that are floats: functions that are the same for each integer."""
+        floats, places = np.unique(data, return_inverse=True)
+        count = INT8[1] - INT8[0] + 1
+        self.charge(2 * count * floats.size)
+        first = len(self.floats)
+        self.floats.extend(np.broadcast_to(floats.astype(np.float32)[:, None, None], (floats.size, 2, count)))
+        return Wires.of_constants(first + places.reshape(data.shape))
 
     def constant(self, operator: Operator, which: int) -> np.ndarray:
         """An input that must be constant: int64 of its shape."""
         tensor = self.tensor(operator, which)
+        if tensor.type == "FLOAT32":
+            raise UnsupportedError(f"{tensor.place}: FLOAT32, expected integers")
         wires = self.of(tensor)
         if not wires.fixed.all():
             raise UnsupportedError(f"{tensor.place}: is computed, expected a constant")

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...errors import InputError, UnsupportedError
 from ...network import TensorFormat
-from .builder import INT8, Builder, Wires
+from . import floats
+from .builder import INT8, OUTSIDE, Builder, Wires
 from .elementwise import requantize
 from .records import Graph, Operator, Tensor
 from .shapes import reshaped
@@ -57,17 +58,21 @@ def enter(b: Builder, tensor: Tensor) -> None:
         raise InputError(f"{tensor.place}: expected an input that is no constant, once")
     b.charge(tensor.size)
     first, b.num_values = b.num_values, b.num_values + tensor.size
-    b.give(tensor, Wires.of_values(np.arange(first, b.num_values).reshape(tensor.shape)))
+    values = np.arange(first, b.num_values, dtype=np.int32).reshape(tensor.shape)
+    b.give(tensor, Wires(values, np.full(tensor.shape, OUTSIDE if tensor.type == "FLOAT32" else 0, np.int64)))
     b.entries[tensor.index] = tensor.format if tensor.type == "INT8" else None
 
 
 def quantize(b: Builder, op: Operator) -> None:
-    """FLOAT32 or UINT8 from outside becomes INT8, the network's input; INT8 inside is rescaled."""
+    """FLOAT32 or UINT8 from outside becomes INT8, the network's input; floats inside are rounded, and INT8 inside is rescaled."""
     source, target = b.tensor(op, 0), b.target(op)
     if source.type == "INT8":
         requantize(b, op)
         return
     wires = b.of(source)
+    if source.type == "FLOAT32" and (wires.constants != OUTSIDE).all():
+        floats.quantize(b, op)
+        return
     if wires.shape != target.shape or wires.fixed.any():
         raise InputError(f"{target.place}: shape {target.shape}, expected {wires.shape}, none of it constant")
     if source.type == "UINT8":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...errors import InputError, UnsupportedError
+from .. import float_steps
 from ..runtimes import MICRO
+from . import floats
 from .records import Graph, Operator
 from .schema import KINDS
 
@@ -13,6 +15,10 @@ from .schema import KINDS
 MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CONCATENATION", "UNPACK", "SPLIT", "SPLIT_V", "SLICE",
           "STRIDED_SLICE", "GATHER", "GATHER_ND", "REVERSE_V2", "MIRROR_PAD", "BROADCAST_TO", "FILL", "ZEROS_LIKE", "TILE",
           "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
+# Those that give zeros, or sizes, which would be no functions of integers.
+FILLING = ("SHAPE", "SPACE_TO_BATCH_ND", "ZEROS_LIKE")
+# Operators that are read of floats alone.
+FLOATS_ONLY = ("CEIL", "COS", "DIV", "FLOOR", "NEG", "POW", "ROUND", "SIGN", "SIN", "SQUARE", "SQUARED_DIFFERENCE")
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 # Operators that some runtimes do not have.
@@ -74,24 +80,46 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
         return f"operator {op.kind}"
     if not 1 <= op.version <= known.version:
         return f"{op.kind} of version {op.version}, of which 1 to {known.version} are known"
-    if runtime in ABSENT.get(op.kind, ()):
-        return f"{op.kind}, which {runtime} does not have"
+    computes_floats = gives_floats(graph, op)
+    if runtime in (float_steps.ABSENT if computes_floats else ABSENT).get(op.kind, ()):
+        return f"{op.kind}{' of floats' if computes_floats else ''}, which {runtime} does not have"
     for index in (*op.inputs, *op.outputs):
         if index != -1 and graph.tensors[index].fault:
             return f"{graph.tensors[index].place} {graph.tensors[index].fault}"
     types = [graph.tensors[index].type for index in op.inputs if index != -1]
+    outputs = {graph.tensors[index].type for index in op.outputs}
+    if (computes_floats or op.kind in MOVING) and any(
+        graph.tensors[index].type == "FLOAT32" for index in set(op.outputs) & set(graph.outputs)
+    ):
+        return f"{op.kind} of floats as the result"
+    if computes_floats:
+        return why_not_floats(op, types)
+    if op.kind in FLOATS_ONLY:
+        return f"{op.kind} of {', '.join(sorted(set(types)))}, where FLOAT32 is expected"
+    if op.kind in FILLING and "FLOAT32" in outputs:
+        return f"{op.kind} of floats"
     if op.kind in MOVING:
         return ""
     first = 2 if op.kind == "TRANSPOSE_CONV" else 0
     if op.kind in WEIGHTED and len(types) > max(1, first) and (types[1], types[first]) in NO_NETWORK:
         return f"weights {types[1]}, activations {types[first]}: {NO_NETWORK[types[1], types[first]]}"
     if op.kind == "QUANTIZE":
-        outputs = {graph.tensors[index].type for index in op.outputs}
         return "" if outputs == {"INT8"} else f"QUANTIZE to {', '.join(sorted(outputs))} inside"
     if op.kind in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE", "ARG_MAX"):
         return f"{op.kind} before other operators"
     activations = set(types[first : first + (2 if op.kind in TWO_OPERANDS else 1)])
-    activations |= {graph.tensors[index].type for index in op.outputs}
+    activations |= outputs | ({"FLOAT32"} & set(types))
     if activations != {"INT8"}:
         return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
     return ""
+
+
+def gives_floats(graph: Graph, op: Operator) -> bool:
+    """Whether an operator computes floats."""
+    return op.kind in floats.KINDS and any(graph.tensors[index].type == "FLOAT32" for index in op.outputs)
+
+
+def why_not_floats(op: Operator, types: list[str]) -> str:
+    """Why an operator that gives floats is not read, or ""."""
+    expected = "INT8" if op.kind == "DEQUANTIZE" else "FLOAT32"
+    return "" if set(types) == {expected} else f"{op.kind} of {', '.join(sorted(set(types)))} to floats, where {expected} is expected"
