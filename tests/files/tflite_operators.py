@@ -456,7 +456,7 @@ GRAPHS = {
     "quotient of floats": floats(("SUB", 0.4, schema.SubOptionsT(fusedActivationFunction=3)), ("DIV", 0.7, schema.DivOptionsT())),
     "extremes of floats": floats(
         ("MAXIMUM", -0.7, schema.MaximumMinimumOptionsT()),
-        ("MINIMUM", np.linspace(0, 2, 21).reshape(1, 7, 3, 1), schema.MaximumMinimumOptionsT()),
+        ("MINIMUM", [[0.3], [1.1], [2]], schema.MaximumMinimumOptionsT()),
         ("SQUARED_DIFFERENCE", 0.3, schema.SquaredDifferenceOptionsT()),
     ),
     "flatten": flatten_of_new_converters,

@@ -130,7 +130,10 @@ def test_all_that_is_unsupported_is_named_at_once(tmp_path):
     g.operator("FULLY_CONNECTED", [c, c], [g.tensor((1, 4), 0.5)], schema.FullyConnectedOptionsT(), version=99)
     with pytest.raises(UnsupportedError) as error:
         load(written(tmp_path, g.pack(4)))
-    expected = r"operator CUMSUM (operator 0, 2); operator CUSTOM 'my\\nown' (operator 1); FULLY_CONNECTED of version 99, of which 1 to 13 are known"
+    expected = (
+        r"operator CUMSUM (operator 0, 2); operator CUSTOM 'my\\nown' (operator 1);"
+        " FULLY_CONNECTED of version 99, of which 1 to 13 are known"
+    )
     assert expected in str(error.value)
 
 

@@ -1,7 +1,7 @@
 """Floats inside the network: DEQUANTIZE, functions of them, and QUANTIZE.
 
-Each is a function of one integer. The values of a FLOAT32 tensor's wires say of which; the constants, of all elements, which function: its place
-in Builder.floats, or OUTSIDE of floats that are inputs.
+Each is a function of one integer. Of the wires of a FLOAT32 tensor the values say of which integer, and the constants, of all elements,
+which function: its place in Builder.floats, or OUTSIDE of floats that are inputs.
 """
 
 from __future__ import annotations
