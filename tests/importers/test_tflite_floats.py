@@ -1,0 +1,95 @@
+"""Floats inside .tflite files that are refused: one line with the place and the reason."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from tflite_graphs import Graph
+
+from qbitsat.errors import QbitsatError
+from qbitsat.importers import load
+
+SHAPE = (1, 4)
+
+
+def floats(g: Graph, shape=SHAPE) -> int:
+    return g.tensor(shape, dtype=np.float32)
+
+
+def dequantized(g: Graph, x: int) -> int:
+    return g.operator("DEQUANTIZE", [x], [floats(g)], schema.DequantizeOptionsT(), 2)[0]
+
+
+def of_floats(kind: str, *inputs: int, g: Graph, options=None) -> int:
+    return g.operator(kind, list(inputs), [floats(g)], options)[0]
+
+
+def quantized(g: Graph, x: int, scale: float = 0.1) -> int:
+    return g.operator("QUANTIZE", [x], [g.tensor(SHAPE, scale)], schema.QuantizeOptionsT())[0]
+
+
+def of_two_tensors(g: Graph, x: int) -> int:
+    other = dequantized(g, g.operator("ABS", [x], [g.tensor(SHAPE, 0.5)])[0])
+    return quantized(g, of_floats("ADD", dequantized(g, x), other, g=g, options=schema.AddOptionsT()))
+
+
+def from_outside(g: Graph, x: int) -> int:
+    outside = g.input(SHAPE, dtype=np.float32)
+    return quantized(g, of_floats("NEG", outside, g=g))
+
+
+def weights(g: Graph, x: int) -> int:
+    return g.operator("FULLY_CONNECTED", [x, dequantized(g, x)], [g.tensor((1, 1), 0.5)], schema.FullyConnectedOptionsT())[0]
+
+
+def positions(g: Graph, x: int) -> int:
+    return g.operator("GATHER", [x, dequantized(g, x)], [g.like(x, SHAPE)], schema.GatherOptionsT(axis=1))[0]
+
+
+def zeros(g: Graph, x: int) -> int:
+    return quantized(g, of_floats("ZEROS_LIKE", dequantized(g, x), g=g))
+
+
+def activation(g: Graph, x: int) -> int:
+    y = dequantized(g, x)
+    return quantized(g, of_floats("ADD", y, y, g=g, options=schema.AddOptionsT(fusedActivationFunction=4)))
+
+
+def doubtful(g: Graph, x: int) -> int:
+    return quantized(g, of_floats("COS", of_floats("TANH", dequantized(g, x), g=g), g=g))
+
+
+def many(g: Graph, x: int) -> int:
+    constants = g.constant(np.arange(1 << 16).reshape(1, -1), dtype=np.float32)
+    y = g.operator("CONCATENATION", [dequantized(g, x), constants], [floats(g, (1, 65540))], schema.ConcatenationOptionsT(axis=1))[0]
+    return g.operator("QUANTIZE", [y], [g.tensor((1, 65540), 0.1)], schema.QuantizeOptionsT())[0]
+
+
+FAULTS = {
+    "the result": (lambda g, x: of_floats("NEG", dequantized(g, x), g=g), r"not read: NEG of floats as the result \(operator 1\)"),
+    "moved, the result": (lambda g, x: of_floats("REVERSE_V2", dequantized(g, x), g.constant([1]), g=g), "REVERSE_V2 of floats as the result"),
+    "of integers": (lambda g, x: g.operator("NEG", [x], [g.like(x, SHAPE)])[0], "not read: NEG of INT8, where FLOAT32 is expected"),
+    "integers to floats": (lambda g, x: quantized(g, of_floats("NEG", x, g=g)), "NEG of INT8 to floats, where FLOAT32 is expected"),
+    "two tensors": (of_two_tensors, r"operator 3 \(ADD\): of floats that depend on two integers"),
+    "from outside": (from_outside, r"operator 0 \(NEG\): tensor 1 \('t1'\): floats from outside, expected a QUANTIZE"),
+    "logarithm of 0": (lambda g, x: quantized(g, of_floats("LOG", dequantized(g, x), g=g)), r"\(QUANTIZE\): floats of 2\*\*30 steps of 0.1"),
+    "tie": (lambda g, x: quantized(g, of_floats("EXP", of_floats("SQUARE", dequantized(g, x), g=g), g=g), 2 / 3), r"2\*\*30 steps|near a tie"),
+    "weights": (weights, "FULLY_CONNECTED of FLOAT32, INT8, where INT8 is expected"),
+    "positions": (positions, r"tensor 1 \('t1'\): FLOAT32, expected integers"),
+    "zeros": (zeros, "not read: ZEROS_LIKE of floats"),
+    "fused": (activation, "fused activation function TANH, expected NONE, RELU, RELU6, RELU_N1_TO_1"),
+    "doubtful": (doubtful, r"COS of floats that depend on a mathematical library, of which it is not known what tflm gives"),
+    "many": (many, "so many values"),
+    "absent": (lambda g, x: quantized(g, of_floats("SIGN", dequantized(g, x), g=g)), "SIGN of floats, which tflm does not have"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_one_line_with_its_place(tmp_path, name):
+    build, message = FAULTS[name]
+    g = Graph()
+    path = tmp_path / "network.tflite"
+    path.write_bytes(g.pack(build(g, g.input(SHAPE, 0.5, 3))))
+    with pytest.raises(QbitsatError, match=message) as error:
+        load(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
