@@ -119,6 +119,10 @@ class Sum:
     terms: tuple[Term, Term]
     requantizer: Requantizer
 
+    def apply(self, a, b):
+        """y: of int64 arrays."""
+        return self.requantizer.apply(self.terms[0].apply(a) + self.terms[1].apply(b))
+
 
 def quantize_multiplier(scale: float) -> tuple[int, int]:
     """TFLite's QuantizeMultiplier: (multiplier, shift) of a double, scale ~ multiplier * 2**(shift - 31)."""

@@ -10,7 +10,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 TYPES = {
     np.dtype(kind): getattr(schema.TensorType, name)
-    for kind, name in ((np.int8, "INT8"), (np.uint8, "UINT8"), (np.int16, "INT16"), (np.int32, "INT32"), (np.float32, "FLOAT32"))
+    for kind, name in (
+        (np.int8, "INT8"),
+        (np.uint8, "UINT8"),
+        (np.int16, "INT16"),
+        (np.int32, "INT32"),
+        (np.float32, "FLOAT32"),
+        (np.bool_, "BOOL"),
+    )
 }
 
 

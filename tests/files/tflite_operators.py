@@ -195,6 +195,23 @@ def floats_as_they_were(g: Graph, x: int) -> int:
     return g.conv(g.operator("QUANTIZE", [y], [g.like(x, SHAPE)], schema.QuantizeOptionsT())[0], 3, (1, 8, 6, 3))
 
 
+def selected(comparison: str, kind: str = "SELECT_V2", scale: float = 0.0313):
+    """Of each integer itself or another function of it, as a comparison with a constant says."""
+
+    def build(g: Graph, x: int) -> int:
+        shape = tuple(g.graph.tensors[x].shape)
+        name = "".join(part.title() for part in comparison.split("_"))
+        condition = g.tensor(shape, dtype=np.bool_)
+        options = getattr(schema, f"{name}OptionsT")()
+        g.operator(comparison, [x, g.constant(25, scale, 4, dtype=np.int8)], [condition], options)
+        y = g.operator("ABS", [x], [g.like(x, shape)])[0]
+        y = g.operator("SUB", [y, g.constant(3, 0.1, dtype=np.int8)], [g.like(x, shape)], schema.SubOptionsT(), 2)[0]
+        options = schema.SelectOptionsT() if kind == "SELECT" else schema.SelectV2OptionsT()
+        return g.conv(g.operator(kind, [condition, x, y], [g.like(x, shape)], options)[0], 3, (1, 8, 6, 3))
+
+    return build
+
+
 def wires(g: Graph, x: int) -> int:
     """Slices, splits, transposes and joins of activations, then a layer that reads them."""
     options = schema.StridedSliceOptionsT(beginMask=0b1000, endMask=0b0001)
@@ -354,6 +371,7 @@ def upsampled_padding(g: Graph, x: int) -> int:
     return transposed((4, 4), (3, 2), (54, 26))(g, y)
 
 
+COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
 # Operators of one float without options.
 FLOATS = ("ABS", "CEIL", "COS", "ELU", "EXP", "FLOOR", "HARD_SWISH", "LOGISTIC", "NEG", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1",
           "ROUND", "SIGN", "SIN", "SQUARE", "TANH")  # fmt: skip
@@ -442,6 +460,10 @@ GRAPHS = {
     "RELU_0_TO_1": unary("RELU_0_TO_1", 0.0041, -128),
     "rescaled": unary("QUANTIZE", 0.0713, 19, schema.QuantizeOptionsT(), 2),
     "wires": wires,
+    **{f"SELECT_V2 by {kind}": selected(kind) for kind in COMPARISONS},
+    "SELECT": selected("GREATER", "SELECT"),
+    "SELECT_V2 of one scale": selected("LESS", scale=0.047),
+    "SELECT_V2 of twice the scale": selected("EQUAL", scale=0.094),
     "floats": floats(),
     "floats that move": floats_that_move,
     "floats as they were": floats_as_they_were,
@@ -495,7 +517,7 @@ def built(name: str) -> bytes:
 ABSENT = {
     "tflm": ("TILE", "batches, padded", "bilinear, computed size", "RELU_0_TO_1", "GELU", "GELU approximate", "EXP", "LOG", "SQRT",
              "GELU of floats", "GELU approximate of floats", "POW of floats", "RELU_0_TO_1 of floats", "RELU_N1_TO_1 of floats",
-             "SIGN of floats"),
+             "SIGN of floats", "SELECT"),
     "tflite-ref": ("ZEROS_LIKE", "ELU", "SUM", "SUM, kept axes", "SUM of channels", "ELU of floats", "CEIL of floats", "ROUND of floats"),
     "tflite-opt": ("ZEROS_LIKE",),
     "xnnpack": ("ZEROS_LIKE",),

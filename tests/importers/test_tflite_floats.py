@@ -58,6 +58,22 @@ def doubtful(g: Graph, x: int) -> int:
     return quantized(g, of_floats("COS", of_floats("TANH", dequantized(g, x), g=g), g=g))
 
 
+def compared(g: Graph, x: int, scale: float = 0.5, other: int | None = None) -> int:
+    """The input where another tensor is greater, or else a number."""
+    g.graph.tensors[x].quantization.scale = np.array([scale], np.float32)
+    condition = g.tensor(SHAPE, dtype=np.bool_)
+    y = g.constant(3, 0.5, dtype=np.int8) if other is None else other
+    g.operator("GREATER", [y, x], [condition], schema.GreaterOptionsT())
+    return g.operator("SELECT_V2", [condition, x, g.constant(7, scale, 3, dtype=np.int8)], [g.like(x, SHAPE)], schema.SelectV2OptionsT())[0]
+
+
+def of_numbers(g: Graph, x: int) -> int:
+    condition = g.tensor(SHAPE, dtype=np.bool_)
+    y = g.constant(3, 0.5, dtype=np.int8)
+    g.operator("GREATER", [y, y], [condition], schema.GreaterOptionsT())
+    return g.operator("SELECT_V2", [condition, x, x], [g.like(x, SHAPE)], schema.SelectV2OptionsT())[0]
+
+
 def many(g: Graph, x: int) -> int:
     constants = g.constant(np.arange(1 << 16).reshape(1, -1), dtype=np.float32)
     y = g.operator("CONCATENATION", [dequantized(g, x), constants], [floats(g, (1, 65540))], schema.ConcatenationOptionsT(axis=1))[0]
@@ -79,6 +95,10 @@ FAULTS = {
     "fused": (activation, "fused activation function TANH, expected NONE, RELU, RELU6, RELU_N1_TO_1"),
     "doubtful": (doubtful, r"COS of floats that depend on a mathematical library, of which it is not known what tflm gives"),
     "many": (many, "so many values"),
+    "scale 1": (lambda g, x: compared(g, x, 1.0), r"tensor 0 \('t0'\): scale 1 of what is compared, expected less than 1"),
+    "two compared": (lambda g, x: compared(g, x, other=g.input(SHAPE, 0.5)), r"\(GREATER\): of operands that are functions of 2 tensors"),
+    "numbers": (of_numbers, r"\(GREATER\): of operands that are functions of 0 tensors, expected one, and numbers"),
+    "moved condition": (lambda g, x: g.operator("SELECT", [x, x, x], [g.like(x, SHAPE)])[0], "SELECT"),
     "absent": (lambda g, x: quantized(g, of_floats("SIGN", dequantized(g, x), g=g)), "SIGN of floats, which tflm does not have"),
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ flatbuffer    bytes -> records (tensors, operators), whatever the bytes are
 survey        what is not read, all at once
 rims          floats and UINT8 at both ends
 floats        floats between DEQUANTIZE and QUANTIZE inside
-convolutions, elementwise, reductions, shapes, picks, blocks, upsampling
+convolutions, elementwise, reductions, shapes, picks, blocks, upsampling, selections
               one function an operator: it gives the wires of its outputs, and adds layers
 builder       wires: which value or constant each element of a tensor is
 """
@@ -19,7 +19,7 @@ from ...network import Network
 from ...network.names import printable
 from ..files import MAX_BYTES, Path, choose_output, open_input, size_of, split_name
 from ..runtimes import Runtime
-from . import blocks, convolutions, elementwise, floats, picks, reductions, rims, shapes, upsampling
+from . import blocks, convolutions, elementwise, floats, picks, reductions, rims, selections, shapes, upsampling
 from .builder import Builder
 from .flatbuffer import IDENTIFIER, read_graph
 from .records import Operator
@@ -68,6 +68,7 @@ OPERATORS: dict[str, Callable[[Builder, Operator], None]] = {
     "STRIDED_SLICE": shapes.strided_slice,
     **picks.OPERATORS,
     **blocks.OPERATORS,
+    **selections.OPERATORS,
     **upsampling.OPERATORS,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -84,6 +85,25 @@ class Builder(assembly.Builder):
         if not wires.fixed.all():
             raise UnsupportedError(f"{tensor.place}: is computed, expected a constant")
         return wires.constants
+
+    def function_of(self, tensor: Tensor) -> tuple[int, np.ndarray]:
+        """The tensor that one is a function of, if only itself, and the function of each integer, int64[256]; of a number CONSTANT."""
+        integers, constants = np.arange(INT8[0], INT8[1] + 1), tensor.data
+        if constants is None and self.of(tensor).fixed.all():
+            constants = self.of(tensor).constants
+        if constants is not None and constants.size and (constants == constants.flat[0]).all():
+            return CONSTANT, np.full(integers.size, constants.flat[0], np.int64)
+        return self.functions.get(tensor.index, (tensor.index, integers))
+
+    def remember(self, target: Tensor, sources: list[Tensor], function: Callable[..., np.ndarray | None]) -> None:
+        """An output is this function of its inputs, or None: where they are functions of one tensor of its shape, it is one, too."""
+        shape = np.broadcast_shapes(*(source.shape for source in sources))
+        found = [self.function_of(source) for source in sources]
+        roots = {root for root, _ in found if root >= 0}
+        if len(roots) == 1 and self.of(self.tensors[min(roots)]).shape == shape:
+            values = function(*(table for _, table in found))
+            if values is not None:
+                self.functions[target.index] = min(roots), values
 
     def give(self, tensor: Tensor, wires: Wires) -> None:
         """An operator's output; its shape must be what the file says. LiteRT makes a shape that is open fit, and TFLM does not."""

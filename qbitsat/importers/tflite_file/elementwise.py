@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import InputError, UnsupportedError
 from .. import tables
 from ..assembly import CONSTANT, Term, Wires, combined, larger, mapped, multiplied, once
+from ..runtimes import Sum
 from .builder import INT8, Builder
 from .convolutions import same_quantization
 from .records import Operator, Tensor
@@ -17,7 +18,6 @@ from .records import Operator, Tensor
 ROOTS = ("SQRT", "RSQRT")
 # Functions of single integers.
 TABLES = ("ABS", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "RSQRT", "SQRT", "TANH")
-EMPTY = np.empty(0, np.int64)
 
 
 def add(b: Builder, op: Operator) -> None:
@@ -38,11 +38,13 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
     place = np.arange(operands[0].size).reshape(shape) % run
     inside = (place < run - run % block) & bool(special)
     terms: list[Term] = []
+    totals: list[Sum] = []
     bias = np.zeros(shape, np.int64)
     for name, mask, rounding in (("", ~inside, ""), (".vector", inside, special)):
         if not mask.any():
             continue
         total = runtime.add(first.meaning, second.meaning, out, sign, rounding)
+        totals.append(total)
         for letter, wires, term in zip("ab", operands, total.terms, strict=True):
             terms.append((wires, term.weight * mask))
             bias -= term.weight * term.zero_point * mask
@@ -50,6 +52,12 @@ def sum_of_two(b: Builder, op: Operator, sign: int) -> None:
                 some = Wires(np.where(mask, wires.values, CONSTANT), np.where(mask, wires.constants, 0))
                 terms.append((once(b, f"{op.name}.{letter}{name}", some, 1, 0, term.table), term.sign * mask))
     b.give(target, combined(b, op.name, terms, bias, total.requantizer, target.format))
+    b.remember(target, [first, second], lambda p, q: if_one([total.apply(p, q) for total in totals]))
+
+
+def if_one(functions: list[np.ndarray]) -> np.ndarray | None:
+    """The function that all of them are."""
+    return functions[0] if all((function == functions[0]).all() for function in functions) else None
 
 
 def mul(b: Builder, op: Operator) -> None:
@@ -58,20 +66,17 @@ def mul(b: Builder, op: Operator) -> None:
     x, y = broadcast(b, first, second, target)
     zero_points = first.zero_point, second.zero_point
     step = b.runtime.multiply(float(first.scale), float(second.scale), b.fused(op, target))
+    b.remember(target, [first, second], lambda p, q: step.apply((p - first.zero_point) * (q - second.zero_point)))
     if x.fixed.all():
         x, y, zero_points = y, x, zero_points[::-1]
     if y.fixed.all():
         weights = y.constants - zero_points[1]
         b.give(target, combined(b, op.name, [(x, weights)], -zero_points[0] * weights, step, target.format))
         return
-    left, right = ({tensor.index: np.arange(INT8[0], INT8[1] + 1), **dict([b.functions.get(tensor.index, (-1, EMPTY))])}
-                   for tensor in (first, second))  # fmt: skip
-    root = next((index for index in left if index in right and index >= 0), None)
-    if root is None or b.of(b.tensors[root]).shape != x.shape:
+    if target.index not in b.functions:
         b.give(target, multiplied(b, op.name, x, y, zero_points, step, target.format))
         return
-    values = step.apply((left[root] - zero_points[0]) * (right[root] - zero_points[1]))
-    b.functions[target.index] = root, values
+    root, values = b.functions[target.index]
     b.give(target, of_each(b, op, b.of(b.tensors[root]), values[None], np.zeros(x.shape, np.int64)))
 
 
@@ -87,6 +92,7 @@ def extremum(b: Builder, op: Operator, sign: int) -> None:
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     for source in (first, second):
         same_quantization(source, target)
+    b.remember(target, [first, second], np.maximum if sign > 0 else np.minimum)
     b.give(target, larger(b, op.name, *broadcast(b, first, second, target), target.format, sign))
 
 
@@ -94,6 +100,7 @@ def relu(b: Builder, op: Operator) -> None:
     """RELU, RELU6 and RELU_N1_TO_1 as operators of their own: rescaled and clamped."""
     source, target = b.tensor(op, 0), b.target(op)
     step = b.runtime.relu(source.meaning, target.meaning, op.kind)
+    b.remember(target, [source], lambda q: step.apply(q - source.zero_point))
     b.give(target, combined(b, op.name, [(b.of(source), 1)], -source.zero_point, step, target.format))
 
 
@@ -111,7 +118,7 @@ def table(b: Builder, op: Operator) -> None:
         check_not_negative(b, source)
     kind = f"{op.kind} approximate" if op.options.get("Approximate") else op.kind
     values = tables.table(kind, b.runtime.name, source.meaning, target.meaning, op.options.get("Alpha", 0.0))
-    b.functions[target.index] = source.index, values
+    b.remember(target, [source], lambda q: values[q - INT8[0]])
     b.give(target, of_each(b, op, b.of(source), values[None], np.zeros(source.shape, np.int64)))
 
 

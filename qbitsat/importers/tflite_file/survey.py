@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...errors import InputError, UnsupportedError
 from .. import float_steps
 from ..runtimes import MICRO
-from . import floats
+from . import floats, selections
 from .records import Graph, Operator
 from .schema import KINDS
 
@@ -22,7 +22,7 @@ FLOATS_ONLY = ("CEIL", "COS", "DIV", "FLOOR", "NEG", "POW", "ROUND", "SIGN", "SI
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 TWO_OPERANDS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 # Operators that some runtimes do not have.
-ABSENT = {**dict.fromkeys(("EXP", "GELU", "LOG", "RELU_0_TO_1", "SQRT", "TILE"), MICRO), "ELU": ("tflite-ref",)}
+ABSENT = {**dict.fromkeys(("EXP", "GELU", "LOG", "RELU_0_TO_1", "SELECT", "SQRT", "TILE"), MICRO), "ELU": ("tflite-ref",)}
 NO_NETWORK = {
     ("INT8", "FLOAT32"): "dynamic range quantization is no integer network",
     ("FLOAT32", "FLOAT32"): "a float network is no integer network",
@@ -100,6 +100,9 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
         return f"{op.kind} of floats"
     if op.kind in MOVING:
         return ""
+    if op.kind in selections.OPERATORS:
+        expected = ["INT8", "INT8"] if op.kind in selections.COMPARISONS else ["BOOL", "INT8", "INT8"]
+        return "" if types == expected and outputs == {"INT8" if len(types) == 3 else "BOOL"} else f"{op.kind} of {', '.join(types)}"
     first = 2 if op.kind == "TRANSPOSE_CONV" else 0
     if op.kind in WEIGHTED and len(types) > max(1, first) and (types[1], types[first]) in NO_NETWORK:
         return f"weights {types[1]}, activations {types[first]}: {NO_NETWORK[types[1], types[first]]}"
