@@ -111,7 +111,7 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
     if op.kind in ("SOFTMAX", "LOG_SOFTMAX", "DEQUANTIZE", "ARG_MAX"):
         return f"{op.kind} before other operators"
     activations = set(types[first : first + (2 if op.kind in TWO_OPERANDS else 1)])
-    activations |= outputs | ({"FLOAT32"} & set(types))
+    activations |= outputs | ({"FLOAT32"} & set(types[first:]))
     if activations != {"INT8"}:
         return f"{op.kind} of {', '.join(sorted(activations))}, where INT8 is expected"
     return ""
