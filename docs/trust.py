@@ -34,12 +34,15 @@ GROUPS = {
     "and HOLDS by enumeration": ["certificate/enumeration.py"],
     "a network in an .h5": ["importers/benchmark_h5.py", "importers/hdf5.py", "importers/hdf5_texts.py"],
     "a network in a .tflite": [
-        *(f"importers/{name}.py" for name in ("runtimes", "tables", "library_tables", "fixed_point", "interpolation")),
+        *(f"importers/{name}.py" for name in ("runtimes", "tables", "library_tables", "float_steps", "fixed_point", "interpolation")),
         *(
             f"importers/tflite_file/{name}.py"
             for name in ("__init__", "builder", "convolutions", "elementwise", "flatbuffer", "records", "reductions", "rims")
         ),
-        *(f"importers/tflite_file/{name}.py" for name in ("blocks", "picks", "schema", "shapes", "survey", "upsampling")),
+        *(
+            f"importers/tflite_file/{name}.py"
+            for name in ("blocks", "floats", "picks", "schema", "selections", "shapes", "survey", "upsampling")
+        ),
         *(
             f"importers/assembly/{name}.py"
             for name in ("builder", "clamping", "convolving", "functions", "products", "pruning", "summing", "wires")
