@@ -59,6 +59,55 @@ def test_integers_that_others_read_are_clamped_in_a_layer(dtype, tmp_path):
     assert differing(model, read(model, tmp_path), 60)[1] == 0
 
 
+@pytest.mark.parametrize("again", ["reshaped", "requantized", "input"])
+def test_integers_that_others_read_later_by_another_name_are_clamped_in_a_layer(again, tmp_path):
+    m = Model(np.uint8, 3)
+    x = m.node("MatMul", m.through("x", 0.1, 7), m.stored(m.weights(20, 8), f32(0.01)))
+    q = m.quantize("x" if again == "input" else x, 0.1, 7)
+    other = q
+    if again == "reshaped":
+        other = m.node("Reshape", q, m.constant(np.array([1, -1])))
+    elif again == "requantized":
+        other = m.quantize(m.dequantize(q, 0.1, 7), 0.1, 7)
+    elif again == "input":
+        other = m.quantize("x", 0.1, 7)
+    few = m.node("Clip", other, m.constant(np.uint8(2)), m.constant(np.uint8(9)))
+    y = m.node("Concat", m.dequantize(few, 0.1, 7), m.dequantize(q, 0.1, 7), axis=1)
+    model = m.build({"x": (1, 20)}, m.through(y, 0.1, 7))
+    network = read(model, tmp_path)
+    assert (network.input.lo, network.input.hi) == (0, 255)
+    assert differing(model, network, 60)[1] == 0
+
+
+@pytest.mark.parametrize("between", [None, "Abs"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_int8_of_two_equal_quantizers_is_read_twice(shared, between, tmp_path):
+    """Those with the same constants, by their names, are one for the runtime."""
+    m = Model(np.int8, 3)
+    meaning = [m.meaning(0.05, 3) for _ in range(2)]
+    source = m.node("Neg", m.through("x", 0.05, 3)) if between else "x"
+    ends = []
+    for size, names in zip((1, 2), meaning[:1] * 2 if shared else meaning, strict=True):
+        floats = m.node(between, source) if between else source
+        x = m.node("DequantizeLinear", m.node("QuantizeLinear", floats, *names), *names)
+        ends.append(m.node("Flatten", m.through(m.node("AveragePool", x, kernel_shape=[2, size]), 0.05, 3)))
+    model = m.build({"x": (1, 2, 4, 4)}, m.through(m.node("Concat", *ends, axis=1), 0.1, 1))
+    if shared:
+        with pytest.raises(UnsupportedError, match="uint8 on one side and int8 on the other"):
+            read(model, tmp_path)
+    network = read(model, tmp_path, "onnxruntime-int8" if shared else None)
+    assert differing(model, network, 60)[1] == 0
+
+
+@every_type
+def test_what_is_padded_is_no_function_of_what_it_was(dtype, tmp_path):
+    m = Model(dtype, 3)
+    x = m.through(m.node("Relu", m.through("x", 0.05, 3)), 0.04, 9)
+    x = m.through(m.node("Pad", x, m.constant(np.array([0, 1, 0, 2]))), 0.04, 9)
+    model = m.build({"x": (1, 30)}, m.through(m.node("Mul", x, m.node("Neg", x)), 0.1, 1))
+    assert differing(model, read(model, tmp_path), 60)[1] == 0
+
+
 @every_type
 @pytest.mark.parametrize("between", [(), ("Identity",), ("Add", "Mul", "Cast"), ("Transpose", "Transpose")])
 def test_a_pair_behind_a_pair_is_refused(between, dtype, tmp_path):

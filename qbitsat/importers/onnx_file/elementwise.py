@@ -13,7 +13,7 @@ from ...arithmetic import Float32Requantizer
 from ...errors import UnsupportedError
 from ...network import TensorFormat
 from .. import assembly
-from ..assembly import Wires
+from ..assembly import CONSTANT, Wires
 from .floats import in_units, quantized, tables_added, unit_of
 from .functions import qlinear_sigmoid, sigmoid
 from .meaning import range_of, scale_of, zero_point_of
@@ -322,8 +322,8 @@ def pad(s: Session, node: Node) -> None:
         fill = int(value)
     else:
         raise UnsupportedError(f"pads with {value}, expected 0.0 for floats, or an integer for integers")
-    fills = iter([-1, fill])
-    s.give(node, x.map(lambda a: np.pad(a, pairs, constant_values=next(fills))))
+    wires = Wires(np.pad(x.wires.values, pairs, constant_values=CONSTANT), np.pad(x.wires.constants, pairs, constant_values=fill))
+    s.give(node, replace(x, wires=wires) if isinstance(x, Outside) else replace(x, wires=wires, of=None))
 
 
 def squash(s: Session, node: Node) -> None:

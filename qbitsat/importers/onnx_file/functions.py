@@ -16,11 +16,13 @@ from .records import Node
 from .session import Session
 from .shapes import constant, has
 from .tables import mapped
-from .values import Dequantized, Integers, Stored, Tabulated, f32
+from .values import Dequantized, Integers, Stored, Tabulated, Value, f32
 
 Function = Callable[[np.ndarray], np.ndarray]
 # How far the runtime's polynomials for these functions may be from them: more than was measured.
 DOUBT = 2.0**-21
+# How many tensors may be the same integers before a Clip makes a layer of its own.
+MOST_NAMES = 4
 SMOOTH: dict[str, Function] = {"Sigmoid": lambda x: 1 / (1 + np.exp(-x)), "Tanh": np.tanh}
 
 
@@ -56,9 +58,25 @@ def clip_integers(s: Session, node: Node) -> bool:
     if constant_integers:
         s.give(node, np.clip(x, lo, hi))
         return True
-    wires = clamped(s.b, node.name, x.wires, (lo, hi), TensorFormat((1,), x.lo, x.hi), len(s.readers.get(node.inputs[0], [])) == 1)
+    wires = clamped(s.b, node.name, x.wires, (lo, hi), TensorFormat((1,), x.lo, x.hi), is_alone(s, node))
     s.give(node, replace(x, wires=wires, of=x.of and replace(x.of, tables=np.clip(x.of.tables, lo, hi))))
     return True
+
+
+def is_alone(s: Session, node: Node) -> bool:
+    """Whether nothing but the node reads what makes its integers: neither they nor what they are by another name, a few names back."""
+    name, wires = node.inputs[0], s.values[node.inputs[0]].wires
+    held = wires.values[~wires.fixed]
+    for _ in range(MOST_NAMES):
+        maker = s.makers.get(name)
+        if len(s.readers.get(name, [])) != 1 or name in s.graph.outputs:
+            return False
+        found = [(i, s.values.get(i)) for i in maker.inputs] if maker is not None else []
+        others = [i for i, value in found if isinstance(value, Value) and np.isin(value.wires.values, held).any()]
+        if len(others) != 1:
+            return not others
+        name = others[0]
+    return False
 
 
 def leaky(x: np.ndarray, node: Node) -> np.ndarray:

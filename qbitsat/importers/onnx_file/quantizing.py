@@ -87,11 +87,11 @@ def follows_a_pair(s: Session, node: Node) -> bool:
 
 
 def becomes_unsigned(s: Session, node: Node, form: TensorFormat) -> bool:
-    """Whether the runtime makes INT8 into UINT8: where a QuantizeLinear is read once, by a DequantizeLinear of the same zero point that is
-    read once.
+    """Whether the runtime makes INT8 into UINT8: where a QuantizeLinear, and all that it makes one with, is read once, by a
+    DequantizeLinear of the same zero point that is read once.
     """
     readers = s.readers_of(node)
-    if s.runtime == INT8_ALLOWED or form.lo == 0 or len(node.inputs) < 3 or len(readers) != 1:
+    if s.runtime == INT8_ALLOWED or form.lo == 0 or len(node.inputs) < 3 or len(readers) != 1 or node.index in s.twins:
         return False
     (reader,) = readers
     if reader.op != "DequantizeLinear" or len(reader.inputs) < 3 or len(s.readers_of(reader)) > 1:

@@ -22,7 +22,7 @@ Handler = Callable[["Session", Node], None]
 
 
 class Session(Followed):
-    """`done` are nodes that one before them has taken in."""
+    """`done` are nodes that one before them has taken in; `twins` those that the runtime makes one of."""
 
     def __init__(self, graph: Graph, b: Builder, runtime: str):
         super().__init__(graph)
@@ -31,6 +31,7 @@ class Session(Followed):
         self.makers = {name: node for node in graph.nodes for name in node.outputs}
         self.done: set[int] = set()
         self.first: dict[str, int] = {}
+        self.twins = twins(graph.nodes)
         for node in graph.nodes:
             for name in node.inputs:
                 self.readers.setdefault(name, []).append(node)
@@ -129,6 +130,23 @@ class Session(Followed):
             if held != found and (held.lo, held.hi) != UNKNOWN and (held.scale, held.zero_point) != (1.0, 0):
                 raise UnsupportedError(f"input {k} becomes integers of two kinds, expected one scale and zero point")
             self.b.inputs[k] = found
+
+
+def twins(nodes: Sequence[Node]) -> set[int]:
+    """The numbers of nodes that the runtime makes one of: of one kind and with one set of inputs, by their names, unless these come from a
+    DequantizeLinear, which it makes one of for each reader.
+    """
+    apart = {name for node in nodes if node.op == "DequantizeLinear" for name in node.outputs}
+    same: dict[str, str] = {}
+    found: dict[Any, list[Node]] = {}
+    for node in nodes:
+        if node.op == "DequantizeLinear" or apart.intersection(node.inputs):
+            continue
+        key = node.kind, repr(sorted(node.attributes.items())), tuple(same.get(name, name) for name in node.inputs)
+        group = found.setdefault(key, [])
+        group.append(node)
+        same |= zip(node.outputs, group[0].outputs, strict=False)
+    return {node.index for group in found.values() if len(group) > 1 for node in group}
 
 
 def said(kind: Any) -> str:
