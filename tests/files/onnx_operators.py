@@ -239,6 +239,8 @@ CASES: dict[str, Case] = {
     "AveragePool, padded": lambda m: pool(m, "AveragePool", kernel_shape=[2, 3], pads=[1, 1, 0, 1]),
     "AveragePool, padding counts": lambda m: pool(m, "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
     "AveragePool, rescaled": lambda m: pool(m, "AveragePool", same=False, kernel_shape=[3, 2]),
+    "AveragePool, whole image": lambda m: pool(m, "AveragePool", kernel_shape=[6, 5], strides=[6, 5]),
+    "QLinearAveragePool, whole image": lambda m: pool(m, "QLinearAveragePool", domain=MS, kernel_shape=[6, 5]),
     "QLinearAveragePool": lambda m: pool(m, "QLinearAveragePool", domain=MS, kernel_shape=[2, 2], strides=[2, 2]),
     "GlobalAveragePool": lambda m: pool(m, "GlobalAveragePool"),
     "GlobalAveragePool, rescaled": lambda m: pool(m, "GlobalAveragePool", same=False),

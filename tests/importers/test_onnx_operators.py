@@ -99,6 +99,27 @@ def test_int8_of_two_equal_quantizers_is_read_twice(shared, between, tmp_path):
     assert differing(model, network, 60)[1] == 0
 
 
+@pytest.mark.parametrize("before", ["Clip", "Reshape", "reader", "input", "Relu"])
+def test_a_pair_that_is_taken_away_leaves_the_type_before_it(before, tmp_path):
+    """A DequantizeLinear with a QuantizeLinear of the same meaning behind: what reads the latter reads INT8 that is no output of one
+    QuantizeLinear with one reader.
+    """
+    m, meaning = Model(np.int8, 3), (0.05, -128)
+    integers = "x" if before == "input" else m.quantize("x", *meaning)
+    if before == "Clip":
+        integers = m.node("Clip", integers, m.constant(np.int8(-100)), m.constant(np.int8(100)))
+    elif before == "Reshape":
+        integers = m.node("Reshape", integers, m.constant(np.array([1, 2, 4, 4])))
+    ends = [m.dequantize(integers, *meaning) for _ in range(2 if before in ("reader", "Relu") else 1)]
+    ends[0] = m.through(m.node("Relu", ends[0]) if before == "Relu" else ends[0], *meaning)
+    means = [m.node("Flatten", m.through(m.node("AveragePool", x, kernel_shape=[2, 2]), *meaning)) for x in ends]
+    y = m.node("Concat", *means, axis=1) if len(means) > 1 else means[0]
+    model = m.build({"x": (1, 2, 4, 4)}, m.through(y, 0.1, 1), np.int8 if before == "input" else f32)
+    with pytest.raises(UnsupportedError, match="uint8 on one side and int8 on the other"):
+        read(model, tmp_path)
+    assert differing(model, read(model, tmp_path, "onnxruntime-int8"), 60)[1] == 0
+
+
 @every_type
 def test_what_is_padded_is_no_function_of_what_it_was(dtype, tmp_path):
     m = Model(dtype, 3)

@@ -134,11 +134,16 @@ def channels_first(node: Node, x: Dequantized) -> Dequantized:
 
 
 def average(s: Session, node: Node, x: Dequantized, target: Target) -> None:
-    """round(mean / s + z) of the cells inside the image, the sum and all else in float32 from left to right and top to bottom."""
+    """round(mean / s + z) of the cells inside the image, the sum and all else in float32 from left to right and top to bottom. A window
+    that is the image is what GlobalAveragePool has.
+    """
     pixels, axes, form = image(x.wires), len(x.shape) - 2, target.form
     where = Windows(node, axes, pixels.shape[:2])
     if where.dilation != (1, 1):
         raise UnsupportedError(f"dilations {where.dilation}, expected 1")
+    if where.kernel == pixels.shape[:2] and not np.any(where.padding):
+        global_average(s, node, x, target)
+        return
     (rows, row_inside), (columns, column_inside) = (where.cells(axis, pixels.shape[axis]) for axis in (0, 1))
     whole, channels = where.kernel[0] * where.kernel[1], pixels.shape[2]
     s.charge(where.out[0] * where.out[1] * channels * whole)

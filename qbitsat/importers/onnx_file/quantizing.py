@@ -57,6 +57,10 @@ def quantize_linear(s: Session, node: Node) -> None:
     if isinstance(x, np.ndarray):
         s.give(node, quantized(x, f32(form.scale), form.zero_point, form.lo, form.hi).astype("int8" if form.lo else "uint8"))
         return
+    before = taken_away_with(s, node, form)
+    if before is not None:
+        Target(node, form, before.unsigned).give(s, before.wires, before.of)
+        return
     if isinstance(x, Outside):
         s.become(x, form)
         # Constants among floats from outside are the 0.0 of a padding.
@@ -90,13 +94,61 @@ def becomes_unsigned(s: Session, node: Node, form: TensorFormat) -> bool:
     """Whether the runtime makes INT8 into UINT8: where a QuantizeLinear, and all that it makes one with, is read once, by a
     DequantizeLinear of the same zero point that is read once.
     """
-    readers = s.readers_of(node)
-    if s.runtime == INT8_ALLOWED or form.lo == 0 or len(node.inputs) < 3 or len(readers) != 1 or node.index in s.twins:
+    if s.runtime == INT8_ALLOWED or form.lo == 0 or len(node.inputs) < 3 or node.index in s.twins:
         return False
-    (reader,) = readers
-    if reader.op != "DequantizeLinear" or len(reader.inputs) < 3 or len(s.readers_of(reader)) > 1:
+    readers = read_by(s, node, form)
+    if len(readers) != 1 or readers[0].op != "DequantizeLinear" or len(readers[0].inputs) < 3 or len(s.readers_of(readers[0])) > 1:
         return False
-    return zero_point_of(s, reader, 2)[0] == form.zero_point
+    return zero_point_of(s, readers[0], 2)[0] == form.zero_point
+
+
+def read_by(s: Session, node: Node, form: TensorFormat) -> list[Node]:
+    """The readers of a QuantizeLinear as the runtime has them, where more than one are of no account: it takes a DequantizeLinear and a
+    QuantizeLinear of the same meaning right behind away, and what reads the latter reads the integers before both.
+    """
+    left, found = list(s.readers_of(node)), list[Node]()
+    for _ in s.graph.nodes:
+        if not left or len(found) > 1:
+            break
+        reader = left.pop()
+        ends = ends_of(s, reader, form) if reader.op == "DequantizeLinear" else []
+        same = [end for end in ends if end.op == "QuantizeLinear" and target_of(s, end, 1, 2).form == form]
+        left += [behind for end in same for behind in s.readers_of(end)]
+        found += [reader] if len(same) < max(1, len(ends)) else []
+    return found + left
+
+
+def ends_of(s: Session, node: Node, form: TensorFormat) -> list[Node]:
+    """The readers of what a node gives, behind operators that change nothing before a QuantizeLinear of this form."""
+    left, found = list(s.readers_of(node)), list[Node]()
+    for _ in s.graph.nodes:
+        if not left:
+            break
+        reader = left.pop()
+        if reader.index != node.index and unchanged(s, reader.outputs[0], form) is node:
+            left += s.readers_of(reader)
+        else:
+            found.append(reader)
+    return found + left
+
+
+def unchanged(s: Session, name: str, form: TensorFormat) -> Node | None:
+    """The node that a tensor comes from, without those that change nothing before a QuantizeLinear of this form."""
+    node = s.maker_of(name)
+    while node is not None and node.op in ("Relu", "Clip") and is_redundant(s, node, form):
+        node = s.maker_of(node.inputs[0])
+    return node
+
+
+def taken_away_with(s: Session, node: Node, form: TensorFormat) -> Dequantized | None:
+    """What a DequantizeLinear right before a QuantizeLinear gives, if it has the same elements and meaning."""
+    before = unchanged(s, node.inputs[0], form)
+    if before is None or before.op != "DequantizeLinear":
+        return None
+    x, y = s.values.get(before.outputs[0]), s.values[node.inputs[0]]
+    if not isinstance(x, Dequantized) or x.form != form or not isinstance(y, Dequantized | Tabulated):
+        return None
+    return x if y.tabulated.reads(x.wires, x.lo) else None
 
 
 def dequantize_linear(s: Session, node: Node) -> None:
