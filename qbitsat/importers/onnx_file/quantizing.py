@@ -135,7 +135,9 @@ def ends_of(s: Session, node: Node, form: TensorFormat) -> list[Node]:
 def unchanged(s: Session, name: str, form: TensorFormat) -> Node | None:
     """The node that a tensor comes from, without those that change nothing before a QuantizeLinear of this form."""
     node = s.maker_of(name)
-    while node is not None and node.op in ("Relu", "Clip") and is_redundant(s, node, form):
+    for _ in s.graph.nodes:  # names that hostile files give twice may lead round
+        if node is None or node.op not in ("Relu", "Clip") or not is_redundant(s, node, form):
+            break
         node = s.maker_of(node.inputs[0])
     return node
 
