@@ -65,7 +65,7 @@ def upsampled(keras: Any) -> Any:
     x = layers.Conv2D(12, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.UpSampling2D(2, interpolation="bilinear")(x)
     x = layers.Conv2DTranspose(6, 3, strides=2, padding="same", activation="relu")(x)
-    x = layers.Conv2D(4, 3, padding="same", activation="gelu")(layers.Concatenate()([x, first]))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(layers.Concatenate()([x, first]))
     return keras.Model(start, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x)))
 
 
