@@ -136,6 +136,7 @@ def last_meaning(model: bytes) -> tuple[float, int]:
     """Scale and zero point of the last node's input."""
     graph = onnx.load_from_string(model).graph
     held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    held |= {node.output[0]: numpy_helper.to_array(node.attribute[0].t) for node in graph.node if node.op_type == "Constant"}
     return (1.0, 0) if len(graph.node[-1].input) < 3 else tuple(held[name].item() for name in graph.node[-1].input[1:3])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 from onnx_files import Model, differing, f32, feeds, read, samples, session
 from onnx_operators import CASES, of_few_bits, pair_behind, start
 
@@ -46,6 +47,29 @@ def test_limits_of_integers_that_do_not_fit(ends, fault, tmp_path):
     x = m.node("Clip", m.quantize("x", 0.1, 0), *(m.constant(np.array(end, np.int64)) for end in ends))
     with pytest.raises(InputError, match=fault):
         read(m.build({"x": (1, 5)}, m.node("Neg", m.dequantize(x, 0.1, 0))), tmp_path)
+
+
+@every_type
+@pytest.mark.parametrize("case", ["Conv", "Gemm", "Add, constants", "Clip"])
+def test_constant_nodes_are_initializers(case, dtype, tmp_path):
+    class Nodes(Model):
+        def constant(self, array) -> str:
+            return self.node("Constant", value=numpy_helper.from_array(np.asarray(array), ""))
+
+    model = CASES[case](Nodes(dtype, 4))
+    assert differing(model, read(model, tmp_path), 60)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fault"),
+    [({}, "has no value that is an array or numbers"), ({"value": 3}, "has no value"), ({"value_int": 1 << 62}, "expected int8 or uint8")],
+)
+def test_constant_nodes_without_a_value_are_refused(attributes, fault, tmp_path):
+    m = Model(np.int8)
+    point = m.node("Constant", **attributes)
+    model = m.build({"x": (1, 4)}, m.node("QuantizeLinear", "x", m.constant(f32(0.1)), point))
+    with pytest.raises((InputError, UnsupportedError), match=fault):
+        read(model, tmp_path)
 
 
 @every_type

@@ -7,9 +7,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from operators import tensor
 from oracles import run_tflite
+from tflite_builds import SHAPE
 from tflite_files import unary
 from tflite_graphs import Graph
-from tflite_operators import ABSENT, GRAPHS, SHAPE, TABLES, built
+from tflite_operators import ABSENT, GRAPHS, TABLES, built
 
 from qbitsat.errors import QbitsatError, UnsupportedError
 from qbitsat.importers import load, tables

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from oracles import TFLITE, differing
-from tflite_operators import ABSENT, GRAPHS, SHAPE, TABLES, built
+from tflite_builds import SHAPE
+from tflite_operators import ABSENT, GRAPHS, TABLES, built
 
 from qbitsat.errors import UnsupportedError
 from qbitsat.importers import load

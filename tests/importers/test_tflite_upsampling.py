@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from oracles import TFLITE, differing
+from tflite_builds import SHAPE, bilinear, transposed
 from tflite_graphs import Graph
-from tflite_operators import SHAPE, bilinear, built, transposed
+from tflite_operators import built
 
 from qbitsat.errors import QbitsatError
 from qbitsat.importers import load

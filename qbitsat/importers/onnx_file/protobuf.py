@@ -34,6 +34,8 @@ TYPES = {
     13: ("uint64", "uint64_data"),
 }
 EXTERNAL = 1
+# The attributes that a Constant has one of, and the types of those that are no arrays.
+CONSTANTS = {"value": None, "value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 # Domains of ONNX's own operators, and the versions of it whose meaning is known here.
 OWN_DOMAINS = ("", "ai.onnx")
 OPSETS = range(7, 25)
@@ -89,9 +91,26 @@ def read_graph(data: bytes, path: str) -> Graph:
     with reader.at("inputs and outputs"):
         inputs = tuple(read_input(value) for value in graph.input if text(value.name) not in constants)
         outputs = tuple(text(value.name) for value in graph.output)
+    with reader.at("constants"):
+        for node in nodes:
+            if node.kind == "Constant":
+                take_constant(path, node, constants)
+        nodes = tuple(node for node in nodes if node.kind != "Constant")
     found = Graph(nodes, constants, inputs, outputs, opset)
     check_order(found, path)
     return found
+
+
+def take_constant(path: str, node: Node, constants: dict[str, np.ndarray]) -> None:
+    """The value of a Constant node is one more initializer, as runtimes have it."""
+    if len(node.outputs) != 1 or node.outputs[0] in constants:
+        raise InputError(f"{path}: {node.place}: gives {len(node.outputs)} outputs, or one that is there twice; expected one")
+    for key, dtype in CONSTANTS.items():
+        found = node.attributes.get(key)
+        if found is not None and isinstance(found, np.ndarray) == (dtype is None):
+            constants[node.outputs[0]] = np.asarray(found, dtype)
+            return
+    raise UnsupportedError(f"{path}: {node.place}: has no value that is an array or numbers")
 
 
 def text(value: str | bytes) -> str:

@@ -63,7 +63,7 @@ def refuse_unsupported(graph: Graph, place: str) -> None:
     for node in graph.nodes:
         if node.op in QUANTIZERS or node.op == DYNAMIC or node.op.startswith(("QLinear", "QGemm")):
             raise UnsupportedError(f"{place}: {node.place}: a quantized network; qbitsat.load reads it")
-        if node.kind not in OPERATORS and node.kind not in shapes.OPERATORS and node.kind != "Constant":
+        if node.kind not in OPERATORS and node.kind not in shapes.OPERATORS:
             unknown.setdefault(node.kind, []).append(f"{node.index} {node.title!r}" if node.title else str(node.index))
     if unknown:
         raise unsupported(place, [f"operator {kind} (node {', '.join(where[:8])})" for kind, where in unknown.items()])
@@ -88,9 +88,7 @@ def run(f: Follower, node: Node) -> None:
     constants = all(isinstance(f.values.get(name), np.ndarray) for name in node.inputs if name)
     try:
         with placed(place):
-            if node.kind == "Constant":
-                f.give(node, constant(node))
-            elif constants and node.kind in shapes.OPERATORS:
+            if constants and node.kind in shapes.OPERATORS:
                 shapes.OPERATORS[node.kind](f, node)
             elif node.kind == "Shape":
                 f.give(node, np.array(f.tensor(node).shape, np.int64))
@@ -100,14 +98,6 @@ def run(f: Follower, node: Node) -> None:
                 raise UnsupportedError("of what is computed, expected constants alone")
     except ERRORS as error:
         raise InputError(f"{place}: {error}".splitlines()[0]) from error
-
-
-def constant(node: Node) -> np.ndarray:
-    """The value of a Constant."""
-    for key in ("value", "value_float", "value_floats", "value_int", "value_ints"):
-        if (found := node.attributes.get(key)) is not None:
-            return np.asarray(found)
-    raise UnsupportedError("has no value that is an array or numbers")
 
 
 def result(f: Follower, name: str) -> int:
