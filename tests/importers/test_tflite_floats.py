@@ -37,6 +37,26 @@ def from_outside(g: Graph, x: int) -> int:
     return quantized(g, of_floats("NEG", outside, g=g))
 
 
+def joined(g: Graph, other: int, dtype: type) -> int:
+    """An input of some type beside another tensor, made INT8."""
+    y = g.operator(
+        "CONCATENATION",
+        [g.input(SHAPE, 0.5, 131, dtype=dtype), other],
+        [g.tensor((1, 8), 0.5, 131, dtype=dtype)],
+        schema.ConcatenationOptionsT(axis=1),
+    )[0]
+    return g.operator("QUANTIZE", [y], [g.tensor((1, 8), 0.5, 3)], schema.QuantizeOptionsT(), 2)[0]
+
+
+def bytes_and_constants(g: Graph, x: int) -> int:
+    return joined(g, g.constant([[1, 2, 3, 4]], 0.5, 131, dtype=np.uint8), np.uint8)
+
+
+def wide_constants(g: Graph, x: int) -> int:
+    y = g.constant([[1, 2, 3, 4]], 0.5, 0, dtype=np.int32)
+    return g.operator("QUANTIZE", [y], [g.tensor(SHAPE, 0.5, 3)], schema.QuantizeOptionsT(), 2)[0]
+
+
 def weights(g: Graph, x: int) -> int:
     return g.operator("FULLY_CONNECTED", [x, dequantized(g, x)], [g.tensor((1, 1), 0.5)], schema.FullyConnectedOptionsT())[0]
 
@@ -100,6 +120,8 @@ FAULTS = {
     "integers to floats": (lambda g, x: quantized(g, of_floats("NEG", x, g=g)), "NEG of INT8 to floats, where FLOAT32 is expected"),
     "two tensors": (of_two_tensors, r"operator 3 \(ADD\): of floats that depend on two integers"),
     "from outside": (from_outside, r"operator 0 \(NEG\): tensor 1 \('t1'\): floats from outside, expected a QUANTIZE"),
+    "bytes and constants": (bytes_and_constants, r"\(QUANTIZE\): tensor \d \('t\d'\): UINT8, some of it constant, expected inputs alone"),
+    "wide constants": (wide_constants, r"\(QUANTIZE\): tensor 1 \('t1'\): INT32, expected INT8, FLOAT32 or UINT8"),
     "logarithm of 0": (logarithm, r"\(QUANTIZE\): floats of 2\*\*30 steps of 0.1"),
     "tie": (tie, r"operator 2 \(QUANTIZE\): \S+ in steps of 0.666667 is too near a tie to say what tflm gives"),
     "weights": (weights, "FULLY_CONNECTED of FLOAT32, INT8, where INT8 is expected"),

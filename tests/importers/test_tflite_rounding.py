@@ -74,6 +74,27 @@ def test_rims_of_other_types(tmp_path, dtype, runtime):
 
 
 @pytest.mark.parametrize("runtime", TFLITE)
+@pytest.mark.parametrize("constants", [0, 5])
+def test_floats_from_outside_beside_computed_ones(tmp_path, constants, runtime):
+    """One QUANTIZE of what comes from outside, of functions of it, and of constants."""
+    path, rng, g = tmp_path / "network.tflite", np.random.default_rng(18), Graph()
+    x = g.input((1, 7), dtype=np.float32)
+    q = g.operator("QUANTIZE", [x], [g.tensor((1, 7), 0.03, 20)], schema.QuantizeOptionsT(), 2)[0]
+    y = g.operator("DEQUANTIZE", [q], [g.tensor((1, 7), dtype=np.float32)], schema.DequantizeOptionsT(), 2)[0]
+    y = g.operator("ABS", [y], [g.tensor((1, 7), dtype=np.float32)])[0]
+    parts = [y, x, *([g.constant(rng.normal(size=(1, constants)), dtype=np.float32)] if constants else [])]
+    joined = g.tensor((1, 14 + constants), dtype=np.float32)
+    g.operator("CONCATENATION", parts, [joined], schema.ConcatenationOptionsT(axis=1))
+    y = g.operator("QUANTIZE", [joined], [g.tensor((1, 14 + constants), 0.03, 20)], schema.QuantizeOptionsT(), 2)[0]
+    path.write_bytes(g.pack(g.dense(y, 4)))
+    network = load(path, runtime=runtime)
+    samples = rng.integers(-128, 128, (50, 7))
+    given = ((samples - 20) * np.float32(0.03)).astype(np.float32)
+    expected = np.stack([run_tflite(runtime, path.read_bytes(), sample[None]).ravel() for sample in given])
+    assert forward(network, samples).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("runtime", TFLITE)
 def test_a_sum_that_xnnpack_leaves_to_others(tmp_path, runtime):
     rng, g = np.random.default_rng(15), Graph()
     x, y = g.input((1, 4, 5), 0.05, 3), g.input((1, 4, 5), 0.000031, -100)

@@ -75,13 +75,15 @@ def clamped(op: Operator, tables: np.ndarray) -> np.ndarray:
     return tables if name == "NONE" else float_steps.unary(name, "", tables, {})
 
 
-def quantize(b: Builder, op: Operator) -> None:
-    """A table for each function; a function that leaves all integers as they are costs nothing."""
+def quantize(b: Builder, op: Operator) -> Wires:
+    """A table for each function; one that leaves all integers as they are costs nothing, and floats from outside stay what they are."""
     source, target = b.tensor(op, 0), b.target(op)
-    x = floats_of(b, source)
+    x = b.of(source)
+    inner = x.constants != OUTSIDE
     vector = float_steps.in_vectors(b.runtime.name, x.size).reshape(x.shape)
-    cases, places = np.unique(2 * x.constants + vector, return_inverse=True)
-    places = places.reshape(x.shape)
+    cases, found = np.unique((2 * x.constants + vector)[inner], return_inverse=True)
+    places = np.zeros(x.shape, np.int64)
+    places[inner] = found.ravel()
     b.charge(4 * INTEGERS.size * len(cases))
     floats = np.stack([b.floats[k] for k in (cases >> 1).tolist()])
     least, most = np.moveaxis(float_steps.quantized(b.runtime.name, floats, target.meaning, (cases & 1).astype(bool)[:, None, None]), 1, 0)
@@ -90,15 +92,14 @@ def quantize(b: Builder, op: Operator) -> None:
         raise UnsupportedError(f"{value:g} in steps of {target.scale:g} is too near a tie to say what {b.runtime.name} gives")
     fixed = x.fixed
     values, constants = np.full(x.shape, CONSTANT, np.int32), np.where(fixed, least[places, 0], 0)
-    kept = ~fixed & (least == INTEGERS).all(axis=1)[places]
+    kept = ~fixed & (~inner | (least == INTEGERS).all(axis=1)[places])
     values[kept] = x.values[kept]
     left = ~fixed & ~kept
     if left.all():
-        b.give(target, table_layers(b, op, x.values, least, places))
-        return
+        return table_layers(b, op, x.values, least, places)
     if left.any():
         values[left] = table_layers(b, op, x.values[left], least, places[left]).values
-    b.give(target, Wires(values, constants))
+    return Wires(values, constants)
 
 
 def table_layers(b: Builder, op: Operator, values: np.ndarray, tables: np.ndarray, which: np.ndarray) -> Wires:

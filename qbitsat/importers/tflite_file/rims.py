@@ -69,12 +69,20 @@ def quantize(b: Builder, op: Operator) -> None:
     if source.type == "INT8":
         requantize(b, op)
         return
+    if source.type not in ("FLOAT32", "UINT8"):
+        raise UnsupportedError(f"{source.place}: {source.type}, expected INT8, FLOAT32 or UINT8")
     wires = b.of(source)
-    if source.type == "FLOAT32" and (wires.constants != OUTSIDE).all():
-        floats.quantize(b, op)
-        return
-    if wires.shape != target.shape or wires.fixed.any():
-        raise InputError(f"{target.place}: shape {target.shape}, expected {wires.shape}, none of it constant")
+    outside = wires.constants == OUTSIDE if source.type == "FLOAT32" else ~wires.fixed
+    if source.type == "UINT8" and not outside.all():
+        raise UnsupportedError(f"{source.place}: UINT8, some of it constant, expected inputs alone")
+    if outside.any():
+        become(b, op, wires.values[outside])
+    b.give(target, wires if outside.all() else floats.quantize(b, op))
+
+
+def become(b: Builder, op: Operator, values: np.ndarray) -> None:
+    """Values from outside are integers of the operator's output from here on."""
+    source, target = b.tensor(op, 0), b.target(op)
     if source.type == "UINT8":
         if (source.scale, source.zero_point) != (target.scale, target.zero_point + 128):
             raise UnsupportedError(f"{source.place} and {target.place}: expected the same scale, and zero points that differ by 128")
@@ -82,10 +90,9 @@ def quantize(b: Builder, op: Operator) -> None:
     first = 0
     for index, form in b.entries.items():
         tensor = b.tensors[index]
-        if ((wires.values >= first) & (wires.values < first + tensor.size)).any():
+        if ((values >= first) & (values < first + tensor.size)).any():
             found = TensorFormat(tensor.inner_shape, *INT8, float(target.scale), target.zero_point)
             if form not in (None, found):
                 raise UnsupportedError(f"{tensor.place}: becomes integers of two kinds, expected one scale and zero point")
             b.entries[index] = found
         first += tensor.size
-    b.give(target, wires)
