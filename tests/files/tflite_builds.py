@@ -189,6 +189,19 @@ def floats_that_move(g: Graph, x: int) -> int:
     return g.conv(y, 3, (1, 3, 10, 3))
 
 
+def floats_with_borders(g: Graph, x: int) -> int:
+    """A function of floats with zeros around, and another number around these."""
+    y = g.operator("DEQUANTIZE", [x], [g.tensor(SHAPE, dtype=np.float32)], schema.DequantizeOptionsT(), 2)[0]
+    y = g.operator("ABS", [y], [g.tensor(SHAPE, dtype=np.float32)])[0]
+    y = g.operator(
+        "PAD", [y, g.constant([[0, 0], [1, 0], [2, 1], [0, 0]])], [g.tensor((1, 9, 9, 4), dtype=np.float32)], schema.PadOptionsT()
+    )[0]
+    inputs = [y, g.constant([[0, 0], [0, 2], [0, 0], [0, 0]]), g.constant(-1.3, dtype=np.float32)]
+    y = g.operator("PADV2", inputs, [g.tensor((1, 11, 9, 4), dtype=np.float32)], schema.PadV2OptionsT())[0]
+    y = g.operator("QUANTIZE", [y], [g.tensor((1, 11, 9, 4), 0.06, -90)], schema.QuantizeOptionsT())[0]
+    return g.conv(y, 3, (1, 11, 9, 3))
+
+
 def floats_as_they_were(g: Graph, x: int) -> int:
     """DEQUANTIZE and QUANTIZE that change no integer."""
     y = g.operator("DEQUANTIZE", [x], [g.tensor(SHAPE, dtype=np.float32)], schema.DequantizeOptionsT(), 2)[0]

@@ -69,6 +69,11 @@ def moved(g: Graph, x: int) -> int:
     return of_floats("REVERSE_V2", dequantized(g, x), g.constant([1]), g=g)
 
 
+def padded(g: Graph, x: int, *value: int) -> int:
+    widths = g.constant([[0, 0], [0, 0]])
+    return of_floats("PADV2" if value else "PAD", dequantized(g, x), widths, *value, g=g)
+
+
 def logarithm(g: Graph, x: int) -> int:
     return quantized(g, of_floats("LOG", dequantized(g, x), g=g))
 
@@ -116,6 +121,9 @@ def many(g: Graph, x: int) -> int:
 FAULTS = {
     "the result": (lambda g, x: of_floats("NEG", dequantized(g, x), g=g), r"not read: NEG of floats as the result \(operator 1\)"),
     "moved, the result": (moved, "REVERSE_V2 of floats as the result"),
+    "padded, the result": (padded, "PAD of floats as the result"),
+    "padded with a computed one": (lambda g, x: quantized(g, padded(g, x, dequantized(g, x))), "is computed, expected a constant"),
+    "padded with an integer": (lambda g, x: quantized(g, padded(g, x, x)), "PADV2 of FLOAT32, where INT8 is expected"),
     "of integers": (lambda g, x: g.operator("NEG", [x], [g.like(x, SHAPE)])[0], "not read: NEG of INT8, where FLOAT32 is expected"),
     "integers to floats": (lambda g, x: quantized(g, of_floats("NEG", x, g=g)), "NEG of INT8 to floats, where FLOAT32 is expected"),
     "two tensors": (of_two_tensors, r"operator 3 \(ADD\): of floats that depend on two integers"),

@@ -141,21 +141,32 @@ def strided_slice(b: Builder, op: Operator) -> None:
 
 
 def pad(b: Builder, op: Operator) -> None:
-    """PAD with the zero point, PADV2 with a constant."""
+    """PAD with the zero point, of floats with 0.0, PADV2 with a constant."""
     source, target = b.tensor(op, 0), b.target(op)
-    same_quantization(source, target)
     widths = b.constant(op, 1)
-    value = target.zero_point if op.kind == "PAD" else int(b.constant(op, 2).item())
     if widths.shape != (len(source.shape), 2) or widths.min() < 0:
         raise InputError(f"{b.tensor(op, 1).place}: {widths.tolist()}, expected two numbers of at least 0 for each axis")
     shape = tuple(n + sum(pair) for n, pair in zip(source.shape, widths.tolist(), strict=True))
     if shape != target.shape:
         raise InputError(f"{target.place}: shape {target.shape}, expected {shape}")
-    if not INT8[0] <= value <= INT8[1]:
-        raise InputError(f"pads with {value}, expected one in {list(INT8)}")
-    wires = b.of(source)
+    wires, value = b.of(source), fill_of(b, op)
     values = np.pad(wires.values, widths, constant_values=CONSTANT)
     b.give(target, Wires(values, np.pad(wires.constants, widths, constant_values=value)))
+
+
+def fill_of(b: Builder, op: Operator) -> int:
+    """The constant that PAD or PADV2 puts around."""
+    source, target = b.tensor(op, 0), b.target(op)
+    if source.type == target.type == "FLOAT32":
+        given = b.of_floats(np.zeros(1)) if op.kind == "PAD" else b.of(b.tensor(op, 2))
+        if not given.fixed.all():
+            raise UnsupportedError(f"{b.tensor(op, 2).place}: is computed, expected a constant")
+        return int(given.constants.item())
+    same_quantization(source, target)
+    value = target.zero_point if op.kind == "PAD" else int(b.constant(op, 2).item())
+    if not INT8[0] <= value <= INT8[1]:
+        raise InputError(f"pads with {value}, expected one in {list(INT8)}")
+    return value
 
 
 def moves(source: Tensor, target: Tensor) -> None:

@@ -17,6 +17,8 @@ MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "PACK", "CO
           "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")  # fmt: skip
 # Those that give zeros, or sizes, which would be no functions of integers.
 FILLING = ("SHAPE", "SPACE_TO_BATCH_ND", "ZEROS_LIKE")
+# Those that put a constant around, of integers or floats alone.
+PADS = ("PAD", "PADV2")
 # Operators that are read of floats alone.
 FLOATS_ONLY = ("CEIL", "COS", "DIV", "FLOOR", "NEG", "POW", "ROUND", "SIGN", "SIN", "SQUARE", "SQUARED_DIFFERENCE")
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
@@ -88,7 +90,7 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
             return f"{graph.tensors[index].place} {graph.tensors[index].fault}"
     types = [graph.tensors[index].type for index in op.inputs if index != -1]
     outputs = {graph.tensors[index].type for index in op.outputs}
-    if (computes_floats or op.kind in MOVING) and any(
+    if (computes_floats or op.kind in (*MOVING, *PADS)) and any(
         graph.tensors[index].type == "FLOAT32" for index in set(op.outputs) & set(graph.outputs)
     ):
         return f"{op.kind} of floats as the result"
@@ -98,7 +100,7 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
         return f"{op.kind} of {', '.join(sorted(set(types)))}, where FLOAT32 is expected"
     if op.kind in FILLING and "FLOAT32" in outputs:
         return f"{op.kind} of floats"
-    if op.kind in MOVING:
+    if op.kind in MOVING or (op.kind in PADS and outputs == {"FLOAT32"} == {types[0], types[-1 if op.kind == "PADV2" else 0]}):
         return ""
     if op.kind in selections.OPERATORS:
         expected = ["INT8", "INT8"] if op.kind in selections.COMPARISONS else ["BOOL", "INT8", "INT8"]
