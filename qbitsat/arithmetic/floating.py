@@ -73,8 +73,8 @@ class Float64Requantizer(Requantizer):
 
     @property
     def acc_limit(self) -> int:
-        """Accumulators are int32."""
-        return INT32[1]
+        """Accumulators are int32, also as products with the offset added; one less for what the product rounds."""
+        return min(INT32[1], int((INT32[1] - abs(self.offset) - 1) / self.scale))
 
     def apply(self, acc):
         value = np.float64(_exact_float(acc)) * self.scale

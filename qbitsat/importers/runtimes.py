@@ -325,7 +325,10 @@ class Runtime:
         twice = 2.0 * max(float(a.scale), float(b.scale))
         self._refuse_wrapping("ADD", 255 * twice / float(out.scale))
         terms = (self._term(operands or form, a, twice, 1), self._term(operands or form, b, twice, sign))
-        return Sum(terms, by_multiplier(twice / (2.0**20 * float(out.scale)), form, out))
+        scale = twice / (2.0**20 * float(out.scale))
+        if quantize_multiplier(scale)[1] > 0:
+            raise UnsupportedError(f"ADD in {self.name} with an output of so small a scale, {float(out.scale):g}, that it stops")
+        return Sum(terms, by_multiplier(scale, form, out))
 
     def _term(self, form: str, x: Quantization, twice: float, sign: int) -> Term:
         """What (q - z) * 2**20 becomes at scale `twice`: its least slope, and a table of what is beyond; the table never decreases."""

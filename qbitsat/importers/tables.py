@@ -53,8 +53,8 @@ def square_root(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.nd
     """In float32, without its fraction. Runtimes stop below 0, which is never read."""
     with np.errstate(over="ignore"):
         value = np.sqrt(f32(s_in) * np.maximum(q, 0).astype(f32)) / f32(s_out)
-    if not (value < 2.0**31).all():
-        raise UnsupportedError(f"SQRT from scale {s_in:g} to {s_out:g} reaches 2**31 steps, where {runtime} defines no output")
+    if not (value < LARGEST).all():
+        raise UnsupportedError(f"SQRT from scale {s_in:g} to {s_out:g} reaches 2**30 steps, where {runtime} defines no output")
     return np.trunc(value).astype(np.int64)
 
 
@@ -96,7 +96,10 @@ def prelu(runtime: str, x: Quantization, s_slope: float, slope: int, out: Quanti
 
 def rescaled(q: np.ndarray, scale: float) -> np.ndarray:
     """q * scale, rounded twice."""
-    return MultiplierRequantizer(*quantize_multiplier(scale), "double", -(1 << 30), 1 << 30).apply(q)
+    multiplier, shift = quantize_multiplier(scale)
+    if int(np.abs(q).max()) << max(0, shift) >= LARGEST:
+        raise UnsupportedError(f"{np.abs(q).max()} steps times {scale:g}, which are 2**30 steps of the output or more")
+    return MultiplierRequantizer(multiplier, shift, "double", -LARGEST, LARGEST).apply(q)
 
 
 def hard_swish(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.ndarray:
@@ -107,6 +110,8 @@ def hard_swish(q: np.ndarray, runtime: str, s_in: float, s_out: float) -> np.nda
     if output_shift > 0:
         raise UnsupportedError(f"HARD_SWISH from scale {s_in:g} to {s_out:g}, which runtimes refuse: expected at least 1/128 of it")
     reluish, reluish_shift = multiplier16(float(fine / f32(f32(3) / f32(32768))))
+    if min(output_shift, reluish_shift) < -15:
+        raise UnsupportedError(f"HARD_SWISH from scale {s_in:g} to {s_out:g}, of which less is left than 16 bits hold")
     hires = q << 7
     value = high_product(hires, output)
     part = saturated(hires << min(16, max(0, reluish_shift - 1)))

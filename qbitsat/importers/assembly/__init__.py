@@ -17,9 +17,9 @@ from .functions import mapped
 from .products import multiplied
 from .pruning import pruned
 from .summing import Term, combined, larger, largest, once, pooled
-from .wires import CONSTANT, Wires
+from .wires import CONSTANT, Wires, stepped
 
 __all__ = [
     "A_CONSTANT", "CONSTANT", "Builder", "Kernel", "Term", "Wires", "clamped", "combined", "convolve", "larger", "largest",
-    "mapped", "multiplied", "once", "out_size", "pooled", "pruned",
+    "mapped", "multiplied", "once", "out_size", "pooled", "pruned", "stepped",
 ]  # fmt: skip

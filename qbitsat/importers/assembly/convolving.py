@@ -11,7 +11,7 @@ import numpy as np
 from ...arithmetic import Requantizer
 from ...network import Convolution, Dense, Layer, TensorFormat
 from ...network.convolution import Pair, out_size
-from .wires import CONSTANT, Wires
+from .wires import CONSTANT, Wires, stepped
 
 if TYPE_CHECKING:
     from .builder import Builder
@@ -47,7 +47,7 @@ def convolve(
         wires, kernel = with_padding(wires, kernel, zero_point)
         kernel = fold(wires, kernel, zero_point)
     dead = np.logical_and(~kernel.weights.any(axis=(1, 2, 3)), a_channel)
-    constants = [requantizers[o].apply(int(kernel.bias[o])) if dead[o] else 0 for o in range(n_out)]
+    constants = [stepped(requantizers[o], int(kernel.bias[o])) if dead[o] else 0 for o in range(n_out)]
     b.charge(height * width * n_out)
     values = np.full((height, width, n_out), CONSTANT, np.int32)
     if not dead.all():

@@ -10,7 +10,7 @@ from ...arithmetic import Requantizer, ShiftRequantizer
 from ...network import SparseRows, TensorFormat
 from .builder import Builder
 from .convolving import Pair, out_size
-from .wires import CONSTANT, Wires
+from .wires import CONSTANT, Wires, stepped
 
 # A part of a sum: the elements, and what each counts, in their shape.
 Term = tuple[Wires, np.ndarray | int]
@@ -20,7 +20,8 @@ Steps = Requantizer | tuple[Requantizer, ...]
 def once(b: Builder, name: str, wires: Wires, weight: int, bias: int, step: Requantizer, form: TensorFormat | None = None) -> Wires:
     """step(weight * x + bias) of each element, each value once however often it is there; form is what the result means."""
     fixed = wires.fixed
-    constants = np.where(fixed, step.apply(weight * wires.constants + bias), 0)
+    constants = np.zeros(wires.shape, np.int64)
+    constants[fixed] = stepped(step, weight * wires.constants[fixed] + bias)
     values = np.full(wires.shape, CONSTANT, np.int32)
     if not fixed.all():
         distinct, places = np.unique(wires.values[~fixed], return_inverse=True)
@@ -48,7 +49,7 @@ def combined(b: Builder, name: str, terms: Sequence[Term], bias: np.ndarray | in
     if not live.all():
         still = np.flatnonzero(~live)
         cases, places = np.unique(np.stack([still % len(steps), biases[still]]), axis=1, return_inverse=True)
-        constants[still] = np.array([steps[k].apply(acc) for k, acc in cases.T.tolist()], np.int64)[places.ravel()]
+        constants[still] = np.array([stepped(steps[k], acc) for k, acc in cases.T.tolist()], np.int64)[places.ravel()]
     if live.any():
         kept = steps if len(steps) == 1 else tuple(steps[i] for i in np.flatnonzero(live).tolist())
         values[live] = weighted(b, name, reads[live], matrix[live], biases[live], kept, form)

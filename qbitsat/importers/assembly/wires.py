@@ -8,7 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from ...arithmetic import Requantizer
+from ...errors import UnsupportedError
+
 CONSTANT = -1
+
+
+def stepped(step: Requantizer, acc: Any) -> Any:
+    """What a step makes of accumulators that are constants, a Python int or an int64 array, within its limit as those of layers are."""
+    largest = int(np.abs(acc).max(initial=0))
+    if largest > step.acc_limit:
+        raise UnsupportedError(
+            f"a constant accumulator of {largest}, expected at most {step.acc_limit}, as far as {step} is what its runtime computes"
+        )
+    return step.apply(acc)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ...errors import UnsupportedError
 from ...network import TensorFormat
 from .. import assembly
 from ..assembly import CONSTANT, Wires
-from .floats import in_units, quantized, tables_added, unit_of
+from .floats import in_units, quantized, ratio_of, tables_added, unit_of
 from .functions import qlinear_sigmoid, sigmoid
 from .meaning import range_of, scale_of, zero_point_of
 from .quantizing import Target, clamp_limits, dequantized, group, target_of
@@ -29,6 +29,8 @@ FUNCTIONS: dict[str, Handler] = {
     "Sigmoid": sigmoid,
     "com.microsoft.QLinearSigmoid": qlinear_sigmoid,
 }
+# A product of two numbers of 255 steps, times a power of two of so many bits, is an int32.
+PRODUCTS = 15
 # What may follow a softmax.
 RIMS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Flatten", "Squeeze", "Identity", "Cast")
 BINARY: dict[str, Binary] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
@@ -187,7 +189,7 @@ def of_integers(s: Session, node: Node, operands: list[Dequantized], target: Tar
         x, y = y, x
     if y.of is None or not y.of.reads(x.wires, x.lo):
         form, (left, right) = target.form, broadcast(s, x.wires, y.wires)
-        step = Float32Requantizer(float(ratio_of(x, y.scale, form)), form.lo, form.hi, 0, float(form.zero_point))
+        step = Float32Requantizer(float(ratio_of(x.scale, form.scale, PRODUCTS, y.scale)), form.lo, form.hi, 0, float(form.zero_point))
         target.give(s, assembly.multiplied(s.b, node.name, left, right, (x.zero_point, y.zero_point), step, form))
         return
     q = np.arange(x.lo, x.hi + 1)
@@ -220,12 +222,9 @@ def with_constant(s: Session, node: Node, operands: list[Any], target: Target) -
 def multiplied(x: Dequantized, q: np.ndarray, c: np.ndarray, scale: np.float32, point: int, form: TensorFormat) -> np.ndarray:
     """round(float32((q - z_x) (c - z_y)) * ((s_x * s_y) / s) + z): a product and a sum in float32; s_y and z_y are scale and point."""
     products = ((q - x.zero_point) * (c - point)).astype(f32)
-    return np.clip(np.rint(products * ratio_of(x, scale, form) + f32(form.zero_point)), form.lo, form.hi).astype(np.int64)
-
-
-def ratio_of(x: Dequantized, scale: np.float32, form: TensorFormat) -> np.float32:
-    """(s_x * s_y) / s in float32."""
-    return x.scale * scale / f32(form.scale)
+    return np.clip(np.rint(products * ratio_of(x.scale, form.scale, PRODUCTS, scale) + f32(form.zero_point)), form.lo, form.hi).astype(
+        np.int64
+    )
 
 
 def fixed_part(ratio_a: np.float32, point_a: int, ratio_b: np.float32, point_b: int, point: int) -> np.float32:
@@ -236,7 +235,7 @@ def fixed_part(ratio_a: np.float32, point_a: int, ratio_b: np.float32, point_b: 
 def added(x: Dequantized, q: np.ndarray, c: int, y: Stored, target: Target, swapped: bool, alone: bool) -> np.ndarray:
     """QLinearAdd of each integer q and a constant c; swapped: c is the first operand; alone: c is the only element."""
     form, shift = target.form, target.shift
-    ratio_x, ratio_y = x.scale / f32(form.scale), y.scales[0] / f32(form.scale)
+    ratio_x, ratio_y = (ratio_of(scale, form.scale) for scale in (x.scale, y.scales[0]))
     first, second = (ratio_x, x.zero_point + x.shift), (ratio_y, int(y.zero_points[0]))
     pair = second + first if swapped and not alone else first + second
     fixed = fixed_part(pair[0], pair[1], pair[2], pair[3], form.zero_point + shift)
@@ -254,9 +253,7 @@ def added(x: Dequantized, q: np.ndarray, c: int, y: Stored, target: Target, swap
 def add(s: Session, node: Node, x: Dequantized, y: Dequantized, target: Target) -> None:
     """QLinearAdd of two tensors: fma(q_x, r_x, fma(q_y, r_y, fixed)), rounded; the inner sum is a table, the outer one a sum of two."""
     form, shift = target.form, target.shift
-    ratio_x, ratio_y = (t.scale / f32(form.scale) for t in (x, y))
-    if max(ratio_x, ratio_y) > 1 << 16:
-        raise UnsupportedError("scales that differ too much, expected ratios of at most 2**16")
+    ratio_x, ratio_y = (ratio_of(t.scale, form.scale) for t in (x, y))
     points = [t.zero_point + t.shift for t in (x, y)]
     fixed = fixed_part(ratio_x, points[0], ratio_y, points[1], form.zero_point + shift)
     inner = np.array([fused(v + y.shift, float(ratio_y), fixed) for v in range(y.lo, y.hi + 1)], f32)

@@ -32,6 +32,15 @@ def quantized(x: np.ndarray, scale: np.float32, zero_point: int, lo: int, hi: in
     return np.clip(np.rint(quotient), f32(lo - zero_point), f32(hi - zero_point)).astype(np.int64) + zero_point
 
 
+def ratio_of(scale: np.float32, other: float, bits: int = 16, factor: np.float32 | float = 1.0) -> np.float32:
+    """(scale * factor) / other in float32, at most 2**bits: beyond int32 kernels of integers give the least level, not the largest."""
+    with np.errstate(over="ignore"):
+        ratio = scale * f32(factor) / f32(other)
+    if not ratio <= 2.0**bits:
+        raise UnsupportedError(f"scales that differ too much, expected ratios of at most 2**{bits}")
+    return ratio
+
+
 def exponent(x: float) -> int:
     """The largest e such that a finite float32 is a multiple of 2**e; 128 for 0."""
     if x == 0:

@@ -10,7 +10,7 @@ from ...arithmetic import Float32Requantizer
 from ...errors import InputError, UnsupportedError
 from ...network import TensorFormat
 from ..assembly import Kernel, Wires, convolve, largest, pooled
-from .floats import quantized
+from .floats import quantized, ratio_of
 from .means import LANES, in_lanes, mean_in_float32
 from .quantizing import Target, dequantized, group, target_of
 from .records import Node
@@ -144,6 +144,7 @@ def average(s: Session, node: Node, x: Dequantized, target: Target) -> None:
     if where.kernel == pixels.shape[:2] and not np.any(where.padding):
         global_average(s, node, x, target)
         return
+    ratio_of(x.scale, form.scale)  # refuses what leaves int32
     (rows, row_inside), (columns, column_inside) = (where.cells(axis, pixels.shape[axis]) for axis in (0, 1))
     whole, channels = where.kernel[0] * where.kernel[1], pixels.shape[2]
     s.charge(where.out[0] * where.out[1] * channels * whole)

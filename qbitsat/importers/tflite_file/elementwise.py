@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ...arithmetic import Requantizer
 from ...errors import InputError, UnsupportedError
 from .. import tables
 from ..assembly import CONSTANT, Term, Wires, combined, larger, mapped, multiplied, once
@@ -60,13 +61,18 @@ def if_one(functions: list[np.ndarray]) -> np.ndarray | None:
     return functions[0] if all((function == functions[0]).all() for function in functions) else None
 
 
+def if_exact(step: Requantizer, acc: np.ndarray) -> np.ndarray | None:
+    """What a step makes of accumulators, where that is what its runtime computes of all of them."""
+    return step.apply(acc) if np.abs(acc).max() <= step.acc_limit else None
+
+
 def mul(b: Builder, op: Operator) -> None:
     """(a - z_a) (c - z_c): with a constant, with a function of the other operand, which is a function again, or with any tensor."""
     first, second, target = b.tensor(op, 0), b.tensor(op, 1), b.target(op)
     x, y = broadcast(b, first, second, target)
     zero_points = first.zero_point, second.zero_point
     step = b.runtime.multiply(float(first.scale), float(second.scale), b.fused(op, target))
-    b.remember(target, [first, second], lambda p, q: step.apply((p - first.zero_point) * (q - second.zero_point)))
+    b.remember(target, [first, second], lambda p, q: if_exact(step, (p - first.zero_point) * (q - second.zero_point)))
     if x.fixed.all():
         x, y, zero_points = y, x, zero_points[::-1]
     if y.fixed.all():

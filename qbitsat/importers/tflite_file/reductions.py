@@ -6,7 +6,7 @@ import numpy as np
 
 from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
-from ..assembly import CONSTANT, Wires, combined, largest, pooled
+from ..assembly import CONSTANT, Wires, combined, largest, pooled, stepped
 from .builder import INT8, Builder
 from .convolutions import geometry, image, same_quantization, window
 from .records import Operator
@@ -30,7 +30,7 @@ def give_sums(b: Builder, op: Operator, groups: Wires, shape: tuple[int, ...], b
     sums = np.where(constant, groups.constants.sum(axis=1), 0) + bias
     values, constants = np.full(groups.shape[0], CONSTANT, np.int32), np.zeros(groups.shape[0], np.int64)
     for i in np.flatnonzero(constant).tolist():
-        constants[i] = steps[i % len(steps)].apply(int(sums[i]))
+        constants[i] = stepped(steps[i % len(steps)], int(sums[i]))
     if not constant.all():
         reads = b.values(groups[~constant])
         kept = steps if len(steps) == 1 else tuple(steps[i] for i in np.flatnonzero(~constant).tolist())

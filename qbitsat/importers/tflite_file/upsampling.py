@@ -10,7 +10,7 @@ import numpy as np
 from ...arithmetic import Requantizer, ShiftRequantizer
 from ...errors import InputError, UnsupportedError
 from .. import interpolation
-from ..assembly import Kernel, Wires, combined, convolve, out_size
+from ..assembly import Kernel, Wires, combined, convolve, out_size, stepped
 from ..runtimes import MICRO
 from .builder import CONSTANT, INT8, Builder
 from .convolutions import bare_bias, bias_of, geometry, integers, same_quantization, whose
@@ -53,7 +53,7 @@ def transposed(
     """
     source, target, n_out = b.tensor(op, 2).format, b.target(op).format, shape[2]
     steps = steps * n_out if len(steps) == 1 else steps
-    rests = np.array([step.apply(int(rest)) for step, rest in zip(steps, kernel.bias, strict=True)], np.int64)
+    rests = np.array([stepped(step, int(rest)) for step, rest in zip(steps, kernel.bias, strict=True)], np.int64)
     values, constants = np.full(shape, CONSTANT, np.int32), np.broadcast_to(rests, shape).copy()
     axes = [
         phases(count, taps, stride, before)
