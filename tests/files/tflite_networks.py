@@ -56,6 +56,12 @@ class RuntimeModel:
             self.lite.allocate_tensors()
             self.input = self.lite.get_input_details()[0]
 
+    @property
+    def unsigned_output(self) -> bool:
+        """Whether its outputs are UINT8, 128 more than those of a network."""
+        details = self.micro.get_output_details(0) if self.name == "tflm" else self.lite.get_output_details()[0]
+        return np.dtype(details["dtype"]) == np.uint8
+
     def run(self, x: np.ndarray, network: Network) -> np.ndarray:
         """int64[outputs] for one input of the network, int64[size]; floats and UINT8 are what the file makes these integers of."""
         dtype = np.dtype(self.input["dtype"])
