@@ -54,7 +54,7 @@ def differing(data: bytes, runtime: str, path: Path, rng: np.random.Generator, c
 
 
 def look(seed: int, count: int, folder: Path) -> tuple[list[str], dict[str, tuple[str, int]]]:
-    """The steps of a graph, and what became of it in each runtime; nothing where the converter does not make it."""
+    """The steps of a graph, and what became of it in each runtime; nothing where Keras or the converter does not make it."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
     from keras_graphs import converted, graph
@@ -62,12 +62,12 @@ def look(seed: int, count: int, folder: Path) -> tuple[list[str], dict[str, tupl
 
     rng = np.random.default_rng(seed)
     keras.utils.set_random_seed(seed)
-    model, names = graph(rng)
     try:
+        model, names = graph(rng)
         with redirect_stdout(StringIO()):  # where converters say what they read
             data, how = converted(model, rng)
-    except Exception:  # whatever converters raise
-        return names, {}
+    except Exception:  # whatever Keras and converters raise
+        return [], {}
     finally:
         keras.backend.clear_session()
     found = {runtime: differing(data, runtime, folder / f"{seed}.tflite", rng, count) for runtime in TFLITE}

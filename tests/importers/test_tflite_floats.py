@@ -124,6 +124,7 @@ FAULTS = {
     "padded, the result": (padded, "PAD of floats as the result"),
     "padded with a computed one": (lambda g, x: quantized(g, padded(g, x, dequantized(g, x))), "is computed, expected a constant"),
     "padded with an integer": (lambda g, x: quantized(g, padded(g, x, x)), "PADV2 of FLOAT32, where INT8 is expected"),
+    "padded without inputs": (lambda g, x: quantized(g, g.operator("PAD", [], [floats(g)])[0]), "not read: PAD of FLOAT32, where INT8"),
     "of integers": (lambda g, x: g.operator("NEG", [x], [g.like(x, SHAPE)])[0], "not read: NEG of INT8, where FLOAT32 is expected"),
     "integers to floats": (lambda g, x: quantized(g, of_floats("NEG", x, g=g)), "NEG of INT8 to floats, where FLOAT32 is expected"),
     "two tensors": (of_two_tensors, r"operator 3 \(ADD\): of floats that depend on two integers"),

@@ -100,7 +100,8 @@ def why_not(graph: Graph, op: Operator, runtime: str) -> str:
         return f"{op.kind} of {', '.join(sorted(set(types)))}, where FLOAT32 is expected"
     if op.kind in FILLING and "FLOAT32" in outputs:
         return f"{op.kind} of floats"
-    if op.kind in MOVING or (op.kind in PADS and outputs == {"FLOAT32"} == {types[0], types[-1 if op.kind == "PADV2" else 0]}):
+    # The second input of a padding are its widths.
+    if op.kind in MOVING or (op.kind in PADS and {*types[:1], *types[2:]} == outputs == {"FLOAT32"}):
         return ""
     if op.kind in selections.OPERATORS:
         expected = ["INT8", "INT8"] if op.kind in selections.COMPARISONS else ["BOOL", "INT8", "INT8"]
