@@ -191,10 +191,11 @@ def _decide_alone(query: Query, options: Options, limits: Limits, statistics: di
     left = reduced(query, bounds, formula, limits) if options.bounds else Reduction(query, bounds, formula)
     if options.attack:
         limits.begin("attack")
-        inputs = propose(left.query, left.formula, options, limits)
-        witness = None if inputs is None else left.confirm(inputs, "attack", statistics, limits)
+        attack = propose(left.query, left.formula, options, limits)
+        witness = None if attack.inputs is None else left.confirm(attack.inputs, "attack", statistics, limits)
         if witness is not None:
             return Verdict(VIOLATED, engine="attack", witness=witness)
+        left = replace(left, near=attack.nearest)
     return DECIDE[options.engine](left, options, limits, statistics)
 
 

@@ -10,6 +10,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 import qbitsat
+from qbitsat.attack import Attack
 from qbitsat.search import Search
 from qbitsat.verify import verify
 
@@ -70,7 +71,7 @@ def test_two_queries_of_two_threads_are_cancelled_each_by_its_own(long_query):
 
 def test_progress_says_the_stage_the_time_and_what_is_counted(long_query, monkeypatch):
     seen: list[qbitsat.Progress] = []
-    monkeypatch.setattr(sys.modules["qbitsat.verify"], "propose", lambda *_: None)
+    monkeypatch.setattr(sys.modules["qbitsat.verify"], "propose", lambda *_: Attack(None))
     verify(long_query, progress=seen.append, timeout=2, **{**OPEN, "attack": True})
     assert list(dict.fromkeys(one.stage for one in seen)) == ["bounds", "attack", "search"]
     assert [one.seconds for one in seen] == sorted(one.seconds for one in seen)

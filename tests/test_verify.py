@@ -8,6 +8,7 @@ import pytest
 from tiny import random_query
 
 import qbitsat
+from qbitsat.attack import Attack
 from qbitsat.campaign import plan
 from qbitsat.certificate.write import write
 from qbitsat.errors import InputError
@@ -103,7 +104,7 @@ def test_attack_that_does_not_replay_is_ignored(digits, monkeypatch):
     network, images, labels = digits
     query = qbitsat.robustness(network, images[40], 1, int(labels[40]))
     module = __import__("sys").modules["qbitsat.verify"]
-    monkeypatch.setattr(module, "propose", lambda *_: (tuple(images[40].reshape(-1).tolist()),))
+    monkeypatch.setattr(module, "propose", lambda *_: Attack((tuple(images[40].reshape(-1).tolist()),)))
     with pytest.warns(RuntimeWarning, match="attack"):
         assert verify(query, timeout=60).verdict == qbitsat.HOLDS
 

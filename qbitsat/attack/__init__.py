@@ -1,5 +1,5 @@
 """Falsifiers: they propose inputs, exact replay decides."""
 
-from .gradient import propose
+from .gradient import Attack, propose
 
-__all__ = ["propose"]
+__all__ = ["Attack", "propose"]

@@ -12,6 +12,8 @@ for exact replay.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .._kernels.suggest.floats import Floats
@@ -20,6 +22,7 @@ from ..network import Network, forward_all
 from ..options import Options
 from ..properties import AtMost, Formula, Or, Query
 from ..properties.margin import gradients, margins
+from ..properties.replay import Inputs
 
 STEPS = 16
 MOVED_SHARES = (0.15, 0.5)  # of the elements, in turn
@@ -33,6 +36,8 @@ MAX_POINTS = 16
 MAX_ELEMENTS = 1 << 20
 # Multiply-adds of one step of all disjuncts, beyond which points go one after the other: most violations are found from the middle.
 AT_ONCE = 1 << 25
+# Disjuncts whose nearest points are kept for who looks further.
+KEPT = 16
 # What an element of a point takes: its value, its gradients, and as much again in temporary arrays.
 POINT_BYTES = 48
 # Gradients beyond it, or its inverse, are scaled back: float32 ends at 1e38.
@@ -41,8 +46,17 @@ FAR = np.float32(1e6)
 SMALLEST = np.float32(1e-30)
 
 
-def propose(query: Query, formula: Formula, options: Options, limits: Limits) -> tuple[tuple[int, ...], ...] | None:
-    """Inputs in the boxes that make `formula` (without `Not`) true, or None.
+class Attack(NamedTuple):
+    """inputs   make the formula true; None if no point did
+    nearest  inputs in the boxes, one for each of the disjuncts that were nearest to being true
+    """
+
+    inputs: Inputs | None
+    nearest: tuple[Inputs, ...] = ()
+
+
+def propose(query: Query, formula: Formula, options: Options, limits: Limits) -> Attack:
+    """Inputs in the boxes that make `formula` (without `Not`) true, or are near it.
 
     Each disjunct at the top is attacked from the middle of the boxes, twice if options.restarts allow it, and from random corners.
     """
@@ -55,15 +69,37 @@ def propose(query: Query, formula: Formula, options: Options, limits: Limits) ->
     most = max(1, MAX_ELEMENTS // widest)
     work = len(disjuncts) * sum(affine.num_products for affine in affines)
     points = max(1, min(1 + options.restarts, MAX_POINTS, most, AT_ONCE // max(1, work)))
+    nearest = Nearest()
     for tried in range(0, 1 + options.restarts, points):
         start = 0
         while start < len(disjuncts):
             count = limits.fit(min(most // points, len(disjuncts) - start), POINT_BYTES * elements * points)
-            found = _attack_disjuncts(query, backwards, disjuncts[start : start + count], tried, points, rng, limits)
+            found = _attack_disjuncts(query, backwards, disjuncts[start : start + count], tried, points, rng, nearest, limits)
             start += count
             if found is not None:
-                return found
-    return None
+                return Attack(found)
+    return Attack(None, nearest.points())
+
+
+class Nearest:
+    """The point with the largest margin of each disjunct, of the KEPT disjuncts where that is largest."""
+
+    def __init__(self) -> None:
+        self.margins = dict[Formula, int]()
+        self._points = dict[Formula, list[np.ndarray]]()
+
+    def look(self, disjunct: Formula, margin: int, batch: list[np.ndarray], row: int) -> None:
+        """A point, one row of a batch, of which a margin is known."""
+        if disjunct not in self.margins and len(self.margins) == KEPT:
+            worst = min(self.margins, key=self.margins.__getitem__)
+            if margin <= self.margins[worst]:
+                return
+            del self.margins[worst], self._points[worst]
+        if margin > self.margins.get(disjunct, margin - 1):
+            self.margins[disjunct], self._points[disjunct] = margin, [x[row].copy() for x in batch]
+
+    def points(self) -> tuple[Inputs, ...]:
+        return tuple(tuple(tuple(x.tolist()) for x in point) for point in self._points.values())
 
 
 class Backward:
@@ -114,8 +150,9 @@ def _attack_disjuncts(
     tried: int,
     points: int,
     rng: np.random.Generator,
+    nearest: Nearest,
     limits: Limits,
-):
+) -> Inputs | None:
     """All disjuncts at once, `points` points each: row w * points + p is point p of disjunct w, its start number tried + p."""
     number = np.tile(tried + np.arange(points), len(disjuncts))
     further, batch = number % WAYS > 0, []
@@ -137,6 +174,7 @@ def _attack_disjuncts(
             best = int(margin.argmax())
             if margin[best] >= 0:
                 return tuple(tuple(x[w * points + best].tolist()) for x in batch)
+            nearest.look(disjunct, int(margin[best]), batch, w * points + best)
         share = MOVED_SHARES[step % len(MOVED_SHARES)] if step else 1.0
         by_value = gradients(found, deciding, query.networks, limits)
         # A random share of every point's elements goes to the end of the box that its gradients point to.

@@ -35,14 +35,17 @@ CALL = 0.5
 # Nodes that are drawn until one's branch gets the next run.
 DRAWS = 16
 # First temperatures of runs that start anew and from the best, and the last one, in mean changes of the score by one move.
-HOT, WARM, COLD = 0.3, 0.1, 0.01
+HOT, WARM, COLD = 0.1, 0.05, 0.01
+# Of the runs that start anew, those that do so where the attack ended; the first one always.
+ATTACKED = 0.5
 
 
 @dataclass
 class Series:
-    """The runs of one branch: how many, the smallest score of any, and where it was."""
+    """The runs of one branch: how many, the smallest score of any, and where it was; attacked: the point of the attack that is nearest."""
 
     x: np.ndarray
+    attacked: np.ndarray | None
     runs: int = 0
     score: float = math.inf
 
@@ -50,7 +53,19 @@ class Series:
 class LocalSearch:
     """The runs of one search, one after the other. `seconds` is the time of all."""
 
-    def __init__(self, layout: Layout, inequalities: Inequalities, root: Ranges, options: Options, limits: Limits):
+    def __init__(
+        self,
+        layout: Layout,
+        inequalities: Inequalities,
+        root: Ranges,
+        options: Options,
+        limits: Limits,
+        near: tuple[Inputs, ...] = (),
+    ):
+        """near: inputs at which an attack ended."""
+        self.ends = near
+        # All values there, once they are asked for: int64[len(ends), num_values].
+        self.near = np.empty((0, 0), np.int64)
         self.layout, self.inequalities = layout, inequalities = _without_differences(layout, inequalities)
         self.root, self.limits = root, limits
         self.rng = np.random.default_rng(options.seed)
@@ -87,15 +102,32 @@ class LocalSearch:
             return False
         if self.kernel is None:
             self.kernel = self._build()
-        series = self.series.setdefault(start.branch, Series(start.x))
+        wanted = tuple(dict.fromkeys(start.atoms))  # a formula may ask for one twice
+        if start.branch not in self.series:
+            self.series[start.branch] = Series(start.x, self._attacked(wanted))
+        series = self.series[start.branch]
         # Every other run goes on from the best point of the branch.
         again = series.runs % 2 == 1
         self.branch, self.done, self.hot = start.branch, 0, WARM if again else HOT
         self.length = min(LONGEST, SHORTEST << series.runs // 2)
-        x = series.x if again else np.rint(np.nan_to_num(start.x))
-        wanted = tuple(dict.fromkeys(start.atoms))  # a formula may ask for one twice
+        if again:
+            x = series.x
+        elif series.attacked is not None and (not series.runs or self.rng.random() < ATTACKED):
+            x = series.attacked
+        else:
+            x = np.rint(np.nan_to_num(start.x))
         self.kernel.begin(np.clip(x, -(1 << 31), 1 << 31).astype(np.int64), wanted, int(self.rng.integers(1 << 62)))
         return True
+
+    def _attacked(self, wanted: tuple[int, ...]) -> np.ndarray | None:
+        """Of the points where the attack ended, the one that is nearest to these inequalities."""
+        if not len(self.near):
+            return None
+        missing = np.zeros(len(self.near))
+        for k in wanted:
+            values, coefficients, bound = self.inequalities[k]
+            missing += np.maximum(0, self.near[:, values] @ coefficients.astype(np.float64) - float(bound))
+        return self.near[missing.argmin(), : self.layout.num_inputs]
 
     def _go_on(self) -> Inputs | None:
         """The next moves of the run under way."""
@@ -116,16 +148,18 @@ class LocalSearch:
         return None
 
     def _build(self) -> Local:
-        """The kernel's view of the query, in the middle of its box."""
-        layout, m = self.layout, self.layout.num_inputs
-        self.limits.require(32 * layout.products + 100 * layout.num_values)
+        """The kernel's view of the query, in the middle of its box; and what follows of the points where the attack ended."""
+        layout, m, rows = self.layout, self.layout.num_inputs, 1 + len(self.ends)
+        self.limits.require(32 * layout.products + (80 + 20 * rows) * layout.num_values)
         box = self.root.lo[0, :m], self.root.hi[0, :m]
-        values, acc = np.zeros((1, layout.num_values), np.int64), np.zeros(layout.num_neurons, np.int64)
-        values[0, :m] = (box[0] + box[1]) // 2
+        values, acc = np.zeros((rows, layout.num_values), np.int64), np.zeros(layout.num_neurons, np.int64)
+        values[:, :m] = [(box[0] + box[1]) // 2, *(np.concatenate(inputs) for inputs in self.ends)]
         for k, block in enumerate(layout.blocks):
-            part = np.empty((1, block.size), np.int64)
+            self.limits.check()
+            part = np.empty((rows, block.size), np.int64)
             _forward.accumulate(layout.kernel, k, values, part)
             values[:, block.target], acc[block.neurons] = requantize(layout.kernel, k, block.layer, part), part[0]
+        self.near = values[1:]
         length = 1 / np.maximum(1e-30, np.concatenate([block.units for block in layout.blocks]))
         atoms = self.inequalities.kernel(layout.num_values)
         return Local(layout.kernel, atoms, values[0], acc, box, self._partners(), self._images(), length)

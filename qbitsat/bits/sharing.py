@@ -54,7 +54,7 @@ class SharingVerifier(Verifier):
     def attacked(query: Query, options: Options, limits: Limits) -> Witness | None:
         """What the attack finds by itself."""
         try:
-            inputs = propose(query, without_not(query.named), options, limits)
+            inputs = propose(query, without_not(query.named), options, limits).inputs
         except (LimitReached, MemoryError):
             return None
         return None if inputs is None else replay(query, inputs)

@@ -10,7 +10,7 @@ A constant cell adds m w y to it, as the part of a bias or of an input, or as wh
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ class Reduction:
 
     whole is the query that these stand for, None if it is this one. `places` are those of the smaller query's values in it, and `refs`
     says what the formula's elements are there. pairs are those layers of the query that was asked whose differences are more layers here;
-    asked is that query if it is about several networks, which are one here.
+    asked is that query if it is about several networks, which are one here. near are inputs of the smaller query that an attack ended at.
     """
 
     query: Query
@@ -58,6 +58,7 @@ class Reduction:
     refs: dict[Ref, Ref] = field(default_factory=dict, repr=False)
     pairs: tuple[tuple[int, int], ...] = ()
     asked: Query | None = None
+    near: tuple[Inputs, ...] = ()
 
     def expand(self, inputs: Inputs) -> Inputs:
         """Inputs of the query that was asked: those that nothing depends on are as small as they may be."""
@@ -70,9 +71,9 @@ class Reduction:
         return inputs if self.asked is None else parted(inputs, self.asked.boxes)
 
     def restrict(self, inputs: Inputs) -> Inputs:
-        """Inputs of the smaller query from those of the whole one."""
+        """Inputs of the smaller query from those of the whole one, or of the networks that are one there."""
         if self.whole is None or self.places is None:
-            return inputs
+            return parted((tuple(chain.from_iterable(inputs)),), self.query.boxes)
         return _moved(inputs, self.query.boxes, *self._inputs)
 
     @property
@@ -147,7 +148,8 @@ def differenced(left: Reduction, limits: Limits = NO_LIMITS, goal: Query | None 
     formula = simplify(found.query, bounds, limits) if goal is None else _with_goal(found.query, bounds, limits)
     if formula in (TRUE, FALSE):
         return Reduction(found.query, bounds, formula, **more)
-    return replace(reduced(found.query, bounds, formula, limits), **more)
+    paired_left = reduced(found.query, bounds, formula, limits)
+    return replace(paired_left, **more, near=tuple(paired_left.restrict(left.expand(inputs)) for inputs in left.near))
 
 
 def _with_goal(query: Query, bounds: Ranges, limits: Limits) -> And:

@@ -92,7 +92,7 @@ class Linf(Measure):
 
     def _attacked(self, left: Reduction, eps: int) -> bool:
         """Whether gradients find a witness within eps."""
-        inputs = propose(left.query, left.formula, self.options, self.limits) if self.options.attack else None
+        inputs = propose(left.query, left.formula, self.options, self.limits).inputs if self.options.attack else None
         if inputs is None:
             return False
         x = self.question.x

@@ -110,7 +110,7 @@ class Searched(Sums):
         eps = self.question.farthest(LINF) if self.options.attack else 0
         while eps:
             query = self.question.within(eps)
-            inputs = propose(query, without_not(query.named), self.options, self.limits)
+            inputs = propose(query, without_not(query.named), self.options, self.limits).inputs
             if inputs is None:
                 return
             self.found(np.array(inputs[0]))

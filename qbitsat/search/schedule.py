@@ -29,7 +29,7 @@ from .proof import Infeasible, Refutation
 # violated.
 ANNEAL_AFTER, ANNEAL_SHARE = 1000, 1 / 3
 # Local search has its share from the first open nodes on, of so many seconds, and less after these: most of what it finds it finds at once.
-LOCAL_SHARE, LOCAL_SECONDS, LATER_SHARE = 1 / 4, 4.0, 1 / 10
+LOCAL_SHARE, LOCAL_SECONDS, LATER_SHARE = 1 / 3, 3.0, 1 / 10
 # The reason where nothing but unconfirmed inputs is left of a node.
 UNCONFIRMED = "inputs of the search do not replay"
 
@@ -50,7 +50,7 @@ class Scheduler:
         self.lp = LinearPrograms(layout, disjuncts, self.descent, root, self.unit, options, limits)
         self.annealer = Annealer(query, formula, inequalities, self.descent, root, options, limits)
         # Where walks cannot be; not for who leaves them to another process.
-        self.local = None if self.annealer.able else LocalSearch(layout, inequalities, root, options, limits)
+        self.local = None if self.annealer.able else LocalSearch(layout, inequalities, root, options, limits, reduction.near)
         # Nodes that were worked on in this process.
         self.worked = 0
         # Seconds that the search has had.

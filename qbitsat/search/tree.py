@@ -28,6 +28,8 @@ from .schedule import Scheduler
 TOGETHER = 256
 # Where tight ranges take long, so many nodes are tried with looser ones before.
 TRIAL = 16
+# Bytes that nodes may take while they are worked on. A batch of a large network has fewer, a multiple of those that descend side by side.
+WORKED_ON, SIDE_BY_SIDE = 5 << 27, 16
 
 
 class Search:
@@ -211,11 +213,12 @@ class Search:
         return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
 
     def _pop(self) -> Nodes:
-        """Up to options.batch nodes from the top of the stack."""
+        """Up to options.batch nodes from the top of the stack, fewer of large networks."""
         taken: list[Nodes] = []
         # Their ranges, those of two children each before and after they are narrowed, the descent's arrays and the points'.
         size = 6 * self.layout.node_bytes + self.scheduler.descent.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
-        wanted = self.limits.fit(self.options.batch, size)
+        room = max(1, WORKED_ON // (SIDE_BY_SIDE * size)) * SIDE_BY_SIDE
+        wanted = self.limits.fit(min(self.options.batch, room), size)
         while self.stack and wanted:
             nodes = self.stack.pop()
             rest = max(0, len(nodes) - wanted)

@@ -23,7 +23,7 @@ EXAMPLES = settings(derandomize=True, deadline=None, max_examples=100)
 
 
 def attack(asked: Query, **options):
-    return propose(asked, without_not(asked.violation), make_options(**options), Limits())
+    return propose(asked, without_not(asked.violation), make_options(**options), Limits()).inputs
 
 
 def confirmed(asked: Query, inputs) -> bool:
@@ -46,6 +46,22 @@ def test_attack_is_never_wrong(seed):
 def test_attack_repeats_for_a_seed(seed):
     asked = random_query(random.Random(seed))
     assert attack(asked, seed=3) == attack(asked, seed=3)
+
+
+def test_attacks_that_find_nothing_say_where_they_ended():
+    """A point in the boxes for each of the disjuncts that were nearest."""
+    network = one_layer(np.ones((1, 12), int), form=tensor(12, 0, 5))
+    parts = [at_least(((1, y(0)),), 61 + 2 * k) for k in range(gradient.KEPT + 4)]
+    asked = query(network, Or(tuple(reversed(parts))))
+    found = propose(asked, asked.violation, make_options(), Limits())
+    assert found.inputs is None
+    assert found.nearest == (((5,) * 12,),) * gradient.KEPT
+    nearest = gradient.Nearest()
+    for k, part in enumerate(reversed(parts)):
+        nearest.look(part, k, [np.array([[k]])], 0)
+    assert nearest.points() == tuple(((k,),) for k in range(4, gradient.KEPT + 4))
+    nearest.look(parts[0], 0, [np.array([[99]])], 0)
+    assert ((99,),) not in nearest.points()
 
 
 @EXAMPLES

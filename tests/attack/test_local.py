@@ -3,13 +3,15 @@
 import itertools
 import random
 import time
+from collections import Counter
+from dataclasses import replace
 
 import anneal_twin
 import numpy as np
 import pytest
 from graphs import graph_query
 from handmade import copying, one_layer, query, tensor, x, y
-from pairs import random_pair
+from pairs import linked_pair, random_pair
 from tiny import check_search, points_of
 
 from qbitsat._kernels.suggest.local import Local
@@ -19,11 +21,11 @@ from qbitsat.attack.annealing import Annealer, Start
 from qbitsat.attack.local import LocalSearch
 from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
-from qbitsat.bounds.reduction import Reduction, differenced
+from qbitsat.bounds.reduction import Reduction, differenced, reduced
 from qbitsat.limits import NO_LIMITS, LimitReached, Limits
 from qbitsat.network import forward_all
 from qbitsat.options import make_options
-from qbitsat.properties import And, AtMost, Box, Query, Ref
+from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
 from qbitsat.properties.formula import FALSE, INPUT, OUTPUT, TRUE, without_not
 from qbitsat.search import Search, schedule
 from qbitsat.verify import verify
@@ -79,6 +81,52 @@ def test_differences_of_pairs_are_written_out():
             assert forward_all(left.query.networks[0], np.array([x]))[0, terms] @ c <= bound
     assert shorter > 20
     assert witnesses > 5
+
+
+def test_points_of_attacks_keep_their_place_with_pairs():
+    """Of one network or of several that are joined: the formula of the query with differences says of them what the asked one does."""
+    said = Counter[bool]()
+    for seed, question in itertools.product(range(60), (random_pair, linked_pair)):
+        asked, rng = question(seed), np.random.default_rng(seed)
+        points = [tuple(tuple(rng.integers(box.lo, box.hi + 1).tolist()) for box in asked.boxes) for _ in range(20)]
+        before = reduced(asked, propagate(asked), without_not(asked.violation))
+        left = differenced(replace(before, near=tuple(map(before.restrict, points))))
+        if not left.pairs or left.formula in (TRUE, FALSE):
+            continue
+        for point, near in zip(points, left.near, strict=True):
+            true = replay(Query(left.query.networks, left.query.boxes, left.formula), near) is not None
+            assert true == (replay(asked, point) is not None)
+            said[true] += 1
+    assert min(said.values()) > 5
+
+
+def test_runs_begin_where_the_attack_ended():
+    """At the point that is nearest to the branch's inequalities; a witness among them is handed back without a move."""
+    found = begun = 0
+    for seed in range(150):
+        rng = random.Random(seed)
+        search = started(graph_query(rng, most=4))
+        m, atoms = search.layout.num_inputs, tuple(range(len(search.disjuncts.formulas)))
+        ends = list(zip(search.root.lo[0, :m].tolist(), search.root.hi[0, :m].tolist(), strict=True))
+        flat = [[rng.randint(*pair) for pair in ends] for _ in range(4)]
+        near = tuple(tuple(tuple(x[part]) for part in search.layout.inputs) for x in flat)
+        local = LocalSearch(search.layout, search.disjuncts.inequalities, search.root, search.options, search.limits, near)
+        if not local.able or not atoms:
+            continue
+        begun += local._begin(Start(0, atoms, search.root, search.root.lo[0, :m].astype(float)))
+        missing = []
+        for inputs in near:
+            values = [forward_all(network, np.array([x]))[0] for network, x in zip(search.layout.networks, inputs, strict=True)]
+            rows = np.concatenate(
+                [v[: len(x)] for v, x in zip(values, inputs, strict=True)] + [v[len(x) :] for v, x in zip(values, inputs, strict=True)]
+            )
+            missing.append(sum(max(0, int(rows[terms] @ c) - bound) for terms, c, bound in local.inequalities))
+        assert local.series[0].attacked.tolist() == flat[int(np.argmin(missing))]
+        if not min(missing):
+            found += 1
+            assert local._go_on() == near[int(np.argmin(missing))]
+    assert begun > 50
+    assert found > 5
 
 
 def test_values_are_those_of_the_networks():

@@ -102,7 +102,7 @@ def check_inner(seed: int) -> bool:
     query, violated = inner_query(random.Random(seed))
     bounds = propagate(query)
     formula = simplify(query, bounds)
-    proposed = propose(query, without_not(query.named), make_options(seed=seed), Limits())
+    proposed = propose(query, without_not(query.named), make_options(seed=seed), Limits()).inputs
     assert proposed is None or (violated and replay(query, proposed) is not None)
     for encoding in ENCODINGS:
         cnf = encode_query(query, bounds, make_options(encoding=encoding), formula if seed % 2 else None)

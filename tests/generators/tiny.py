@@ -153,7 +153,7 @@ def check_query(query: Query, seed: int, timeout: float | None = None) -> bool:
         assert truth == is_true(simple, inputs, outputs)
         violated |= truth
     options = make_options(seed=seed)
-    proposed = propose(query, without_not(query.violation), options, Limits())
+    proposed = propose(query, without_not(query.violation), options, Limits()).inputs
     if proposed is not None:
         assert violated
         assert replay(query, proposed) is not None
