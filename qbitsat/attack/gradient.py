@@ -48,11 +48,11 @@ SMALLEST = np.float32(1e-30)
 
 class Attack(NamedTuple):
     """inputs   make the formula true; None if no point did
-    nearest  inputs in the boxes, one for each of the disjuncts that were nearest to being true
+    nearest  int64[inputs of all networks] each: points in the boxes, one for each of the disjuncts that were nearest to being true
     """
 
     inputs: Inputs | None
-    nearest: tuple[Inputs, ...] = ()
+    nearest: tuple[np.ndarray, ...] = ()
 
 
 def propose(query: Query, formula: Formula, options: Options, limits: Limits) -> Attack:
@@ -78,28 +78,27 @@ def propose(query: Query, formula: Formula, options: Options, limits: Limits) ->
             start += count
             if found is not None:
                 return Attack(found)
-    return Attack(None, nearest.points())
+    return Attack(None, tuple(nearest.points.values()))
 
 
 class Nearest:
     """The point with the largest margin of each disjunct, of the KEPT disjuncts where that is largest."""
 
     def __init__(self) -> None:
-        self.margins = dict[Formula, int]()
-        self._points = dict[Formula, list[np.ndarray]]()
+        # By the identity of disjuncts: hashing a long formula takes longer than a step.
+        self._margins = dict[int, int]()
+        self.points = dict[int, np.ndarray]()
 
     def look(self, disjunct: Formula, margin: int, batch: list[np.ndarray], row: int) -> None:
         """A point, one row of a batch, of which a margin is known."""
-        if disjunct not in self.margins and len(self.margins) == KEPT:
-            worst = min(self.margins, key=self.margins.__getitem__)
-            if margin <= self.margins[worst]:
+        key = id(disjunct)
+        if key not in self._margins and len(self._margins) == KEPT:
+            worst = min(self._margins, key=self._margins.__getitem__)
+            if margin <= self._margins[worst]:
                 return
-            del self.margins[worst], self._points[worst]
-        if margin > self.margins.get(disjunct, margin - 1):
-            self.margins[disjunct], self._points[disjunct] = margin, [x[row].copy() for x in batch]
-
-    def points(self) -> tuple[Inputs, ...]:
-        return tuple(tuple(tuple(x.tolist()) for x in point) for point in self._points.values())
+            del self._margins[worst], self.points[worst]
+        if margin > self._margins.get(key, margin - 1):
+            self._margins[key], self.points[key] = margin, np.concatenate([x[row] for x in batch])
 
 
 class Backward:

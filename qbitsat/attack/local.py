@@ -60,9 +60,9 @@ class LocalSearch:
         root: Ranges,
         options: Options,
         limits: Limits,
-        near: tuple[Inputs, ...] = (),
+        near: tuple[np.ndarray, ...] = (),
     ):
-        """near: inputs at which an attack ended."""
+        """near: int64[num_inputs] each, where an attack ended."""
         self.ends = near
         # All values there, once they are asked for: int64[len(ends), num_values].
         self.near = np.empty((0, 0), np.int64)
@@ -153,7 +153,7 @@ class LocalSearch:
         self.limits.require(32 * layout.products + (80 + 20 * rows) * layout.num_values)
         box = self.root.lo[0, :m], self.root.hi[0, :m]
         values, acc = np.zeros((rows, layout.num_values), np.int64), np.zeros(layout.num_neurons, np.int64)
-        values[:, :m] = [(box[0] + box[1]) // 2, *(np.concatenate(inputs) for inputs in self.ends)]
+        values[:, :m] = [(box[0] + box[1]) // 2, *self.ends]
         for k, block in enumerate(layout.blocks):
             self.limits.check()
             part = np.empty((rows, block.size), np.int64)

@@ -47,7 +47,8 @@ class Reduction:
 
     whole is the query that these stand for, None if it is this one. `places` are those of the smaller query's values in it, and `refs`
     says what the formula's elements are there. pairs are those layers of the query that was asked whose differences are more layers here;
-    asked is that query if it is about several networks, which are one here. near are inputs of the smaller query that an attack ended at.
+    asked is that query if it is about several networks, which are one here. near, int64[num_inputs] each, are points of the smaller
+    query where an attack ended.
     """
 
     query: Query
@@ -58,7 +59,7 @@ class Reduction:
     refs: dict[Ref, Ref] = field(default_factory=dict, repr=False)
     pairs: tuple[tuple[int, int], ...] = ()
     asked: Query | None = None
-    near: tuple[Inputs, ...] = ()
+    near: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
     def expand(self, inputs: Inputs) -> Inputs:
         """Inputs of the query that was asked: those that nothing depends on are as small as they may be."""
@@ -71,9 +72,9 @@ class Reduction:
         return inputs if self.asked is None else parted(inputs, self.asked.boxes)
 
     def restrict(self, inputs: Inputs) -> Inputs:
-        """Inputs of the smaller query from those of the whole one, or of the networks that are one there."""
+        """Inputs of the smaller query from those of the whole one."""
         if self.whole is None or self.places is None:
-            return parted((tuple(chain.from_iterable(inputs)),), self.query.boxes)
+            return inputs
         return _moved(inputs, self.query.boxes, *self._inputs)
 
     @property
@@ -149,7 +150,8 @@ def differenced(left: Reduction, limits: Limits = NO_LIMITS, goal: Query | None 
     if formula in (TRUE, FALSE):
         return Reduction(found.query, bounds, formula, **more)
     paired_left = reduced(found.query, bounds, formula, limits)
-    return replace(paired_left, **more, near=tuple(paired_left.restrict(left.expand(inputs)) for inputs in left.near))
+    points = (paired_left.restrict(left.expand(parted((tuple(x.tolist()),), left.query.boxes))) for x in left.near)
+    return replace(paired_left, **more, near=tuple(np.fromiter(chain.from_iterable(point), np.int64) for point in points))
 
 
 def _with_goal(query: Query, bounds: Ranges, limits: Limits) -> And:

@@ -55,13 +55,13 @@ def test_attacks_that_find_nothing_say_where_they_ended():
     asked = query(network, Or(tuple(reversed(parts))))
     found = propose(asked, asked.violation, make_options(), Limits())
     assert found.inputs is None
-    assert found.nearest == (((5,) * 12,),) * gradient.KEPT
+    assert [point.tolist() for point in found.nearest] == [[5] * 12] * gradient.KEPT
     nearest = gradient.Nearest()
     for k, part in enumerate(reversed(parts)):
         nearest.look(part, k, [np.array([[k]])], 0)
-    assert nearest.points() == tuple(((k,),) for k in range(4, gradient.KEPT + 4))
+    assert list(nearest.points.values()) == [[k] for k in range(4, gradient.KEPT + 4)]
     nearest.look(parts[0], 0, [np.array([[99]])], 0)
-    assert ((99,),) not in nearest.points()
+    assert [99] not in nearest.points.values()
 
 
 @EXAMPLES

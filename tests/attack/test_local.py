@@ -21,6 +21,7 @@ from qbitsat.attack.annealing import Annealer, Start
 from qbitsat.attack.local import LocalSearch
 from qbitsat.attack.rounding import RoundingHeuristic
 from qbitsat.bounds import propagate
+from qbitsat.bounds.joining import parted
 from qbitsat.bounds.reduction import Reduction, differenced, reduced
 from qbitsat.limits import NO_LIMITS, LimitReached, Limits
 from qbitsat.network import forward_all
@@ -90,11 +91,12 @@ def test_points_of_attacks_keep_their_place_with_pairs():
         asked, rng = question(seed), np.random.default_rng(seed)
         points = [tuple(tuple(rng.integers(box.lo, box.hi + 1).tolist()) for box in asked.boxes) for _ in range(20)]
         before = reduced(asked, propagate(asked), without_not(asked.violation))
-        left = differenced(replace(before, near=tuple(map(before.restrict, points))))
+        left = differenced(replace(before, near=tuple(np.concatenate(before.restrict(point)) for point in points)))
         if not left.pairs or left.formula in (TRUE, FALSE):
             continue
         for point, near in zip(points, left.near, strict=True):
-            true = replay(Query(left.query.networks, left.query.boxes, left.formula), near) is not None
+            at = parted((tuple(near.tolist()),), left.query.boxes)
+            true = replay(Query(left.query.networks, left.query.boxes, left.formula), at) is not None
             assert true == (replay(asked, point) is not None)
             said[true] += 1
     assert min(said.values()) > 5
@@ -110,7 +112,9 @@ def test_runs_begin_where_the_attack_ended():
         ends = list(zip(search.root.lo[0, :m].tolist(), search.root.hi[0, :m].tolist(), strict=True))
         flat = [[rng.randint(*pair) for pair in ends] for _ in range(4)]
         near = tuple(tuple(tuple(x[part]) for part in search.layout.inputs) for x in flat)
-        local = LocalSearch(search.layout, search.disjuncts.inequalities, search.root, search.options, search.limits, near)
+        local = LocalSearch(
+            search.layout, search.disjuncts.inequalities, search.root, search.options, search.limits, tuple(map(np.array, flat))
+        )
         if not local.able or not atoms:
             continue
         begun += local._begin(Start(0, atoms, search.root, search.root.lo[0, :m].astype(float)))
