@@ -59,7 +59,7 @@ class Reduction:
     refs: dict[Ref, Ref] = field(default_factory=dict, repr=False)
     pairs: tuple[tuple[int, int], ...] = ()
     asked: Query | None = None
-    near: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
+    near: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def expand(self, inputs: Inputs) -> Inputs:
         """Inputs of the query that was asked: those that nothing depends on are as small as they may be."""
