@@ -68,7 +68,12 @@ def hanging(files, tmp_path):
     def start_hanging(jobs: int, samples: str = "0,2,1", **more):
         (tmp_path / "hangs.py").write_text(HANGS)
         arguments = files.arguments("--jobs", str(jobs), "--out", str(tmp_path / "out"), samples=samples)
-        process = start("hangs.py", *arguments, cwd=tmp_path, **more)
+        # Whoever runs the tests by `nohup` has it ignored, and children would inherit that.
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            process = start("hangs.py", *arguments, cwd=tmp_path, **more)
+        finally:
+            signal.signal(signal.SIGHUP, before)
         started.append(process)
         results = tmp_path / "out" / "results.jsonl"
         assert wait_until(lambda: (tmp_path / "pids").exists() and results.read_text().count("\n") == 2)
