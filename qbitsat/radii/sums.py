@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..attack import propose
+from ..attack.swaps import Swaps
 from ..bounds import propagate, simplify
 from ..bounds.reduction import Reduction, reduced
 from ..limits import Limits
@@ -25,6 +26,8 @@ TRIED, BATCHES, VAIN = 32, 80, 4
 SHARES = (1.0, 0.5, 0.1, 1e-9)
 # A search from below goes beyond what is proved by one step, and by such a part of that.
 STEP = 16
+# The part of all time that goes to nearer witnesses while balls are searched, and runs in vain after which it is half of that.
+SWAPS, DOUBTED = 1 / 6, 4
 # Of the counts of searches, those that are added up.
 COUNTS = ("nodes", "refuted", "leaves")
 
@@ -79,6 +82,8 @@ class Searched(Sums):
         super().__init__(question, norm, farthest, options, limits)
         self.own = replace(options, certificates=False)
         self.searches: list[Search] = []
+        whole = question.within(question.farthest(LINF))
+        self.swaps = Swaps(whole, without_not(whole.named), question.x, norm, options, limits) if options.attack else None
 
     def measure(self) -> None:
         """Until nothing is open: from above by the attack, from below by multipliers of the root, and then ball by ball."""
@@ -132,8 +137,26 @@ class Searched(Sums):
             return
         search = Search(left, self.own, self.limits)
         self.searches.append(search)
-        inputs = search.run()
-        if inputs is None:
-            self.lower = radius
-        else:
-            self.found(self.moved.point(np.array(left.expand(inputs)[0])))
+        search.start()
+        steps = search.steps()
+        try:
+            while True:
+                next(steps)
+                self._swap()
+                if self.nearest <= radius:
+                    return
+        except StopIteration as end:
+            if end.value is None:
+                self.lower = radius
+            else:
+                self.found(self.moved.point(np.array(left.expand(end.value)[0])))
+
+    def _swap(self) -> None:
+        """Nearer witnesses, for as long as it is their turn."""
+        swaps = self.swaps
+        if swaps is None or self.point is None:
+            return
+        while self.open and swaps.seconds * (1 + swaps.vain / DOUBTED) < SWAPS * self.limits.seconds():
+            point = swaps.run(self.point, self.lower + 1)
+            if point is not None and self.question.violated(point[None], self.limits).any():
+                self.found(point)
