@@ -28,6 +28,8 @@ SHARES = (1.0, 0.5, 0.1, 1e-9)
 STEP = 16
 # The part of all time that goes to nearer witnesses while balls are searched, and runs in vain after which it is half of that.
 SWAPS, DOUBTED = 1 / 6, 4
+# Before all else there are runs until so many are in vain, for so many seconds at most: small questions have the same witness every time.
+FIRST_SECONDS, FIRST_VAIN = 1.0, 2
 # Of the counts of searches, those that are added up.
 COUNTS = ("nodes", "refuted", "leaves")
 
@@ -156,7 +158,12 @@ class Searched(Sums):
         swaps = self.swaps
         if swaps is None or self.point is None:
             return
-        while self.open and swaps.seconds * (1 + swaps.vain / DOUBTED) < SWAPS * self.limits.seconds():
+
+        def due() -> bool:
+            first = swaps.vain < FIRST_VAIN and swaps.seconds < FIRST_SECONDS
+            return first or swaps.seconds * (1 + swaps.vain / DOUBTED) < SWAPS * self.limits.seconds()
+
+        while self.open and due():
             point = swaps.run(self.point, self.lower + 1)
             if point is not None and self.question.violated(point[None], self.limits).any():
                 self.found(point)
