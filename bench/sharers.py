@@ -62,8 +62,8 @@ def of_protocols(prefix: str) -> Iterator[Known]:
 def of_tflite() -> Iterator[Known]:
     for key, record in recorded("networks").items():
         name, eps = key.removesuffix("-patch").rsplit("-eps", 1)
+        network = qbitsat.load(files()[name])
         for run in long_runs(record):
-            network = qbitsat.load(files()[name])
             x = inputs_of(name, network, run["sample"] + 1)[-1]
             label, region = int(classify(network, x[None])[0]), record["region"]
             yield (

@@ -18,6 +18,8 @@ from ..properties.margin import margins
 
 # Neighbours of a point that are run together, and at most so many values of them.
 TOGETHER, MOST_VALUES = 64, 1 << 20
+# Random draws are from fewer than 10**9 things.
+DRAWN_BITS = 29
 # Points of a run, and its first and last temperature in mean changes of the margin.
 STEPS, HOT, COLD = 150, 1.0, 0.05
 
@@ -63,7 +65,7 @@ class Swaps:
             heat = unit * HOT * (COLD / HOT) ** (step / STEPS)
             best = int(found.argmax()) if found.max() >= 0 else int((found + heat * self.rng.gumbel(size=len(found))).argmax())
             point, margin = points[best], found[best]
-        return None
+        return point if margin >= 0 else None
 
     def _distance(self, point: np.ndarray) -> int:
         return int(distances_of(self.norm, self.x, point[None])[0])
@@ -75,19 +77,25 @@ class Swaps:
 
     def _drawn(self, point: np.ndarray, distance: int) -> np.ndarray:
         """The point with random elements back at the sample, or a part of the way in L1, until it is no farther than this."""
-        changes = np.abs(point - self.x)
-        over = self._distance(point) - distance
+        change, over = point - self.x, self._distance(point) - distance
+        order = self.rng.permutation(np.flatnonzero(change))
+        sizes = np.abs(change)[order]
+        back = np.zeros_like(change)
         if self.norm == L1:
-            back = self.rng.multivariate_hypergeometric(changes, over, method="marginals")
+            # Random steps of all, or random multiples of a step where numpy cannot draw from so many, and what is missing then.
+            shift = max(0, int(sizes.sum()).bit_length() - DRAWN_BITS)
+            parts = sizes >> shift
+            gone = self.rng.multivariate_hypergeometric(parts, min(over >> shift, int(parts.sum())), method="marginals") << shift
+            room = sizes - gone
+            back[order] = gone + np.clip(over - gone.sum() - np.cumsum(room) + room, 0, room)
         else:
-            back = np.zeros_like(changes)
-            chosen = self.rng.permutation(np.flatnonzero(changes))[:over]
-            back[chosen] = changes[chosen]
-        return point - np.sign(point - self.x) * back
+            back[order[:over]] = sizes[:over]
+        return point - np.sign(change) * back
 
     def _neighbours(self, point: np.ndarray, distance: int) -> np.ndarray:
         """Points at most so far, int64[n, num_inputs]: one element of each takes what another gives back, or what there is room for."""
-        n, rng, change = self.together, self.rng, point - self.x
+        n = self.limits.fit(self.together, 16 * self.network.num_values + 32 * len(point))
+        rng, change = self.rng, point - self.x
         room, changed = distance - self._distance(point), np.flatnonzero(change)
         taken = rng.choice(self.movable, n)
         given = taken if room else rng.choice(changed, n)

@@ -84,8 +84,7 @@ class Searched(Sums):
         super().__init__(question, norm, farthest, options, limits)
         self.own = replace(options, certificates=False)
         self.searches: list[Search] = []
-        whole = question.within(question.farthest(LINF))
-        self.swaps = Swaps(whole, without_not(whole.named), question.x, norm, options, limits) if options.attack else None
+        self.swaps: Swaps | None = None
 
     def measure(self) -> None:
         """Until nothing is open: from above by the attack, from below by multipliers of the root, and then ball by ball."""
@@ -94,6 +93,9 @@ class Searched(Sums):
         self.moved = moved(self.question.network, self.question.x, self.norm, movable(self.question.region, self.question.network))
         self.formula = without_not(Query((self.moved.network,), (self.moved.box(0),), self.violation).named)
         self.limits.begin("attack", self.counts)
+        if self.options.attack:
+            whole = self.question.within(self.question.farthest(LINF))
+            self.swaps = Swaps(whole, without_not(whole.named), self.question.x, self.norm, self.options, self.limits)
         self._attack()
         self.limits.begin("bounds", self.counts)
         high = self.nearest

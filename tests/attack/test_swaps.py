@@ -79,6 +79,19 @@ def test_many_small_changes_become_the_few_that_matter(norm, nearest):
     assert distances_of(norm, x, point[None])[0] == nearest
 
 
+@pytest.mark.parametrize("norm", [L1, L0])
+def test_changes_of_wide_inputs_go_back(norm):
+    """Of 32 bits, whose sum is far beyond what a random draw of single steps could count."""
+    most = (1 << 31) - 1
+    network = one_layer([[0, 0, 0]], form=tensor(3, -most - 1, most))
+    asked, x, point = query(network, at_least(((1, y(0)),), 1)), np.full(3, -most - 1), np.full(3, most)
+    swaps = swaps_of(asked, x, norm)
+    far = int(distances_of(norm, x, point[None])[0])
+    for distance in (1, far // 2, far - 1):
+        assert distances_of(norm, x, swaps._drawn(point, distance)[None])[0] == distance
+        assert (distances_of(norm, x, swaps._neighbours(swaps._drawn(point, distance), distance)) <= distance).all()
+
+
 def test_runs_repeat_for_a_seed():
     for seed in range(50):
         asked, x, point, _ = random_case(seed, L1)
