@@ -11,6 +11,7 @@ closed before has narrower ranges then, in which its multipliers prove no less.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ..bounds.ranges import Ranges
 from ..bounds.tighten import KEPT, deep_blocks, prove_ends
 from ..limits import LimitReached
 from ..network import Patches
+from ..processes import ChildDied, call_in_children
 from .forest import Cell, Forest
 from .proof import Infeasible, Multipliers, Node, Split
 
@@ -36,12 +38,21 @@ WORTH = 1e-3
 # Trees of a layer at most, of the ends that are worth most.
 TREES = 1024
 
+# An end that is narrower: its neuron, its side, its bound and, if proofs are kept, the tree that proves it.
+End = tuple[int, int, int, Cell | None]
+# Such ends, what all ends are above what points reach, and what trees cut off of it.
+Grown = tuple[list[End], float, float]
+
 
 class Refinement:
-    """Passes over the root of one search; `end` is the number of the proof's node behind all ends, and notes are new ones before it."""
+    """Passes over the root of one search; `end` is the number of the proof's node behind all ends, and notes are new ones before it.
 
-    def __init__(self, layout: Layout, steps: int, bounds: int, atoms: int, kept: bool):
+    Without a proof up to `processes` grow the trees of a layer: each every so manieth end, for that part of the work.
+    """
+
+    def __init__(self, layout: Layout, steps: int, bounds: int, atoms: int, kept: bool, processes: int = 1):
         self.layout, self.steps, self.bounds, self.atoms, self.kept = layout, steps, bounds, atoms, kept
+        self.processes = 1 if kept else processes
         # Nodes of the tree before the next pass, and since the last one.
         self.after = self.nodes = NODES
         self.end, self.ends, self.bytes = 0, 0, 0
@@ -51,7 +62,7 @@ class Refinement:
         # A proof counts passes over ranges: where they are not at rest after one, more of them here would leave less than the checker has.
         self.able &= not kept or layout.settles
 
-    def due(self, worked: int, leaves: bool) -> bool:
+    def due(self, worked: float, leaves: bool) -> bool:
         """Whether it is time for a pass, in a search that has worked on so many nodes, and had leaves for SAT.
 
         Clauses in a proof are those of a leaf's ranges, and the checker has narrower ones of what comes before a pass.
@@ -73,7 +84,7 @@ class Refinement:
         """One pass: narrow the root in place. Where a limit is reached, it was the last, and all ends up to there count."""
         try:
             self._pass(root, new_ids)
-        except LimitReached:
+        except (LimitReached, ChildDied):
             self.able = False
 
     def _pass(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> None:
@@ -86,17 +97,41 @@ class Refinement:
                     self._cut(root, neuron, side, bound, Cell(0, (), bound, np.empty(0), multipliers, scale), new_ids)
                 root.propagate(self.layout)
             share = work / 2
-            outputs, sides, weights = self._ends(root, block)
-            if len(outputs):
-                forest = Forest(self.layout, root, block, outputs, sides, weights, self.steps, self.kept)
-                for tree in forest.grow(share):
-                    self._cut(root, tree.neuron, tree.side, tree.bound, tree.root, new_ids)
+            ends = self._ends(root, block)
+            if len(ends[0]):
+                narrower, part = self._grown(root, block, ends, share)
+                for neuron, side, bound, tree in narrower:
+                    self._cut(root, neuron, side, bound, tree, new_ids)
                 root.propagate(self.layout)
-                gained = max(gained, forest.gained)
+                gained = max(gained, part)
             work -= share
         self.nodes *= 2
         self.after += self.nodes
         self.able = gained > FRUITLESS and not (self.kept and (self.ends == MOST_ENDS or self.bytes > KEPT))
+
+    def _grown(self, root: Ranges, block: Block, ends: tuple[np.ndarray, ...], work: float) -> tuple[list[End], float]:
+        """Ends of a block that small trees narrow, and the share that they cut off of what all are above what points reach."""
+        count = min(self.processes, len(ends[0]))
+        parts = [(root, block, tuple(each[k::count] for each in ends), work / count) for k in range(count)]
+        found = call_in_children(self.layout.limits, self._grow_apart, parts) if count > 1 else [self._grow(*parts[0])]
+        if None in found:
+            raise LimitReached("a process of small trees has reached a limit")
+        above, cut_off = sum(grown[1] for grown in found), sum(grown[2] for grown in found)
+        return [end for narrower, _, _ in found for end in narrower], cut_off / max(1e-9, above)
+
+    def _grow(self, root: Ranges, block: Block, ends: tuple[np.ndarray, ...], work: float) -> Grown:
+        outputs, sides, weights = ends
+        forest = Forest(self.layout, root, block, outputs, sides, weights, self.steps, self.kept)
+        trees = forest.grow(work)
+        return [(tree.neuron, tree.side, tree.bound, tree.root if self.kept else None) for tree in trees], forest.above, forest.cut_off
+
+    def _grow_apart(self, *args: Any) -> Grown | None:
+        """The same in a process of its own; None where it reaches a limit."""
+        self.layout.limits.cancel = self.layout.limits.progress = None  # the parent's
+        try:
+            return self._grow(*args)
+        except LimitReached:
+            return None
 
     def _ends(self, root: Ranges, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Outputs, sides and weights of the ends of a block that matter.
@@ -128,14 +163,14 @@ class Refinement:
                     total[values] += np.abs(weights) * other.units[i]
         return total[block.target]
 
-    def _cut(self, root: Ranges, neuron: int, side: int, bound: int, cell: Cell, new_ids: Callable[[int], np.ndarray]) -> None:
+    def _cut(self, root: Ranges, neuron: int, side: int, bound: int, cell: Cell | None, new_ids: Callable[[int], np.ndarray]) -> None:
         """side * acc <= bound, proved by a small tree, if that says anything new."""
         ends = root.acc_hi if side > 0 else root.acc_lo
         if side * int(ends[0, neuron]) <= bound or (self.kept and self.ends == MOST_ENDS):
             return
         ends[0, neuron] = side * bound
         self.ends += 1
-        if self.kept:
+        if cell is not None and self.kept:
             rest, proof = new_ids(2).tolist()
             self.notes[self.end] = Split(-1 - neuron, bound + 1, rest, proof) if side > 0 else Split(-1 - neuron, -bound, proof, rest)
             self.end = rest

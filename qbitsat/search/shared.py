@@ -3,6 +3,8 @@
 The parent keeps a copy of what every process has: the nodes that it was given, or kept when it last handed some on. What came of
 nodes counts, and goes into the proof, only together with those that are left of them. So when a process dies, whatever the reason,
 its nodes are given to another one, and nothing is lost but time.
+
+When it is time for small trees to narrow ranges (`refine`), all nodes come back to the parent, and new processes go on with what is left.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ SHARE = 32
 IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
+# What a process is asked for: half of its nodes, or all of them, with which it ends.
+HALF, ALL = "half", "all"
 
 # Nodes on their way to another process, and the branch of each.
 Handed = tuple[Nodes, list[Branch]]
@@ -56,14 +60,22 @@ class _Pool:
         self.workers: list[_Worker] = []
         self.waiting: deque[Portion] = deque()
         self.started = 0
-        nodes = search.unload()
-        for k in range(min(processes, len(nodes))):
-            part = nodes.take(np.arange(k, len(nodes), processes))
-            self.waiting.append(Portion(_handed(search, part)))
+        # Whether all nodes are on their way back; nodes that were worked on and are not in the search's counts.
+        self.collecting, self.uncounted = False, search.scheduler.worked - search.counts["nodes"]
+        self._share()
+
+    def _share(self) -> None:
+        """Every n-th of the search's nodes waits for one of n processes."""
+        nodes = self.search.unload()
+        for k in range(min(self.processes, len(nodes))):
+            part = nodes.take(np.arange(k, len(nodes), self.processes))
+            self.waiting.append(Portion(_handed(self.search, part)))
 
     def run(self) -> Inputs | None:
         try:
             while self.waiting or any(worker.portion for worker in self.workers):
+                if self.collecting:
+                    self._collect()
                 self._give()
                 for connection in wait([worker.connection for worker in self.workers], POLL_SECONDS):
                     worker = next(w for w in self.workers if w.connection is connection)
@@ -81,9 +93,33 @@ class _Pool:
                 worker.end()
         return None
 
+    def _collect(self) -> None:
+        """All nodes come back; once they have, small trees narrow them, and other processes begin with what is left."""
+        for worker in list(self.workers):
+            if worker.portion is not None and not worker.ends:
+                worker.ends = True
+                self._send(worker, ALL)
+        if not any(worker.portion for worker in self.workers):
+            self.collecting = False
+            self._refine()
+
+    def _refine(self) -> None:
+        search = self.search
+        search.stack = [_adopt(search, portion.handed) for portion in self.waiting]
+        if not (search.may_refine() and search.has_room_to_unload()):
+            search.refinement.able, search.stack = False, []  # they wait as they are
+            return
+        for worker in self.workers:
+            worker.end()
+        self.workers, self.waiting = [], deque()
+        search.scheduler.worked = int(self.uncounted + search.counts["nodes"])
+        search.refine()
+        if search.stack:
+            self._share()
+
     def _give(self) -> None:
-        """Nodes that wait go to processes that have none, old or new."""
-        while self.waiting:
+        """Nodes that wait go to processes that have none, old or new, unless all are to come together."""
+        while self.waiting and not self.collecting:
             worker = next((w for w in self.workers if w.portion is None), None)
             if worker is None:
                 if len(self.workers) == self.processes:
@@ -96,14 +132,16 @@ class _Pool:
 
     def _ask_for_nodes(self) -> None:
         """Every idle process gets half of what some busy one has, as soon as that one answers."""
+        if self.collecting:
+            return
         promised = len(self.waiting) + sum(worker.asked for worker in self.workers)
         wanted = self.processes - promised - sum(worker.portion is not None for worker in self.workers)
         for worker in list(self.workers):
             if wanted > 0 and worker.portion is not None and not worker.asked:
                 worker.asked, wanted = True, wanted - 1
-                self._send(worker, None)
+                self._send(worker, HALF)
 
-    def _send(self, worker: _Worker, content: Handed | None) -> None:
+    def _send(self, worker: _Worker, content: Handed | str) -> None:
         try:
             worker.connection.send(content)
         except OSError:
@@ -135,8 +173,17 @@ class _Pool:
         if kind == "none":  # too few nodes to share
             worker.asked = False
             return None
+        if kind in ("due", "full"):  # time for small trees; no room to give all nodes back
+            self.search.refinement.able &= kind == "due"
+            self.collecting = self.search.refinement.able
+            return None
         if kind == "idle":
             worker.portion = None
+        elif kind == "all":
+            handed, content = content
+            self.workers.remove(worker)
+            worker.end()
+            self.waiting.append(Portion(handed))
         else:  # "nodes" to hand on, and those that are left
             (handed, left), content = content
             worker.asked, worker.portion = False, Portion(left)
@@ -144,20 +191,25 @@ class _Pool:
         self._count(*content)
         return None
 
-    def _count(self, counts: dict[str, float], nodes: dict[int, Any]) -> None:
+    def _count(self, counts: dict[str, float], nodes: dict[int, Any], looked: float) -> None:
         for name, count in counts.items():
             self.search.counts[name] = self.search.counts.get(name, 0) + count
         if self.search.proof is not None:
             self.search.proof.nodes.update(nodes)
+        looks = self.search.scheduler.looks
+        looks.seconds = max(looks.seconds, looked)
 
 
 class _Worker:
-    """The parent's side of a process: `portion` is what it works on, None while it is idle; `asked` while it owes an answer."""
+    """The parent's side of a process.
+
+    portion is what it works on, None while it is idle; it is asked while it owes half of that, and ends once it has given all of it back.
+    """
 
     def __init__(self, search: Search, number: int, anneals: bool):
         self.connection, theirs = CONTEXT.Pipe()
         self.portion: Portion | None = None
-        self.asked, self.anneals = False, anneals
+        self.asked, self.ends, self.anneals = False, False, anneals
         with interrupts_held():
             self.process = start(_work, search, number, anneals, theirs, daemon=True)
         theirs.close()
@@ -168,17 +220,22 @@ class _Worker:
         self.process.join()
 
 
+class _HandedBack(Exception):  # noqa: N818 (a message, not an error)
+    """A process has given all its nodes back."""
+
+
 def _work(search: Search, number: int, anneals: bool, connection: Connection, parent: int) -> None:
     """The process: steps until the nodes that it is sent run out; what it is asked for it answers between steps."""
     begin_child(parent)
     search.limits.cancel = search.limits.progress = None  # the parent's
     search.ids = IDS * (number + 1)
     search.scheduler.annealer.able &= anneals
+    begun = search.scheduler.worked
     try:
         while True:
             search.stack = [_adopt(search, _next_nodes(connection))]
             _take_counts(search)
-            found = _steps(search, connection)
+            found = _steps(search, connection, begun)
             connection.send(("idle", _take_counts(search)) if found is None else ("found", found))
     except LimitReached as limit:
         connection.send(("limit", limit.reason))
@@ -186,33 +243,48 @@ def _work(search: Search, number: int, anneals: bool, connection: Connection, pa
         connection.send(("limit", "memory"))
     except UnsupportedError as unsupported:
         connection.send(("limit", str(unsupported)))
-    except (EOFError, ConnectionError):
-        return  # the parent is gone
+    except (EOFError, ConnectionError, _HandedBack):
+        return  # the parent is gone, or has all that was here
     except BaseException:
         connection.send(("fault", traceback.format_exc()))
 
 
-def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any]]:
-    """What was counted and proved since the last call."""
+def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any], float]:
+    """What was counted and proved since the last call, and the seconds that walks or local search have had here."""
     counts = search.counts.copy()
     search.counts.update(dict.fromkeys(counts, 0))
     nodes: dict[int, Any] = {}
     if search.proof is not None:
         nodes, search.proof.nodes = search.proof.nodes, nodes
-    return counts, nodes
+    return counts, nodes, search.scheduler.looks.seconds
 
 
-def _steps(search: Search, connection: Connection) -> Inputs | None:
+def _steps(search: Search, connection: Connection, begun: int) -> Inputs | None:
+    """Steps until nodes run out; begun: the nodes that the search had worked on before it was shared."""
     while search.stack:
         search.limits.check()
         found = search.step()
         if found is not None:
             return found
+        # As if the others had worked on as many.
+        if search.may_refine(begun + search.options.jobs * (search.scheduler.worked - begun)):
+            search.refinement.able = False  # the parent's
+            connection.send(("due", None))
         if connection.poll():
-            connection.recv()
-            halves = _halves(search)
-            connection.send(("none", None) if halves is None else ("nodes", (halves, _take_counts(search))))
-    return None
+            _answer(search, connection, connection.recv())
+    return None  # which the parent hears, whatever it has asked for
+
+
+def _answer(search: Search, connection: Connection, asked: str) -> None:
+    """Half of the nodes for the parent, or all."""
+    if asked == HALF:
+        halves = _halves(search)
+        connection.send(("none", None) if halves is None else ("nodes", (halves, _take_counts(search))))
+    elif search.stack and search.has_room_to_unload():
+        connection.send(("all", (_handed(search, search.unload()), _take_counts(search))))
+        raise _HandedBack
+    elif search.stack:
+        connection.send(("full", None))
 
 
 def _handed(search: Search, nodes: Nodes) -> Handed:
@@ -244,6 +316,7 @@ def _next_nodes(connection: Connection) -> Handed:
     """Nodes from the parent; to a request that crossed our being idle there are none."""
     while True:
         content = connection.recv()
-        if content is not None:
+        if content == HALF:
+            connection.send(("none", None))
+        elif content != ALL:
             return content
-        connection.send(("none", None))

@@ -55,7 +55,7 @@ class Search:
         # Nodes after which the search starts anew, with tighter ranges; 0: never.
         self.trial = 0
         atoms = len(self.disjuncts.table[0].atoms)
-        self.refinement = Refinement(self.layout, options.steps, options.tighten, atoms, proof is not None)
+        self.refinement = Refinement(self.layout, options.steps, options.tighten, atoms, proof is not None, options.jobs)
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
@@ -76,10 +76,14 @@ class Search:
             if due:
                 self._restart()
         else:
-            due = self.options.refine and self.refinement.due(worked, bool(self.counts["leaves"]))
+            due = self.may_refine(worked)
             if due:
-                self._refine()
+                self.refine()
         return due
+
+    def may_refine(self, worked: float = math.inf) -> bool:
+        """Whether small trees may narrow ranges, once a search has worked on so many nodes."""
+        return self.options.refine and self.refinement.due(worked, bool(self.counts["leaves"]))
 
     def _restart(self) -> None:
         """The root once more, with ranges as tight as they come."""
@@ -104,7 +108,7 @@ class Search:
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
-    def _refine(self) -> None:
+    def refine(self) -> None:
         """The root and all open nodes with ranges that small trees have narrowed; where that has no room the search goes on without."""
         if not self.has_room_to_unload():
             self.refinement.able = False

@@ -1,5 +1,6 @@
 """Small trees narrow the ranges of deep dense networks: they keep what is possible, and proofs with them are accepted."""
 
+import multiprocessing
 import random
 
 import numpy as np
@@ -22,7 +23,7 @@ from qbitsat.network import Dense, Network, TensorFormat, forward_all
 from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
 from qbitsat.properties.balls import NORMS
 from qbitsat.radii.question import Question
-from qbitsat.search import refine
+from qbitsat.search import Search, refine, shared
 from qbitsat.search.forest import Forest
 from qbitsat.search.proof import Split
 from qbitsat.search.refine import Refinement
@@ -129,6 +130,59 @@ def test_processes_share_a_search_that_refines(always):
         query = asked(seed, 2)
         wanted = qbitsat.verify(query, engine="enumerate").verdict
         assert qbitsat.verify(query, engine="hybrid", jobs=2).verdict == wanted
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+@pytest.mark.parametrize("kept", [False, True])
+def test_processes_give_all_nodes_back_for_every_pass(jobs, kept, always, tmp_path, monkeypatch):
+    """A node that were lost would be one that holds: outputs reach their largest sum at few of the 256 inputs."""
+    monkeypatch.setattr(shared, "SHARE", 1)
+    monkeypatch.setattr(refine, "FRUITLESS", -1)
+    monkeypatch.setattr(refine, "GREATER", 10)
+    passes, shares = [], shared._Pool._refine
+    monkeypatch.setattr(shared._Pool, "_refine", lambda pool: passes.append(shares(pool)))
+    for seed in range(3):
+        network, coefficients = deep_network(np.random.default_rng(seed)), np.random.default_rng(seed).integers(-3, 4, 3)
+        largest = int((all_values(network)[:, network.outputs] @ coefficients).max())
+        for least in (largest, largest + 1):
+            above = AtMost(tuple((-int(c), Ref(0, "output", j)) for j, c in enumerate(coefficients)), -least)
+            query = Query((network,), (Box(np.zeros(4, int), np.full(4, 3)),), above)
+            options = {"engine": "hybrid", "attack": False, "rounding": False, "anneal": False, "steps": 5, "batch": 2, "jobs": jobs}
+            verdict, path = certify(query, tmp_path, **options) if kept else (qbitsat.verify(query, **options), tmp_path)
+            assert verdict.verdict == ("VIOLATED" if least == largest else "HOLDS")
+            assert not kept or least == largest or check(path).reason == ""
+    assert len(passes) > 3
+
+
+def test_processes_without_room_go_on_without_passes(always, monkeypatch):
+    monkeypatch.setattr(shared, "SHARE", 1)
+    monkeypatch.setattr(shared._Pool, "_refine", lambda *_: pytest.fail("narrowed"))
+    query = asked(3, 3)
+    answer, full = shared._answer, multiprocessing.Value("i", 0)
+
+    def without_room(search, connection, asked):
+        monkeypatch.setattr(Search, "has_room_to_unload", lambda *_: False)
+        full.value += asked == shared.ALL
+        answer(search, connection, asked)
+
+    monkeypatch.setattr(shared, "_answer", without_room)
+    wanted = qbitsat.verify(query, engine="enumerate").verdict
+    assert qbitsat.verify(query, engine="hybrid", attack=False, rounding=False, anneal=False, batch=2, jobs=2).verdict == wanted
+    assert full.value > 0
+
+
+@pytest.mark.parametrize("fault", [LimitReached("memory"), MemoryError(), RuntimeError("mended")])
+def test_a_process_of_small_trees_that_fails_ends_the_pass(fault, monkeypatch):
+    query = asked(1, 3)
+    root, ids = propagate(query), iter(range(10**6))
+
+    def fail(*_):
+        raise fault
+
+    monkeypatch.setattr(Forest, "grow", fail)
+    refinement = Refinement(root.layout, 20, 40, 0, False, 2)
+    refinement.run(root, lambda n: np.array([next(ids) for _ in range(n)]))
+    assert not refinement.able
 
 
 def radius_case(seed: int) -> Case:
