@@ -9,11 +9,11 @@ import pickle
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, NoReturn
+from typing import Any
 
 from .limits import GIB, LimitReached, Limits, resident_bytes
 
@@ -43,69 +43,37 @@ def call_in_child(limits: Limits, work: Callable[..., Any], *args: Any) -> Any:
 
     Raises `LimitReached` for "timeout" and "memory", and `ChildDied` if the child crashes or `work` raises.
     """
-    return call_in_children(limits, work, [args])[0]
-
-
-def call_in_children(limits: Limits, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """What work(*args) returns for each of the calls, each in a child of its own, side by side; otherwise as `call_in_child`."""
-    children: list[_Child] = []
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    memory = None if limits.memory == float("inf") else int(limits.memory)
+    child = None
     try:
-        # Ctrl-C between the fork and the assignment would lose a child.
+        # Ctrl-C between the fork and the assignment would lose the child.
         with interrupts_held():
-            for args in calls:
-                children.append(_Child(limits, work, args))
-        while True:
-            left = limits.timeout - limits.seconds()
-            wait([child.receiver for child in children if not child.answered], max(0.0, min(POLL_SECONDS, left)))
-            for child in children:
-                child.look()
-            if all(child.answered for child in children):
-                return [child.answer for child in children]
-            for child in children:
-                limits.check(child.process.pid or 0)
-            if limits.guest is not None and limits.guest.due():
-                with ExitStack() as rest:
-                    for child in () if limits.guest.beside else children:
-                        rest.enter_context(_stopped(child.process))
-                    limits.guest.work()
-    finally:
-        for child in children:
-            child.end()
-
-
-class _Child:
-    """The parent's side of a child that computes work(*args)."""
-
-    def __init__(self, limits: Limits, work: Callable[..., Any], args: tuple[Any, ...]):
-        self.limits, self.answered, self.answer = limits, False, None
-        self.receiver, sender = CONTEXT.Pipe(duplex=False)
-        memory = None if limits.memory == float("inf") else int(limits.memory)
-        self.process = start(_answer, sender, work, args, memory, daemon=True)
-        sender.close()
-
-    def look(self) -> None:
-        """Take the answer if it is there; raise if it will not come."""
-        try:
-            if not self.answered and self.receiver.poll():
-                self.answer, self.answered = self.receiver.recv(), True
+            child = start(_answer, sender, work, args, memory, daemon=True)
+            sender.close()
+        while not receiver.poll(max(0.0, min(POLL_SECONDS, limits.timeout - limits.seconds()))):
+            limits.check(child.pid or 0)
             # Not left to the end of the pipe: another thread's fork may hold its other end open.
-            elif not self.answered and not self.process.is_alive() and not self.receiver.poll():
+            if not child.is_alive() and not receiver.poll():
                 raise EOFError
-        except (EOFError, OSError, pickle.UnpicklingError):
-            self._raise()
-
-    def _raise(self) -> NoReturn:
-        self.process.kill()
-        self.process.join()
-        killed_for_memory = self.process.exitcode == -signal.SIGKILL and self.limits.memory < float("inf")
-        if killed_for_memory or self.process.exitcode == EXIT_MEMORY:
+            if limits.guest is not None and limits.guest.due():
+                with nullcontext() if limits.guest.beside else _stopped(child):
+                    limits.guest.work()
+        return receiver.recv()
+    except (EOFError, OSError, pickle.UnpicklingError):
+        if child is None:
+            raise
+        child.kill()
+        child.join()
+        killed_for_memory = child.exitcode == -signal.SIGKILL and limits.memory < float("inf")
+        if killed_for_memory or child.exitcode == EXIT_MEMORY:
             raise LimitReached("memory") from None
-        raise ChildDied(self.process.exitcode) from None
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.receiver.close()
+        raise ChildDied(child.exitcode) from None
+    finally:
+        if child is not None:
+            child.kill()
+            child.join()
+        receiver.close()
 
 
 @contextmanager

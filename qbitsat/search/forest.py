@@ -91,8 +91,8 @@ class Forest:
         self.enough = np.maximum(1, 1 / block.units[outputs]).astype(np.int64)
         zeros = [(values, -side * weights, 0) for (values, weights, _), side in zip(self.rows, sides.tolist(), strict=True)]
         self.stated = Inequalities.of(zeros)
-        # What all ends were above what points reach, and what of it trees have cut off; ends count by their weights.
-        self.above = self.cut_off = 0.0
+        # Of all that ends are above what points reach, the share that trees have cut off; ends count by their weights.
+        self.gained = 0.0
         self.dual = Dual(self.part, Inequalities.of(zeros))
         self.descent = DualDescent(self.part, self.part.blocks, self.stated, self.ranges)
 
@@ -130,8 +130,7 @@ class Forest:
         for tree in trees:
             tree.bound = -tree.leaves[0][0]
         after = np.array([tree.bound for tree in trees])
-        self.above = float((self.weights * (self.known - self.reached)).sum())
-        self.cut_off = float((self.weights * (self.known - after)).sum())
+        self.gained = float((self.weights * (self.known - after)).sum() / max(1e-9, (self.weights * (self.known - self.reached)).sum()))
         return [tree for k, tree in enumerate(trees) if tree.bound < self.known[k]]
 
     def _gap(self, tree: Grown, k: int) -> int:

@@ -10,6 +10,7 @@ then ranges are propagated forward once more.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -72,3 +73,9 @@ class Proof:
     nodes: dict[int, Node] = field(default_factory=dict)
     places: Places | None = None
     pairs: tuple[tuple[int, int], ...] = ()
+
+    def go_on(self, first: int, end: int, notes: Mapping[int, Node]) -> None:
+        """What was at the number `first` comes to be at `end`, behind new nodes that begin at `first`."""
+        if first in self.nodes:
+            self.nodes[end] = self.nodes.pop(first)
+        self.nodes.update(notes)

@@ -10,8 +10,8 @@ closed before has narrower ranges then, in which its multipliers prove no less.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from ..bounds.ranges import Ranges
 from ..bounds.tighten import KEPT, deep_blocks, prove_ends
 from ..limits import LimitReached
 from ..network import Patches
-from ..processes import ChildDied, call_in_children
 from .forest import Cell, Forest
 from .proof import Infeasible, Multipliers, Node, Split
 
@@ -37,26 +36,33 @@ MOST_ENDS = 3000
 WORTH = 1e-3
 # Trees of a layer at most, of the ends that are worth most.
 TREES = 1024
+PROGRESS = ("able", "after", "nodes", "end", "ends", "bytes")
 
-# An end that is narrower: its neuron, its side, its bound and, if proofs are kept, the tree that proves it.
-End = tuple[int, int, int, Cell | None]
-# Such ends, what all ends are above what points reach, and what trees cut off of it.
-Grown = tuple[list[End], float, float]
+
+class Pass(NamedTuple):
+    """What a pass over a root has found.
+
+    root has its ranges, of one row. In a proof, what was at the number `first` goes on behind notes, which begin there. progress is that
+    of the refinement.
+    """
+
+    root: Ranges
+    first: int
+    notes: Mapping[int, Node]
+    progress: Mapping[str, int]
 
 
 class Refinement:
-    """Passes over the root of one search; `end` is the number of the proof's node behind all ends, and notes are new ones before it.
+    """Passes over the root of one search; `end` is the number of the proof's node behind all ends, and notes are new ones before it."""
 
-    Without a proof up to `processes` grow the trees of a layer: each every so manieth end, for that part of the work.
-    """
-
-    def __init__(self, layout: Layout, steps: int, bounds: int, atoms: int, kept: bool, processes: int = 1):
+    def __init__(self, layout: Layout, steps: int, bounds: int, atoms: int, kept: bool):
         self.layout, self.steps, self.bounds, self.atoms, self.kept = layout, steps, bounds, atoms, kept
-        self.processes = 1 if kept else processes
         # Nodes of the tree before the next pass, and since the last one.
         self.after = self.nodes = NODES
         self.end, self.ends, self.bytes = 0, 0, 0
         self.notes: dict[int, Node] = {}
+        # Whether a pass may come from another process.
+        self.shared = False
         self.deep = deep_blocks(layout)
         self.able = len(self.deep) > 1 and _is_dense(layout, [part for earlier, block in self.deep for part in (*earlier, block)])
         # A proof counts passes over ranges: where they are not at rest after one, more of them here would leave less than the checker has.
@@ -72,19 +78,36 @@ class Refinement:
 
     @property
     def noted(self) -> bool:
-        """Whether the proof has small trees, so that no leaf of it may be left to SAT."""
-        return self.kept and self.ends > 0
+        """Whether the proof has small trees, or may get some from another process, so that no leaf of it may be left to SAT."""
+        return self.kept and (self.ends > 0 or (self.shared and self.able))
+
+    @property
+    def progress(self) -> Mapping[str, int]:
+        """What a pass changes."""
+        return {name: getattr(self, name) for name in PROGRESS}
+
+    @progress.setter
+    def progress(self, progress: Mapping[str, int]) -> None:
+        for name in PROGRESS:
+            setattr(self, name, progress[name])
 
     @property
     def undecided(self) -> bool:
         """Whether the first pass may still come."""
         return self.able and self.nodes == NODES
 
+    def pass_over(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> Pass:
+        """One pass over a root, which stays as it is."""
+        root, first = root.take(np.zeros(1, np.int64)), self.end
+        self.run(root, new_ids)
+        notes, self.notes = self.notes, {}
+        return Pass(root, first, notes, self.progress)
+
     def run(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> None:
         """One pass: narrow the root in place. Where a limit is reached, it was the last, and all ends up to there count."""
         try:
             self._pass(root, new_ids)
-        except (LimitReached, ChildDied):
+        except LimitReached:
             self.able = False
 
     def _pass(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> None:
@@ -97,41 +120,17 @@ class Refinement:
                     self._cut(root, neuron, side, bound, Cell(0, (), bound, np.empty(0), multipliers, scale), new_ids)
                 root.propagate(self.layout)
             share = work / 2
-            ends = self._ends(root, block)
-            if len(ends[0]):
-                narrower, part = self._grown(root, block, ends, share)
-                for neuron, side, bound, tree in narrower:
-                    self._cut(root, neuron, side, bound, tree, new_ids)
+            outputs, sides, weights = self._ends(root, block)
+            if len(outputs):
+                forest = Forest(self.layout, root, block, outputs, sides, weights, self.steps, self.kept)
+                for tree in forest.grow(share):
+                    self._cut(root, tree.neuron, tree.side, tree.bound, tree.root, new_ids)
                 root.propagate(self.layout)
-                gained = max(gained, part)
+                gained = max(gained, forest.gained)
             work -= share
         self.nodes *= 2
         self.after += self.nodes
         self.able = gained > FRUITLESS and not (self.kept and (self.ends == MOST_ENDS or self.bytes > KEPT))
-
-    def _grown(self, root: Ranges, block: Block, ends: tuple[np.ndarray, ...], work: float) -> tuple[list[End], float]:
-        """Ends of a block that small trees narrow, and the share that they cut off of what all are above what points reach."""
-        count = min(self.processes, len(ends[0]))
-        parts = [(root, block, tuple(each[k::count] for each in ends), work / count) for k in range(count)]
-        found = call_in_children(self.layout.limits, self._grow_apart, parts) if count > 1 else [self._grow(*parts[0])]
-        if None in found:
-            raise LimitReached("a process of small trees has reached a limit")
-        above, cut_off = sum(grown[1] for grown in found), sum(grown[2] for grown in found)
-        return [end for narrower, _, _ in found for end in narrower], cut_off / max(1e-9, above)
-
-    def _grow(self, root: Ranges, block: Block, ends: tuple[np.ndarray, ...], work: float) -> Grown:
-        outputs, sides, weights = ends
-        forest = Forest(self.layout, root, block, outputs, sides, weights, self.steps, self.kept)
-        trees = forest.grow(work)
-        return [(tree.neuron, tree.side, tree.bound, tree.root if self.kept else None) for tree in trees], forest.above, forest.cut_off
-
-    def _grow_apart(self, *args: Any) -> Grown | None:
-        """The same in a process of its own; None where it reaches a limit."""
-        self.layout.limits.cancel = self.layout.limits.progress = None  # the parent's
-        try:
-            return self._grow(*args)
-        except LimitReached:
-            return None
 
     def _ends(self, root: Ranges, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Outputs, sides and weights of the ends of a block that matter.
@@ -163,14 +162,14 @@ class Refinement:
                     total[values] += np.abs(weights) * other.units[i]
         return total[block.target]
 
-    def _cut(self, root: Ranges, neuron: int, side: int, bound: int, cell: Cell | None, new_ids: Callable[[int], np.ndarray]) -> None:
+    def _cut(self, root: Ranges, neuron: int, side: int, bound: int, cell: Cell, new_ids: Callable[[int], np.ndarray]) -> None:
         """side * acc <= bound, proved by a small tree, if that says anything new."""
         ends = root.acc_hi if side > 0 else root.acc_lo
         if side * int(ends[0, neuron]) <= bound or (self.kept and self.ends == MOST_ENDS):
             return
         ends[0, neuron] = side * bound
         self.ends += 1
-        if cell is not None and self.kept:
+        if self.kept:
             rest, proof = new_ids(2).tolist()
             self.notes[self.end] = Split(-1 - neuron, bound + 1, rest, proof) if side > 0 else Split(-1 - neuron, -bound, proof, rest)
             self.end = rest

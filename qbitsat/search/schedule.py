@@ -58,11 +58,6 @@ class Scheduler:
         # For every branch the relaxed inputs of its newest node.
         self.relaxed: dict[int, np.ndarray] = {}
 
-    @property
-    def looks(self) -> Annealer | LocalSearch:
-        """Who looks for witnesses."""
-        return self.local or self.annealer
-
     def descend(self, nodes: Nodes) -> Suggestion:
         """What a descent says of nodes; their multipliers and shares become those that it ends with."""
         self.worked += len(nodes)

@@ -4,7 +4,8 @@ The parent keeps a copy of what every process has: the nodes that it was given, 
 nodes counts, and goes into the proof, only together with those that are left of them. So when a process dies, whatever the reason,
 its nodes are given to another one, and nothing is lost but time.
 
-When it is time for small trees to narrow ranges (`refine`), all nodes come back to the parent, and new processes go on with what is left.
+One process narrows the root's ranges by small trees when it is time (`refine`). It gives its nodes away before, and all processes go on
+within what it has found.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..limits import LimitReached
 from ..processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from .disjuncts import Branch
 from .nodes import Nodes
+from .refine import Pass
 from .tree import Inputs, Search
 
 # Nodes for each process before the work is shared: fewer would leave some process without any at once.
@@ -29,11 +31,11 @@ SHARE = 32
 IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
-# What a process is asked for: half of its nodes, or all of them, with which it ends.
-HALF, ALL = "half", "all"
 
 # Nodes on their way to another process, and the branch of each.
 Handed = tuple[Nodes, list[Branch]]
+# What a process is sent: nodes, ranges of the root, or None: half of its nodes are asked for.
+Sent = Handed | Pass | None
 
 
 class Portion(NamedTuple):
@@ -60,26 +62,20 @@ class _Pool:
         self.workers: list[_Worker] = []
         self.waiting: deque[Portion] = deque()
         self.started = 0
-        # Whether all nodes are on their way back; nodes that were worked on and are not in the search's counts.
-        self.collecting, self.uncounted = False, search.scheduler.worked - search.counts["nodes"]
-        self._share()
-
-    def _share(self) -> None:
-        """Every n-th of the search's nodes waits for one of n processes."""
-        nodes = self.search.unload()
-        for k in range(min(self.processes, len(nodes))):
-            part = nodes.take(np.arange(k, len(nodes), self.processes))
-            self.waiting.append(Portion(_handed(self.search, part)))
+        search.may_refine()  # not behind leaves for SAT, which the processes count anew
+        search.refinement.shared = True
+        nodes = search.unload()
+        for k in range(min(processes, len(nodes))):
+            part = nodes.take(np.arange(k, len(nodes), processes))
+            self.waiting.append(Portion(_handed(search, part)))
 
     def run(self) -> Inputs | None:
         try:
             while self.waiting or any(worker.portion for worker in self.workers):
-                if self.collecting:
-                    self._collect()
                 self._give()
                 for connection in wait([worker.connection for worker in self.workers], POLL_SECONDS):
-                    worker = next(w for w in self.workers if w.connection is connection)
-                    found = self._receive(worker)
+                    worker = next((w for w in self.workers if w.connection is connection), None)
+                    found = self._receive(worker) if worker else None
                     if found is not None:
                         return found
                 for worker in list(self.workers):
@@ -93,55 +89,30 @@ class _Pool:
                 worker.end()
         return None
 
-    def _collect(self) -> None:
-        """All nodes come back; once they have, small trees narrow them, and other processes begin with what is left."""
-        for worker in list(self.workers):
-            if worker.portion is not None and not worker.ends:
-                worker.ends = True
-                self._send(worker, ALL)
-        if not any(worker.portion for worker in self.workers):
-            self.collecting = False
-            self._refine()
-
-    def _refine(self) -> None:
-        search = self.search
-        search.stack = [_adopt(search, portion.handed) for portion in self.waiting]
-        if not (search.may_refine() and search.has_room_to_unload()):
-            search.refinement.able, search.stack = False, []  # they wait as they are
-            return
-        for worker in self.workers:
-            worker.end()
-        self.workers, self.waiting = [], deque()
-        search.scheduler.worked = int(self.uncounted + search.counts["nodes"])
-        search.refine()
-        if search.stack:
-            self._share()
-
     def _give(self) -> None:
-        """Nodes that wait go to processes that have none, old or new, unless all are to come together."""
-        while self.waiting and not self.collecting:
-            worker = next((w for w in self.workers if w.portion is None), None)
+        """Nodes that wait go to processes that have none, old or new."""
+        while self.waiting:
+            worker = next((w for w in self.workers if w.idle), None)
             if worker is None:
                 if len(self.workers) == self.processes:
                     return
                 anneals = not any(w.anneals for w in self.workers)  # the others do more for the tree
-                self.workers.append(worker := _Worker(self.search, self.started, anneals))
+                refines = not anneals and not any(w.refines for w in self.workers)
+                self.workers.append(worker := _Worker(self.search, self.started, anneals, refines))
                 self.started += 1
             worker.portion = self.waiting.popleft()
             self._send(worker, worker.portion.handed)
 
     def _ask_for_nodes(self) -> None:
         """Every idle process gets half of what some busy one has, as soon as that one answers."""
-        if self.collecting:
-            return
         promised = len(self.waiting) + sum(worker.asked for worker in self.workers)
-        wanted = self.processes - promised - sum(worker.portion is not None for worker in self.workers)
+        wanted = self.processes - promised - sum(not worker.idle for worker in self.workers)
         for worker in list(self.workers):
             if wanted > 0 and worker.portion is not None and not worker.asked:
                 worker.asked, wanted = True, wanted - 1
-                self._send(worker, HALF)
+                self._send(worker, None)
 
-    def _send(self, worker: _Worker, content: Handed | str) -> None:
+    def _send(self, worker: _Worker, content: Sent) -> None:
         try:
             worker.connection.send(content)
         except OSError:
@@ -173,16 +144,14 @@ class _Pool:
         if kind == "none":  # too few nodes to share
             worker.asked = False
             return None
-        if kind in ("due", "full"):  # time for small trees; no room to give all nodes back
-            self.search.refinement.able &= kind == "due"
-            self.collecting = self.search.refinement.able
+        if kind == "pass":
+            self._pass_on(worker, content)
             return None
         if kind == "idle":
-            worker.portion = None
-        elif kind == "all":
+            worker.portion, worker.passes = None, False
+        elif kind == "away":  # all nodes, before a pass; it is over once the process is idle
             handed, content = content
-            self.workers.remove(worker)
-            worker.end()
+            worker.portion, worker.passes, worker.asked = None, True, False
             self.waiting.append(Portion(handed))
         else:  # "nodes" to hand on, and those that are left
             (handed, left), content = content
@@ -191,28 +160,36 @@ class _Pool:
         self._count(*content)
         return None
 
-    def _count(self, counts: dict[str, float], nodes: dict[int, Any], looked: float) -> None:
+    def _pass_on(self, worker: _Worker, found: Pass) -> None:
+        """All go on within what one has found; who is not there yet begins within it."""
+        self.search.go_on_within(found)
+        for other in [other for other in self.workers if other is not worker]:
+            self._send(other, found._replace(notes={}))
+
+    def _count(self, counts: dict[str, float], nodes: dict[int, Any]) -> None:
         for name, count in counts.items():
             self.search.counts[name] = self.search.counts.get(name, 0) + count
         if self.search.proof is not None:
             self.search.proof.nodes.update(nodes)
-        looks = self.search.scheduler.looks
-        looks.seconds = max(looks.seconds, looked)
 
 
 class _Worker:
     """The parent's side of a process.
 
-    portion is what it works on, None while it is idle; it is asked while it owes half of that, and ends once it has given all of it back.
+    portion is what it works on, None while it has no nodes; it is asked while it owes an answer, and passes while it narrows the root.
     """
 
-    def __init__(self, search: Search, number: int, anneals: bool):
+    def __init__(self, search: Search, number: int, anneals: bool, refines: bool):
         self.connection, theirs = CONTEXT.Pipe()
         self.portion: Portion | None = None
-        self.asked, self.ends, self.anneals = False, False, anneals
+        self.asked, self.passes, self.anneals, self.refines = False, False, anneals, refines
         with interrupts_held():
-            self.process = start(_work, search, number, anneals, theirs, daemon=True)
+            self.process = start(_work, search, number, anneals, refines, theirs, daemon=True)
         theirs.close()
+
+    @property
+    def idle(self) -> bool:
+        return self.portion is None and not self.passes
 
     def end(self) -> None:
         self.connection.close()
@@ -220,22 +197,20 @@ class _Worker:
         self.process.join()
 
 
-class _HandedBack(Exception):  # noqa: N818 (a message, not an error)
-    """A process has given all its nodes back."""
-
-
-def _work(search: Search, number: int, anneals: bool, connection: Connection, parent: int) -> None:
+def _work(search: Search, number: int, anneals: bool, refines: bool, connection: Connection, parent: int) -> None:
     """The process: steps until the nodes that it is sent run out; what it is asked for it answers between steps."""
     begin_child(parent)
     search.limits.cancel = search.limits.progress = None  # the parent's
     search.ids = IDS * (number + 1)
     search.scheduler.annealer.able &= anneals
-    begun = search.scheduler.worked
+    passes = _Passes(search, refines)
     try:
         while True:
-            search.stack = [_adopt(search, _next_nodes(connection))]
+            search.stack = [_adopt(search, _next_nodes(search, connection))]
             _take_counts(search)
-            found = _steps(search, connection, begun)
+            if search.refinement.ends:
+                search.meet_root()
+            found = _steps(search, connection, passes)
             connection.send(("idle", _take_counts(search)) if found is None else ("found", found))
     except LimitReached as limit:
         connection.send(("limit", limit.reason))
@@ -243,48 +218,65 @@ def _work(search: Search, number: int, anneals: bool, connection: Connection, pa
         connection.send(("limit", "memory"))
     except UnsupportedError as unsupported:
         connection.send(("limit", str(unsupported)))
-    except (EOFError, ConnectionError, _HandedBack):
-        return  # the parent is gone, or has all that was here
+    except (EOFError, ConnectionError):
+        return  # the parent is gone
     except BaseException:
         connection.send(("fault", traceback.format_exc()))
 
 
-def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any], float]:
-    """What was counted and proved since the last call, and the seconds that walks or local search have had here."""
+class _Passes:
+    """When the process that narrows the root does so: its own nodes stand for those of all, as if others work while it does not."""
+
+    def __init__(self, search: Search, refines: bool):
+        self.search, self.refines = search, refines
+        self.begun, self.since, self.seconds = search.scheduler.worked, search.limits.seconds(), 0.0
+
+    def due(self) -> bool:
+        own, seconds = self.search.scheduler.worked - self.begun, self.search.limits.seconds() - self.since
+        worked = own * self.search.options.jobs * seconds / max(1e-9, seconds - self.seconds)
+        return self.refines and self.search.may_refine(self.begun + worked)
+
+    def run(self) -> Pass:
+        started = self.search.limits.seconds()
+        found = self.search.refinement.pass_over(self.search.root, self.search.new_ids)
+        self.seconds += self.search.limits.seconds() - started
+        return found
+
+
+def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any]]:
+    """What was counted and proved since the last call."""
     counts = search.counts.copy()
     search.counts.update(dict.fromkeys(counts, 0))
     nodes: dict[int, Any] = {}
     if search.proof is not None:
         nodes, search.proof.nodes = search.proof.nodes, nodes
-    return counts, nodes, search.scheduler.looks.seconds
+    return counts, nodes
 
 
-def _steps(search: Search, connection: Connection, begun: int) -> Inputs | None:
-    """Steps until nodes run out; begun: the nodes that the search had worked on before it was shared."""
+def _steps(search: Search, connection: Connection, passes: _Passes) -> Inputs | None:
     while search.stack:
         search.limits.check()
         found = search.step()
         if found is not None:
             return found
-        # As if the others had worked on as many.
-        if search.may_refine(begun + search.options.jobs * (search.scheduler.worked - begun)):
-            search.refinement.able = False  # the parent's
-            connection.send(("due", None))
         if connection.poll():
             _answer(search, connection, connection.recv())
-    return None  # which the parent hears, whatever it has asked for
+        if search.stack and passes.due() and search.has_room_to_unload():
+            connection.send(("away", (_handed(search, search.unload()), _take_counts(search))))
+            made = passes.run()
+            connection.send(("pass", made))
+            search.go_on_within(made._replace(notes={}))  # the parent has them
+    return None
 
 
-def _answer(search: Search, connection: Connection, asked: str) -> None:
-    """Half of the nodes for the parent, or all."""
-    if asked == HALF:
+def _answer(search: Search, connection: Connection, content: Sent) -> None:
+    """Go on within other ranges of the root, or give half of the nodes away."""
+    if isinstance(content, Pass):
+        search.go_on_within(content)
+        search.meet_root()
+    else:
         halves = _halves(search)
         connection.send(("none", None) if halves is None else ("nodes", (halves, _take_counts(search))))
-    elif search.stack and search.has_room_to_unload():
-        connection.send(("all", (_handed(search, search.unload()), _take_counts(search))))
-        raise _HandedBack
-    elif search.stack:
-        connection.send(("full", None))
 
 
 def _handed(search: Search, nodes: Nodes) -> Handed:
@@ -312,11 +304,13 @@ def _adopt(search: Search, handed: Handed) -> Nodes:
     return nodes
 
 
-def _next_nodes(connection: Connection) -> Handed:
+def _next_nodes(search: Search, connection: Connection) -> Handed:
     """Nodes from the parent; to a request that crossed our being idle there are none."""
     while True:
         content = connection.recv()
-        if content == HALF:
-            connection.send(("none", None))
-        elif content != ALL:
+        if isinstance(content, Pass):
+            search.go_on_within(content)
+        elif content is not None:
             return content
+        else:
+            connection.send(("none", None))

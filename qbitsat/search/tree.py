@@ -21,7 +21,7 @@ from .guest import drained
 from .leaves import Inputs
 from .nodes import Nodes
 from .proof import Disjunction, Infeasible, Multipliers, Proof, Split
-from .refine import Refinement
+from .refine import Pass, Refinement
 from .schedule import Scheduler
 
 # Children of one node that are made at a time.
@@ -55,7 +55,7 @@ class Search:
         # Nodes after which the search starts anew, with tighter ranges; 0: never.
         self.trial = 0
         atoms = len(self.disjuncts.table[0].atoms)
-        self.refinement = Refinement(self.layout, options.steps, options.tighten, atoms, proof is not None, options.jobs)
+        self.refinement = Refinement(self.layout, options.steps, options.tighten, atoms, proof is not None)
         # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
         # the share of the tree that is closed.
         self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
@@ -113,20 +113,27 @@ class Search:
         if not self.has_room_to_unload():
             self.refinement.able = False
             return
-        nodes, before, first = self.unload(), self.scheduler, self.refinement.end
-        self.root = self.root.take(np.zeros(1, np.int64))
-        self.refinement.run(self.root, self._new_ids)
+        nodes, found = self.unload(), self.refinement.pass_over(self.root, self.new_ids)
+        nodes.id[nodes.id == found.first] = self.refinement.end
+        self.go_on_within(found)
+        self._push_within_root(nodes)
+
+    def go_on_within(self, found: Pass) -> None:
+        """The root's ranges, and the proof's nodes, that a pass has found, here or in another process."""
         if self.proof is not None:
-            # The tree goes on behind the last of the ends.
-            notes = self.proof.nodes
-            if first in notes:
-                notes[self.refinement.end] = notes.pop(first)
-            notes.update(self.refinement.notes)
-            self.refinement.notes.clear()
-        nodes.id[nodes.id == first] = self.refinement.end
+            self.proof.go_on(found.first, found.progress["end"], found.notes)
+        self.refinement.progress = found.progress
+        before, self.root = self.scheduler, found.root
         self._schedule()
         # Who looks for witnesses goes on.
         self.scheduler.annealer, self.scheduler.local, self.scheduler.worked = before.annealer, before.local, before.worked
+
+    def meet_root(self) -> None:
+        """Open nodes get the root's ranges, unless there is no room."""
+        if self.stack and self.has_room_to_unload():
+            self._push_within_root(self.unload())
+
+    def _push_within_root(self, nodes: Nodes) -> None:
         nodes.basis[:] = -1
         nodes.ranges.meet(self.root)
         possible = nodes.ranges.possible()
@@ -270,7 +277,7 @@ class Search:
     def _split_disjunction(self, nodes: Nodes, row: int) -> None:
         """A child for each part of the first waiting `Or`; those that are many are made a few at a time."""
         parts = np.array(self.disjuncts.parts(int(nodes.branch[row])), np.int64)
-        ids = self._new_ids(len(parts))
+        ids = self.new_ids(len(parts))
         self._note(int(nodes.id[row]), Disjunction(tuple(ids.tolist())))
         self.counts["open"] += len(parts) - 1
         if not len(parts):
@@ -321,7 +328,7 @@ class Search:
         point_above = np.concatenate([suggestion.x, suggestion.y], axis=1)[rows, value] >= at
         children = nodes.take(np.repeat(rows, 2))
         above = np.stack([~point_above, point_above], axis=1).ravel()
-        ids = self._new_ids(2 * n)
+        ids = self.new_ids(2 * n)
         ranges, k, value2, at2 = children.ranges, np.arange(2 * n), np.repeat(value, 2), np.repeat(at, 2)
         ranges.lo[k[above], value2[above]] = at2[above]
         ranges.hi[k[~above], value2[~above]] = at2[~above] - 1
@@ -375,7 +382,7 @@ class Search:
             self._count_closed(nodes.weight[[row]])
         return inputs
 
-    def _new_ids(self, count: int) -> np.ndarray:
+    def new_ids(self, count: int) -> np.ndarray:
         ids = np.arange(self.ids, self.ids + count)
         self.ids += count
         return ids

@@ -1,7 +1,8 @@
 """Small trees narrow the ranges of deep dense networks: they keep what is possible, and proofs with them are accepted."""
 
-import multiprocessing
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from qbitsat.network import Dense, Network, TensorFormat, forward_all
 from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
 from qbitsat.properties.balls import NORMS
 from qbitsat.radii.question import Question
-from qbitsat.search import Search, refine, shared
+from qbitsat.search import refine, shared
 from qbitsat.search.forest import Forest
 from qbitsat.search.proof import Split
 from qbitsat.search.refine import Refinement
@@ -134,13 +135,13 @@ def test_processes_share_a_search_that_refines(always):
 
 @pytest.mark.parametrize("jobs", [2, 3])
 @pytest.mark.parametrize("kept", [False, True])
-def test_processes_give_all_nodes_back_for_every_pass(jobs, kept, always, tmp_path, monkeypatch):
+def test_processes_go_on_within_what_one_has_found(jobs, kept, always, tmp_path, monkeypatch):
     """A node that were lost would be one that holds: outputs reach their largest sum at few of the 256 inputs."""
     monkeypatch.setattr(shared, "SHARE", 1)
     monkeypatch.setattr(refine, "FRUITLESS", -1)
     monkeypatch.setattr(refine, "GREATER", 10)
-    passes, shares = [], shared._Pool._refine
-    monkeypatch.setattr(shared._Pool, "_refine", lambda pool: passes.append(shares(pool)))
+    found, pass_on = [], shared._Pool._pass_on
+    monkeypatch.setattr(shared._Pool, "_pass_on", lambda pool, worker, made: found.append(made) or pass_on(pool, worker, made))
     for seed in range(3):
         network, coefficients = deep_network(np.random.default_rng(seed)), np.random.default_rng(seed).integers(-3, 4, 3)
         largest = int((all_values(network)[:, network.outputs] @ coefficients).max())
@@ -151,38 +152,27 @@ def test_processes_give_all_nodes_back_for_every_pass(jobs, kept, always, tmp_pa
             verdict, path = certify(query, tmp_path, **options) if kept else (qbitsat.verify(query, **options), tmp_path)
             assert verdict.verdict == ("VIOLATED" if least == largest else "HOLDS")
             assert not kept or least == largest or check(path).reason == ""
-    assert len(passes) > 3
+    assert len(found) > 3
+    assert any(made.notes for made in found) == kept
 
 
-def test_processes_without_room_go_on_without_passes(always, monkeypatch):
+def test_a_process_that_dies_in_a_pass_is_replaced(always, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
-    monkeypatch.setattr(shared._Pool, "_refine", lambda *_: pytest.fail("narrowed"))
+    monkeypatch.setattr(refine, "FRUITLESS", -1)
+    monkeypatch.setattr(shared._Passes, "run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
     query = asked(3, 3)
-    answer, full = shared._answer, multiprocessing.Value("i", 0)
-
-    def without_room(search, connection, asked):
-        monkeypatch.setattr(Search, "has_room_to_unload", lambda *_: False)
-        full.value += asked == shared.ALL
-        answer(search, connection, asked)
-
-    monkeypatch.setattr(shared, "_answer", without_room)
     wanted = qbitsat.verify(query, engine="enumerate").verdict
     assert qbitsat.verify(query, engine="hybrid", attack=False, rounding=False, anneal=False, batch=2, jobs=2).verdict == wanted
-    assert full.value > 0
 
 
-@pytest.mark.parametrize("fault", [LimitReached("memory"), MemoryError(), RuntimeError("mended")])
-def test_a_process_of_small_trees_that_fails_ends_the_pass(fault, monkeypatch):
-    query = asked(1, 3)
-    root, ids = propagate(query), iter(range(10**6))
-
-    def fail(*_):
-        raise fault
-
-    monkeypatch.setattr(Forest, "grow", fail)
-    refinement = Refinement(root.layout, 20, 40, 0, False, 2)
-    refinement.run(root, lambda n: np.array([next(ids) for _ in range(n)]))
-    assert not refinement.able
+def test_leaves_wait_for_what_a_pass_may_bring():
+    """Clauses of a leaf in a proof are those of its ranges, which another process may narrow."""
+    refinement = Refinement(propagate(asked(1, 3)).layout, 20, 40, 0, True)
+    assert not refinement.noted
+    refinement.shared = True
+    assert refinement.noted
+    refinement.due(1, True)
+    assert not refinement.noted
 
 
 def radius_case(seed: int) -> Case:
