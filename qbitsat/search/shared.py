@@ -32,6 +32,9 @@ IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
 
+# Layers behind the first from which on passes after the first one pay, as others work within wider ranges meanwhile.
+DEEP = 3
+
 # Nodes on their way to another process, and the branch of each.
 Handed = tuple[Nodes, list[Branch]]
 # What a process is sent: nodes, ranges of the root, or None: half of its nodes are asked for.
@@ -63,6 +66,7 @@ class _Pool:
         self.waiting: deque[Portion] = deque()
         self.started = 0
         search.may_refine()  # not behind leaves for SAT, which the processes count anew
+        search.refinement.able &= len(search.refinement.deep) >= DEEP
         search.refinement.shared = True
         nodes = search.unload()
         for k in range(min(processes, len(nodes))):
