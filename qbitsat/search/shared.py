@@ -4,8 +4,8 @@ The parent keeps a copy of what every process has: the nodes that it was given, 
 nodes counts, and goes into the proof, only together with those that are left of them. So when a process dies, whatever the reason,
 its nodes are given to another one, and nothing is lost but time.
 
-One process narrows the root's ranges by small trees when it is time (`refine`). It gives its nodes away before, and all processes go on
-within what it has found.
+One process narrows the root's ranges by small trees when it is time (`refine`). It gives its nodes away before; after, so do all
+others, and get nodes with what was found. Whoever works is sent single words: more might wait for one that itself waits to send.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ DEEP = 3
 
 # Nodes on their way to another process, and the branch of each.
 Handed = tuple[Nodes, list[Branch]]
-# What a process is sent: nodes, ranges of the root, or None: half of its nodes are asked for.
-Sent = Handed | Pass | None
+# Nodes for a process that has none, and a pass that it has not heard of.
+Given = tuple[Handed, Pass | None]
+# What one that works is asked for: half of its nodes, or all, as there are narrower ranges.
+HALF, ALL = "half", "all"
 
 
 class Portion(NamedTuple):
@@ -65,8 +67,11 @@ class _Pool:
         self.workers: list[_Worker] = []
         self.waiting: deque[Portion] = deque()
         self.started = 0
+        # The newest pass, and how many there were.
+        self.found: Pass | None = None
+        self.passes = 0
         search.may_refine()  # not behind leaves for SAT, which the processes count anew
-        search.refinement.able &= len(search.refinement.deep) >= DEEP
+        search.refinement.able &= search.options.refine and len(search.refinement.deep) >= DEEP
         search.refinement.shared = True
         nodes = search.unload()
         for k in range(min(processes, len(nodes))):
@@ -105,7 +110,9 @@ class _Pool:
                 self.workers.append(worker := _Worker(self.search, self.started, anneals, refines))
                 self.started += 1
             worker.portion = self.waiting.popleft()
-            self._send(worker, worker.portion.handed)
+            found = self.found if worker.heard < self.passes else None
+            worker.heard = self.passes
+            self._send(worker, (worker.portion.handed, found))
 
     def _ask_for_nodes(self) -> None:
         """Every idle process gets half of what some busy one has, as soon as that one answers."""
@@ -114,9 +121,9 @@ class _Pool:
         for worker in list(self.workers):
             if wanted > 0 and worker.portion is not None and not worker.asked:
                 worker.asked, wanted = True, wanted - 1
-                self._send(worker, None)
+                self._send(worker, HALF)
 
-    def _send(self, worker: _Worker, content: Sent) -> None:
+    def _send(self, worker: _Worker, content: Given | str) -> None:
         try:
             worker.connection.send(content)
         except OSError:
@@ -126,6 +133,8 @@ class _Pool:
         """Nodes of a process that died wait for another one."""
         self.workers.remove(worker)
         worker.end()
+        if worker.refines and worker.away:  # a pass that kills one would kill the next one
+            self.search.refinement.able = False
         if worker.portion is not None:
             handed, deaths = worker.portion
             if deaths + 1 == DEATHS:
@@ -152,10 +161,10 @@ class _Pool:
             self._pass_on(worker, content)
             return None
         if kind == "idle":
-            worker.portion, worker.passes = None, False
-        elif kind == "away":  # all nodes, before a pass; it is over once the process is idle
+            worker.portion, worker.away = None, False
+        elif kind == "away":
             handed, content = content
-            worker.portion, worker.passes, worker.asked = None, True, False
+            worker.portion, worker.away, worker.asked = None, True, False
             self.waiting.append(Portion(handed))
         else:  # "nodes" to hand on, and those that are left
             (handed, left), content = content
@@ -165,10 +174,12 @@ class _Pool:
         return None
 
     def _pass_on(self, worker: _Worker, found: Pass) -> None:
-        """All go on within what one has found; who is not there yet begins within it."""
-        self.search.go_on_within(found)
-        for other in [other for other in self.workers if other is not worker]:
-            self._send(other, found._replace(notes={}))
+        """All go on within what one has found: who works gives its nodes back."""
+        self.search.record(found)
+        self.found, self.passes = found._replace(notes={}), self.passes + 1
+        worker.heard = self.passes
+        for other in [other for other in self.workers if other.portion is not None]:
+            self._send(other, ALL)
 
     def _count(self, counts: dict[str, float], nodes: dict[int, Any]) -> None:
         for name, count in counts.items():
@@ -180,20 +191,21 @@ class _Pool:
 class _Worker:
     """The parent's side of a process.
 
-    portion is what it works on, None while it has no nodes; it is asked while it owes an answer, and passes while it narrows the root.
+    portion is what it works on, None while it has no nodes; it is asked while it owes an answer, and away from when it has given all
+    nodes back, for a pass of its own or after another's, until it is idle. It has heard of so many passes.
     """
 
     def __init__(self, search: Search, number: int, anneals: bool, refines: bool):
         self.connection, theirs = CONTEXT.Pipe()
         self.portion: Portion | None = None
-        self.asked, self.passes, self.anneals, self.refines = False, False, anneals, refines
+        self.asked, self.away, self.anneals, self.refines, self.heard = False, False, anneals, refines, 0
         with interrupts_held():
             self.process = start(_work, search, number, anneals, refines, theirs, daemon=True)
         theirs.close()
 
     @property
     def idle(self) -> bool:
-        return self.portion is None and not self.passes
+        return self.portion is None and not self.away
 
     def end(self) -> None:
         self.connection.close()
@@ -210,10 +222,10 @@ def _work(search: Search, number: int, anneals: bool, refines: bool, connection:
     passes = _Passes(search, refines)
     try:
         while True:
-            search.stack = [_adopt(search, _next_nodes(search, connection))]
+            handed, made = _next_nodes(connection)
+            search.stack = [_adopt(search, handed)]
             _take_counts(search)
-            if search.refinement.ends:
-                search.meet_root()
+            passes.meet(made)
             found = _steps(search, connection, passes)
             connection.send(("idle", _take_counts(search)) if found is None else ("found", found))
     except LimitReached as limit:
@@ -229,10 +241,11 @@ def _work(search: Search, number: int, anneals: bool, refines: bool, connection:
 
 
 class _Passes:
-    """When the process that narrows the root does so: its own nodes stand for those of all, as if others work while it does not."""
+    """A process's part in passes: one makes them, when its own nodes, as if others work on while it does not, say that it is time."""
 
     def __init__(self, search: Search, refines: bool):
-        self.search, self.refines = search, refines
+        # Whether the root may be narrower than nodes are.
+        self.search, self.refines, self.narrowed = search, refines, False
         self.begun, self.since, self.seconds = search.scheduler.worked, search.limits.seconds(), 0.0
 
     def due(self) -> bool:
@@ -245,6 +258,22 @@ class _Passes:
         found = self.search.refinement.pass_over(self.search.root, self.search.new_ids)
         self.seconds += self.search.limits.seconds() - started
         return found
+
+    def hear(self, found: Pass) -> None:
+        """Go on within a root; where that has no room, within the old one: nodes have their own ranges."""
+        self.narrowed = True
+        try:
+            self.search.go_on_within(found._replace(notes={}))  # the parent has them
+        except LimitReached as limit:
+            if limit.reason != "memory":
+                raise
+
+    def meet(self, found: Pass | None) -> None:
+        """The same before nodes that have just come are worked on."""
+        if found is not None:
+            self.hear(found)
+        if self.narrowed:
+            self.search.meet_root()
 
 
 def _take_counts(search: Search) -> tuple[dict[str, float], dict[int, Any]]:
@@ -265,22 +294,28 @@ def _steps(search: Search, connection: Connection, passes: _Passes) -> Inputs | 
             return found
         if connection.poll():
             _answer(search, connection, connection.recv())
-        if search.stack and passes.due() and search.has_room_to_unload():
-            connection.send(("away", (_handed(search, search.unload()), _take_counts(search))))
+        if search.stack and passes.due() and _give_away(search, connection):
             made = passes.run()
             connection.send(("pass", made))
-            search.go_on_within(made._replace(notes={}))  # the parent has them
+            passes.hear(made)
     return None
 
 
-def _answer(search: Search, connection: Connection, content: Sent) -> None:
-    """Go on within other ranges of the root, or give half of the nodes away."""
-    if isinstance(content, Pass):
-        search.go_on_within(content)
-        search.meet_root()
+def _answer(search: Search, connection: Connection, asked: str) -> None:
+    """Give half of the nodes away, or all."""
+    if asked == ALL:
+        _give_away(search, connection)
     else:
         halves = _halves(search)
         connection.send(("none", None) if halves is None else ("nodes", (halves, _take_counts(search))))
+
+
+def _give_away(search: Search, connection: Connection) -> bool:
+    """Whether all nodes went to the parent: there are some, and there is room."""
+    if not search.stack or not search.has_room_to_unload():
+        return False
+    connection.send(("away", (_handed(search, search.unload()), _take_counts(search))))
+    return True
 
 
 def _handed(search: Search, nodes: Nodes) -> Handed:
@@ -308,13 +343,11 @@ def _adopt(search: Search, handed: Handed) -> Nodes:
     return nodes
 
 
-def _next_nodes(search: Search, connection: Connection) -> Handed:
+def _next_nodes(connection: Connection) -> Given:
     """Nodes from the parent; to a request that crossed our being idle there are none."""
     while True:
         content = connection.recv()
-        if isinstance(content, Pass):
-            search.go_on_within(content)
-        elif content is not None:
-            return content
-        else:
+        if content == HALF:
             connection.send(("none", None))
+        elif content != ALL:
+            return content

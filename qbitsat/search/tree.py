@@ -118,14 +118,17 @@ class Search:
         self.go_on_within(found)
         self._push_within_root(nodes)
 
-    def go_on_within(self, found: Pass) -> None:
+    def record(self, found: Pass) -> None:
         """The root's ranges, and the proof's nodes, that a pass has found, here or in another process."""
         if self.proof is not None:
             self.proof.go_on(found.first, found.progress["end"], found.notes)
-        self.refinement.progress = found.progress
-        before, self.root = self.scheduler, found.root
+        self.refinement.progress, self.root = found.progress, found.root
+
+    def go_on_within(self, found: Pass) -> None:
+        """`record` it, and search within these ranges from now on; who looks for witnesses goes on."""
+        self.record(found)
+        before = self.scheduler
         self._schedule()
-        # Who looks for witnesses goes on.
         self.scheduler.annealer, self.scheduler.local, self.scheduler.worked = before.annealer, before.local, before.worked
 
     def meet_root(self) -> None:

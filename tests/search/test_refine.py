@@ -15,16 +15,19 @@ import qbitsat
 from qbitsat import limits
 from qbitsat.arithmetic import ShiftRequantizer
 from qbitsat.bounds import propagate
+from qbitsat.bounds.reduction import Reduction
 from qbitsat.bounds.tighten import deep_blocks
 from qbitsat.certificate.check import check
 from qbitsat.certificate.write import Source, write
 from qbitsat.importers import save
-from qbitsat.limits import LimitReached
+from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import Dense, Network, TensorFormat, forward_all
+from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Query, Ref, replay
 from qbitsat.properties.balls import NORMS
+from qbitsat.properties.formula import without_not
 from qbitsat.radii.question import Question
-from qbitsat.search import refine, shared
+from qbitsat.search import Proof, Search, refine, shared
 from qbitsat.search.forest import Forest
 from qbitsat.search.proof import Split
 from qbitsat.search.refine import Refinement
@@ -154,6 +157,40 @@ def test_processes_go_on_within_what_one_has_found(jobs, kept, always, tmp_path,
             assert not kept or least == largest or check(path).reason == ""
     assert len(found) > 3
     assert any(made.notes for made in found) == kept
+
+
+def test_covers_and_searches_without_small_trees_have_leaves(monkeypatch):
+    """Where no pass may come, leaves are left to SAT, also with certificates and several processes."""
+    monkeypatch.setattr(shared, "SHARE", 1)
+    search = Search(
+        Reduction(asked(3, 3), propagate(asked(3, 3)), without_not(asked(3, 3).violation)), make_options(refine=False), Limits(9), Proof()
+    )
+    search.start()
+    search.advance(2)
+    shared._Pool(search, 2)
+    assert not search.refinement.noted
+
+
+def test_large_messages_do_not_wait_for_each_other(always, monkeypatch):
+    """Pipes hold less than a pass over a large network, or its nodes."""
+    monkeypatch.setattr(shared, "SHARE", 1)
+    monkeypatch.setattr(refine, "FRUITLESS", -1)
+    pad, run, take_counts = "x" * 10**6, shared._Passes.run, shared._take_counts
+
+    def padded(search):
+        counts, nodes = take_counts(search)
+        return counts, {**nodes, -1: pad}
+
+    def padded_pass(passes):
+        found = run(passes)
+        return found._replace(progress={**found.progress, "pad": pad})
+
+    monkeypatch.setattr(shared, "_take_counts", padded)
+    monkeypatch.setattr(shared._Passes, "run", padded_pass)
+    options = {"engine": "hybrid", "attack": False, "rounding": False, "anneal": False, "steps": 5, "batch": 2}
+    for seed in (0, 3, 5):
+        query = asked(seed, 3)
+        assert qbitsat.verify(query, **options, jobs=3).verdict == qbitsat.verify(query, engine="enumerate").verdict
 
 
 def test_a_process_that_dies_in_a_pass_is_replaced(always, monkeypatch):
