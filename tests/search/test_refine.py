@@ -1,5 +1,6 @@
 """Small trees narrow the ranges of deep dense networks: they keep what is possible, and proofs with them are accepted."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -194,12 +195,21 @@ def test_large_messages_do_not_wait_for_each_other(always, monkeypatch):
 
 
 def test_a_process_that_dies_in_a_pass_is_replaced(always, monkeypatch):
+    """And no other one tries to make that pass."""
     monkeypatch.setattr(shared, "SHARE", 1)
     monkeypatch.setattr(refine, "FRUITLESS", -1)
-    monkeypatch.setattr(shared._Passes, "run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    begun = multiprocessing.Value("i", 0)
+
+    def die(_):
+        with begun.get_lock():
+            begun.value += 1
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(shared._Passes, "run", die)
     query = asked(3, 3)
     wanted = qbitsat.verify(query, engine="enumerate").verdict
     assert qbitsat.verify(query, engine="hybrid", attack=False, rounding=False, anneal=False, batch=2, jobs=2).verdict == wanted
+    assert 0 < begun.value < 3
 
 
 def test_leaves_wait_for_what_a_pass_may_bring():
