@@ -2,8 +2,8 @@
 
 Queries that hold and took 0.3 to 30 s when they were last measured: the ten longest of each suite (aaai21, qvip, mnist-256x4, tflite, in
 bench/results/protocols.json, literature.json and networks.json). One process and two take turns, --runs times each. The figure of a query
-is the median of the seconds of wall time with one over that with two; the machine should do nothing else. Keeps bench/results/sharers.json,
-and prints a line a query and the median ratio of each suite.
+is the median of the seconds of wall time with one over that with two; what is open after two minutes counts with these. The machine should
+do nothing else. Keeps bench/results/sharers.json, and prints a line a query and the median ratio of each suite.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from qbitsat.properties import Query
 from qbitsat.verify import HOLDS
 
 RESULTS = Path(__file__).parent / "results"
-LEAST, MOST = 0.3, 30.0
+LEAST, MOST, LIMIT = 0.3, 30.0, 120.0
 # Of a query: its seconds when it was last measured, its name, and how to make it.
 Known = tuple[float, str, Callable[[], Query]]
 
@@ -95,9 +95,10 @@ def ask(query: Query, runs: int) -> dict[str, Any]:
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(runs):
         for jobs, found in seconds.items():
-            verdict = qbitsat.verify(query, timeout=4 * MOST, jobs=jobs)
-            assert verdict.verdict == HOLDS, verdict
-            found.append(round(verdict.seconds, 3))
+            verdict = qbitsat.verify(query, timeout=LIMIT, jobs=jobs)
+            if verdict.violated:
+                raise SystemExit(f"{verdict}: expected {HOLDS}")
+            found.append(round(verdict.seconds, 3) if verdict.holds else LIMIT)
     one, two = (median(found) for found in seconds.values())
     return {"one": seconds[1], "two": seconds[2], "ratio": round(one / two, 2)}
 
