@@ -9,9 +9,9 @@ A constant cell adds m w y to it, as the part of a bias or of an input, or as wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -60,6 +60,10 @@ class Reduction:
     pairs: tuple[tuple[int, int], ...] = ()
     asked: Query | None = None
     near: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process, with the layout of the bounds."""
+        return _reduction_of, (self.bounds.layout.pairs, {part.name: getattr(self, part.name) for part in fields(self)})
 
     def expand(self, inputs: Inputs) -> Inputs:
         """Inputs of the query that was asked: those that nothing depends on are as small as they may be."""
@@ -111,6 +115,11 @@ class Reduction:
         for ends, part, places in zip(found.arrays, ranges.arrays, (values, values, neurons, neurons), strict=True):
             ends[0, places] = part[row]
         return found if found.rest(layout) else None
+
+
+def _reduction_of(pairs: np.ndarray, parts: dict[str, Any]) -> Reduction:
+    query, bounds = cast(Query, parts["query"]), cast(Ranges, parts["bounds"])
+    return Reduction(**{**parts, "bounds": Ranges(*bounds.arrays, Layout(query.networks).linked(pairs))})
 
 
 def _moved(inputs: Inputs, boxes: tuple[Box, ...], source: np.ndarray, target: np.ndarray) -> Inputs:

@@ -81,7 +81,7 @@ class Ascent(Search):
         self.reduction = replace(self.reduction, formula=And((self.assumption, self.goal)))
         self.disjuncts.restate(self.number, self.goal)
         self.dual = Dual(self.layout, self.disjuncts.inequalities)
-        self._schedule()
+        self.schedule()
         self.counts["raised"] += 1
         self._push(self.unload())
 

@@ -96,7 +96,7 @@ class Nearest(Search):
             self.stack, self.waiting, self.counts["open"] = [], [], 0
             return
         worked = self.scheduler.worked
-        self._schedule()
+        self.schedule()
         self.scheduler.worked = worked
         if self.stack or self.waiting:
             nodes = self.unload()
@@ -105,8 +105,8 @@ class Nearest(Search):
             self._close(nodes, ~possible)
             self._push(self._carried_forward(nodes.take(np.flatnonzero(possible)), inputs=True))
 
-    def _schedule(self) -> None:
-        super()._schedule()
+    def schedule(self) -> None:
+        super().schedule()
         mine = weakref.proxy(self)  # the scheduler is its own
         self.scheduler.seconds = lambda: mine.seconds + mine.limits.seconds() - mine.since
 

@@ -10,6 +10,7 @@ others, and get nodes with what was found. Whoever works is sent single words: m
 
 from __future__ import annotations
 
+import copyreg
 import traceback
 from collections import deque
 from multiprocessing.connection import Connection, wait
@@ -17,11 +18,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..bounds import Ranges
+from ..bounds.reduction import Reduction
 from ..errors import UnsupportedError
-from ..limits import LimitReached
+from ..limits import LimitReached, Limits
+from ..options import Options
 from ..processes import CONTEXT, POLL_SECONDS, begin_child, interrupts_held, start
 from .disjuncts import Branch
 from .nodes import Nodes
+from .proof import Proof
 from .refine import Pass
 from .tree import Inputs, Search
 
@@ -351,3 +356,25 @@ def _next_nodes(connection: Connection) -> Given:
             connection.send(("none", None))
         elif content != ALL:
             return content
+
+
+def _taken_apart(search: Search) -> tuple[Any, ...]:
+    """A search without nodes, for a process that has nothing of this one's memory."""
+    passes = {"shared": search.refinement.shared, **search.refinement.progress}
+    state = search.root, search.scheduler.worked, passes
+    return _put_together, (search.reduction, search.options, search.limits, search.proof is not None, state)
+
+
+def _put_together(
+    reduction: Reduction, options: Options, limits: Limits, proved: bool, state: tuple[Ranges, int, dict[str, int]]
+) -> Search:
+    search = Search(reduction, options, limits, Proof() if proved else None)
+    search.root, worked, passes = state
+    for name, value in passes.items():
+        setattr(search.refinement, name, value)
+    search.schedule()
+    search.scheduler.worked = worked
+    return search
+
+
+copyreg.pickle(Search, _taken_apart)

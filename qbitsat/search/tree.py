@@ -104,7 +104,7 @@ class Search:
             return
         if self.proof is not None:
             self.proof.facts.extend(facts)
-        self._schedule()
+        self.schedule()
         self.counts["open"] = 1
         self._push(Nodes.root(self.root.take(np.zeros(1, np.int64)), self.layout.num_neurons, self.disjuncts.most))
 
@@ -128,7 +128,7 @@ class Search:
         """`record` it, and search within these ranges from now on; who looks for witnesses goes on."""
         self.record(found)
         before = self.scheduler
-        self._schedule()
+        self.schedule()
         self.scheduler.annealer, self.scheduler.local, self.scheduler.worked = before.annealer, before.local, before.worked
 
     def meet_root(self) -> None:
@@ -145,7 +145,8 @@ class Search:
         # In a proof inequalities cut the ranges of a node once; a second time might leave less than the checker has.
         self._push(nodes, self.proof is not None)
 
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
+        """Helpers for the root's ranges, which have not worked yet."""
         self.scheduler = Scheduler(self.reduction, self.disjuncts, self.root, self.options, self.limits)
 
     def run(self) -> Inputs | None:

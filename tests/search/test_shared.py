@@ -15,7 +15,7 @@ from certified import certify
 from tiny import all_values, deep_network, random_box, random_query, truths
 
 import qbitsat
-from qbitsat import limits
+from qbitsat import limits, processes
 from qbitsat.attack.local import LocalSearch
 from qbitsat.bounds import propagate
 from qbitsat.bounds.reduction import Reduction
@@ -71,6 +71,21 @@ def test_shared_search_finds_a_witness():
     query = digits_query(9)
     inputs = shared.run(make_search(query), 2)
     assert replay(query, inputs) is not None
+
+
+def test_processes_that_begin_with_nothing_share_a_search(monkeypatch, tmp_path):
+    """As on systems that do not fork: with walks and programs under way, and with a proof."""
+    context = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(processes, "CONTEXT", context)
+    monkeypatch.setattr(shared, "CONTEXT", context)
+    search = make_search(digits_query(14))
+    assert shared.run(search, 2) is None
+    assert search.counts["nodes"] > 2 * shared.SHARE
+    verdict, path = certify(digits_query(14), tmp_path, jobs=2, attack=False, engine="hybrid")
+    assert verdict.holds
+    assert check(path).accepted
+    query = digits_query(9)
+    assert replay(query, shared.run(make_search(query), 2)) is not None
 
 
 @pytest.mark.parametrize("seed", range(12))
