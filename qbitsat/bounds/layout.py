@@ -22,6 +22,8 @@ from ..network.layers import PADDING
 from ..properties import AtMost, Ref
 from ..properties.formula import OUTPUT
 
+# What a weight takes while rows are made and used as objectives.
+ROW_BYTES = 96
 # Values, their coefficients and a bound: sum of coefficient * value <= bound.
 Inequality = tuple[np.ndarray, np.ndarray, int]
 
@@ -229,6 +231,12 @@ class Layout:
         """Accumulator i of a block: values int64, each once, their weights int64, none 0, and the bias, with what padding adds."""
         values, weights, bias = self.networks[block.network].row(block.number, i)
         return self.values(block.network, values), weights, bias
+
+    def rows(self, block: Block, outputs: np.ndarray, sides: np.ndarray) -> tuple[Inequalities, np.ndarray]:
+        """side * (acc - bias) of many accumulators int64[n] of a block, as the sums of inequalities with bounds 0; biases int64[n]."""
+        starts, values, weights, biases = self.networks[block.network].rows(block.number, outputs)
+        signed = weights * np.repeat(sides, np.diff(starts))
+        return Inequalities(starts, self.values(block.network, values), signed, np.zeros(len(outputs), np.int64)), biases
 
     def value(self, ref: Ref) -> int:
         """The value that is an element which a formula names."""

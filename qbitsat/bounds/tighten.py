@@ -13,7 +13,7 @@ import numpy as np
 from ..limits import SLICE
 from ..network.layers import PADDING
 from .dual import NO_BOUND, NO_POINT, Dual, Sparse
-from .layout import Block, Inequalities, Layout
+from .layout import ROW_BYTES, Block, Inequalities, Layout
 from .objectives import Objectives
 from .ranges import Ranges
 
@@ -22,8 +22,8 @@ from .ranges import Ranges
 WORK, LITTLE, FEWEST = 1 << 33, 1 << 28, 2
 # Ends that are worked on together; the kernel looks at the limits by itself.
 TOGETHER = 256
-# Bytes of multipliers that are kept; with so many there are no more facts.
-KEPT = 1 << 27
+# Bytes of multipliers that are kept; with so many there are no more facts. Bytes of what is worked on.
+KEPT, ROOM = 1 << 27, 1 << 28
 # What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output,
 # where FASTER multiply-adds of a step count as one.
 NEURON, VALUE, OUTPUT, FASTER = 8, 150, 100_000, 6
@@ -143,8 +143,8 @@ def prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block
         return []
     part, objectives, facts = layout.before(block), Objectives(layout, before, ranges), []
     # Multipliers and the row, as an objective and as an inequality; what is kept is taken into account as it comes.
-    size = 40 * layout.num_neurons + 64 * (affine.num_products // affine.n_out)
-    for mine in layout.limits.slices(len(ends), SLICE / TOGETHER, size):
+    size = 40 * layout.num_neurons + ROW_BYTES * (affine.num_products // affine.n_out)
+    for mine in layout.limits.slices(len(ends), SLICE * max(1 / TOGETHER, size / ROOM), size):
         if room is not None and room <= 0:
             break
         found = _prove(layout, ranges, part, objectives, block, ends[mine], sides[mine], steps, room is not None)
@@ -173,10 +173,8 @@ def _prove(
 ) -> list[ProvedBound] | None:
     """The same of some ends: of outputs, from above where the side is 1, from below where it is -1. part is what comes before the block."""
     neurons = block.neurons.start + outputs
-    rows = [layout.row(block, i) for i in outputs.tolist()]
-    biases = np.array([bias for _, _, bias in rows], np.int64)
+    stated, biases = layout.rows(block, outputs, sides)
     known = np.where(sides > 0, ranges.acc_hi[0, neurons], -ranges.acc_lo[0, neurons])
-    stated = Inequalities.of([(values, side * weights, 0) for (values, weights, _), side in zip(rows, sides.tolist(), strict=True)])
     bounds, suggested = objectives.bound(stated, steps)
     offsets = sides * biases
     promising = np.flatnonzero(bounds < known - offsets)

@@ -51,6 +51,11 @@ def whole_numbers(values: Any, axes: int, lo: int, hi: int, dtype: type, what: s
     return frozen(array.astype(dtype, copy=False))
 
 
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """Where each of many rows of these lengths begins, and the end: int64[n + 1]."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
 @dataclass(frozen=True, eq=False)
 class AffineMap(Record, ABC):
     """acc = W x + bias for n_in cells x and n_out accumulators."""
@@ -79,6 +84,10 @@ class AffineMap(Record, ABC):
     @abstractmethod
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The cells that accumulator i reads, int32 and ascending, and their weights, int64 and none 0."""
+
+    @abstractmethod
+    def rows_of(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`row` of many accumulators int64[n]: the j-th has cells and weights from starts[j] to starts[j + 1], int64[n + 1]."""
 
     @abstractmethod
     def sources(self, outputs: np.ndarray) -> np.ndarray:
@@ -191,6 +200,14 @@ class Patches(AffineMap):
         order = np.argsort(cells, kind="stable")
         return cells[order].astype(np.int32), weights[taken][order].astype(np.int64)
 
+    def rows_of(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        p, g, c = outputs // self.bias.size, outputs // self.channels % self.groups, outputs % self.channels
+        taps = np.argsort(self.offset, kind="stable")
+        weights = self.rows[g, c][:, taps]
+        j, k = np.nonzero(weights)
+        cells = (self.start[p] + g * self.stride)[j] + self.offset[taps[k]]
+        return starts_of(np.count_nonzero(weights, axis=1)), cells.astype(np.int32), weights[j, k].astype(np.int64)
+
     def sources(self, outputs: np.ndarray) -> np.ndarray:
         read = np.zeros(self.n_in, bool)
         grid = outputs.reshape(self.positions, self.groups, self.channels)
@@ -286,6 +303,12 @@ class SparseRows(AffineMap):
     def row(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         part = slice(self.indptr[i], self.indptr[i + 1])
         return self.indices[part], self.weights[part].astype(np.int64)
+
+    def rows_of(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lengths = np.diff(self.indptr)[outputs]
+        starts = starts_of(lengths)
+        places = np.arange(starts[-1]) + np.repeat(self.indptr[outputs] - starts[:-1], lengths)
+        return starts, self.indices[places], self.weights[places].astype(np.int64)
 
     def sources(self, outputs: np.ndarray) -> np.ndarray:
         read = np.zeros(self.n_in, bool)

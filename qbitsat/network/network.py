@@ -16,7 +16,7 @@ from .._kernels.exact.layers import Layers
 from ..arithmetic import ShiftRequantizer
 from ..arithmetic.steps import table_bytes
 from ..errors import InputError, UnsupportedError, kind_of
-from .affine import Record, frozen
+from .affine import Record, frozen, starts_of
 from .layers import PADDING, Layer, Linear, integer_array
 from .names import check_name, escape_path
 from .tensor import TensorFormat
@@ -195,6 +195,21 @@ class Network(Record):
         np.add.at(sums, places, weights)
         return values[sums != 0], sums[sums != 0], bias
 
+    def rows(self, k: int, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """`row` of many accumulators int64[n] of layer k: starts int64[n + 1] of rows, values and weights of all, and biases int64[n]."""
+        affine, n = self.layers[k].affine, len(outputs)
+        starts, cells, weights = affine.rows_of(outputs)
+        values, biases = self.views[k][cells], affine.biases[outputs]
+        inside = values != PADDING
+        if inside.all() and _ascend(starts, values):
+            return starts, values, weights, biases
+        owner, padded = np.repeat(np.arange(n), np.diff(starts)), np.zeros(n, np.int64)
+        np.add.at(padded, owner[~inside], weights[~inside])
+        zero_point = self.layers[k].input.zero_point
+        biases = np.array([b + p * zero_point for b, p in zip(biases.tolist(), padded.tolist(), strict=True)], np.int64)
+        owner, values, weights = _merged(owner[inside], values[inside], weights[inside])
+        return starts_of(np.bincount(owner, minlength=n)), values, weights, biases
+
     # --- formats ---
 
     @property
@@ -251,6 +266,24 @@ def joined(forms: Sequence[TensorFormat]) -> TensorFormat:
     lo, hi = min(form.lo for form in forms), max(form.hi for form in forms)
     meaning = (first.scale, first.zero_point) if same else (1.0, 0)
     return TensorFormat((sum(form.size for form in forms),), lo, hi, *meaning)
+
+
+def _ascend(starts: np.ndarray, values: np.ndarray) -> bool:
+    """Whether the values of each row ascend."""
+    rising = np.diff(values) > 0
+    ends = starts[1:-1]
+    rising[ends[(ends > 0) & (ends < len(values))] - 1] = True
+    return bool(rising.all())
+
+
+def _merged(rows: np.ndarray, values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each value once in a row, in ascending order, with the sum of its weights; none where that is 0."""
+    order = np.lexsort((values, rows))
+    rows, values, weights = rows[order], values[order], weights[order]
+    first = np.flatnonzero(np.append(True, (np.diff(rows) != 0) | (np.diff(values) != 0))[: len(values)])
+    sums = np.add.reduceat(weights, first) if len(first) else weights
+    kept = first[sums != 0]
+    return rows[kept], values[kept], sums[sums != 0]
 
 
 def zero_point_note(layer: Layer) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..bounds.dual import NO_BOUND, NO_POINT, Dual, Sparse
 from ..bounds.dual_descent import DualDescent
-from ..bounds.layout import Block, Inequalities, Layout
+from ..bounds.layout import ROW_BYTES, Block, Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..network import forward_all
 from . import split
@@ -80,20 +80,21 @@ class Forest:
         self.layout, self.sides, self.weights, self.steps, self.kept = layout, sides, weights, steps, kept
         self.part = layout.before(block)
         self.ranges = ranges.before(self.part).take(np.zeros(1, np.int64))
-        layout.limits.require(64.0 * len(outputs) * (block.layer.affine.num_products // block.size))
-        self.rows = [layout.row(block, i) for i in outputs.tolist()]
+        layout.limits.require(float(ROW_BYTES) * len(outputs) * (block.layer.affine.num_products // block.size))
+        # 0 >= -side * (acc - bias): D of that, with a share of 1, is above side * (acc - bias).
+        objectives, biases = layout.rows(block, outputs, -sides)
         self.neurons = block.neurons.start + outputs
-        self.offsets = sides * np.array([bias for _, _, bias in self.rows], np.int64)
+        self.offsets = sides * biases
         self.known = np.where(sides > 0, ranges.acc_hi[0, self.neurons], -ranges.acc_lo[0, self.neurons])
         # What points reach; an output step of an accumulator, which is as near as anyone needs to know.
         self.reached = np.full(len(outputs), EMPTY)
         self.nodes = np.ones(len(outputs))
         self.enough = np.maximum(1, 1 / block.units[outputs]).astype(np.int64)
-        zeros = [(values, -side * weights, 0) for (values, weights, _), side in zip(self.rows, sides.tolist(), strict=True)]
-        self.stated = Inequalities.of(zeros)
         # Of all that ends are above what points reach, the share that trees have cut off; ends count by their weights.
         self.gained = 0.0
-        self.dual = Dual(self.part, Inequalities.of(zeros))
+        self.dual = Dual(self.part, objectives)
+        # The same with bounds of their own, which change.
+        self.stated = Inequalities(objectives.starts, objectives.values, objectives.coefficients, objectives.bounds.copy())
         self.descent = DualDescent(self.part, self.part.blocks, self.stated, self.ranges)
 
     @property
@@ -103,7 +104,7 @@ class Forest:
 
     def grow(self, work: float) -> list[Grown]:
         """The trees after so many multiply-adds, of ends that are narrower than they were."""
-        count, nothing = len(self.rows), np.zeros(self.part.num_neurons, np.float32)
+        count, nothing = len(self.sides), np.zeros(self.part.num_neurons, np.float32)
         roots = [Cell(k, (), int(self.known[k]), nothing) for k in range(count)]
         self._evaluate(roots, True)
         trees = [
@@ -194,8 +195,8 @@ class Forest:
         inputs = np.clip(np.rint(np.nan_to_num(x)).astype(np.int64), self.ranges.lo[0, :m], self.ranges.hi[0, :m])
         values = forward_all(self.layout.networks[0], inputs, self.layout.limits)
         for k, cell in enumerate(cells):
-            read, weights, _ = self.rows[cell.tree]
-            acc = int(self.sides[cell.tree]) * int(values[k, read] @ weights) + int(self.offsets[cell.tree])
+            read, coefficients, _ = self.stated[cell.tree]
+            acc = int(self.offsets[cell.tree]) - int(values[k, read] @ coefficients)
             self.reached[cell.tree] = max(int(self.reached[cell.tree]), acc)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bounds.dual import Sparse
-from ..bounds.layout import Block, Layout
+from ..bounds.layout import ROW_BYTES, Block, Layout
 from ..bounds.ranges import Ranges
 from ..bounds.tighten import KEPT, deep_blocks, prove_ends
 from ..limits import LimitReached
@@ -157,9 +157,12 @@ class Refinement:
         total = np.zeros(self.layout.num_values)
         for other in self.layout.blocks:
             if other.neurons.start > block.neurons.start:
-                for i in range(other.size):
-                    values, weights, _ = self.layout.row(other, i)
-                    total[values] += np.abs(weights) * other.units[i]
+                each = other.layer.affine.num_products / other.size
+                for part in self.layout.limits.slices(other.size, 8 * each, ROW_BYTES * each):
+                    outputs = np.arange(part.start, part.stop)
+                    rows, _ = self.layout.rows(other, outputs, np.ones(len(outputs), np.int64))
+                    weights = np.abs(rows.coefficients) * np.repeat(other.units[part], np.diff(rows.starts))
+                    total += np.bincount(rows.values, weights, len(total))
         return total[block.target]
 
     def _cut(self, root: Ranges, neuron: int, side: int, bound: int, cell: Cell, new_ids: Callable[[int], np.ndarray]) -> None:
