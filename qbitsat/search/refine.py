@@ -158,7 +158,7 @@ class Refinement:
         for other in self.layout.blocks:
             if other.neurons.start > block.neurons.start:
                 each = other.layer.affine.num_products / other.size
-                for part in self.layout.limits.slices(other.size, 8 * each, ROW_BYTES * each):
+                for part in self.layout.limits.slices(other.size, ROW_BYTES * each, ROW_BYTES * each):
                     outputs = np.arange(part.start, part.stop)
                     rows, _ = self.layout.rows(other, outputs, np.ones(len(outputs), np.int64))
                     weights = np.abs(rows.coefficients) * np.repeat(other.units[part], np.diff(rows.starts))

@@ -71,7 +71,7 @@ class _Pool:
         self.search, self.processes = search, processes
         self.workers: list[_Worker] = []
         self.waiting: deque[Portion] = deque()
-        self.started = 0
+        self.started = self.unbegun = 0
         # The newest pass, and how many there were.
         self.found: Pass | None = None
         self.passes = 0
@@ -104,20 +104,20 @@ class _Pool:
         return None
 
     def _give(self) -> None:
-        """Nodes that wait go to processes that have none, old or new."""
-        while self.waiting:
-            worker = next((w for w in self.workers if w.idle), None)
-            if worker is None:
-                if len(self.workers) == self.processes:
-                    return
-                anneals = not any(w.anneals for w in self.workers)  # the others do more for the tree
-                refines = not anneals and not any(w.refines for w in self.workers)
-                self.workers.append(worker := _Worker(self.search, self.started, anneals, refines))
-                self.started += 1
+        """Nodes that wait go to processes that have none; as many others begin as nodes are left."""
+        idle = [worker for worker in self.workers if worker.idle]
+        while self.waiting and idle:
+            worker = idle.pop()
             worker.portion = self.waiting.popleft()
             found = self.found if worker.heard < self.passes else None
             worker.heard = self.passes
             self._send(worker, (worker.portion.handed, found))
+        beginning = sum(not worker.begun for worker in self.workers)
+        for _ in range(min(len(self.waiting) - beginning, self.processes - len(self.workers))):
+            anneals = not any(w.anneals for w in self.workers)  # the others do more for the tree
+            refines = not anneals and not any(w.refines for w in self.workers)
+            self.workers.append(_Worker(self.search, self.started, anneals, refines))
+            self.started += 1
 
     def _ask_for_nodes(self) -> None:
         """Every idle process gets half of what some busy one has, as soon as that one answers."""
@@ -128,7 +128,7 @@ class _Pool:
                 worker.asked, wanted = True, wanted - 1
                 self._send(worker, HALF)
 
-    def _send(self, worker: _Worker, content: Given | str) -> None:
+    def _send(self, worker: _Worker, content: Given | Search | str) -> None:
         try:
             worker.connection.send(content)
         except OSError:
@@ -140,6 +140,9 @@ class _Pool:
         worker.end()
         if worker.refines and worker.away:  # a pass that kills one would kill the next one
             self.search.refinement.able = False
+        self.unbegun += not worker.begun
+        if self.unbegun == DEATHS:
+            raise LimitReached(f"{DEATHS} processes of the search died before they began")
         if worker.portion is not None:
             handed, deaths = worker.portion
             if deaths + 1 == DEATHS:
@@ -159,6 +162,12 @@ class _Pool:
             raise LimitReached(content)
         if kind == "fault":
             raise RuntimeError(f"a process of the search failed:\n{content}")
+        if kind == "empty":
+            self._send(worker, self.search)
+            return None
+        if kind == "ready":
+            worker.begun, self.unbegun = True, 0
+            return None
         if kind == "none":  # too few nodes to share
             worker.asked = False
             return None
@@ -196,21 +205,24 @@ class _Pool:
 class _Worker:
     """The parent's side of a process.
 
-    portion is what it works on, None while it has no nodes; it is asked while it owes an answer, and away from when it has given all
-    nodes back, for a pass of its own or after another's, until it is idle. It has heard of so many passes.
+    It has begun once it says so, and gets no nodes before: that might take as long as it takes to begin. portion is what it works on, None
+    while it has no nodes; it is asked while it owes an answer, and away from when it has given all nodes back, for a pass of its own or
+    after another's, until it is idle. It has heard of so many passes.
     """
 
     def __init__(self, search: Search, number: int, anneals: bool, refines: bool):
         self.connection, theirs = CONTEXT.Pipe()
         self.portion: Portion | None = None
-        self.asked, self.away, self.anneals, self.refines, self.heard = False, False, anneals, refines, 0
+        self.begun, self.asked, self.away, self.anneals, self.refines, self.heard = False, False, False, anneals, refines, 0
+        # Where the memory of this process is not copied the search is sent, once it is waited for.
+        own = search if CONTEXT.get_start_method() == "fork" else None
         with interrupts_held():
-            self.process = start(_work, search, number, anneals, refines, theirs, daemon=True)
+            self.process = start(_work, own, number, anneals, refines, theirs, daemon=True)
         theirs.close()
 
     @property
     def idle(self) -> bool:
-        return self.portion is None and not self.away
+        return self.begun and self.portion is None and not self.away
 
     def end(self) -> None:
         self.connection.close()
@@ -218,14 +230,18 @@ class _Worker:
         self.process.join()
 
 
-def _work(search: Search, number: int, anneals: bool, refines: bool, connection: Connection, parent: int) -> None:
+def _work(search: Search | None, number: int, anneals: bool, refines: bool, connection: Connection, parent: int) -> None:
     """The process: steps until the nodes that it is sent run out; what it is asked for it answers between steps."""
     begin_child(parent)
-    search.limits.cancel = search.limits.progress = None  # the parent's
-    search.ids = IDS * (number + 1)
-    search.scheduler.annealer.able &= anneals
-    passes = _Passes(search, refines)
     try:
+        if search is None:
+            connection.send(("empty", None))
+            search = connection.recv()
+        search.limits.cancel = search.limits.progress = None  # the parent's
+        search.ids = IDS * (number + 1)
+        search.scheduler.annealer.able &= anneals
+        connection.send(("ready", None))
+        passes = _Passes(search, refines)
         while True:
             handed, made = _next_nodes(connection)
             search.stack = [_adopt(search, handed)]
@@ -361,15 +377,13 @@ def _next_nodes(connection: Connection) -> Given:
 def _taken_apart(search: Search) -> tuple[Any, ...]:
     """A search without nodes, for a process that has nothing of this one's memory."""
     passes = {"shared": search.refinement.shared, **search.refinement.progress}
-    state = search.root, search.scheduler.worked, passes
-    return _put_together, (search.reduction, search.options, search.limits, search.proof is not None, state)
+    made = search.reduction, search.options, search.limits, None if search.proof is None else Proof()
+    return _put_together, (made, search.root, search.scheduler.worked, passes)
 
 
-def _put_together(
-    reduction: Reduction, options: Options, limits: Limits, proved: bool, state: tuple[Ranges, int, dict[str, int]]
-) -> Search:
-    search = Search(reduction, options, limits, Proof() if proved else None)
-    search.root, worked, passes = state
+def _put_together(made: tuple[Reduction, Options, Limits, Proof | None], root: Ranges, worked: int, passes: dict[str, int]) -> Search:
+    search = Search(*made)
+    search.root = root
     for name, value in passes.items():
         setattr(search.refinement, name, value)
     search.schedule()

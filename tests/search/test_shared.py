@@ -88,6 +88,28 @@ def test_processes_that_begin_with_nothing_share_a_search(monkeypatch, tmp_path)
     assert replay(query, shared.run(make_search(query), 2)) is not None
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_limits_are_kept_while_processes_begin(method, monkeypatch):
+    monkeypatch.setattr(shared, "CONTEXT", multiprocessing.get_context(method))
+    monkeypatch.setattr(processes, "CONTEXT", shared.CONTEXT)
+    search = make_search(digits_query(14))
+    search.start()
+    assert search.advance(shared.SHARE) is None
+    pool = shared._Pool(search, 2)
+    begun = []
+    monkeypatch.setattr(pool, "_receive", lambda worker: begun.append(worker.connection.recv()[0]))
+    search.limits.timeout = search.limits.seconds() + 0.1
+    with pytest.raises(LimitReached, match="timeout"):
+        pool.run()
+    assert set(begun) <= {"empty", "ready"}
+
+
+def test_processes_that_die_before_they_begin_end_the_search(monkeypatch):
+    monkeypatch.setattr(shared, "_work", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(LimitReached, match="3 processes of the search died before they began"):
+        shared.run(make_search(digits_query(14)), 2)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_shared_search_agrees_on_tiny_queries(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
