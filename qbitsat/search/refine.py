@@ -157,7 +157,7 @@ class Refinement:
         total = np.zeros(self.layout.num_values)
         for other in self.layout.blocks:
             if other.neurons.start > block.neurons.start:
-                each = other.layer.affine.num_products / other.size
+                each = other.layer.affine.num_products / other.size  # a weight takes memory more than time: slices of so many bytes
                 for part in self.layout.limits.slices(other.size, ROW_BYTES * each, ROW_BYTES * each):
                     outputs = np.arange(part.start, part.stop)
                     rows, _ = self.layout.rows(other, outputs, np.ones(len(outputs), np.int64))
