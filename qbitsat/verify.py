@@ -11,7 +11,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -42,8 +42,8 @@ from .search.schedule import UNCONFIRMED
 LOG = logging.getLogger(__name__)
 
 HOLDS, VIOLATED, UNKNOWN = "HOLDS", "VIOLATED", "UNKNOWN"
-# Seconds of enumeration that are not worth a search before.
-AT_ONCE = 0.5
+# Seconds of enumeration that are not worth a search before, and how many points hardly take any time.
+AT_ONCE, FEW_POINTS = 0.5, 1 << 14
 # Inputs of at most so many values each make a query combinatorial: SAT learns, the tree does not. So the tree has a tenth of a second, for
 # witnesses that it finds at once; then SAT is alone for so many seconds, or that share of the time if it is less, and has twice as much as
 # the tree from then on.
@@ -170,8 +170,7 @@ def _decide(query: Query, options: Options, limits: Limits, statistics: dict[str
             limits.check()
             verdict = Verdict(UNKNOWN)
         if verdict.witness is not None:
-            witness = confirm(query, one.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
-            if witness is not None:
+            if witness := confirm(query, one.inputs(verdict.witness.inputs), verdict.engine, statistics, limits):
                 return replace(verdict, witness=witness)
         elif not kept:
             return verdict
@@ -184,16 +183,14 @@ def _decide_alone(query: Query, options: Options, limits: Limits, statistics: di
     if formula == FALSE:
         return Verdict(HOLDS, engine="bounds", proof=_decided(options))
     if formula == TRUE:
-        witness = confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics, limits)
-        if witness is not None:
+        if witness := confirm(query, tuple(tuple(box.lo.tolist()) for box in query.boxes), "bounds", statistics, limits):
             return Verdict(VIOLATED, engine="bounds", witness=witness)
         formula = without_not(query.named, limits=limits)
     left = reduced(query, bounds, formula, limits) if options.bounds else Reduction(query, bounds, formula)
     if options.attack:
         limits.begin("attack")
         attack = propose(left.query, left.formula, options, limits)
-        witness = None if attack.inputs is None else left.confirm(attack.inputs, "attack", statistics, limits)
-        if witness is not None:
+        if attack.inputs is not None and (witness := left.confirm(attack.inputs, "attack", statistics, limits)):
             return Verdict(VIOLATED, engine="attack", witness=witness)
         left = replace(left, near=attack.nearest)
     return DECIDE[options.engine](left, options, limits, statistics)
@@ -225,15 +222,17 @@ def _decide_by_sat(left: Reduction, options: Options, limits: Limits, statistics
 def _decide_by_search(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     if not _has_relaxation(left.query):
         return _decide_by_sat(left, options, limits, statistics)
-    return drained(_search(left, options, limits, statistics))
+    return drained(_search(_differenced(left, options, limits), options, limits, statistics))
+
+
+def _differenced(left: Reduction, options: Options, limits: Limits) -> Reduction:
+    return differenced(left, limits) if options.pairs and options.bounds and _has_relaxation(left.query) else left
 
 
 def _search(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Generator[None, None, Verdict]:
-    """By search, which rests after every step; with several processes it does not."""
-    if options.pairs and options.bounds:
-        left = differenced(left, limits)
-        if left.formula == FALSE:
-            return Verdict(HOLDS, engine="bounds", proof=_decided(options, left.pairs))
+    """By search, which rests after every step; with several processes it does not. `left` has its differences."""
+    if left.formula == FALSE:
+        return Verdict(HOLDS, engine="bounds", proof=_decided(options, left.pairs))
     verdict = (yield from _search_cover(left, options, limits, statistics)) if options.cover and options.bounds else None
     if verdict is not None:
         return verdict
@@ -316,53 +315,58 @@ def _enumerate(left: Reduction, enumeration: Enumeration, options: Options, limi
 
 
 def _decide_automatically(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    """By what fits the query; where it leaves of all inputs their two ends alone, by what fits the same query over bits before."""
-    # The checker knows nothing of queries over bits.
-    ends = at_ends(left, limits) if options.bounds and not options.certificates else None
-    if ends is not None:
-        try:
-            verdict = _decide_by_what_fits(ends.bits, options, limits, statistics)
-        except UnsupportedError as unsupported:
-            verdict = Verdict(UNKNOWN, str(unsupported))
-        if verdict.holds:
-            return verdict
-        if verdict.witness is not None:
-            witness = left.confirm(ends.inputs(verdict.witness.inputs), verdict.engine, statistics, limits)
-            if witness is not None:
-                return replace(verdict, witness=witness)
-        limits.check()
-    return _decide_by_what_fits(left, options, limits, statistics)
-
-
-def _decide_by_what_fits(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
     """By enumeration at once if that takes no time; else by SAT and search, and by enumeration after as long as that takes."""
-    try:
-        points, enumeration = _enumeration(left, options, limits)
-    except UnsupportedError:
-        return _decide_jointly(left, options, limits, statistics)
-    needed, rest = enumeration.seconds(), limits.timeout - limits.seconds()
-    if needed < AT_ONCE:
-        verdict = _enumerate(points, enumeration, options, limits, statistics)
+    points, searched = None, None
+    with suppress(UnsupportedError):
+        points = _enumeration(left, options, limits)
+    if points is None or points[1].grid.num_points > FEW_POINTS:
+        searched = _differenced(left, options, limits)  # some milliseconds
+        if searched.formula == FALSE:
+            return drained(_search(searched, options, limits, statistics))
+    if (verdict := _decide_over_bits(left, options, limits, statistics)) is not None:
+        return verdict
+    needed = math.inf if points is None else points[1].seconds()
+    if points is not None and needed < AT_ONCE:
+        verdict = _enumerate(*points, options, limits, statistics)
         return _decide_by_search(left, options, limits, statistics) if verdict.unknown else verdict
+    searched = _differenced(left, options, limits) if searched is None else searched
     # Estimates may be half of the truth.
-    if 2 * needed > rest:
-        return _decide_jointly(left, options, limits, statistics)
+    if points is None or 2 * needed > (rest := limits.timeout - limits.seconds()):
+        return _decide_jointly(left, searched, options, limits, statistics)
     try:
-        verdict = _decide_jointly(left, options, limits.part(min(needed, rest - 2 * needed)), statistics)
+        verdict = _decide_jointly(left, searched, options, limits.part(min(needed, rest - 2 * needed)), statistics)
     except LimitReached as limit:
         verdict = Verdict(UNKNOWN, limit.reason)
     if verdict.unknown:
         limits.check()
-        verdict = _enumerate(points, enumeration, options, limits, statistics)
+        verdict = _enumerate(*points, options, limits, statistics)
     return verdict
 
 
-def _decide_jointly(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
-    """By search; in turns with SAT where inputs have few values."""
-    query = left.query
-    if max(int((box.hi - box.lo).max()) for box in query.boxes) >= FEW_VALUES or not _has_relaxation(query):
-        return _decide_by_search(left, options, limits, statistics)
-    search = _search(left, replace(options, jobs=1), limits, statistics)
+def _decide_over_bits(left: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict | None:
+    """Where of all inputs only their two ends are left: by the same query over bits; None where they are not, or where it stays open."""
+    # The checker knows nothing of queries over bits.
+    ends = at_ends(left, limits) if options.bounds and not options.certificates else None
+    if ends is None:
+        return None
+    with suppress(UnsupportedError):
+        verdict = _decide_automatically(ends.bits, options, limits, statistics)
+        if verdict.holds:
+            return verdict
+        found = None if verdict.witness is None else ends.inputs(verdict.witness.inputs)
+        if found is not None and (witness := left.confirm(found, verdict.engine, statistics, limits)):
+            return replace(verdict, witness=witness)
+    limits.check()
+    return None
+
+
+def _decide_jointly(left: Reduction, searched: Reduction, options: Options, limits: Limits, statistics: dict[str, float]) -> Verdict:
+    """By search, of what is left with its differences; in turns with SAT where inputs have few values."""
+    if not _has_relaxation(left.query):
+        return _decide_by_sat(left, options, limits, statistics)
+    if max(int((box.hi - box.lo).max()) for box in left.query.boxes) >= FEW_VALUES:
+        return drained(_search(searched, options, limits, statistics))
+    search = _search(searched, replace(options, jobs=1), limits, statistics)
     # With several processes the two work at the same time.
     beside = options.jobs > 1
     alone = 0.0 if beside else min(ALONE_SECONDS, ALONE_SHARE * (limits.timeout - limits.seconds()))

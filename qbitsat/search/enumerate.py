@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +43,27 @@ class Enumeration:
         self.counts.update(points=0, point_bits=math.log2(max(1, self.grid.num_points)))
         if self.grid.num_points > 1 << bits:
             raise UnsupportedError(f"enumerate: more than 2**{bits} points, the limit of enumerate bits")
-        free = math.inf if limits.memory == math.inf else max(0.0, limits.memory - resident_bytes()) / 4
-        self.runs = _runs(query, self.grid, min(TABLE_BYTES, free), min(BATCH_BYTES, free))
-        # Which run has a value of a network, and as which of those that it names.
-        rows = [{value: row for row, value in enumerate(run.named)} for run in self.runs]
-        self.place = {(run.of, v): (r, rows[r][p]) for r, run in enumerate(self.runs) for v, p in run.values.items()}
         # The inputs with the largest value of an objective so far, and that value.
         self.best: tuple[Inputs, int] | None = None
+
+    @cached_property
+    def free(self) -> float:
+        return math.inf if self.limits.memory == math.inf else max(0.0, self.limits.memory - resident_bytes()) / 4
+
+    @cached_property
+    def runs(self) -> list[_Run]:
+        return _runs(self.query, self.grid, min(TABLE_BYTES, self.free), min(BATCH_BYTES, self.free))
+
+    @cached_property
+    def place(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Which run has a value of a network, and as which of those that it names."""
+        rows = [{value: row for row, value in enumerate(run.named)} for run in self.runs]
+        return {(run.of, v): (r, rows[r][p]) for r, run in enumerate(self.runs) for v, p in run.values.items()}
+
+    @cached_property
+    def block_points(self) -> int:
         width = 8 * (sum(len(run.named) for run in self.runs) + 8)
-        self.block_points = int(max(FEWEST_POINTS, min(MOST_POINTS, min(BLOCK_BYTES, free) // width)))
+        return int(max(FEWEST_POINTS, min(MOST_POINTS, min(BLOCK_BYTES, self.free) // width)))
 
     def run(self) -> Inputs | None:
         """The first inputs in lexicographic order that make the formula true, to be replayed, or None: there are none."""

@@ -163,7 +163,7 @@ def test_what_goes_wrong_over_bits_leaves_the_query_to_the_others(monkeypatch):
         wrong += verdict.statistics.get("unconfirmed", 0)
         monkeypatch.undo()
         with monkeypatch.context() as patched:
-            patched.setattr(sys.modules["qbitsat.verify"], "_decide_by_what_fits", refusing(ends))
+            patched.setattr(sys.modules["qbitsat.verify"], "_decide_automatically", refusing(ends))
             verdict = verify(query, attack=False, engine="auto", seed=seed)
         assert (verdict.violated, verdict.holds) == (truth, not truth)
         asked += 1
@@ -172,7 +172,7 @@ def test_what_goes_wrong_over_bits_leaves_the_query_to_the_others(monkeypatch):
 
 
 def refusing(ends):
-    decide, forms = sys.modules["qbitsat.verify"]._decide_by_what_fits, [network.sha256 for network in ends.bits.query.networks]
+    decide, forms = sys.modules["qbitsat.verify"]._decide_automatically, [network.sha256 for network in ends.bits.query.networks]
 
     def refused(left, *others):
         if [network.sha256 for network in left.query.networks] == forms:
