@@ -8,11 +8,12 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import ismethod
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from weakref import WeakMethod
 
 from .errors import UnsupportedError
@@ -26,6 +27,8 @@ LOG = logging.getLogger(__name__)
 GIB = 1 << 30
 # Multiply-adds, or as much other work, between two looks at the limits: some hundredths of a second.
 SLICE = 1 << 25
+# As many that are worth a thread.
+THREAD = 1 << 22
 # Seconds between two looks at this process's memory.
 LOOK_SECONDS = 0.002
 # The part of the memory that is left which one batch may take.
@@ -36,6 +39,8 @@ Tick = Callable[..., None]
 REPORT_SECONDS = 0.25
 # Objects that the cycle collector looks at in some milliseconds.
 MANY = 1 << 14
+Part = TypeVar("Part")
+Made = TypeVar("Made")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -103,11 +108,23 @@ class Guest(Protocol):
         """One turn, of so many seconds where it is not due yet."""
 
 
+class _Team:
+    """Whether threads work side by side, and whether they are to end."""
+
+    works = dismissed = False
+
+    def __enter__(self) -> None:
+        self.works = True
+
+    def __exit__(self, *_: object) -> None:
+        self.works = self.dismissed = False
+
+
 class Limits:
     """timeout in seconds from now and memory in GiB of resident memory of any one process; None for no limit.
 
     cancel is an event that ends the query once another thread sets it; progress is called, in the thread that works, a few
-    times a second.
+    times a second. cores are threads that may work at the same time.
     """
 
     def __init__(
@@ -116,11 +133,14 @@ class Limits:
         memory: float | None = None,
         cancel: threading.Event | None = None,
         progress: Callable[[Progress], object] | None = None,
+        cores: int = 1,
     ):
         self.start = time.monotonic()
         self.timeout = math.inf if timeout is None else timeout
         self.memory = math.inf if memory is None else memory * GIB
         self.cancel, self.progress = cancel, progress
+        # The thread that reports, and those that work for it now, of which all parts of these limits know.
+        self.cores, self.thread, self.team = cores, threading.get_ident(), _Team()
         self.looked = -math.inf
         self.stage = ""
         # Who works while a child process is waited for; see `search.guest`.
@@ -130,7 +150,7 @@ class Limits:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: this one alone hears of `cancel`, and reports."""
-        return {**self.__dict__, "cancel": None, "progress": None, "guest": None, "_counts": None}
+        return {**self.__dict__, "cancel": None, "progress": None, "guest": None, "_counts": None, "cores": 1}
 
     def begin(self, stage: str, counts: Callable[[], Mapping[str, float]] = dict) -> None:
         """A stage begins: it is logged and reported, with what `counts` returns then and later.
@@ -138,14 +158,14 @@ class Limits:
         Methods are held weakly: whose they are holds these limits, and all its memory would wait for the collector of cycles.
         """
         self._counts = WeakMethod(counts) if ismethod(counts) else lambda: counts
-        self.stage, self._next_report = stage, 0.0
+        self.stage, self._next_report, self.thread = stage, 0.0, threading.get_ident()
         LOG.debug("%s after %.3f s", stage, self.seconds())
         self.check()
 
-    def part(self, seconds: float) -> Limits:
-        """These limits, for at most so many seconds from now."""
+    def part(self, seconds: float, cores: int | None = None) -> Limits:
+        """These limits, for at most so many seconds from now, and for so many threads."""
         part = Limits()
-        part.__dict__.update(self.__dict__, timeout=min(self.timeout, self.seconds() + seconds))
+        part.__dict__.update(self.__dict__, timeout=min(self.timeout, self.seconds() + seconds), cores=cores or self.cores)
         return part
 
     def hosting(self, guest: Guest) -> Limits:
@@ -163,7 +183,9 @@ class Limits:
         if self.cancel is not None and self.cancel.is_set():
             raise LimitReached("cancelled")
         seconds = self.seconds()
-        if self.progress is not None and seconds >= self._next_report:
+        if self.team.dismissed and threading.get_ident() != self.thread:
+            raise LimitReached("dismissed")
+        if self.progress is not None and seconds >= self._next_report and threading.get_ident() == self.thread:
             self._next_report = seconds + REPORT_SECONDS
             counts = self._counts()
             self.progress(Progress(self.stage, seconds, dict(counts()) if counts else {}))
@@ -197,7 +219,29 @@ class Limits:
         left = self.memory - resident_bytes()
         if size > left:
             raise LimitReached("memory")
-        return max(1, min(count, int(BATCH_SHARE * left / max(1.0, size))))
+        return max(1, min(count, int(BATCH_SHARE * left / max(1.0, size) / self.cores)))
+
+    def shares(self, count: int, work: float) -> list[slice]:
+        """range(count) in slices for `spread`, as many as pay; work is that of one item, in multiply-adds."""
+        n = 1 if self.team.works else max(1, min(self.cores, count, int(count * work / THREAD)))
+        return [slice(count * k // n, count * (k + 1) // n) for k in range(n)]
+
+    def spread(self, work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Made]:
+        """What `work` makes of each part, of which there are at most `cores`: of the first in this thread, of each other in its own.
+
+        Once it fails here the others end at their next look at these limits; what fails there is raised when all have ended.
+        """
+        if len(parts) == 1:
+            return [work(parts[0])]
+        others = list[Future[Made]]()
+        with ThreadPoolExecutor(len(parts) - 1) as threads, self.team:
+            try:
+                others += [threads.submit(work, part) for part in parts[1:]]
+                return [work(parts[0]), *(other.result() for other in others)]
+            except BaseException:
+                self.team.dismissed = True
+                threads.shutdown()
+                raise
 
     def slices(self, count: int, work: float, size: float = 0.0) -> Iterator[slice]:
         """range(count) in slices of about SLICE in all, with a look at the limits before each.

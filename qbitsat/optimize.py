@@ -81,7 +81,7 @@ def maximize(
     """
     expect_kind(query, Query, "maximize: query", "a Query, whose formula is the assumption")
     values = make_options(**options)
-    limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
+    limits, cpu = Limits(values.timeout, values.memory, cancel, progress, values.jobs), cpu_seconds()
     goal = _goal(objective)
     asked, one = _Maximum(query, goal, values, limits), None
     work = asked

@@ -123,7 +123,7 @@ def verify(
     if progress is not None and not callable(progress):
         raise InputError(f"verify: progress is {kind_of(progress)}, expected a function of one Progress")
     values = make_options(**options)
-    limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
+    limits, cpu = Limits(values.timeout, values.memory, cancel, progress, values.jobs), cpu_seconds()
     statistics: dict[str, float] = {}
     LOG.info("%s of %s", query.origin or "a formula", ", ".join(network.name for network in query.networks))
     try:
@@ -366,7 +366,7 @@ def _decide_jointly(left: Reduction, searched: Reduction, options: Options, limi
         return _decide_by_sat(left, options, limits, statistics)
     if max(int((box.hi - box.lo).max()) for box in left.query.boxes) >= FEW_VALUES:
         return drained(_search(searched, options, limits, statistics))
-    search = _search(searched, replace(options, jobs=1), limits, statistics)
+    search = _search(searched, replace(options, jobs=1), limits.part(math.inf, 1), statistics)
     # With several processes the two work at the same time.
     beside = options.jobs > 1
     alone = 0.0 if beside else min(ALONE_SECONDS, ALONE_SHARE * (limits.timeout - limits.seconds()))

@@ -126,6 +126,12 @@ class Backward:
         values int64[batch, num_values], gradient float32 of that shape; further bool[batch], for which points outputs count that are at an
         end and should go further. Each point's gradient is right up to a factor.
         """
+        work = sum(layer.affine.num_products for layer in self.network.layers)
+        shares = self.limits.shares(len(values), work)
+        self.limits.spread(lambda mine: self._go_back(values[mine], gradient[mine], further[mine]), shares)
+        return gradient[:, : self.network.num_inputs]
+
+    def _go_back(self, values: np.ndarray, gradient: np.ndarray, further: np.ndarray) -> None:
         network = self.network
         for k in reversed(range(len(self.layers))):
             slope, back, on, lo, hi = self.layers[k]
@@ -139,7 +145,6 @@ class Backward:
             outputs[far] /= largest[far, None]
             for rows in self.limits.slices(len(outputs), network.layers[k].affine.num_products / 8):
                 self.floats.back(k, outputs[rows], gradient[rows])
-        return gradient[:, : network.num_inputs]
 
 
 def _attack_disjuncts(

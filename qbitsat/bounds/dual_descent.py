@@ -20,7 +20,10 @@ from .float_blocks import FloatBlocks
 from .layout import Block, Inequalities, Inequality, Layout
 from .ranges import Ranges
 
+SIDE_BY_SIDE = 16
 RATE, DECAY = 0.3, 0.95
+# Multiply-adds of a step that take as long as one of exact integers.
+FASTER = 6
 VERTICES = 6
 
 
@@ -51,11 +54,15 @@ class DualDescent(FloatBlocks):
         wide = 2 * dense < self.products
         if wide:
             layout.limits.require(Descent.bytes_for(layout.num_inputs, len(self.neurons)))
-        self.kernel = Descent(self.floats, Inequalities.of(inequalities).floats(self.place), layout.limits.check, wide)
+        self.stated, self.wide = Inequalities.of(inequalities).floats(self.place), wide
+        # One for each thread that has worked.
+        self.kernels = [Descent(self.floats, self.stated, layout.limits.check, wide)]
 
     def pose(self, inequalities: Sequence[Inequality]) -> None:
         """Other inequalities instead of those there were."""
-        self.kernel.pose(Inequalities.of(inequalities).floats(self.place))
+        self.stated = Inequalities.of(inequalities).floats(self.place)
+        for kernel in self.kernels:
+            kernel.pose(self.stated)
 
     def run(
         self,
@@ -78,12 +85,25 @@ class DualDescent(FloatBlocks):
         n = len(atoms)
         anchor, cold = np.full(n, -1, np.int32) if anchor is None else anchor, cold.astype(np.uint8)
         multipliers, shares = multipliers.astype(np.float32), shares.astype(np.float32)
-        nodes, parts = (atoms, anchor, cold, multipliers, shares), list[tuple[np.ndarray, ...]]()
-        # The kernel looks at the limits by itself.
-        for rows in self.layout.limits.slices(n, VERTICES * self.layout.num_values, self.bytes):
-            mine = ranges if len(ranges) == 1 else ranges.take(rows)
-            parts.append(self._run(mine, [array[rows] for array in nodes], steps, polish))
-        parts = parts or [self._run(ranges, nodes, steps, polish)]
+        nodes, limits = (atoms, anchor, cold, multipliers, shares), self.layout.limits
+        # Fewer nodes side by side take as long as many.
+        together = SIDE_BY_SIDE if self.wide else 1
+        flocks = limits.shares(-(-n // together), together * steps * self.products / FASTER)
+        threads = [slice(some.start * together, min(n, some.stop * together)) for some in flocks]
+        while len(self.kernels) < len(threads):
+            self.kernels.append(Descent(self.floats, self.stated, limits.check, self.wide))
+
+        def descend(k: int) -> list[tuple[np.ndarray, ...]]:
+            own, parts = threads[k], list[tuple[np.ndarray, ...]]()
+            # The kernel looks at the limits by itself.
+            for part in limits.slices(own.stop - own.start, VERTICES * self.layout.num_values, self.bytes):
+                rows = slice(own.start + part.start, own.start + part.stop)
+                mine = ranges if len(ranges) == 1 else ranges.take(rows)
+                parts.append(self._run(self.kernels[k], mine, [array[rows] for array in nodes], steps, polish))
+            return parts
+
+        parts = [part for some in limits.spread(descend, range(len(threads))) for part in some]
+        parts = parts or [self._run(self.kernels[0], ranges, nodes, steps, polish)]
         value, *rest = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Suggestion(value, multipliers, shares, *rest)
 
@@ -92,8 +112,8 @@ class DualDescent(FloatBlocks):
         """What one node takes while its descent runs: the vertices of all neurons, those of the blocks once more, and the suggestion."""
         return 52 * (self.layout.num_neurons + len(self.neurons)) + 12 * self.layout.num_values + 16 * len(self.neurons)
 
-    def _run(self, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int) -> tuple[np.ndarray, ...]:
+    def _run(self, kernel: Descent, ranges: Ranges, nodes: Sequence[np.ndarray], steps: int, polish: int) -> tuple[np.ndarray, ...]:
         atoms, anchor, cold, multipliers, shares = nodes
         x_lo, x_hi, acc, y, slopes = self.vertices(ranges)
-        answer = self.kernel.run(atoms, x_lo, x_hi, acc, y, slopes, anchor, cold, multipliers, shares, steps, RATE, DECAY, polish)
+        answer = kernel.run(atoms, x_lo, x_hi, acc, y, slopes, anchor, cold, multipliers, shares, steps, RATE, DECAY, polish)
         return answer[:-1]

@@ -13,6 +13,7 @@ import numpy as np
 from ..limits import SLICE
 from ..network.layers import PADDING
 from .dual import NO_BOUND, NO_POINT, Dual, Sparse
+from .dual_descent import FASTER
 from .layout import ROW_BYTES, Block, Inequalities, Layout
 from .objectives import Objectives
 from .ranges import Ranges
@@ -24,9 +25,8 @@ WORK, LITTLE, FEWEST = 1 << 33, 1 << 28, 2
 TOGETHER = 256
 # Bytes of multipliers that are kept; with so many there are no more facts. Bytes of what is worked on.
 KEPT, ROOM = 1 << 27, 1 << 28
-# What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output,
-# where FASTER multiply-adds of a step count as one.
-NEURON, VALUE, OUTPUT, FASTER = 8, 150, 100_000, 6
+# What a neuron takes in a step, in multiply-adds; what a value before a layer, and all else, takes in proofs of both ends of an output.
+NEURON, VALUE, OUTPUT = 8, 150, 100_000
 
 
 class ProvedBound(NamedTuple):
@@ -141,7 +141,26 @@ def prove_ends(layout: Layout, ranges: Ranges, before: list[Block], block: Block
     ends, sides = np.repeat(outputs, 2), np.tile([1, -1], len(outputs))
     if not len(ends):
         return []
-    part, objectives, facts = layout.before(block), Objectives(layout, before, ranges), []
+    work = steps * sum(part.layer.affine.num_products for part in before) / FASTER
+    shares = layout.limits.shares(len(ends), work)
+    each = None if room is None else room // len(shares)
+    found = layout.limits.spread(lambda mine: _prove_some(layout, ranges, before, block, ends[mine], sides[mine], steps, each), shares)
+    return None if None in found else [fact for facts in found for fact in facts or ()]
+
+
+def _prove_some(
+    layout: Layout,
+    ranges: Ranges,
+    before: list[Block],
+    block: Block,
+    ends: np.ndarray,
+    sides: np.ndarray,
+    steps: int,
+    room: int | None,
+) -> list[ProvedBound] | None:
+    """The same of ends of these outputs at these sides."""
+    affine = block.layer.affine
+    part, objectives, facts = layout.before(block), Objectives(layout, before, ranges), list[ProvedBound]()
     # Multipliers and the row, as an objective and as an inequality; what is kept is taken into account as it comes.
     size = 40 * layout.num_neurons + ROW_BYTES * (affine.num_products // affine.n_out)
     for mine in layout.limits.slices(len(ends), SLICE * max(1 / TOGETHER, size / ROOM), size):

@@ -23,12 +23,18 @@ def forward_all(network: Network, x: np.ndarray, limits: Limits = NO_LIMITS) -> 
     check_inputs(network, x)
     values = np.empty((len(x), network.num_values), np.int64)
     values[:, : network.num_inputs] = x
+    work = sum(layer.affine.num_products for layer in network.layers)
+    limits.spread(lambda mine: _go_forward(network, values[mine], limits), limits.shares(len(x), work))
+    return values
+
+
+def _go_forward(network: Network, values: np.ndarray, limits: Limits) -> None:
+    """The same in place, behind the inputs."""
     for k, layer in enumerate(network.layers):
         acc = np.empty((len(values), layer.affine.n_out), np.int64)
         for part in limits.slices(len(values), layer.affine.num_products):
             _forward.accumulate(network.kernel, k, values[part], acc[part])
             values[part, network.target(k)] = requantize(network.kernel, k, layer, acc[part])
-    return values
 
 
 def requantize(kernel: Layers, k: int, layer: Layer, acc: np.ndarray) -> np.ndarray:

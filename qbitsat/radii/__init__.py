@@ -57,7 +57,7 @@ def radius(
     farthest = question.farthest(norm)
     if max_eps is not None:
         farthest = min(farthest, integer(max_eps, "max_eps", 0))
-    limits, cpu = Limits(values.timeout, values.memory, cancel, progress), cpu_seconds()
+    limits, cpu = Limits(values.timeout, values.memory, cancel, progress, values.jobs), cpu_seconds()
     try:
         (network_class,) = classes_of(forward(network, at[None], limits), label if ties == KEPT else None).tolist()
     except LimitReached as limit:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..bounds.dual import NO_BOUND, NO_POINT, Dual, Sparse
-from ..bounds.dual_descent import DualDescent
+from ..bounds.dual_descent import SIDE_BY_SIDE, DualDescent
 from ..bounds.layout import ROW_BYTES, Block, Inequalities, Layout
 from ..bounds.ranges import Ranges
 from ..network import forward_all
@@ -90,8 +90,8 @@ class Forest:
         self.reached = np.full(len(outputs), EMPTY)
         self.nodes = np.ones(len(outputs))
         self.enough = np.maximum(1, 1 / block.units[outputs]).astype(np.int64)
-        # Of all that ends are above what points reach, the share that trees have cut off; ends count by their weights.
-        self.gained = 0.0
+        # What trees have cut off, and all that ends are above what points reach; ends count by their weights.
+        self.gained = np.zeros(2)
         self.dual = Dual(self.part, objectives)
         # The same with bounds of their own, which change.
         self.stated = Inequalities(objectives.starts, objectives.values, objectives.coefficients, objectives.bounds.copy())
@@ -120,19 +120,26 @@ class Forest:
             chosen = chosen[promise[chosen] > 0]
             if not len(chosen):
                 break
-            cells = [heapq.heappop(trees[k].leaves)[2] for k in chosen.tolist()]
-            halves = [half for cell in cells for half in _halved(cell)]
+            most = max(1, SIDE_BY_SIDE // (2 * len(chosen)))
+            halves = [half for k in chosen.tolist() for cell in self._worst(trees[k], k, most) for half in _halved(cell)]
             self._evaluate(halves, False)
             for half in halves:
                 heapq.heappush(trees[half.tree].leaves, (-half.bound, made, half))
+                self.nodes[half.tree] += 1
                 made += 1
-            self.nodes[chosen] += 2
             work -= len(halves) * self.cost
         for tree in trees:
             tree.bound = -tree.leaves[0][0]
         after = np.array([tree.bound for tree in trees])
-        self.gained = float((self.weights * (self.known - after)).sum() / max(1e-9, (self.weights * (self.known - self.reached)).sum()))
+        self.gained = np.stack([self.known - after, self.known - self.reached]) @ self.weights
         return [tree for k, tree in enumerate(trees) if tree.bound < self.known[k]]
+
+    def _worst(self, tree: Grown, k: int, most: int) -> list[Cell]:
+        """At most so many leaves, taken off the tree, all of which its end is to be below."""
+        found = list[Cell]()
+        while tree.leaves and len(found) < most and self._gap(tree, k) > 0:
+            found.append(heapq.heappop(tree.leaves)[2])
+        return found
 
     def _gap(self, tree: Grown, k: int) -> int:
         """How far an end is above what points reach; 0 where nothing is to be gained, or no neuron is left to cut."""

@@ -21,7 +21,7 @@ from ..bounds.ranges import Ranges
 from ..bounds.tighten import KEPT, deep_blocks, prove_ends
 from ..limits import LimitReached
 from ..network import Patches
-from .forest import Cell, Forest
+from .forest import Cell, Forest, Grown
 from .proof import Infeasible, Multipliers, Node, Split
 
 # Nodes of the tree before the first pass; before each of the others twice as many as before the last.
@@ -36,6 +36,8 @@ MOST_ENDS = 3000
 WORTH = 1e-3
 # Trees of a layer at most, of the ends that are worth most.
 TREES = 1024
+# Passes before nodes are shared: what others do meanwhile, within wider ranges, is lost.
+ALONE = 2
 PROGRESS = ("able", "after", "nodes", "end", "ends", "bytes")
 
 
@@ -93,8 +95,8 @@ class Refinement:
 
     @property
     def undecided(self) -> bool:
-        """Whether the first pass may still come."""
-        return self.able and self.nodes == NODES
+        """Whether a pass may still come that is made before nodes are shared."""
+        return self.able and self.nodes < NODES << ALONE
 
     def pass_over(self, root: Ranges, new_ids: Callable[[int], np.ndarray]) -> Pass:
         """One pass over a root, which stays as it is."""
@@ -122,15 +124,30 @@ class Refinement:
             share = work / 2
             outputs, sides, weights = self._ends(root, block)
             if len(outputs):
-                forest = Forest(self.layout, root, block, outputs, sides, weights, self.steps, self.kept)
-                for tree in forest.grow(share):
+                trees, cut_off = self._grown(root, block, outputs, sides, weights, share)
+                for tree in trees:
                     self._cut(root, tree.neuron, tree.side, tree.bound, tree.root, new_ids)
                 root.propagate(self.layout)
-                gained = max(gained, forest.gained)
+                gained = max(gained, cut_off)
             work -= share
         self.nodes *= 2
         self.after += self.nodes
         self.able = gained > FRUITLESS and not (self.kept and (self.ends == MOST_ENDS or self.bytes > KEPT))
+
+    def _grown(
+        self, root: Ranges, block: Block, outputs: np.ndarray, sides: np.ndarray, weights: np.ndarray, work: float
+    ) -> tuple[list[Grown], float]:
+        """Trees for ends of a block, and the share that they cut off; with several cores, as many forests."""
+
+        def grow(mine: np.ndarray) -> tuple[list[Grown], np.ndarray]:
+            forest = Forest(self.layout, root, block, outputs[mine], sides[mine], weights[mine], self.steps, self.kept)
+            return forest.grow(work * len(mine) / len(outputs)), forest.gained
+
+        limits, count = self.layout.limits, len(outputs)
+        cores = len(limits.shares(count, work / count))
+        forests = limits.spread(grow, [np.arange(k, count, cores) for k in range(cores)])
+        cut_off, above = np.sum([gained for _, gained in forests], axis=0)
+        return [tree for trees, _ in forests for tree in trees], cut_off / max(1e-9, above)
 
     def _ends(self, root: Ranges, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Outputs, sides and weights of the ends of a block that matter.

@@ -238,6 +238,7 @@ def _work(search: Search | None, number: int, anneals: bool, refines: bool, conn
             connection.send(("empty", None))
             search = connection.recv()
         search.limits.cancel = search.limits.progress = None  # the parent's
+        search.limits.cores = 1
         search.ids = IDS * (number + 1)
         search.scheduler.annealer.able &= anneals
         connection.send(("ready", None))

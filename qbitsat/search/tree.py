@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..bounds.dual import Dual, Sparse
-from ..bounds.dual_descent import Suggestion
+from ..bounds.dual_descent import SIDE_BY_SIDE, Suggestion
 from ..bounds.reduction import Reduction
 from ..bounds.tighten import LITTLE, tighten, work_of
 from ..limits import Limits
@@ -29,7 +29,7 @@ TOGETHER = 256
 # Where tight ranges take long, so many nodes are tried with looser ones before.
 TRIAL = 16
 # Bytes that nodes may take while they are worked on. A batch of a large network has fewer, a multiple of those that descend side by side.
-WORKED_ON, SIDE_BY_SIDE = 5 << 27, 16
+WORKED_ON = 5 << 27
 
 
 class Search:
