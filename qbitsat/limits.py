@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import math
@@ -229,18 +230,22 @@ class Limits:
     def spread(self, work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Made]:
         """What `work` makes of each part, of which there are at most `cores`: of the first in this thread, of each other in its own.
 
-        Once it fails here the others end at their next look at these limits; what fails there is raised when all have ended.
+        Once it fails here the others end at their next look at these limits; what fails there is raised when all have ended. Raises
+        `OSError` where no thread can begin.
         """
         if len(parts) == 1:
             return [work(parts[0])]
         others = list[Future[Made]]()
         with ThreadPoolExecutor(len(parts) - 1) as threads, self.team:
             try:
-                others += [threads.submit(work, part) for part in parts[1:]]
+                for part in parts[1:]:
+                    others.append(threads.submit(work, part))
                 return [work(parts[0]), *(other.result() for other in others)]
-            except BaseException:
+            except BaseException as error:
                 self.team.dismissed = True
-                threads.shutdown()
+                threads.shutdown(cancel_futures=True)
+                if isinstance(error, RuntimeError) and len(others) < len(parts) - 1:
+                    raise OSError(errno.EAGAIN, f"no thread can begin: {error}") from None
                 raise
 
     def slices(self, count: int, work: float, size: float = 0.0) -> Iterator[slice]:

@@ -118,7 +118,7 @@ class Options:
     enumerate_bits: int = _row(26, "enumerate regions of at most two to this power of points", hi=30, metavar="BITS")
     jobs: int = _row(
         1,
-        "processes in all: queries at the same time, or sharers of one query's search",
+        "processes in all: queries at the same time, or sharers of one query's search, with as many threads before",
         lo=1,
         hi=1024,
         metavar="N",

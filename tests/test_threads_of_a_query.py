@@ -21,6 +21,17 @@ from qbitsat.network import forward_all
 from qbitsat.search import refine, shared
 
 
+@pytest.fixture
+def threads(monkeypatch):
+    """However little there is to do, with `jobs` it is done by threads, and by no processes."""
+    monkeypatch.setattr(limits, "THREAD", 1e-3)
+    monkeypatch.setattr(shared, "run", lambda search, processes: search.run())
+    begun = []
+    spread = Limits.spread
+    monkeypatch.setattr(Limits, "spread", lambda self, work, parts: begun.append(len(parts)) or spread(self, work, parts))
+    return begun
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
 @pytest.mark.parametrize("cores", [1, 2, 7])
 def test_shares_are_all_of_it_once(cores, count):
@@ -83,6 +94,23 @@ def test_once_one_fails_the_others_end(here, error):
     assert query_limits.spread(lambda k: k, [1, 2]) == [1, 2]
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_where_no_thread_can_begin_the_query_is_open(threads, count, monkeypatch):
+    begun, start = [], threading.Thread.start
+
+    def begin(thread: threading.Thread) -> None:
+        if len(begun) == count:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    with pytest.raises(OSError, match="no thread can begin"):
+        Limits(cores=3).spread(lambda k: k, [1, 2, 3])
+    verdict = qbitsat.verify(deep_query(random.Random(1)), jobs=3, engine="hybrid")
+    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "no thread can begin: can't start new thread")
+
+
 def test_only_the_thread_that_began_reports():
     reported = set()
     query_limits = Limits(progress=lambda _: reported.add(threading.current_thread()), cores=2)
@@ -96,17 +124,6 @@ def test_only_the_thread_that_began_reports():
 
     query_limits.spread(work, [1, 2])
     assert reported == {threading.current_thread()}
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    """However little there is to do, with `jobs` it is done by threads, and by no processes."""
-    monkeypatch.setattr(limits, "THREAD", 1e-3)
-    monkeypatch.setattr(shared, "run", lambda search, processes: search.run())
-    begun = []
-    spread = Limits.spread
-    monkeypatch.setattr(Limits, "spread", lambda self, work, parts: begun.append(len(parts)) or spread(self, work, parts))
-    return begun
 
 
 def test_each_part_says_the_same_in_threads(threads):
