@@ -106,8 +106,12 @@ def test_where_no_thread_can_begin_the_query_is_open(threads, count, monkeypatch
 
     monkeypatch.setattr(threading.Thread, "start", begin)
     with pytest.raises(OSError, match="no thread can begin"):
-        Limits(cores=3).spread(lambda k: k, [1, 2, 3])
-    verdict = qbitsat.verify(deep_query(random.Random(1)), jobs=3, engine="hybrid")
+        Limits(cores=3).spread(lambda k: time.sleep(0.1), [1, 2, 3])
+    if count:
+        return
+    network, (x, label) = qbitsat.load(qbitsat.examples.network_path()), qbitsat.examples.sample(3)
+    begun.clear()
+    verdict = qbitsat.verify(qbitsat.robustness(network, x, 4, label), jobs=3)
     assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "no thread can begin: can't start new thread")
 
 
