@@ -8,15 +8,19 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from types import FrameType
+from typing import Any, TypeVar
 
 from .limits import GIB, LimitReached, Limits, resident_bytes
 
+Made = TypeVar("Made")
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.02
 EXIT_MEMORY = 3
@@ -143,17 +147,61 @@ def begin_child(parent: int) -> None:
     die_with_parent(parent)
 
 
+class _Held:
+    """A handler in place of another, which hears of a signal once none is held any more."""
+
+    def __init__(self, number: int):
+        self.number, self.before, self.holds = number, signal.getsignal(number), True
+        self.heard: list[FrameType | None] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.holds:
+            self.heard.append(frame)
+        elif callable(self.before):
+            self.before(number, frame)
+
+
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Interrupts wait until this is left; ignoring them would not do, as PySAT sets a handler of its own for Ctrl-C while it solves."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Interrupts wait until this is left.
+
+    That the main thread blocks them keeps them from children that begin here, and from ending the process. It is not enough where there are
+    other threads, such as those of numpy's BLAS: they take the signal, and the main thread runs Python's handler all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main one runs handlers
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS) if hasattr(signal, "pthread_sigmask") else None
+    held = [_Held(number) for number in INTERRUPTS if callable(signal.getsignal(number))]
     try:
+        for handler in held:
+            signal.signal(handler.number, handler)
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        for handler in held:
+            handler.holds = False
+        # An interrupt from here on goes on to the one before.
+        for handler in held:
+            signal.signal(handler.number, handler.before)
+        for handler in held:
+            if handler.heard and callable(handler.before):
+                handler.before(handler.number, handler.heard[0])
+
+
+def call_undisturbed(work: Callable[..., Made], *args: Any) -> Made:
+    """work(*args) of a solver of PySAT, to its end: interrupts wait.
+
+    In a thread of its own, because in the main one PySAT sets a handler for Ctrl-C that jumps back to where it was called, whichever thread
+    has the signal. That ends the process.
+    """
+    with interrupts_held(), ThreadPoolExecutor(1) as thread:
+        try:
+            answer = thread.submit(work, *args)
+        except RuntimeError:  # no thread can begin
+            return work(*args)
+        return answer.result()
 
 
 def die_with_parent(parent: int | None = None) -> None:

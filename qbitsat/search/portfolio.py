@@ -18,7 +18,7 @@ from ..bounds import Ranges
 from ..encode import Cnf, Encoding, encode_disjuncts
 from ..limits import Limits
 from ..options import LAYOUTS, Options
-from ..processes import interrupts_held
+from ..processes import call_undisturbed
 from ..properties import Formula, Query, Witness, confirm
 from ..solvers import sat
 from ..solvers.sat import SatResult
@@ -109,8 +109,7 @@ def _solve_teams(teams: list[list[Job]], limits: Limits, conflicts: int | None) 
             left.append(number)
             continue
         first = sat.first_conflicts(job.flat, conflicts)
-        with interrupts_held():
-            result = run_in_turns([[job._replace(turn=first)]], first)
+        result = call_undisturbed(run_in_turns, [[job._replace(turn=first)]], first)
         if result.satisfiable:
             return replace(result, found=(0, number))
         if result.satisfiable is None:

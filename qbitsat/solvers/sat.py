@@ -18,7 +18,7 @@ from pysat.solvers import Solver
 
 from ..errors import UnsupportedError
 from ..limits import NO_LIMITS, LimitReached, Limits
-from ..processes import ChildDied, call_in_child, interrupts_held
+from ..processes import ChildDied, call_in_child, call_undisturbed
 from . import proofs
 
 # A formula of up to SMALL literals and zeros is tried for up to FIRST_CONFLICTS conflicts in this process: mostly a few milliseconds. As
@@ -75,9 +75,7 @@ def try_briefly(flat: np.ndarray, num_vars: int, solver: str, budget: int | None
     if len(flat) > SMALL:
         return None
     first = first_conflicts(flat, budget)
-    # Ctrl-C waits: PySAT would leave a solver in mid-flight, which must not be touched again.
-    with interrupts_held():
-        result = run_solver(flat, num_vars, solver, first)
+    result = call_undisturbed(run_solver, flat, num_vars, solver, first)
     return result if result.satisfiable is not None or first == budget else None
 
 
