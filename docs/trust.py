@@ -11,7 +11,7 @@ BEGIN, END = "<!-- sizes -->\n", "<!-- /sizes -->\n"
 GROUPS = {
     "any verdict": [
         *(f"certificate/{name}.py" for name in ("check", "reading", "networks", "inference", "products")),
-        *("errors.py", "limits.py"),
+        *("errors.py", "limits.py", "threads.py"),
         *(f"arithmetic/{name}.py" for name in ("rounding", "requantizers", "scaled", "floating", "table")),
         *(
             "network/accumulating.py",

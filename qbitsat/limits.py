@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import math
@@ -10,14 +9,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import ismethod
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from weakref import WeakMethod
 
 from .errors import UnsupportedError
+from .threads import Made, Part, leads, look, own_team, work_together
 
 try:
     import resource
@@ -40,8 +39,6 @@ Tick = Callable[..., None]
 REPORT_SECONDS = 0.25
 # Objects that the cycle collector looks at in some milliseconds.
 MANY = 1 << 14
-Part = TypeVar("Part")
-Made = TypeVar("Made")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -109,18 +106,6 @@ class Guest(Protocol):
         """One turn, of so many seconds where it is not due yet."""
 
 
-class _Team:
-    """Whether threads work side by side, and whether they are to end."""
-
-    works = dismissed = False
-
-    def __enter__(self) -> None:
-        self.works = True
-
-    def __exit__(self, *_: object) -> None:
-        self.works = self.dismissed = False
-
-
 class Limits:
     """timeout in seconds from now and memory in GiB of resident memory of any one process; None for no limit.
 
@@ -140,8 +125,7 @@ class Limits:
         self.timeout = math.inf if timeout is None else timeout
         self.memory = math.inf if memory is None else memory * GIB
         self.cancel, self.progress = cancel, progress
-        # The thread that reports, and those that work for it now, of which all parts of these limits know.
-        self.cores, self.thread, self.team = cores, threading.get_ident(), _Team()
+        self.cores = cores
         self.looked = -math.inf
         self.stage = ""
         # Who works while a child process is waited for; see `search.guest`.
@@ -159,7 +143,7 @@ class Limits:
         Methods are held weakly: whose they are holds these limits, and all its memory would wait for the collector of cycles.
         """
         self._counts = WeakMethod(counts) if ismethod(counts) else lambda: counts
-        self.stage, self._next_report, self.thread = stage, 0.0, threading.get_ident()
+        self.stage, self._next_report = stage, 0.0
         LOG.debug("%s after %.3f s", stage, self.seconds())
         self.check()
 
@@ -184,9 +168,8 @@ class Limits:
         if self.cancel is not None and self.cancel.is_set():
             raise LimitReached("cancelled")
         seconds = self.seconds()
-        if self.team.dismissed and threading.get_ident() != self.thread:
-            raise LimitReached("dismissed")
-        if self.progress is not None and seconds >= self._next_report and threading.get_ident() == self.thread:
+        look()
+        if self.progress is not None and seconds >= self._next_report and leads():
             self._next_report = seconds + REPORT_SECONDS
             counts = self._counts()
             self.progress(Progress(self.stage, seconds, dict(counts()) if counts else {}))
@@ -210,43 +193,26 @@ class Limits:
             raise LimitReached("memory")
 
     def has_room(self, size: float) -> bool:
-        """Whether so many bytes more would not be too much memory."""
-        return self.memory == math.inf or resident_bytes() + size <= self.memory
+        """Whether so many bytes more, in each thread that works for this query now, would not be too much memory."""
+        return self.memory == math.inf or resident_bytes() + size * _sharing() <= self.memory
 
     def fit(self, count: int, size: float) -> int:
         """How many of `count` items of so many bytes may be worked on together; raises `LimitReached` if not even one."""
         if count <= 0 or self.memory == math.inf:
             return count
-        left = self.memory - resident_bytes()
+        left = (self.memory - resident_bytes()) / _sharing()
         if size > left:
             raise LimitReached("memory")
-        return max(1, min(count, int(BATCH_SHARE * left / max(1.0, size) / self.cores)))
+        return max(1, min(count, int(BATCH_SHARE * left / max(1.0, size))))
 
     def shares(self, count: int, work: float) -> list[slice]:
         """range(count) in slices for `spread`, as many as pay; work is that of one item, in multiply-adds."""
-        n = 1 if self.team.works else max(1, min(self.cores, count, int(count * work / THREAD)))
+        n = max(1, min(self.cores, count, int(count * work / THREAD))) if own_team() is None else 1
         return [slice(count * k // n, count * (k + 1) // n) for k in range(n)]
 
     def spread(self, work: Callable[[Part], Made], parts: Sequence[Part]) -> list[Made]:
-        """What `work` makes of each part, of which there are at most `cores`: of the first in this thread, of each other in its own.
-
-        Once it fails here the others end at their next look at these limits; what fails there is raised when all have ended. Raises
-        `OSError` where no thread can begin.
-        """
-        if len(parts) == 1:
-            return [work(parts[0])]
-        others = list[Future[Made]]()
-        with ThreadPoolExecutor(len(parts) - 1) as threads, self.team:
-            try:
-                for part in parts[1:]:
-                    others.append(threads.submit(work, part))
-                return [work(parts[0]), *(other.result() for other in others)]
-            except BaseException as error:
-                self.team.dismissed = True
-                threads.shutdown(cancel_futures=True)
-                if isinstance(error, RuntimeError) and len(others) < len(parts) - 1:
-                    raise OSError(errno.EAGAIN, f"no thread can begin: {error}") from None
-                raise
+        """What `work` makes of each part, of which there are at most `cores`, each in a thread of its own; see `threads.work_together`."""
+        return work_together(work, parts) if len(parts) > 1 else [work(parts[0])]
 
     def slices(self, count: int, work: float, size: float = 0.0) -> Iterator[slice]:
         """range(count) in slices of about SLICE in all, with a look at the limits before each.
@@ -259,6 +225,12 @@ class Limits:
             stop = start + (self.fit(min(most, count - start), size) if size else min(most, count - start))
             yield slice(start, stop)
             start = stop
+
+
+def _sharing() -> int:
+    """How many threads share the memory that is left."""
+    team = own_team()
+    return 1 if team is None else team.size
 
 
 @contextmanager

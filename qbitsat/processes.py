@@ -196,6 +196,8 @@ def call_undisturbed(work: Callable[..., Made], *args: Any) -> Made:
     In a thread of its own, because in the main one PySAT sets a handler for Ctrl-C that jumps back to where it was called, whichever thread
     has the signal. That ends the process.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return work(*args)
     with interrupts_held(), ThreadPoolExecutor(1) as thread:
         try:
             answer = thread.submit(work, *args)

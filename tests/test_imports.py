@@ -13,9 +13,9 @@ PACKAGE = Path(qbitsat.__file__).parent
 
 # A room may import itself and any room to its left.
 ORDER = (
-    "starting", "errors", "limits", "processes", "options", "arithmetic", "kernels", "network", "examples", "importers", "quantize",
-    "properties", "bounds", "attack", "encode", "solvers", "search", "verify", "optimize", "radii", "reach", "certificate", "campaign",
-    "bits", "report", "cli", "__main__",
+    "starting", "errors", "threads", "limits", "processes", "options", "arithmetic", "kernels", "network", "examples", "importers",
+    "quantize", "properties", "bounds", "attack", "encode", "solvers", "search", "verify", "optimize", "radii", "reach", "certificate",
+    "campaign", "bits", "report", "cli", "__main__",
 )  # fmt: skip
 
 # Of the root, which gathers the interface from the rooms, they may read this alone.

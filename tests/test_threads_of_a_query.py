@@ -1,6 +1,8 @@
 """Threads of one query: `Limits.spread`, and searches whose first passes are made by several."""
 
 import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -19,6 +21,7 @@ from qbitsat.certificate.check import check
 from qbitsat.limits import LimitReached, Limits
 from qbitsat.network import forward_all
 from qbitsat.search import refine, shared
+from qbitsat.threads import Dismissed
 
 
 @pytest.fixture
@@ -66,36 +69,38 @@ def test_who_works_in_a_thread_begins_no_others():
 
 
 @pytest.mark.parametrize("error", [LimitReached("timeout"), KeyboardInterrupt(), MemoryError()])
-@pytest.mark.parametrize("here", [True, False])
-def test_once_one_fails_the_others_end(here, error):
+@pytest.mark.parametrize("fails", [0, 1, 2])
+def test_once_one_fails_the_others_end(fails, error):
     """At their next look at the limits, or at those of a part of them."""
     query_limits, ended = Limits(timeout=60, cores=3), []
     part = query_limits.part(50)
 
     def work(k: int) -> None:
-        if k == (0 if here else 1):
+        if k == fails:
             time.sleep(0.05)
             raise error
-        if k == 0:
-            return
         try:
             while True:
                 part.check()
                 time.sleep(0.001)
-        except LimitReached as end:
-            ended.append(end.reason)
+        except Dismissed:
+            ended.append(k)
             raise
 
     with pytest.raises(type(error)) as caught:
         query_limits.spread(work, range(3))
     assert caught.value is error
-    assert ended == ["dismissed"] * (2 if here else 1)
+    assert sorted(ended) == [k for k in range(3) if k != fails]
     part.check()
     assert query_limits.spread(lambda k: k, [1, 2]) == [1, 2]
 
 
+def helpers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("qbitsat")]
+
+
 @pytest.mark.parametrize("count", [0, 1])
-def test_where_no_thread_can_begin_the_query_is_open(threads, count, monkeypatch):
+def test_where_no_thread_can_begin_one_does_it_all(count, monkeypatch):
     begun, start = [], threading.Thread.start
 
     def begin(thread: threading.Thread) -> None:
@@ -105,14 +110,76 @@ def test_where_no_thread_can_begin_the_query_is_open(threads, count, monkeypatch
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", begin)
-    with pytest.raises(OSError, match="no thread can begin"):
-        Limits(cores=3).spread(lambda k: time.sleep(0.1), [1, 2, 3])
-    if count:
-        return
-    network, (x, label) = qbitsat.load(qbitsat.examples.network_path()), qbitsat.examples.sample(3)
-    begun.clear()
-    verdict = qbitsat.verify(qbitsat.robustness(network, x, 4, label), jobs=3)
-    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "no thread can begin: can't start new thread")
+    assert Limits(cores=3).spread(lambda k: 2 * k, [1, 2, 3]) == [2, 4, 6]
+
+
+def test_an_interrupt_as_a_thread_begins_leaves_none_at_work(monkeypatch):
+    start = threading.Thread.start
+
+    def begin(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    def work(_: int) -> None:
+        while True:
+            query_limits.check()
+
+    query_limits = Limits(timeout=60, cores=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", begin)
+        with pytest.raises(KeyboardInterrupt):
+            query_limits.spread(work, [1, 2])
+    assert helpers() == []
+
+
+def test_a_second_interrupt_leaves_none_at_work(monkeypatch):
+    """While the first waits for the others: they end at their next look all the same."""
+    join, looked = threading.Thread.join, threading.Event()
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        if not looked.is_set():
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    def work(k: int) -> None:
+        if k == 0:
+            raise KeyboardInterrupt
+        looked.wait()
+        query_limits.check()
+        looked.clear()  # never
+
+    query_limits = Limits(timeout=60, cores=2)
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        query_limits.spread(work, [0, 1])
+    (left,) = helpers()
+    assert query_limits.spread(lambda k: looked.set() or k, [0, 1]) == [0, 1]
+    left.join()
+    assert looked.is_set()
+
+
+def test_threads_share_the_memory_that_is_left():
+    query_limits = Limits(memory=(limits.resident_bytes() + (1 << 30)) / limits.GIB, cores=4)
+    most = query_limits.fit(1 << 30, 1.0)
+    found = query_limits.spread(lambda _: (query_limits.fit(1 << 30, 1.0), query_limits.has_room(1 << 29)), range(4))
+    assert query_limits.has_room(1 << 29)
+    assert all(abs(one - most / 4) < 1 << 25 and not room for one, room in found)
+
+
+def test_a_thread_that_outlives_the_main_one_decides():
+    """As where a program's main thread has ended."""
+    program = """
+import threading
+from qbitsat.limits import Limits
+
+def late():
+    threading.main_thread().join()
+    print(Limits(cores=3).spread(lambda k: 2 * k, [1, 2, 3]))
+
+threading.Thread(target=late).start()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "[2, 4, 6]\n"), ended.stderr
 
 
 def test_only_the_thread_that_began_reports():
@@ -175,5 +242,5 @@ def test_a_limit_that_ends_threads_ends_the_query(threads):
         query = qbitsat.robustness(network, x, 4, label)
         verdict = qbitsat.verify(query, timeout=timeout, jobs=3, attack=False, anneal=False, rounding=False)
         reasons.add(verdict.reason)
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+        assert helpers() == []
     assert reasons - {""} == {"timeout"}

@@ -50,13 +50,18 @@ class DualDescent(FloatBlocks):
     def __init__(self, layout: Layout, blocks: Sequence[Block], inequalities: Sequence[Inequality], root: Ranges):
         super().__init__(layout, blocks, root)
         # Alone, a node with a matrix over its inputs follows those that change and leaves the others out.
-        dense = sum(b.layer.affine.num_products for b in blocks if isinstance(b.layer.affine, Patches) and b.layer.affine.is_dense)
-        wide = 2 * dense < self.products
-        if wide:
-            layout.limits.require(Descent.bytes_for(layout.num_inputs, len(self.neurons)))
-        self.stated, self.wide = Inequalities.of(inequalities).floats(self.place), wide
+        self.dense = sum(b.layer.affine.num_products for b in blocks if isinstance(b.layer.affine, Patches) and b.layer.affine.is_dense)
+        self.wide = 2 * self.dense < self.products
+        self.stated = Inequalities.of(inequalities).floats(self.place)
         # One for each thread that has worked.
-        self.kernels = [Descent(self.floats, self.stated, layout.limits.check, wide)]
+        self.kernels = list[Descent]()
+        self._add_kernel()
+
+    def _add_kernel(self) -> None:
+        # Nodes side by side; or the columns of a matrix over inputs, which the first one has asked for.
+        size = Descent.bytes_for(self.layout.num_inputs, len(self.neurons)) if self.wide else 4 * self.dense * bool(self.kernels)
+        self.layout.limits.require(size)
+        self.kernels.append(Descent(self.floats, self.stated, self.layout.limits.check, self.wide))
 
     def pose(self, inequalities: Sequence[Inequality]) -> None:
         """Other inequalities instead of those there were."""
@@ -91,7 +96,7 @@ class DualDescent(FloatBlocks):
         flocks = limits.shares(-(-n // together), together * steps * self.products / FASTER)
         threads = [slice(some.start * together, min(n, some.stop * together)) for some in flocks]
         while len(self.kernels) < len(threads):
-            self.kernels.append(Descent(self.floats, self.stated, limits.check, self.wide))
+            self._add_kernel()
 
         def descend(k: int) -> list[tuple[np.ndarray, ...]]:
             own, parts = threads[k], list[tuple[np.ndarray, ...]]()
