@@ -168,11 +168,9 @@ def interrupts_held() -> Iterator[None]:
     That the main thread blocks them keeps them from children that begin here, and from ending the process. It is not enough where there are
     other threads, such as those of numpy's BLAS: they take the signal, and the main thread runs Python's handler all the same.
     """
-    if threading.current_thread() is not threading.main_thread():  # only the main one runs handlers
-        yield
-        return
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS) if hasattr(signal, "pthread_sigmask") else None
-    held = [_Held(number) for number in INTERRUPTS if callable(signal.getsignal(number))]
+    main = threading.current_thread() is threading.main_thread()  # that alone sets handlers, and runs them
+    held = [_Held(number) for number in INTERRUPTS if main and callable(signal.getsignal(number))]
     try:
         for handler in held:
             signal.signal(handler.number, handler)

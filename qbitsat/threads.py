@@ -66,8 +66,8 @@ def work_together(work: Callable[[Part], Made], parts: Sequence[Part]) -> list[M
             team.dismissed = True
 
     begun = {k: threading.Thread(target=help_with, args=(k,), daemon=True, name=f"qbitsat-{k}") for k in range(1, len(parts))}
-    _OWN.team = team
     try:
+        _OWN.team = team
         for k, thread in list(begun.items()):
             try:
                 thread.start()
