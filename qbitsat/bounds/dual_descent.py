@@ -20,6 +20,7 @@ from .float_blocks import FloatBlocks
 from .layout import Block, Inequalities, Inequality, Layout
 from .ranges import Ranges
 
+# Nodes that descend side by side, where they do.
 SIDE_BY_SIDE = 16
 RATE, DECAY = 0.3, 0.95
 # Multiply-adds of a step that take as long as one of exact integers.
