@@ -126,6 +126,7 @@ class Options:
         common=True,
     )
     rounding: bool = _row(True, "try the relaxed points of open nodes as witnesses")
+    clauses: bool = _row(True, "learn clauses from refuted nodes of the search, and cut others by them")
     lp: bool = _row(True, "solve a linear program at the nodes that stay open, once a search takes long")
     anneal: bool = _row(True, "look for witnesses by annealing: over inputs, or over the outputs of first layers that are matrices")
     cover: bool = _row(

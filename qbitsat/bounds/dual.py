@@ -38,6 +38,20 @@ class Proved(NamedTuple):
     multipliers: np.ndarray
 
 
+class Explained(NamedTuple):
+    """Clauses, one row each: no point of the root has values[:size] within [lo, hi], by D of integers; size -1: none.
+
+    sizes int32[n], values int32[n, most], lo and hi int64[n, most]; shares int64[n, most of a node] and multipliers int64[n, num_neurons].
+    """
+
+    sizes: np.ndarray
+    values: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    shares: np.ndarray
+    multipliers: np.ndarray
+
+
 class Sparse(NamedTuple):
     """Multipliers that are not 0, in integers of whatever size holds them: of neurons int32[n], in ascending order."""
 
@@ -81,6 +95,19 @@ class Dual:
             else:
                 values[k] = NO_POINT if states[k] == _dual.EMPTY else NO_BOUND
         return Proved(values, whole_shares, whole_multipliers)
+
+    def explain(
+        self, root: Ranges, ranges: Ranges, rows: np.ndarray, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray, most: int
+    ) -> Explained:
+        """What refutations of some rows of many nodes need of their ranges, if all else has those of a root: at most `most` values.
+
+        The rest as of `prove`. Floats are rounded anew, so one that `prove` has accepted may fail here.
+        """
+        parts, work = [], PASS_WORK * self.layout.products + self.layout.num_values
+        for part in self.layout.limits.slices(len(rows), work, 8 * (self.layout.num_neurons + 3 * most)):
+            nodes = ranges.lo, ranges.hi, rows[part], atoms, shares, multipliers
+            parts.append(self.kernel.explain(root.arrays, *nodes, most))
+        return Explained(*(parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))))
 
     def _by_python(self, ranges: Ranges, row: int, atoms: np.ndarray, shares: np.ndarray, multipliers: np.ndarray) -> int | float:
         """The bound of one node on Python integers, which no multiplier overflows."""

@@ -42,6 +42,15 @@ class Multipliers(NamedTuple):
     shares: np.ndarray
     multipliers: Sparse
 
+    @classmethod
+    def of_some(cls, atoms: int, slots: np.ndarray, shares: np.ndarray, multipliers: Sparse) -> Multipliers:
+        """Of as many atoms those at these places have shares; places without a share may be anywhere."""
+        all_ = np.zeros(atoms, object)
+        for slot, share in zip(slots.tolist(), shares.tolist(), strict=True):
+            if share:
+                all_[slot] = share
+        return cls(all_, multipliers)
+
 
 class Infeasible(NamedTuple):
     """Closed: propagation leaves some range empty, or some atom out of reach of the ranges."""

@@ -78,6 +78,15 @@ class Refinement:
         self.able &= not (self.kept and leaves)
         return self.able and worked >= self.after
 
+    def postpone(self, nodes: int) -> None:
+        """The next pass comes so many nodes after the last one, at least, and takes the work of as many."""
+        while self.nodes < nodes:
+            self._count_on()
+
+    def _count_on(self) -> None:
+        self.nodes *= 2
+        self.after += self.nodes
+
     @property
     def noted(self) -> bool:
         """Whether the proof has small trees, or may get some from another process, so that no leaf of it may be left to SAT."""
@@ -130,8 +139,7 @@ class Refinement:
                 root.propagate(self.layout)
                 gained = max(gained, cut_off)
             work -= share
-        self.nodes *= 2
-        self.after += self.nodes
+        self._count_on()
         self.able = gained > FRUITLESS and not (self.kept and (self.ends == MOST_ENDS or self.bytes > KEPT))
 
     def _grown(

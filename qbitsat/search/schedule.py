@@ -28,6 +28,8 @@ from .proof import Infeasible, Refutation
 # Nodes before the first walk, and the share of all time that walks may take: most that holds is proved before, and much that stays open is
 # violated.
 ANNEAL_AFTER, ANNEAL_SHARE = 1000, 1 / 3
+# Walks have at most so many times the share of a search's nodes that are open: a tree that closes what it opens is likely to be proved.
+OPEN_SHARE = 10
 # Local search has its share from the first open nodes on, of so many seconds, and less after these: most of what it finds it finds at once.
 LOCAL_SHARE, LOCAL_SECONDS, LATER_SHARE = 1 / 3, 3.0, 1 / 10
 # The reason where nothing but unconfirmed inputs is left of a node.
@@ -135,4 +137,5 @@ class Scheduler:
         if self.local:
             seconds = self.seconds()
             return self.local.search(draw, LATER_SHARE * seconds + (LOCAL_SHARE - LATER_SHARE) * min(seconds, LOCAL_SECONDS))
-        return self.annealer.anneal(draw, ANNEAL_SHARE * self.seconds())
+        share = min(ANNEAL_SHARE, OPEN_SHARE * int(ends[-1]) / self.worked)
+        return self.annealer.anneal(draw, share * self.seconds())

@@ -37,8 +37,9 @@ IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
 
-# Layers behind the first from which on passes after the first one pay, as others work within wider ranges meanwhile.
-DEEP = 3
+# Where fewer layers than these are behind the first, passes wait until the search has had so many nodes since the last one: others work
+# within wider ranges meanwhile, and most such queries end before.
+DEEP, LATER = 3, 3200
 
 # Nodes on their way to another process, and the branch of each.
 Handed = tuple[Nodes, list[Branch]]
@@ -76,8 +77,10 @@ class _Pool:
         self.found: Pass | None = None
         self.passes = 0
         search.may_refine()  # not behind leaves for SAT, which the processes count anew
-        search.refinement.able &= search.options.refine and len(search.refinement.deep) >= DEEP
+        search.refinement.able &= search.options.refine
         search.refinement.shared = True
+        if len(search.refinement.deep) < DEEP:
+            search.refinement.postpone(LATER)
         nodes = search.unload()
         for k in range(min(processes, len(nodes))):
             part = nodes.take(np.arange(k, len(nodes), processes))

@@ -4,61 +4,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
 
 from ..bounds.dual import Dual, Sparse
-from ..bounds.dual_descent import SIDE_BY_SIDE, Suggestion
+from ..bounds.dual_descent import Suggestion
 from ..bounds.reduction import Reduction
 from ..bounds.tighten import LITTLE, tighten, work_of
 from ..limits import Limits
 from ..options import Options
 from ..properties import Witness
 from . import split
+from .clauses import Clauses, Cut
 from .disjuncts import Disjuncts
 from .guest import drained
 from .leaves import Inputs
 from .nodes import Nodes
-from .proof import Disjunction, Infeasible, Multipliers, Proof, Split
+from .open_nodes import OpenNodes
+from .proof import Disjunction, Infeasible, Proof, Split
 from .refine import Pass, Refinement
 from .schedule import Scheduler
 
-# Children of one node that are made at a time.
-TOGETHER = 256
 # Where tight ranges take long, so many nodes are tried with looser ones before.
 TRIAL = 16
-# Bytes that nodes may take while they are worked on. A batch of a large network has fewer, a multiple of those that descend side by side.
-WORKED_ON = 5 << 27
 
 
-class Search:
+class Search(OpenNodes):
     """One query's search. `run` is the whole of it; `start` and `advance` are for who shares the work.
 
     All of it is about the smaller query of a reduction: what is found are inputs of that one, and so are the numbers of the proof.
     """
 
     def __init__(self, reduction: Reduction, options: Options, limits: Limits, proof: Proof | None = None):
-        self.reduction, self.options, self.limits, self.proof = reduction, options, limits, proof
+        layout = reduction.bounds.layout.under(limits)
+        super().__init__(layout, Disjuncts(layout, reduction.formula), options, limits, proof)
+        self.reduction = reduction
         # The last inputs that were replayed, as a witness of the whole query.
         self.witness: Witness | None = None
         if proof is not None:
             proof.places, proof.pairs = reduction.places, reduction.pairs
-        self.layout = reduction.bounds.layout.under(limits)
-        self.disjuncts = Disjuncts(self.layout, reduction.formula)
         self.dual = Dual(self.layout, self.disjuncts.inequalities)
         self.root = reduction.bounds.take(np.zeros(1, np.int64))
-        self.stack: list[Nodes] = []
-        # Nodes of one row whose children for these branches, with these ids, are still to be made.
-        self.waiting: list[tuple[Nodes, np.ndarray, np.ndarray]] = []
-        self.ids = 1
+        self.clauses = Clauses(self.layout, proof is not None)
         # Nodes after which the search starts anew, with tighter ranges; 0: never.
         self.trial = 0
         atoms = len(self.disjuncts.table[0].atoms)
         self.refinement = Refinement(self.layout, options.steps, options.tighten, atoms, proof is not None)
-        # Of the nodes that were worked on: all, refuted by multipliers, doubted by integers, left to SAT; the number that is open now, and
-        # the share of the tree that is closed.
-        self.counts: dict[str, float] = dict.fromkeys(("nodes", "refuted", "doubted", "leaves", "open", "closed"), 0)
 
     def start(self) -> None:
         """Put the root on the stack, unless tighter ranges leave nothing of it."""
@@ -88,6 +79,7 @@ class Search:
     def _restart(self) -> None:
         """The root once more, with ranges as tight as they come."""
         self.stack, self.waiting, self.ids, self.trial = [], [], 1, 0
+        self.clauses = Clauses(self.layout, self.proof is not None)
         self.counts["open"] = self.counts["closed"] = 0
         self.root = self.reduction.bounds.take(np.zeros(1, np.int64))
         if self.proof is not None:
@@ -183,7 +175,7 @@ class Search:
         """The same from the open nodes on; where not, the last of them are gone."""
         while self.stack:
             self.limits.check()
-            nodes, _ = self._refute(self._pop())
+            nodes, _ = self._refute(self._pop(self.scheduler.descent.bytes))
             if not all(self.disjuncts.table[branch].waiting for branch in nodes.branch):
                 return False
             for row in range(len(nodes)):
@@ -198,7 +190,7 @@ class Search:
         return found
 
     def _step(self) -> Inputs | None:
-        nodes, suggestion = self._refute(self._pop())
+        nodes, suggestion = self._refute(self._pop(self.scheduler.descent.bytes))
         if not len(nodes):
             return None
         for inputs, stage in self.scheduler.witnesses(nodes, suggestion, self.stack):
@@ -213,6 +205,8 @@ class Search:
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the descent says of them."""
+        if self.options.clauses:
+            nodes = self._within_clauses(nodes)
         self.counts["nodes"] += len(nodes)
         suggestion = self.scheduler.descend(nodes)
         nodes, suggestion = self._without_refuted(nodes, suggestion, np.flatnonzero(suggestion.dual < 0))
@@ -227,23 +221,6 @@ class Search:
         rest = np.delete(np.arange(len(nodes)), closed)
         return nodes.take(rest), Suggestion(*(part[rest] for part in suggestion))
 
-    def _pop(self) -> Nodes:
-        """Up to options.batch nodes from the top of the stack, fewer of large networks."""
-        taken: list[Nodes] = []
-        # Their ranges, those of two children each before and after they are narrowed, the descent's arrays and the points'.
-        size = 6 * self.layout.node_bytes + self.scheduler.descent.bytes + 32 * self.layout.num_values + 16 * self.disjuncts.most
-        room = max(1, WORKED_ON // (SIDE_BY_SIDE * size)) * SIDE_BY_SIDE
-        wanted = self.limits.fit(min(self.options.batch, room), size)
-        while self.stack and wanted:
-            nodes = self.stack.pop()
-            rest = max(0, len(nodes) - wanted)
-            if rest:
-                # Views here would keep all of them in memory for as long as some stay.
-                self.stack.append(nodes.take(np.arange(rest)).kept())
-            taken.insert(0, nodes.take(slice(rest, None)))
-            wanted -= len(taken[0])
-        return Nodes.stack(taken)
-
     def _refuted(self, nodes: Nodes, rows: np.ndarray) -> list[int]:
         """Those of the rows whose multipliers, rounded to integers, prove that no point of their ranges satisfies their branches."""
         proved = self.dual.prove(nodes.ranges, rows, nodes.atoms, nodes.shares, nodes.multipliers)
@@ -251,13 +228,36 @@ class Search:
         self.counts["refuted"] += len(closed)
         self._count_closed(nodes.weight[rows[closed]])
         for k in closed if self.proof is not None else ():
-            row = int(rows[k])
-            shares = np.zeros(len(self.disjuncts.table[nodes.branch[row]].atoms), object)
-            for slot, share in zip(nodes.slots[row].tolist(), proved.shares[k].tolist(), strict=True):
-                if slot >= 0:
-                    shares[slot] = share
-            self._note(int(nodes.id[row]), Multipliers(shares, Sparse.of(proved.multipliers[k])))
+            self._note_multipliers(nodes, int(rows[k]), nodes.slots[rows[k]], proved.shares[k], Sparse.of(proved.multipliers[k]))
+        if self.options.clauses:
+            self.clauses.learn(self.dual, self.root, nodes, rows[closed])
         return rows[closed].tolist()
+
+    def _within_clauses(self, nodes: Nodes) -> Nodes:
+        """What clauses leave of nodes; a cut is a split, one side of which the clause's multipliers refute."""
+        cuts = self.clauses.cut(nodes)
+        if not cuts:
+            return nodes
+        for cut in cuts if self.proof is not None else ():
+            self._note_cut(nodes, cut)
+        closed = np.array([cut.row for cut in cuts if cut.value < 0], np.int64)
+        self.counts["refuted"] += len(closed)
+        self._count_closed(nodes.weight[closed])
+        changed = np.setdiff1d([cut.row for cut in cuts], closed)
+        same = np.delete(np.arange(len(nodes)), np.append(changed, closed))
+        first = np.full(len(nodes), self.layout.num_values - 1)
+        np.minimum.at(first, [cut.row for cut in cuts], [max(0, cut.value) for cut in cuts])
+        inputs = any(0 <= cut.value < self.layout.num_inputs for cut in cuts)
+        return Nodes.stack([nodes.take(same), self._ready(self._carried_forward(nodes.take(changed), inputs, first[changed]))])
+
+    def _note_cut(self, nodes: Nodes, cut: Cut) -> None:
+        number, (slots, shares, multipliers) = int(nodes.id[cut.row]), self.clauses.reasons[cut.clause]
+        if cut.value >= 0:
+            rest, refuted = self.new_ids(2).tolist()
+            self._note(number, Split(cut.value, cut.at, *((refuted, rest) if cut.above else (rest, refuted))))
+            nodes.id[cut.row] = rest
+            number = refuted
+        self._note_multipliers(nodes, cut.row, slots, shares, multipliers, number=number)
 
     def _divide(self, nodes: Nodes, suggestion: Suggestion) -> Inputs | None:
         """Children of nodes that stay open: branches of a waiting `Or`, halves of a neuron's range, or the answer of SAT."""
@@ -292,40 +292,6 @@ class Search:
         self.waiting.append((parent, parts, ids))
         self._make_children()
 
-    def _make_children(self) -> None:
-        """The next of the nodes that wait to be made."""
-        parent, parts, ids = self.waiting.pop()
-        n = self.limits.fit(min(len(parts), max(TOGETHER, self.options.batch)), 4 * self.layout.node_bytes + 8 * self.layout.num_neurons)
-        if n < len(parts):
-            self.waiting.append((parent, parts[:-n], ids[:-n]))
-        children = parent.take(np.zeros(n, np.int64))
-        children.branch, children.id = parts[-n:], ids[-n:]
-        children.cold, children.anchor = np.ones(n, bool), np.full(n, -1, np.int32)
-        children.shares, children.basis = np.ones_like(children.shares), np.full(n, -1, np.int64)
-        self._push(children)
-
-    def _refill(self) -> None:
-        """The stack is empty only if no node is left."""
-        while self.waiting and not self.stack:
-            self._make_children()
-
-    def unloaded_bytes(self) -> int:
-        """Memory of all open nodes together, where they are not kept as differences."""
-        count = sum(map(len, self.stack)) + sum(len(parts) for _, parts, _ in self.waiting)
-        return count * (self.layout.node_bytes + 4 * self.layout.num_neurons)
-
-    def has_room_to_unload(self) -> bool:
-        """Whether all open nodes together, both halves of them, and a copy on its way to another process have room beside the others."""
-        return self.limits.has_room(3 * self.unloaded_bytes())
-
-    def unload(self) -> Nodes:
-        """All open nodes, taken off the stack."""
-        while self.waiting:
-            self._make_children()
-        self.limits.require(self.unloaded_bytes())
-        nodes, self.stack = Nodes.stack(self.stack), []
-        return nodes
-
     def _halves(self, nodes: Nodes, rows: np.ndarray, value: np.ndarray, at: np.ndarray, suggestion: Suggestion) -> Nodes:
         """value < at and value >= at, next to each other; the half that holds the relaxed point comes second, to be next."""
         n = len(rows)
@@ -343,39 +309,6 @@ class Search:
         self.counts["open"] += n
         return self._carried_forward(children, bool((value < self.layout.num_inputs).any()), value2)
 
-    def _push(self, nodes: Nodes, narrowed: bool = False) -> None:
-        """Onto the stack with what their ranges, cut in place, say of their inequalities; impossible nodes are closed here."""
-        nodes = nodes if narrowed else self._narrowed(nodes)
-        if not len(nodes):
-            return
-        nodes.atoms, nodes.slots, filled = self.disjuncts.undecided(nodes.branch, nodes.ranges)
-        # A share that lost its partners sets the scale alone.
-        nodes.shares[(filled == 1) & (nodes.shares[:, 0] < 1e-3), 0] = 1
-        self.stack.append(nodes)
-
-    def _narrowed(self, nodes: Nodes) -> Nodes:
-        """The nodes that are possible, their ranges cut by each of their inequalities in turn and then carried forward."""
-        possible, inputs = self.disjuncts.narrow(nodes.branch, nodes.ranges), self.disjuncts.name_inputs(nodes.branch)
-        self._close(nodes, ~possible)
-        nodes = nodes if possible.all() else nodes.take(np.flatnonzero(possible))
-        return self._carried_forward(nodes, inputs, np.full(len(nodes), self.disjuncts.first_named))
-
-    def _carried_forward(self, nodes: Nodes, inputs: bool, changed: np.ndarray | None = None) -> Nodes:
-        """The nodes with something left after one propagation: from the inputs on if one of those was cut, else from the value that was."""
-        left = nodes.ranges.propagate(self.layout, inputs, changed)
-        self._close(nodes, ~left)
-        return nodes if left.all() else nodes.take(np.flatnonzero(left))
-
-    def _close(self, nodes: Nodes, infeasible: np.ndarray) -> None:
-        """Nodes, bool[nodes], in which nothing is left."""
-        for number in nodes.id[infeasible].tolist():
-            self._note(number, Infeasible())
-        self._count_closed(nodes.weight[infeasible])
-
-    def _count_closed(self, weight: np.ndarray) -> None:
-        self.counts["open"] -= len(weight)
-        self.counts["closed"] += float(weight.sum())
-
     def _leaf(self, nodes: Nodes, row: int) -> Inputs | None:
         """Inputs that SAT finds in a node; None closes it."""
         self.counts["leaves"] += 1
@@ -385,12 +318,3 @@ class Search:
         if inputs is None:
             self._count_closed(nodes.weight[[row]])
         return inputs
-
-    def new_ids(self, count: int) -> np.ndarray:
-        ids = np.arange(self.ids, self.ids + count)
-        self.ids += count
-        return ids
-
-    def _note(self, number: int, node: Any) -> None:
-        if self.proof is not None:
-            self.proof.nodes[number] = node

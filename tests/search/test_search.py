@@ -19,7 +19,7 @@ from qbitsat.network import Network
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Box, Or, Query, Ref, robustness
 from qbitsat.properties.formula import FALSE, TRUE, without_not
-from qbitsat.search import Search, tree
+from qbitsat.search import Search, open_nodes
 from qbitsat.solvers import sat
 from qbitsat.verify import verify
 
@@ -159,7 +159,7 @@ def stubborn(monkeypatch) -> None:
 
 def test_open_nodes_and_the_closed_share_add_up_to_the_tree(monkeypatch):
     """After every step, whatever closes nodes and however few children are made at a time."""
-    monkeypatch.setattr(tree, "TOGETHER", 1)
+    monkeypatch.setattr(open_nodes, "TOGETHER", 1)
     several = 0
     for seed in range(60):
         asked = busy_query(random.Random(seed))

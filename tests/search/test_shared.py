@@ -27,7 +27,7 @@ from qbitsat.network import Dense, Network, TensorFormat, classify
 from qbitsat.options import make_options
 from qbitsat.properties import And, AtMost, Or, Query, Ref, replay
 from qbitsat.properties.formula import INPUT, OUTPUT, without_not
-from qbitsat.search import Proof, Search, linear_programs, schedule, shared, tree
+from qbitsat.search import Proof, Search, linear_programs, open_nodes, schedule, shared
 from qbitsat.verify import verify
 
 
@@ -165,7 +165,7 @@ def test_shared_search_of_many_branches(seed, monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 def test_children_that_are_still_to_be_made_are_shared_too(seed, monkeypatch):
     monkeypatch.setattr(shared, "SHARE", 1)
-    monkeypatch.setattr(tree, "TOGETHER", 1)
+    monkeypatch.setattr(open_nodes, "TOGETHER", 1)
     query, violated = many_branches(seed)
     search = make_search(query, rounding=False, steps=1, batch=1)
     assert (shared.run(search, 3) is not None) == violated

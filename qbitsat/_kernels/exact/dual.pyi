@@ -24,3 +24,14 @@ class Dual:
         shares: Floats,
         multipliers: Floats,
     ) -> tuple[NDArray[np.uint8], Integers, Integers, Integers]: ...
+    def explain(
+        self,
+        root: tuple[Integers, Integers, Integers, Integers],
+        lo: Integers,
+        hi: Integers,
+        rows: Integers,
+        atoms: NDArray[np.int32],
+        shares: Floats,
+        multipliers: Floats,
+        most: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], Integers, Integers, Integers, Integers]: ...

@@ -25,4 +25,14 @@ enum { DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT };
 void dual_weigh(const layers_t *plan, dual_node_t *node);
 int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound);
 
+/* A value within [lo, hi], and by how much its term of D is larger in the node; layer: whose output it is, -1 of an input. */
+typedef struct {
+    int32_t value, layer;
+    int64_t lo, hi, growth;
+} need_t;
+
+/* What multipliers need of smaller ranges lo and hi of values, largest growth first, so that with all else as in the node D is below 0: `bound` is that of the node, as
+   dual_bound left it. -1 where they would not do with all of it. needs: room for all values. */
+int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, need_t *needs);
+
 #endif

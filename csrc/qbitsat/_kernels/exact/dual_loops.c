@@ -1,6 +1,7 @@
 #include "dual.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "interval_loops.h"
 #include "step.h"
@@ -203,4 +204,63 @@ int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound) {
     for (int v = 0; v < plan->num_inputs; v++) total += c[v] * (c[v] > 0 ? node->ranges.hi[v] : node->ranges.lo[v]);
     *bound = total;
     return DUAL_BOUND;
+}
+
+/* By how much a value's term of D is larger in the node than within [lo, hi], where some of the node's points are. layer: whose output it is; none
+   of an input. */
+static int64_t growth_of(const layers_t *plan, const dual_node_t *node, const layer_t *layer, int v, int64_t lo, int64_t hi) {
+    const ranges_t *r = &node->ranges;
+    int64_t c = node->coefficients[v];
+    if (!layer) return c * (c > 0 ? r->hi[v] - hi : r->lo[v] - lo);
+    int n = v - plan->num_inputs;
+    const step_t *step = step_of(layer, n - layer->neuron);
+    int64_t m = node->whole_multipliers[n], acc_lo = r->acc_lo[n], acc_hi = r->acc_hi[n];
+    return step_largest(step, m, c, acc_lo, acc_hi, r->lo[v], r->hi[v]).value - step_largest(step, m, c, acc_lo, acc_hi, lo, hi).value;
+}
+
+static int by_growth(const void *a, const void *b) {
+    const need_t *p = a, *q = b;
+    if (p->growth != q->growth) return p->growth < q->growth ? 1 : -1;
+    return p->value - q->value; /* qsort keeps no order */
+}
+
+/* Move both ends of a need out, the upper one first, as far as its growth falls by no more than `room`; by how much it falls. */
+static int64_t loosen(const layers_t *plan, const dual_node_t *node, const layer_t *layer, need_t *need, int64_t room) {
+    int64_t before = need->growth;
+    for (int upper = 1; upper >= 0; upper--) {
+        int64_t near = upper ? need->hi : need->lo, far = upper ? node->ranges.hi[need->value] : node->ranges.lo[need->value], next = far;
+        while (near != far) { /* the first try is all of it */
+            int64_t growth = growth_of(plan, node, layer, need->value, upper ? need->lo : next, upper ? next : need->hi);
+            if (before - growth <= room) near = next, need->growth = growth;
+            else far = upper ? next - 1 : next + 1;
+            next = upper ? near + (far - near + 1) / 2 : near - (near - far + 1) / 2;
+        }
+        if (upper) need->hi = near;
+        else need->lo = near;
+    }
+    return before - need->growth;
+}
+
+int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, need_t *needs) {
+    int count = 0, k = 0;
+    for (int v = 0; v < plan->num_inputs + plan->num_neurons; v++) {
+        int n = v - plan->num_inputs;
+        need_t need = {v, -1, most_of(lo[v], node->ranges.lo[v]), least_of(hi[v], node->ranges.hi[v]), 0};
+        if (need.lo > need.hi) return -1;
+        if (need.lo == node->ranges.lo[v] && need.hi == node->ranges.hi[v]) continue;
+        while (n >= 0 && k + 1 < plan->num_layers && plan->layers[k + 1].neuron <= n) k++;
+        if (n >= 0) need.layer = k;
+        need.growth = growth_of(plan, node, n < 0 ? 0 : &plan->layers[k], v, need.lo, need.hi);
+        needs[count++] = need;
+    }
+    for (int j = 0; j < count; j++) bound -= needs[j].growth;
+    if (bound >= 0) return -1;
+    qsort(needs, count, sizeof(need_t), by_growth);
+    int64_t slack = -1 - bound;
+    while (count && needs[count - 1].growth <= slack) slack -= needs[--count].growth;
+    for (int j = count - 1; j >= 0; j--) {
+        const layer_t *layer = needs[j].layer < 0 ? 0 : &plan->layers[needs[j].layer];
+        slack -= loosen(plan, node, layer, &needs[j], slack / (j + 1));
+    }
+    return count;
 }
