@@ -25,6 +25,8 @@ from .layout import Inequalities, Inequality, Layout
 from .ranges import PASS_WORK, Ranges
 
 NO_POINT, NO_BOUND = -math.inf, math.inf
+# Multiply-adds that a look at an output's steps is worth, and looks for each value of a clause.
+STEP_WORK, TRIES = 64, 32
 
 
 class Proved(NamedTuple):
@@ -103,8 +105,10 @@ class Dual:
 
         The rest as of `prove`. Floats are rounded anew, so one that `prove` has accepted may fail here.
         """
-        parts, work = [], PASS_WORK * self.layout.products + self.layout.num_values
-        for part in self.layout.limits.slices(len(rows), work, 8 * (self.layout.num_neurons + 3 * most)):
+        # Steps of every output are looked at, and again for each try to move an end.
+        work = PASS_WORK * self.layout.products + STEP_WORK * (self.layout.num_values + TRIES * most)
+        parts, size = [], 8 * (self.layout.num_neurons + 3 * most + atoms.shape[1])
+        for part in self.layout.limits.slices(len(rows), work, size):
             nodes = ranges.lo, ranges.hi, rows[part], atoms, shares, multipliers
             parts.append(self.kernel.explain(root.arrays, *nodes, most))
         return Explained(*(parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))))

@@ -24,6 +24,8 @@ from .nodes import Nodes
 KEPT, LITERALS = 32768, 48
 # What a clause takes, in bytes, and what those of a proof may take for their multipliers, of which there are fewer then.
 SIZE, REASONS = 12 * LITERALS + 48, 1 << 26
+# Cuts of a node at a time.
+MOST = 256
 # Clauses for all branches have this one.
 ALL = -1
 # Literals are of 32 bits.
@@ -44,10 +46,10 @@ class Cut(NamedTuple):
 
 
 class Clauses:
-    """The clauses of one search within a root's ranges."""
+    """The clauses of one search within a root's ranges; atoms: inequalities of a node at most; kept: for a proof."""
 
-    def __init__(self, layout: Layout, kept: bool):
-        self.kept, self.most = kept, min(KEPT, 1 + REASONS // (12 * layout.num_neurons + 1)) if kept else KEPT
+    def __init__(self, layout: Layout, atoms: int, kept: bool):
+        self.kept, self.most = kept, min(KEPT, 1 + REASONS // (12 * layout.num_neurons + 16 * atoms)) if kept else KEPT
         self.able = layout.stepped and layout.limits.has_room(SIZE * self.most + kept * REASONS)
         # Nodes that were held against clauses, and those of which these left less.
         self.seen = self.met = 0
@@ -74,7 +76,8 @@ class Clauses:
         for i in range(2):
             self.watched[3 * i : 3 * i + 3, places] = np.where(found.sizes[good] > i, self.literals[places, i].T, EVERYTHING[:, None])
         for at, k in zip(places.tolist(), good.tolist(), strict=True) if self.kept else ():
-            self.reasons[at] = nodes.slots[rows[k]], found.shares[k], Sparse.of(found.multipliers[k])
+            used = np.flatnonzero(found.shares[k])
+            self.reasons[at] = nodes.slots[rows[k], used], found.shares[k, used], Sparse.of(found.multipliers[k])
 
     def _places(self, count: int) -> np.ndarray:
         """Where new clauses go: behind the others while there is room, then in place of those that were not used for longest."""
@@ -86,12 +89,12 @@ class Clauses:
         return places
 
     def cut(self, nodes: Nodes) -> list[Cut]:
-        """Cut the ranges of nodes, in place, to what clauses leave of them."""
+        """Cut the ranges of nodes, in place, to what clauses leave of them; in a proof each node once."""
         if not self.count or not self.able:
             return []
         self.clock += 1
         known = self.count, self.branches, self.sizes, self.literals, self.watched
-        made = _clauses.cut(nodes.ranges.lo, nodes.ranges.hi, nodes.branch.astype(np.int32), *known)
+        made = _clauses.cut(nodes.ranges.lo, nodes.ranges.hi, nodes.branch.astype(np.int32), *known, 1 if self.kept else MOST)
         self.used[made[:, 1]] = self.clock
         self.seen += len(nodes)
         self.met += len(np.unique(made[:, 0]))

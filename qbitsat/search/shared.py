@@ -37,8 +37,7 @@ IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
 
-# Where fewer layers than these are behind the first, passes wait until the search has had so many nodes since the last one: others work
-# within wider ranges meanwhile, and most such queries end before.
+# Where fewer layers are behind the first, passes wait for so many nodes after the last one: others work within wider ranges meanwhile.
 DEEP, LATER = 3, 3200
 
 # Nodes on their way to another process, and the branch of each.
@@ -81,6 +80,8 @@ class _Pool:
         search.refinement.shared = True
         if len(search.refinement.deep) < DEEP:
             search.refinement.postpone(LATER)
+            # Passes that may come leave no leaf of a proof to SAT: not where none has found anything so far.
+            search.refinement.able &= not search.refinement.kept or search.refinement.ends > 0
         nodes = search.unload()
         for k in range(min(processes, len(nodes))):
             part = nodes.take(np.arange(k, len(nodes), processes))

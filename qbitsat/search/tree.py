@@ -25,6 +25,8 @@ from .proof import Disjunction, Infeasible, Proof, Split
 from .refine import Pass, Refinement
 from .schedule import Scheduler
 
+# Times that a node is held against clauses before its descent, in a proof.
+CUTS = 3
 # Where tight ranges take long, so many nodes are tried with looser ones before.
 TRIAL = 16
 
@@ -45,7 +47,7 @@ class Search(OpenNodes):
             proof.places, proof.pairs = reduction.places, reduction.pairs
         self.dual = Dual(self.layout, self.disjuncts.inequalities)
         self.root = reduction.bounds.take(np.zeros(1, np.int64))
-        self.clauses = Clauses(self.layout, proof is not None)
+        self.clauses = Clauses(self.layout, self.disjuncts.most, proof is not None)
         # Nodes after which the search starts anew, with tighter ranges; 0: never.
         self.trial = 0
         atoms = len(self.disjuncts.table[0].atoms)
@@ -79,7 +81,7 @@ class Search(OpenNodes):
     def _restart(self) -> None:
         """The root once more, with ranges as tight as they come."""
         self.stack, self.waiting, self.ids, self.trial = [], [], 1, 0
-        self.clauses = Clauses(self.layout, self.proof is not None)
+        self.clauses = Clauses(self.layout, self.disjuncts.most, self.proof is not None)
         self.counts["open"] = self.counts["closed"] = 0
         self.root = self.reduction.bounds.take(np.zeros(1, np.int64))
         if self.proof is not None:
@@ -205,7 +207,8 @@ class Search(OpenNodes):
 
     def _refute(self, nodes: Nodes) -> tuple[Nodes, Suggestion]:
         """Those of the nodes that stay open, and what the descent says of them."""
-        if self.options.clauses:
+        # In a proof inequalities cut ranges after each split: not after several at once, which might leave more than the checker has.
+        for _ in range((CUTS if self.proof is not None else 1) * self.options.clauses):
             nodes = self._within_clauses(nodes)
         self.counts["nodes"] += len(nodes)
         suggestion = self.scheduler.descend(nodes)

@@ -110,7 +110,7 @@ def test_kernel_cuts_as_its_twin(seed):
     expected = clauses_twin.cut(twin_lo, twin_hi, branches.tolist(), known, of.tolist())
     for _ in range(2):  # the first time changes what is watched
         lo, hi = before_lo.copy(), before_hi.copy()
-        made = _clauses.cut(lo, hi, branches, len(known), of, sizes, literals, watched)
+        made = _clauses.cut(lo, hi, branches, len(known), of, sizes, literals, watched, 256)
         for row in range(nodes):
             mine = made[made[:, 0] == row]
             assert [(k, v, *((at, bool(above)) if v >= 0 else (0, False))) for _, k, v, at, above in mine.tolist()] == expected[row]
@@ -128,7 +128,7 @@ def test_kernel_refuses_clauses_that_do_not_fit(wrong):
     sizes, watched = np.full(2, wrong.get("sizes", 1), np.int32), np.full((6, 2), wrong.get("watched", 0), np.int32)
     ranges = np.zeros((1, 4), np.int64), np.ones((1, 4), np.int64), np.zeros(1, np.int32)
     with pytest.raises(ValueError, match=r"clause"):
-        _clauses.cut(*ranges, wrong.get("count", 2), np.zeros(2, np.int32), sizes, np.zeros((2, 5, 3), np.int32), watched)
+        _clauses.cut(*ranges, wrong.get("count", 2), np.zeros(2, np.int32), sizes, np.zeros((2, 5, 3), np.int32), watched, 256)
 
 
 RULES = {"attack": (False,), "anneal": (False,), "refine": (False,), "bounds": (True, False), "rounding": (True, False)}
@@ -160,5 +160,5 @@ def test_searches_that_learn_agree_with_enumeration(block, monkeypatch, tmp_path
 def test_without_room_nothing_is_learned():
     query = busy_query(random.Random(1), 9)
     layout = space(query).layout
-    assert Clauses(layout.under(NO_LIMITS), False).able == layout.stepped
-    assert not Clauses(layout.under(Limits(memory=1)), False).able
+    assert Clauses(layout.under(NO_LIMITS), 1, False).able == layout.stepped
+    assert not Clauses(layout.under(Limits(memory=1)), 1, False).able

@@ -4,8 +4,14 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 Narrow = NDArray[np.int32]
 
-MOST_CUTS: int
-
 def cut(
-    lo: Integers, hi: Integers, node_branches: Narrow, count: int, branches: Narrow, sizes: Narrow, literals: Narrow, watched: Narrow
+    lo: Integers,
+    hi: Integers,
+    node_branches: Narrow,
+    count: int,
+    branches: Narrow,
+    sizes: Narrow,
+    literals: Narrow,
+    watched: Narrow,
+    most_cuts: int,
 ) -> Integers: ...

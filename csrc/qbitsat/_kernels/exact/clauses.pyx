@@ -32,13 +32,11 @@ cdef extern from "clauses.h":
 
 # Nodes that are held against clauses together.
 TOGETHER = 16
-# Cuts of one node at most.
-MOST_CUTS = 256
 
 
 def cut(int64_t[:, ::1] lo, int64_t[:, ::1] hi, const int32_t[::1] node_branches, int count, const int32_t[::1] branches, const int32_t[::1] sizes,
-        int32_t[:, :, ::1] literals, int32_t[:, ::1] watched):
-    """Cut ranges of nodes, lo and hi int64[nodes, values], in place, to what `count` clauses leave of them.
+        int32_t[:, :, ::1] literals, int32_t[:, ::1] watched, int most_cuts):
+    """Cut ranges of nodes, lo and hi int64[nodes, values], in place, to what `count` clauses leave of them, each at most `most_cuts` times.
 
     node_branches int32[nodes] are the nodes', branches int32[at least count] those that clauses are about, -1 for all. literals int32[at least count, most, 3]: clause k says that
     no point has value in [lo, hi] for each of its first sizes[k] (value, lo, hi). watched int32[6, at least count] has two of them in a column, the first to be tried, or ranges that
@@ -48,7 +46,7 @@ def cut(int64_t[:, ::1] lo, int64_t[:, ::1] hi, const int32_t[::1] node_branches
     where value is -1, all of it lies within the clause. Raises ValueError where shapes do not fit together.
     """
     cdef Py_ssize_t row, k, nodes = lo.shape[0], width = lo.shape[1]
-    cdef int i, made, near, some, most_cuts = MOST_CUTS
+    cdef int i, made, near, some
     cdef clauses_t clauses
     if hi.shape[0] != nodes or hi.shape[1] != width or node_branches.shape[0] != nodes:
         raise ValueError(f"expected ranges and branches of {nodes} nodes")
@@ -59,6 +57,8 @@ def cut(int64_t[:, ::1] lo, int64_t[:, ::1] hi, const int32_t[::1] node_branches
             raise ValueError(f"clause {k} has {sizes[k]} literals of {literals.shape[1]}")
         if not (0 <= watched[0, k] < width and 0 <= watched[3, k] < width):
             raise ValueError(f"clause {k} watches values of {width} that do not exist")
+    if most_cuts < 1:
+        raise ValueError(f"expected at least one cut, not {most_cuts}")
     if not count or not nodes or not width or not literals.shape[1]:
         return np.zeros((0, 5), np.int64)
     clauses = clauses_t(count, <int> literals.shape[1], watched.shape[1], <literal_t *> &literals[0, 0, 0], &sizes[0], &branches[0], &watched[0, 0])

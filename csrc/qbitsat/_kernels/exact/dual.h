@@ -32,7 +32,8 @@ typedef struct {
 } need_t;
 
 /* What multipliers need of smaller ranges lo and hi of values, largest growth first, so that with all else as in the node D is below 0: `bound` is that of the node, as
-   dual_bound left it. -1 where they would not do with all of it. needs: room for all values. */
-int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, need_t *needs);
+   dual_bound left it. -1 where they would not do with all of it, or need more than `most`. needs: room for all values. */
+int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, int most,
+                 need_t *needs);
 
 #endif

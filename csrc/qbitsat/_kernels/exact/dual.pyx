@@ -30,7 +30,7 @@ cdef extern from "dual.h":
     int DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW, DUAL_FAULT
     void dual_weigh(const layers_t *plan, dual_node_t *node) noexcept nogil
     int dual_bound(const layers_t *plan, const dual_node_t *node, int64_t *bound) noexcept nogil
-    int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, need_t *needs) noexcept nogil
+    int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, int most, need_t *needs) noexcept nogil
 
 # What became of a node; see dual.h.
 NOTHING, BOUND, EMPTY, OVERFLOW = DUAL_NOTHING, DUAL_BOUND, DUAL_EMPTY, DUAL_OVERFLOW
@@ -149,8 +149,8 @@ cdef class Dual:
                 state = dual_bound(&self.layers.plan, &node, &bound)
                 if state != DUAL_BOUND:
                     continue
-                size = dual_explain(&self.layers.plan, &node, bound, &node_lo[row, 0], &node_hi[row, 0], needs)
-                if 0 <= size <= most:
+                size = dual_explain(&self.layers.plan, &node, bound, &node_lo[row, 0], &node_hi[row, 0], most, needs)
+                if size >= 0:
                     counts[k] = size
                     for i in range(size):
                         named[k, i], los[k, i], his[k, i] = needs[i].value, needs[i].lo, needs[i].hi

@@ -241,7 +241,8 @@ static int64_t loosen(const layers_t *plan, const dual_node_t *node, const layer
     return before - need->growth;
 }
 
-int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, need_t *needs) {
+int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, const int64_t *lo, const int64_t *hi, int most,
+                 need_t *needs) {
     int count = 0, k = 0;
     for (int v = 0; v < plan->num_inputs + plan->num_neurons; v++) {
         int n = v - plan->num_inputs;
@@ -258,6 +259,7 @@ int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, c
     qsort(needs, count, sizeof(need_t), by_growth);
     int64_t slack = -1 - bound;
     while (count && needs[count - 1].growth <= slack) slack -= needs[--count].growth;
+    if (count > most) return -1;
     for (int j = count - 1; j >= 0; j--) {
         const layer_t *layer = needs[j].layer < 0 ? 0 : &plan->layers[needs[j].layer];
         slack -= loosen(plan, node, layer, &needs[j], slack / (j + 1));
