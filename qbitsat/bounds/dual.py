@@ -105,8 +105,10 @@ class Dual:
 
         The rest as of `prove`. Floats are rounded anew, so one that `prove` has accepted may fail here.
         """
-        # Steps of every output are looked at, and again for each try to move an end.
-        work = PASS_WORK * self.layout.products + STEP_WORK * (self.layout.num_values + TRIES * most)
+        # All steps of the root's outputs may be looked at, and again for each try to move an end.
+        steps = sum(len(part.table) * block.size / len(block.steps) for block in self.layout.blocks for part in block.steps)
+        tries = 1 + TRIES * most / self.layout.num_values
+        work = PASS_WORK * self.layout.products + tries * (STEP_WORK * self.layout.num_values + steps)
         parts, size = [], 8 * (self.layout.num_neurons + 3 * most + atoms.shape[1])
         for part in self.layout.limits.slices(len(rows), work, size):
             nodes = ranges.lo, ranges.hi, rows[part], atoms, shares, multipliers

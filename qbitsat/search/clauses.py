@@ -24,8 +24,8 @@ from .nodes import Nodes
 KEPT, LITERALS = 32768, 48
 # What a clause takes, in bytes, and what those of a proof may take for their multipliers, of which there are fewer then.
 SIZE, REASONS = 12 * LITERALS + 48, 1 << 26
-# Cuts of a node at a time.
-MOST = 256
+# Cuts of a node at a time, and looks at literals that a clause takes for each node.
+MOST, LOOKS = 256, 4
 # Clauses for all branches have this one.
 ALL = -1
 # Literals are of 32 bits.
@@ -49,7 +49,11 @@ class Clauses:
     """The clauses of one search within a root's ranges; atoms: inequalities of a node at most; kept: for a proof."""
 
     def __init__(self, layout: Layout, atoms: int, kept: bool):
-        self.kept, self.most = kept, min(KEPT, 1 + REASONS // (12 * layout.num_neurons + 16 * atoms)) if kept else KEPT
+        self.limits, self.kept, self.most = (
+            layout.limits,
+            kept,
+            min(KEPT, 1 + REASONS // (12 * layout.num_neurons + 16 * atoms)) if kept else KEPT,
+        )
         self.able = layout.stepped and layout.limits.has_room(SIZE * self.most + kept * REASONS)
         # Nodes that were held against clauses, and those of which these left less.
         self.seen = self.met = 0
@@ -94,7 +98,12 @@ class Clauses:
             return []
         self.clock += 1
         known = self.count, self.branches, self.sizes, self.literals, self.watched
-        made = _clauses.cut(nodes.ranges.lo, nodes.ranges.hi, nodes.branch.astype(np.int32), *known, 1 if self.kept else MOST)
+        branches, parts = nodes.branch.astype(np.int32), [np.zeros((0, 5), np.int64)]
+        for rows in self.limits.slices(len(nodes), LOOKS * self.count + nodes.ranges.lo.shape[1]):
+            ranges = nodes.ranges.take(rows)
+            parts.append(_clauses.cut(ranges.lo, ranges.hi, branches[rows], *known, 1 if self.kept else MOST))
+            parts[-1][:, 0] += rows.start
+        made = np.concatenate(parts)
         self.used[made[:, 1]] = self.clock
         self.seen += len(nodes)
         self.met += len(np.unique(made[:, 0]))

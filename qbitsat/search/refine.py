@@ -79,7 +79,7 @@ class Refinement:
         return self.able and worked >= self.after
 
     def postpone(self, nodes: int) -> None:
-        """The next pass comes so many nodes after the last one, at least, and takes the work of as many."""
+        """Leave passes out, up to the one that is due so many nodes, or more, after the one before it."""
         while self.nodes < nodes:
             self._count_on()
 

@@ -37,7 +37,7 @@ IDS = 1 << 40
 # Processes that may die with the same nodes: then it is likely these that kill them.
 DEATHS = 3
 
-# Where fewer layers are behind the first, passes wait for so many nodes after the last one: others work within wider ranges meanwhile.
+# Where fewer layers are behind the first, passes for fewer nodes than these are left out: others work within wider ranges meanwhile.
 DEEP, LATER = 3, 3200
 
 # Nodes on their way to another process, and the branch of each.

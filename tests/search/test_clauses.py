@@ -14,13 +14,14 @@ from raw import raw_query
 from tiny import all_values, busy_query, truths
 
 from qbitsat._kernels.exact import clauses as _clauses
-from qbitsat.arithmetic import ShiftRequantizer
+from qbitsat.arithmetic import ShiftRequantizer, TableRequantizer
 from qbitsat.bounds import propagate
 from qbitsat.bounds.dual import Dual, upper_bound
 from qbitsat.bounds.layout import Layout
 from qbitsat.certificate.check import check
 from qbitsat.limits import NO_LIMITS, Limits
 from qbitsat.properties import AtMost
+from qbitsat.properties.formula import FALSE
 from qbitsat.search import clauses
 from qbitsat.search.clauses import Clauses
 from qbitsat.verify import HOLDS, UNKNOWN, VIOLATED, verify
@@ -63,7 +64,7 @@ def test_no_point_is_within_what_explains_a_refutation(seed):
 
 
 def test_clauses_name_no_more_than_a_refutation_needs():
-    """y0 + y1 >= 14 of two inputs as they are, refuted where both are at most 5: 13 is left to both, so one may be 8."""
+    """y0 + y1 >= 14 of two inputs as they are, refuted where both are at most 5: both may have 13, so one 6 and one 7."""
     asked = query(one_layer([[1, 0], [0, 1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(2)), AtMost(((-1, y(0)), (-1, y(1))), -14))
     layout, root = Layout(asked.networks), propagate(asked)
     node = root.take(np.zeros(1, np.int64))
@@ -158,7 +159,18 @@ def test_searches_that_learn_agree_with_enumeration(block, monkeypatch, tmp_path
 
 
 def test_without_room_nothing_is_learned():
-    query = busy_query(random.Random(1), 9)
-    layout = space(query).layout
-    assert Clauses(layout.under(NO_LIMITS), 1, False).able == layout.stepped
-    assert not Clauses(layout.under(Limits(memory=1)), 1, False).able
+    layout = Layout((one_layer([[1]], None, ShiftRequantizer(0, "floor", 0, 15), tensor(1)),))
+    assert Clauses(layout.under(NO_LIMITS), 1, False).able
+    assert not Clauses(layout.under(Limits(memory=0.001)), 1, False).able
+
+
+def test_explanations_look_at_the_clock(monkeypatch):
+    """Between rows where outputs have many steps."""
+    points, looks = TableRequantizer(0, tuple(range(1 << 14))), []
+    asked = query(one_layer([[1]] * 40, None, points, tensor(1)), FALSE)
+    root = propagate(asked)
+    monkeypatch.setattr(Limits, "check", lambda self, pid="self": looks.append(pid))
+    dual = Dual(Layout(asked.networks).under(Limits()), [(np.array([1]), np.array([1]), -1)])
+    floats = np.ones((64, 1), np.float32), np.zeros((64, 40), np.float32)
+    dual.explain(root, root.take(np.zeros(64, np.int64)), np.arange(64), np.zeros((64, 1), np.int32), *floats, 48)
+    assert len(looks) > 16

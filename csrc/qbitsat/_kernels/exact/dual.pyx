@@ -103,7 +103,7 @@ cdef class Dual:
                     with gil:
                         raise ValueError("a range leaves the steps of its layer")
 
-    def explain(self, root, lo, hi, const int64_t[::1] rows, const int32_t[:, ::1] atoms, const float[:, ::1] shares, const float[:, ::1] multipliers, int most):
+    def explain(self, root, lo, hi, const int64_t[::1] rows, atoms, shares, multipliers, int most):
         """What multipliers that refute some rows of many nodes need of their ranges, with those of a root instead of all others.
 
         root: its ranges, as of `run`, of one row; the rest as of `run`. For each row a clause: values within [clause_lo, clause_hi], at most `most`, the one
@@ -111,25 +111,29 @@ cdef class Dual:
         Returns sizes int32[len(rows)], -1 where there is none, values int32[len(rows), most], clause_lo and clause_hi int64[len(rows), most],
         shares and multipliers as `run`. Raises ValueError as `run` does.
         """
-        cdef int64_t[:, ::1] root_lo = root[0], root_hi = root[1], root_acc_lo = root[2], root_acc_hi = root[3]
-        cdef int64_t[:, ::1] node_lo = lo, node_hi = hi
-        cdef Py_ssize_t k, row, n = rows.shape[0], nodes = atoms.shape[0]
-        cdef int size, i, state
-        cdef int64_t bound
-        cdef Room room = Room(self.layers)
-        width = self.layers.plan.num_inputs + self.layers.plan.num_neurons
-        if self.layers.check(root[0], root[1], root[2], root[3]) != 1 or not lo.shape == hi.shape == (nodes, width):
-            raise ValueError(f"expected one root, and ranges of {nodes} nodes over {width} values")
-        if shares.shape[0] != nodes or shares.shape[1] != atoms.shape[1] or multipliers.shape[0] != nodes or multipliers.shape[1] != self.layers.plan.num_neurons:
-            raise ValueError(f"expected shares and multipliers of {nodes} nodes")
+        cdef Py_ssize_t k, n = rows.shape[0], nodes = atoms.shape[0]
+        neurons, width = self.layers.plan.num_neurons, self.layers.plan.num_inputs + self.layers.plan.num_neurons
+        if self.layers.check(root[0], root[1], root[2], root[3]) != 1:
+            raise ValueError("expected one root")
+        for array, columns in (lo, width), (hi, width), (shares, atoms.shape[1]), (multipliers, neurons):
+            if array.shape != (nodes, columns):
+                raise ValueError(f"an array of nodes has shape {array.shape}, expected {(nodes, columns)}")
         for k in range(n):
             if not 0 <= rows[k] < nodes:
                 raise ValueError(f"there is no node {rows[k]}")
-        whole_shares, whole_multipliers = np.zeros((n, atoms.shape[1]), np.int64), np.zeros((n, self.layers.plan.num_neurons), np.int64)
-        sizes, values, clause_lo, clause_hi = np.full(n, -1, np.int32), np.zeros((n, most), np.int32), np.zeros((n, most), np.int64), np.zeros((n, most), np.int64)
-        cdef int64_t[:, ::1] all_shares = whole_shares, all_multipliers = whole_multipliers, los = clause_lo, his = clause_hi
-        cdef int32_t[::1] counts = sizes
-        cdef int32_t[:, ::1] named = values
+        sizes, values, ends = np.full(n, -1, np.int32), np.zeros((n, most), np.int32), np.zeros((2, n, most), np.int64)
+        whole_shares, whole_multipliers = np.zeros((n, atoms.shape[1]), np.int64), np.zeros((n, neurons), np.int64)
+        self._explain(*root, lo, hi, rows, atoms, shares, multipliers, sizes, values, ends[0], ends[1], whole_shares, whole_multipliers)
+        return sizes, values, ends[0], ends[1], whole_shares, whole_multipliers
+
+    def _explain(self, int64_t[:, ::1] root_lo, int64_t[:, ::1] root_hi, int64_t[:, ::1] acc_lo, int64_t[:, ::1] acc_hi,
+                 const int64_t[:, ::1] lo, const int64_t[:, ::1] hi, const int64_t[::1] rows, const int32_t[:, ::1] atoms, const float[:, ::1] shares,
+                 const float[:, ::1] multipliers, int32_t[::1] sizes, int32_t[:, ::1] values, int64_t[:, ::1] clause_lo, int64_t[:, ::1] clause_hi,
+                 int64_t[:, ::1] whole_shares, int64_t[:, ::1] whole_multipliers):
+        cdef Py_ssize_t k, row, width = lo.shape[1]
+        cdef int i
+        cdef int64_t bound
+        cdef Room room = Room(self.layers)
         cdef double[::1] weights = np.empty(self.layers.plan.num_neurons + 1), magnitudes = np.empty(self.layers.plan.most_cells + 1)
         cdef int64_t[::1] coefficients = np.empty(width + 1, np.int64)
         cdef unsigned char[::1] kept = np.empty((width + 1) * sizeof(need_t), np.uint8)
@@ -137,21 +141,16 @@ cdef class Dual:
         cdef dual_node_t node
         node.weights, node.magnitudes, node.coefficients = &weights[0], &magnitudes[0], &coefficients[0]
         node.room, node.all, node.weighed, node.possible = &room.at, self.atoms.atoms, False, False
-        node.ranges = ranges_t(&root_lo[0, 0], &root_hi[0, 0], &root_acc_lo[0, 0], &root_acc_hi[0, 0])
+        node.ranges = ranges_t(&root_lo[0, 0], &root_hi[0, 0], &acc_lo[0, 0], &acc_hi[0, 0])
         with nogil:
             dual_weigh(&self.layers.plan, &node)
-            for k in range(n):
+            for k in range(rows.shape[0]):
                 row = rows[k]
                 node.num_atoms = self.atoms.fill(atoms, row)
-                node.multipliers, node.whole_multipliers = &multipliers[row, 0], &all_multipliers[k, 0]
+                node.multipliers, node.whole_multipliers = &multipliers[row, 0], &whole_multipliers[k, 0]
                 if node.num_atoms:
-                    node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &all_shares[k, 0]
-                state = dual_bound(&self.layers.plan, &node, &bound)
-                if state != DUAL_BOUND:
-                    continue
-                size = dual_explain(&self.layers.plan, &node, bound, &node_lo[row, 0], &node_hi[row, 0], most, needs)
-                if size >= 0:
-                    counts[k] = size
-                    for i in range(size):
-                        named[k, i], los[k, i], his[k, i] = needs[i].value, needs[i].lo, needs[i].hi
-        return sizes, values, clause_lo, clause_hi, whole_shares, whole_multipliers
+                    node.atoms, node.shares, node.whole_shares = &atoms[row, 0], &shares[row, 0], &whole_shares[k, 0]
+                if dual_bound(&self.layers.plan, &node, &bound) == DUAL_BOUND:
+                    sizes[k] = dual_explain(&self.layers.plan, &node, bound, &lo[row, 0], &hi[row, 0], <int> values.shape[1], needs)
+                for i in range(sizes[k]):
+                    values[k, i], clause_lo[k, i], clause_hi[k, i] = needs[i].value, needs[i].lo, needs[i].hi

@@ -246,6 +246,7 @@ int dual_explain(const layers_t *plan, const dual_node_t *node, int64_t bound, c
     int count = 0, k = 0;
     for (int v = 0; v < plan->num_inputs + plan->num_neurons; v++) {
         int n = v - plan->num_inputs;
+        if (!node->coefficients[v] && (n < 0 || !node->whole_multipliers[n])) continue; /* D says nothing of it */
         need_t need = {v, -1, most_of(lo[v], node->ranges.lo[v]), least_of(hi[v], node->ranges.hi[v]), 0};
         if (need.lo > need.hi) return -1;
         if (need.lo == node->ranges.lo[v] && need.hi == node->ranges.hi[v]) continue;
